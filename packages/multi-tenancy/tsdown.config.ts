@@ -1,6 +1,4 @@
-import { defineConfig, type UserConfig } from 'tsdown'
+import { defineConfig } from 'tsdown'
 import { base } from '../../tsdown.base.ts'
 
-const config: UserConfig = { ...base, entry: { index: 'src/index.ts', memory: 'src/memory/index.ts' } }
-
-export default defineConfig(config)
+export default defineConfig({ ...base, entry: { index: 'src/index.ts', memory: 'src/memory/index.ts' } })

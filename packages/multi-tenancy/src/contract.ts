@@ -1,0 +1,90 @@
+import type { Kysely } from 'kysely'
+import type { TenancyError } from './errors.ts'
+
+/** What finds a tenant database again (uuid, hostname, name): JSON, stored as returned, never rebuilt from text. */
+export type Locator = { readonly [key: string]: string | number | boolean | null }
+
+/** A value every database can bind. */
+export type SqlValue = string | number | bigint | boolean | Uint8Array | null
+
+/** One SQL statement, with `?` (or the dialect's `$1`) placeholders for `params`. */
+export interface Statement {
+  readonly sql: string
+  readonly params?: readonly SqlValue[]
+}
+
+export type Row = Record<string, unknown>
+
+/** Facts about a kind of database. The core branches on these and never on a provider's name. */
+export interface Capabilities {
+  /** Which SQL the core speaks for its own tables. */
+  readonly dialect: 'sqlite' | 'postgres' | 'mysql'
+  /** `kysely(client).transaction()` works: statements, reads between them, then commit or rollback. */
+  readonly transactions: boolean
+  /** DDL in a transaction or batch is undone with it. Without it migrations are journaled per statement. */
+  readonly transactionalDdl: boolean
+}
+
+/** Which physical names the service takes: `a-z`, `0-9` and the separator, up to `maxLength` characters. */
+export interface Naming {
+  readonly maxLength: number
+  /** The only punctuation to use: `_` (then `-` is allowed too), or `-` where underscores are refused. */
+  readonly separator: '_' | '-'
+}
+
+/** What a call may be asked to honour. */
+export interface CallOptions {
+  /** Aborted when the core stops waiting. Pass it to `fetch` or the driver where that is possible. */
+  readonly signal: AbortSignal
+}
+
+/** The tenant database a client is bound to. */
+export interface ConnectTarget {
+  readonly locator: Locator
+  /**
+   * Await this with every *physical* connection, before its first other use: it reads the identity stamp
+   * and throws `wrong_tenant` (destroy the connection then). Clients without connections leave it to the core.
+   */
+  readonly verify: (query: (statement: Statement) => Promise<Row[]>) => Promise<void>
+}
+
+/** A database as `list` shows it. */
+export interface ListedDatabase {
+  readonly name: string
+  readonly locator: Locator
+}
+
+/**
+ * What a provider author writes. `Client` is the driver's own client shape, bound to one tenant.
+ * Names and ids arrive validated. Members never use `this`, may throw anything (`mapError` gives it a code),
+ * and may be called again after any failure or lost reply.
+ */
+export interface TenantProvider<Client> {
+  /** The kind of service, for messages: `turso`, `mysql`. */
+  readonly name: string
+  readonly capabilities: Capabilities
+  readonly naming: Naming
+  /** Makes the database, or finds the one of that exact name. Says which; the core decides whose it is. */
+  create(name: string, options: CallOptions): Promise<{ locator: Locator; created: boolean }>
+  /** The database of that exact name, or `undefined` when the service says there is none. Throws when unsure. */
+  find(name: string, options: CallOptions): Promise<Locator | undefined>
+  /** Ends its connections, revokes its credentials, deletes it; resolves when it is gone. Absent: succeeds. */
+  drop(locator: Locator, options: CallOptions): Promise<void>
+  /** One page of the databases whose name starts with `prefix`; `cursor` is absent on the last page. */
+  list(
+    query: { prefix: string; cursor?: string },
+    options: CallOptions,
+  ): Promise<{ databases: readonly ListedDatabase[]; cursor?: string }>
+  /** A client bound to exactly this database. Never creates, never falls back; missing throws. */
+  connect(target: ConnectTarget, options: CallOptions): Promise<Client>
+  /** The rows of one statement. */
+  query(client: Client, statement: Statement): Promise<Row[]>
+  /** Runs statements in order, stopping at the first error; atomic where `transactionalDdl` says so. */
+  batch(client: Client, statements: readonly Statement[]): Promise<void>
+  /** Kysely over the client: for migrations, and the adapters' `db` when the app builds none of its own. */
+  kysely(client: Client): Kysely<any>
+  /** The coded error for whatever a member, or a client in use, threw. Leaves a `TenancyError` as it is. */
+  mapError(cause: unknown): TenancyError
+  /** Closes every connection of every tenant. Safe to call twice. */
+  close(): Promise<void>
+}

@@ -1,0 +1,48 @@
+import type { Naming } from './contract.ts'
+import { configError } from './errors.ts'
+import type { TenantId } from './tenant-id.ts'
+
+/** Derives the physical name of a tenant's database. */
+export type NameTenant = (tenantId: TenantId, generation?: number) => Promise<string>
+
+const HASH_LENGTH = 20
+const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567'
+
+/**
+ * Physical names: `prefix` + tenant id, and from the second generation on a mark (`tenant_acme_g2`).
+ * Over the provider's limit: `prefix` + the id's first characters + separator + 100 bits of a hash of it all.
+ * No tenant id holds the separator (`_`, or `--` where only dashes are allowed), so no two tenants share a name.
+ *
+ * @throws `config_invalid` when the prefix does not fit `naming`
+ */
+export function nameTenants(naming: Naming, prefix: string): NameTenant {
+  const separator = naming.separator === '_' ? '_' : '--'
+  const allowed = naming.separator === '_' ? /^[a-z][a-z0-9_-]*$/ : /^[a-z][a-z0-9-]*$/
+  if (!allowed.test(prefix)) {
+    const punctuation = naming.separator === '_' ? '_ and -' : '-'
+    throw configError(
+      'databasePrefix',
+      `use a letter, then a-z, 0-9 and ${punctuation} (this provider's names)`,
+    )
+  }
+  const room = naming.maxLength - prefix.length - separator.length - HASH_LENGTH
+  if (room < 1)
+    throw configError('databasePrefix', `too long: names here have ${naming.maxLength} characters`)
+
+  return async (tenantId, generation = 1) => {
+    const name = generation === 1 ? tenantId : `${tenantId}${separator}g${generation}`
+    if (prefix.length + name.length <= naming.maxLength) return prefix + name
+    return prefix + tenantId.slice(0, room) + separator + (await hash(name))
+  }
+}
+
+/** The first 100 bits of the SHA-256, in lower-case base32. */
+async function hash(text: string): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)))
+  let bits = ''
+  for (const byte of digest.subarray(0, 13)) bits += byte.toString(2).padStart(8, '0')
+  let out = ''
+  for (let at = 0; out.length < HASH_LENGTH; at += 5)
+    out += ALPHABET[Number.parseInt(bits.slice(at, at + 5), 2)]
+  return out
+}
