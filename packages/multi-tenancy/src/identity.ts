@@ -1,0 +1,156 @@
+import type { Row, SqlValue, Statement } from './contract.ts'
+import { TenancyError } from './errors.ts'
+import { type Dialect, statement, TEXT_KEY } from './sql.ts'
+import type { TenantId } from './tenant-id.ts'
+
+/** Whose database this is: the identity stamp, the one row of the table `tenantry_identity`. */
+export interface Identity {
+  readonly tenantId: TenantId
+  /** Which incarnation of the tenant id, from 1. */
+  readonly generation: number
+  /** Random, made with the database: it tells two databases of the same id and generation apart. */
+  readonly uid: string
+}
+
+/** `provisioning` until every step of provision is done; `deprovisioning` from the first step of deprovision. */
+export type StampState = 'provisioning' | 'ready' | 'deprovisioning'
+
+/** The stamp as read from a database. */
+export interface Stamp extends Identity {
+  readonly state: StampState
+  /** The migration that left the database half changed, if one did. */
+  readonly dirty: string | null
+}
+
+/** What the core knows of a tenant before it looks; without a catalog the uid is learnt from the first look. */
+export type ExpectedIdentity = Omit<Identity, 'uid'> & { readonly uid?: string | undefined }
+
+/** Name of the table, in the tenant's own database. */
+export const IDENTITY_TABLE = 'tenantry_identity'
+
+type Query = (statement: Statement) => Promise<Row[]>
+
+const COLUMNS = 'tenant_id, generation, uid, state, dirty'
+
+/** Makes the table and this row unless some row is there: the first stamp wins, and nothing overwrites it. */
+export function stampStatements(dialect: Dialect, identity: Identity): Statement[] {
+  const key = TEXT_KEY[dialect]
+  const values: SqlValue[] = [identity.tenantId, identity.generation, identity.uid]
+  return [
+    statement(
+      dialect,
+      `CREATE TABLE IF NOT EXISTS ${IDENTITY_TABLE} (slot INTEGER NOT NULL PRIMARY KEY CHECK (slot = 1), ` +
+        `tenant_id ${key} NOT NULL, generation INTEGER NOT NULL, uid ${key} NOT NULL, ` +
+        `state ${key} NOT NULL, dirty ${key})`,
+    ),
+    statement(
+      dialect,
+      `INSERT INTO ${IDENTITY_TABLE} (slot, ${COLUMNS}) SELECT 1, ${CASTS[dialect]}, 'provisioning', NULL ` +
+        `WHERE NOT EXISTS (SELECT 1 FROM ${IDENTITY_TABLE})`,
+      ...values,
+    ),
+  ]
+}
+
+/** A bare `SELECT ?` has no type in PostgreSQL. */
+const CASTS: Readonly<Record<Dialect, string>> = {
+  sqlite: '?, ?, ?',
+  postgres: 'CAST(? AS varchar), CAST(? AS integer), CAST(? AS varchar)',
+  mysql: '?, ?, ?',
+}
+
+/** Moves the stamp of exactly this database to `state`. */
+export function stampStateStatement(dialect: Dialect, uid: string, state: StampState): Statement {
+  return statement(dialect, `UPDATE ${IDENTITY_TABLE} SET state = ? WHERE slot = 1 AND uid = ?`, state, uid)
+}
+
+/** Marks (or with `null` clears) the migration that is changing this database outside a transaction. */
+export function dirtyStatement(dialect: Dialect, migration: string | null): Statement {
+  return statement(dialect, `UPDATE ${IDENTITY_TABLE} SET dirty = ? WHERE slot = 1`, migration)
+}
+
+/** The stamp, or `undefined` where a database has none. Costs one query, two where the table is missing. */
+export async function readStamp(dialect: Dialect, query: Query): Promise<Stamp | undefined> {
+  let rows: Row[]
+  try {
+    rows = await query({ sql: `SELECT ${COLUMNS} FROM ${IDENTITY_TABLE}` })
+  } catch (cause) {
+    if (await hasTable(dialect, query, IDENTITY_TABLE)) throw cause
+    return undefined
+  }
+  const [row] = rows
+  if (row === undefined) return undefined
+  return {
+    tenantId: row.tenant_id as TenantId,
+    generation: Number(row.generation),
+    uid: String(row.uid),
+    state: row.state as StampState,
+    dirty: row.dirty === null || row.dirty === undefined ? null : String(row.dirty),
+  }
+}
+
+/** Whether the database holds no table of anybody's; the identity table, left by a crash, does not count. */
+export async function isEmpty(dialect: Dialect, query: Query): Promise<boolean> {
+  const rows = await query({ sql: OTHER_TABLES[dialect] })
+  return Number(rows[0]?.tables) === 0
+}
+
+/**
+ * Compares a stamp with the tenant it should belong to.
+ *
+ * @throws `wrong_tenant` for another tenant, generation or uid; `tenant_not_ready` for a database without
+ * a stamp or still being made; `tenant_not_found` for one being deleted; `migration_dirty`
+ */
+export function checkStamp(stamp: Stamp | undefined, expected: ExpectedIdentity): Stamp {
+  const { tenantId } = expected
+  if (stamp === undefined) {
+    throw new TenancyError('tenant_not_ready', 'The tenant database has no identity yet', { tenantId })
+  }
+  assertOwner(stamp, expected)
+  if (stamp.dirty !== null) {
+    throw new TenancyError('migration_dirty', `Migration ${stamp.dirty} was left half applied`, { tenantId })
+  }
+  if (stamp.state === 'provisioning') {
+    throw new TenancyError('tenant_not_ready', 'The tenant is still being provisioned', { tenantId, retryAfter: 2 })
+  }
+  if (stamp.state !== 'ready') {
+    throw new TenancyError('tenant_not_found', 'No such tenant', { tenantId })
+  }
+  return stamp
+}
+
+/** @throws `wrong_tenant` unless tenant id, generation and (where known) uid are the expected ones */
+export function assertOwner(stamp: Stamp, expected: ExpectedIdentity): void {
+  const same =
+    stamp.tenantId === expected.tenantId &&
+    stamp.generation === expected.generation &&
+    (expected.uid === undefined || stamp.uid === expected.uid)
+  if (same) return
+  // The other tenant is not named: its id is none of this tenant's business.
+  throw new TenancyError('wrong_tenant', 'The database reached is stamped as another tenant’s', {
+    tenantId: expected.tenantId,
+  })
+}
+
+async function hasTable(dialect: Dialect, query: Query, table: string): Promise<boolean> {
+  const rows = await query(statement(dialect, TABLE_COUNT[dialect], table))
+  return Number(rows[0]?.tables) > 0
+}
+
+const TABLE_COUNT: Readonly<Record<Dialect, string>> = {
+  sqlite: "SELECT count(*) AS tables FROM sqlite_master WHERE type = 'table' AND name = ?",
+  postgres:
+    'SELECT count(*) AS tables FROM pg_catalog.pg_class WHERE relnamespace = to_regnamespace(current_schema()) AND relname = ?',
+  mysql:
+    'SELECT count(*) AS tables FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?',
+}
+
+const OTHER_TABLES: Readonly<Record<Dialect, string>> = {
+  sqlite:
+    "SELECT count(*) AS tables FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~' " +
+    `AND name NOT LIKE '~_%' ESCAPE '~' AND name NOT LIKE 'libsql~_%' ESCAPE '~' AND name <> '${IDENTITY_TABLE}'`,
+  postgres:
+    'SELECT count(*) AS tables FROM pg_catalog.pg_class WHERE relnamespace = to_regnamespace(current_schema()) ' +
+    `AND relkind IN ('r', 'p', 'v', 'm', 'f') AND relname <> '${IDENTITY_TABLE}'`,
+  mysql: `SELECT count(*) AS tables FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name <> '${IDENTITY_TABLE}'`,
+}
