@@ -10,7 +10,9 @@ export type TenancyErrorCode =
   | 'forbidden'
   | 'invalid_request'
   | 'wrong_tenant'
+  | 'stale_tenant'
   | 'name_taken'
+  | 'conflict'
   | 'migration_failed'
   | 'migration_changed'
   | 'migration_missing'
@@ -41,7 +43,9 @@ export const ERROR_CODES: Readonly<Record<TenancyErrorCode, { status: number; re
   forbidden: { status: 403, retryable: false },
   invalid_request: { status: 400, retryable: false },
   wrong_tenant: { status: 500, retryable: false },
+  stale_tenant: { status: 503, retryable: true },
   name_taken: { status: 409, retryable: false },
+  conflict: { status: 409, retryable: false },
   migration_failed: { status: 500, retryable: false },
   migration_changed: { status: 500, retryable: false },
   migration_missing: { status: 500, retryable: false },

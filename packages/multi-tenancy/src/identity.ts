@@ -59,9 +59,10 @@ const CASTS: Readonly<Record<Dialect, string>> = {
   mysql: '?, ?, ?',
 }
 
-/** Moves the stamp of exactly this database to `state`. */
+/** Moves the stamp of exactly this database to `state`; to `ready` only while nobody has begun to delete it. */
 export function stampStateStatement(dialect: Dialect, uid: string, state: StampState): Statement {
-  return statement(dialect, `UPDATE ${IDENTITY_TABLE} SET state = ? WHERE slot = 1 AND uid = ?`, state, uid)
+  const guard = state === 'ready' ? " AND state <> 'deprovisioning'" : ''
+  return statement(dialect, `UPDATE ${IDENTITY_TABLE} SET state = ? WHERE slot = 1 AND uid = ?${guard}`, state, uid)
 }
 
 /** Marks (or with `null` clears) the migration that is changing this database outside a transaction. */
@@ -98,7 +99,7 @@ export async function isEmpty(dialect: Dialect, query: Query): Promise<boolean> 
 /**
  * Compares a stamp with the tenant it should belong to.
  *
- * @throws `wrong_tenant` for another tenant, generation or uid; `tenant_not_ready` for a database without
+ * @throws as `assertOwner`; `tenant_not_ready` for a database without
  * a stamp or still being made; `tenant_not_found` for one being deleted; `migration_dirty`
  */
 export function checkStamp(stamp: Stamp | undefined, expected: ExpectedIdentity): Stamp {
@@ -119,17 +120,18 @@ export function checkStamp(stamp: Stamp | undefined, expected: ExpectedIdentity)
   return stamp
 }
 
-/** @throws `wrong_tenant` unless tenant id, generation and (where known) uid are the expected ones */
+/**
+ * @throws `wrong_tenant` for another tenant's stamp; `stale_tenant` for this tenant's, but of another
+ * incarnation: the database was made anew since it was looked up
+ */
 export function assertOwner(stamp: Stamp, expected: ExpectedIdentity): void {
-  const same =
-    stamp.tenantId === expected.tenantId &&
-    stamp.generation === expected.generation &&
-    (expected.uid === undefined || stamp.uid === expected.uid)
-  if (same) return
-  // The other tenant is not named: its id is none of this tenant's business.
-  throw new TenancyError('wrong_tenant', 'The database reached is stamped as another tenant’s', {
-    tenantId: expected.tenantId,
-  })
+  const { tenantId } = expected
+  if (stamp.tenantId !== tenantId) {
+    // The other tenant is not named: its id is none of this tenant's business.
+    throw new TenancyError('wrong_tenant', 'The database reached is stamped as another tenant’s', { tenantId })
+  }
+  const same = stamp.generation === expected.generation && (expected.uid ?? stamp.uid) === stamp.uid
+  if (!same) throw new TenancyError('stale_tenant', 'The tenant database was made anew', { tenantId })
 }
 
 async function hasTable(dialect: Dialect, query: Query, table: string): Promise<boolean> {

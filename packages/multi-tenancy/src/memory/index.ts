@@ -1,1 +1,2 @@
-export {}
+export { createMemoryFactory } from './factory.ts'
+export { createMemoryProvider, createMemoryServer, type MemoryClient, type MemoryServer } from './provider.ts'

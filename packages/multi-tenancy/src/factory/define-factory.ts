@@ -1,0 +1,176 @@
+import type { TenantProvider } from '../contract.ts'
+import type { OpenTenant, TenantFactory } from '../database-factory.ts'
+import { TenancyError } from '../errors.ts'
+import { defineMigrations, migrate } from '../migrations/index.ts'
+import { nameTenants } from '../names.ts'
+import { parseTenantId, reservedSet, type TenantId } from '../tenant-id.ts'
+import { createCache } from './cache.ts'
+import { createDirectory } from './directory.ts'
+import { environmentOf } from './environment.ts'
+import { connectChecked, managing, serving, tenantOf } from './opening.ts'
+import { cacheOptions, type FactoryOptions, positive } from './options.ts'
+import { deprovisionTenant, provisionTenant, type Step } from './provisioning.ts'
+import { retry } from './retry.ts'
+import { createSingleFlight } from './single-flight.ts'
+
+/**
+ * Turns a provider into the factory an app uses: ids checked, names derived, tenants opened once, their
+ * identity verified, migrations and seeds run, errors coded, what is safe retried.
+ *
+ * @example
+ * const factory = defineFactory(createMemoryProvider(), { migrations })
+ * await factory.provision('acme')
+ * const { db } = await factory.getAdapters('acme')
+ *
+ * @throws `config_invalid`, naming the option
+ */
+export function defineFactory<Client, Adapters = { db: ReturnType<TenantProvider<Client>['kysely']> }>(
+  provider: TenantProvider<Client>,
+  options: FactoryOptions<Client, Adapters> = {},
+): TenantFactory<Adapters> {
+  const prefix = options.databasePrefix ?? `tenant${provider.naming.separator}`
+  const {
+    // Without the option the type parameter has its default, so this is the type it says.
+    createAdapters = (client: Client) => ({ db: provider.kysely(client) }) as Adapters,
+    seed,
+    openTimeout = 10_000,
+    stepTimeout = 120_000,
+  } = options
+  const environment = environmentOf(options.environment)
+  const cache = cacheOptions(options.cache)
+  const reserved = reservedSet(options.reservedTenantIds, 'reservedTenantIds')
+  const migrations = defineMigrations(options.migrations ?? [])
+  const nameTenant = nameTenants(provider.naming, prefix)
+  const { mapError } = provider
+  const patient = { timeout: positive('stepTimeout', stepTimeout), mapError }
+  // A request does not wait for a tenant that is being made: the client is told when to come back.
+  const again = (error: TenancyError): boolean => error.retryable && error.code !== 'tenant_not_ready'
+  const brief = { timeout: positive('openTimeout', openTimeout), mapError, again, step: 'open' }
+
+  const shared = environment.runtime === 'node'
+  const opened = createCache<OpenTenant<Adapters>>(shared ? cache.max : 0, cache.ttl, environment.now)
+  const openings = createSingleFlight<OpenTenant<Adapters>>(shared)
+  const provisions = createSingleFlight<void>(shared)
+  const directory = createDirectory(provider, prefix, nameTenant, environment, {
+    max: cache.locatorMax,
+    ttl: cache.locatorTtl,
+    negativeMax: cache.negativeMax,
+    negativeTtl: cache.negativeTtl,
+    unknownLookups: cache.unknownLookups,
+  })
+  const quarantined = new Set<TenantId>()
+  const deleting = new Set<TenantId>()
+  let closed = false
+
+  function forget(tenantId: TenantId): void {
+    opened.delete(tenantId)
+    openings.forget(tenantId)
+    directory.forget(tenantId)
+  }
+
+  /** Called with what an identity check threw; later, too, when a pool opens another connection. */
+  function mismatch(tenantId: TenantId): (error: TenancyError) => void {
+    return (error) => {
+      if (error.code === 'wrong_tenant') quarantined.add(tenantId)
+      forget(tenantId)
+    }
+  }
+
+  function parse(value: unknown): TenantId {
+    if (closed) throw new TenancyError('closed', 'The factory was closed')
+    return parseTenantId(value, reserved)
+  }
+
+  function steps(tenantId: TenantId): Step {
+    return (step, work) => retry(environment, { ...patient, step, tenantId }, work)
+  }
+
+  async function openNow(tenantId: TenantId, current: () => boolean): Promise<OpenTenant<Adapters>> {
+    if (quarantined.has(tenantId)) {
+      throw new TenancyError('wrong_tenant', 'The tenant is in quarantine: its database was not its own', {
+        tenantId,
+      })
+    }
+    if (deleting.has(tenantId)) throw new TenancyError('tenant_not_found', 'No such tenant', { tenantId })
+    return retry(environment, { ...brief, tenantId }, async (call) => {
+      const database = await directory.locate(tenantId, call)
+      const client = await connectChecked(
+        provider,
+        tenantId,
+        database,
+        serving,
+        mismatch(tenantId),
+        call,
+      ).catch((error: unknown) => {
+        directory.forget(tenantId)
+        throw error
+      })
+      const tenant = tenantOf(tenantId, database)
+      const adapters = await createAdapters(client, tenant)
+      if (adapters === undefined || adapters === null) {
+        throw new TenancyError('internal', 'createAdapters returned nothing', { tenantId })
+      }
+      const result: OpenTenant<Adapters> = Object.freeze({ ...tenant, state: 'active', adapters })
+      if (current() && !closed) opened.set(tenantId, result)
+      return result
+    })
+  }
+
+  async function open(tenantId: string): Promise<OpenTenant<Adapters>> {
+    const warm = opened.get(tenantId)
+    if (warm !== undefined && !closed) return warm
+    const id = parse(tenantId)
+    return openings.run(id, (current) => openNow(id, current))
+  }
+
+  return {
+    open,
+    async getAdapters(tenantId) {
+      return (await open(tenantId)).adapters
+    },
+    async provision(tenantId) {
+      const id = parse(tenantId)
+      if (deleting.has(id))
+        throw new TenancyError('conflict', 'The tenant is being deleted', { tenantId: id })
+      await provisions.run(id, async () => {
+        const context = { provider, migrations, createAdapters, seed, onMismatch: mismatch(id) }
+        const database = await provisionTenant(context, id, await nameTenant(id), steps(id))
+        directory.remember(id, database)
+      })
+    },
+    async deprovision(tenantId) {
+      const id = parse(tenantId)
+      if (deleting.has(id))
+        throw new TenancyError('conflict', 'The tenant is being deleted', { tenantId: id })
+      deleting.add(id)
+      try {
+        await provisions.settled(id)
+        forget(id)
+        await deprovisionTenant(provider, id, await nameTenant(id), steps(id))
+        forget(id)
+        quarantined.delete(id)
+      } finally {
+        deleting.delete(id)
+      }
+    },
+    async migrate(tenantId) {
+      const id = parse(tenantId)
+      const step = steps(id)
+      const client = await step('connect', async (call) => {
+        const database = await directory.locate(id, call)
+        return connectChecked(provider, id, database, managing, mismatch(id), call)
+      })
+      return step('migrate', ({ signal }) => migrate({ provider, client, migrations, tenantId: id, signal }))
+    },
+    release(tenantId) {
+      const id = parse(tenantId)
+      quarantined.delete(id)
+      forget(id)
+    },
+    async close() {
+      closed = true
+      opened.clear()
+      await provider.close()
+    },
+  }
+}

@@ -1,0 +1,60 @@
+import type { CallOptions, Row, Statement, TenantProvider } from '../contract.ts'
+import type { Tenant } from '../database-factory.ts'
+import { TenancyError, type TenancyErrorCode } from '../errors.ts'
+import { assertOwner, checkStamp, type ExpectedIdentity, readStamp, type Stamp } from '../identity.ts'
+import type { TenantId } from '../tenant-id.ts'
+import type { KnownDatabase } from './directory.ts'
+
+type Query = (statement: Statement) => Promise<Row[]>
+
+/** How strictly a connection is checked before its first use. */
+export type Check = (stamp: Stamp | undefined, expected: ExpectedIdentity) => void
+
+/** Serving: stamped as this tenant's, complete, not half migrated. */
+export const serving: Check = checkStamp
+
+/** Lifecycle work: another's stamp is refused, but a database still being made or deleted is reachable. */
+export const managing: Check = (stamp, expected) => {
+  if (stamp !== undefined) assertOwner(stamp, expected)
+}
+
+const MISMATCHES: ReadonlySet<TenancyErrorCode> = new Set(['wrong_tenant', 'stale_tenant'])
+
+/**
+ * Connects to a tenant database so that every physical connection is checked before its first use: the
+ * provider's own connections through `verify`, a client without connections here.
+ */
+export async function connectChecked<Client>(
+  provider: TenantProvider<Client>,
+  tenantId: TenantId,
+  database: KnownDatabase,
+  check: Check,
+  onMismatch: (error: TenancyError) => void,
+  options: CallOptions,
+): Promise<Client> {
+  let verified = false
+  const { dialect } = provider.capabilities
+
+  async function verify(query: Query): Promise<void> {
+    const stamp = await readStamp(dialect, query)
+    try {
+      check(stamp, { tenantId, generation: database.generation, uid: database.identity?.uid })
+    } catch (error) {
+      if (error instanceof TenancyError && MISMATCHES.has(error.code)) onMismatch(error)
+      throw error
+    }
+    if (stamp !== undefined && database.identity === undefined) {
+      database.identity = { tenantId, generation: stamp.generation, uid: stamp.uid }
+    }
+    verified = true
+  }
+
+  const client = await provider.connect({ locator: database.locator, verify }, options)
+  if (!verified) await verify((statement) => provider.query(client, statement))
+  return client
+}
+
+/** The tenant as callbacks see it. */
+export function tenantOf(id: TenantId, { generation }: KnownDatabase): Tenant {
+  return Object.freeze({ id, generation })
+}

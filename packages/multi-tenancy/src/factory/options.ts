@@ -1,0 +1,114 @@
+import type { Tenant } from '../database-factory.ts'
+import { configError } from '../errors.ts'
+import type { MigrationSource } from '../migrations/index.ts'
+import type { Environment } from './environment.ts'
+
+export interface CacheOptions {
+  /**
+   * Tenants whose adapters are kept, the least recently used forgotten first (Node).
+   *
+   * @default 100
+   */
+  readonly max?: number
+  /**
+   * Milliseconds adapters are kept (Node).
+   *
+   * @default 3_600_000
+   */
+  readonly ttl?: number
+  /**
+   * Tenants whose locator is remembered: plain data, on Workers too.
+   *
+   * @default 1_000
+   */
+  readonly locatorMax?: number
+  /**
+   * Milliseconds a locator is remembered: how long another process may still look for a deleted database.
+   *
+   * @default 300_000
+   */
+  readonly locatorTtl?: number
+  /**
+   * Ids remembered as unknown.
+   *
+   * @default 1_000
+   */
+  readonly negativeMax?: number
+  /**
+   * Milliseconds an id stays unknown here after another process created it.
+   *
+   * @default 10_000
+   */
+  readonly negativeTtl?: number
+  /**
+   * Unknown ids per `negativeTtl` that may cost a look-up each; beyond, one listing answers for all.
+   *
+   * @default 100
+   */
+  readonly unknownLookups?: number
+}
+
+/** What every provider's factory takes beside its own options. */
+export interface FactoryOptions<Client, Adapters> {
+  /**
+   * Starts every physical name. Another app on the same server or account needs another one.
+   *
+   * @default `tenant_`, or `tenant-` where names have no underscores
+   */
+  readonly databasePrefix?: string
+  /**
+   * What handlers get as `c.env.data`, from the driver's client bound to the tenant.
+   *
+   * @default `{ db: Kysely }`
+   */
+  readonly createAdapters?: (client: Client, tenant: Tenant) => Adapters | Promise<Adapters>
+  /** Run by `provision` and `migrate`, inside the tenant's database. */
+  readonly migrations?: MigrationSource
+  /** Fills a new tenant after its migrations. Runs again if provision dies before it is done: make it repeatable. */
+  readonly seed?: (adapters: Adapters, tenant: Tenant) => Promise<void>
+  readonly cache?: CacheOptions
+  /**
+   * Ids that are never a tenant.
+   *
+   * @default RESERVED_TENANT_IDS
+   */
+  readonly reservedTenantIds?: readonly string[]
+  /**
+   * Milliseconds a request waits for its tenant to open, tries included.
+   *
+   * @default 10_000
+   */
+  readonly openTimeout?: number
+  /**
+   * Milliseconds each step of provision and deprovision may take, tries included.
+   *
+   * @default 120_000
+   */
+  readonly stepTimeout?: number
+  /** Replaces clock, sleep, chance and runtime detection: for tests. */
+  readonly environment?: Partial<Environment>
+}
+
+/** Every cache option with its default, checked. */
+export function cacheOptions(cache: CacheOptions = {}): Required<CacheOptions> {
+  const options = {
+    max: 100,
+    ttl: 3_600_000,
+    locatorMax: 1_000,
+    locatorTtl: 300_000,
+    negativeMax: 1_000,
+    negativeTtl: 10_000,
+    unknownLookups: 100,
+    ...cache,
+  }
+  for (const [name, value] of Object.entries(options)) positive(`cache.${name}`, value)
+  return options
+}
+
+/** @throws `config_invalid` unless `value` is a finite number of at least 0 */
+export function positive(option: string, value: number): number {
+  if (typeof value !== 'number' || !(value >= 0) || !Number.isFinite(value)) {
+    throw configError(option, 'must be a number of at least 0')
+  }
+  return value
+}

@@ -1,0 +1,150 @@
+import type { CallOptions, TenantProvider } from '../contract.ts'
+import type { Tenant } from '../database-factory.ts'
+import { TenancyError } from '../errors.ts'
+import {
+  assertOwner,
+  isEmpty,
+  readStamp,
+  type Stamp,
+  type StampState,
+  stampStatements,
+  stampStateStatement,
+} from '../identity.ts'
+import { type Migrations, migrate } from '../migrations/index.ts'
+import type { TenantId } from '../tenant-id.ts'
+import type { KnownDatabase } from './directory.ts'
+import { connectChecked, managing, tenantOf } from './opening.ts'
+
+/** Runs one step, with its retries, and names it in errors. */
+export type Step = <Value>(name: string, work: (options: CallOptions) => Promise<Value>) => Promise<Value>
+
+export interface ProvisionContext<Client, Adapters> {
+  readonly provider: TenantProvider<Client>
+  readonly migrations: Migrations
+  readonly createAdapters: (client: Client, tenant: Tenant) => Adapters | Promise<Adapters>
+  readonly seed: ((adapters: Adapters, tenant: Tenant) => Promise<void>) | undefined
+  readonly onMismatch: (error: TenancyError) => void
+}
+
+/**
+ * Makes a tenant's database, or finishes what an earlier call began: create, stamp, migrate, seed, ready.
+ * Every step may be repeated; a database found under the name is taken only if it is stamped as this
+ * tenant's or holds nothing at all.
+ *
+ * @throws `name_taken` for anybody else's database; `conflict` for one being deleted
+ */
+export async function provisionTenant<Client, Adapters>(
+  context: ProvisionContext<Client, Adapters>,
+  tenantId: TenantId,
+  name: string,
+  step: Step,
+): Promise<KnownDatabase> {
+  const { provider, migrations, seed, createAdapters } = context
+  const { locator } = await step('create', (options) => provider.create(name, options))
+  const database: KnownDatabase = { locator, generation: 1 }
+  const client = await step('connect', (options) =>
+    connectChecked(provider, tenantId, database, managing, context.onMismatch, options),
+  )
+  const stamp = await step('stamp', () => ensureStamp(provider, client, tenantId, database.generation))
+  database.identity = stamp
+  if (stamp.state === 'deprovisioning') {
+    throw new TenancyError('conflict', 'The tenant is being deleted; finish that first', {
+      tenantId,
+      step: 'stamp',
+    })
+  }
+  await step('migrate', ({ signal }) => migrate({ provider, client, migrations, tenantId, signal }))
+  if (stamp.state === 'ready') return database
+  if (seed !== undefined) {
+    const tenant = tenantOf(tenantId, database)
+    await step('seed', async () => seed(await createAdapters(client, tenant), tenant))
+  }
+  await step('ready', () => moveStamp(provider, client, tenantId, stamp.uid, 'ready'))
+  return database
+}
+
+/**
+ * Deletes a tenant's database, found by `locator`, and is done only when the service no longer finds it.
+ *
+ * @throws `wrong_tenant` or `name_taken`, having deleted nothing, for a database that is not this tenant's
+ */
+export async function deprovisionTenant<Client>(
+  provider: TenantProvider<Client>,
+  tenantId: TenantId,
+  name: string,
+  step: Step,
+): Promise<void> {
+  const locator = await step('find', (options) => provider.find(name, options))
+  if (locator === undefined) return
+  await step('mark', async (options) => {
+    const client = await provider.connect({ locator, verify: async () => {} }, options)
+    const stamp = await readStamp(provider.capabilities.dialect, (s) => provider.query(client, s))
+    if (stamp === undefined) return refuseUnlessEmpty(provider, client, tenantId)
+    assertOwner(stamp, { tenantId, generation: 1 })
+    await moveStamp(provider, client, tenantId, stamp.uid, 'deprovisioning')
+  })
+  await step('drop', async (options) => {
+    await provider.drop(locator, options)
+    if ((await provider.find(name, options)) !== undefined) {
+      throw new TenancyError('provider_unavailable', 'The database is still there', {
+        tenantId,
+        retryAfter: 1,
+      })
+    }
+  })
+}
+
+async function ensureStamp<Client>(
+  provider: TenantProvider<Client>,
+  client: Client,
+  tenantId: TenantId,
+  generation: number,
+): Promise<Stamp> {
+  const { dialect } = provider.capabilities
+  const read = (): Promise<Stamp | undefined> => readStamp(dialect, (s) => provider.query(client, s))
+  const found = await read()
+  if (found !== undefined) return owned(found, tenantId, generation)
+  await refuseUnlessEmpty(provider, client, tenantId)
+  const identity = { tenantId, generation, uid: crypto.randomUUID() }
+  // Two callers may both get here, and a reply may be lost: whichever row is there afterwards is the stamp.
+  const failure = await provider.batch(client, stampStatements(dialect, identity)).then(
+    () => undefined,
+    (error: unknown) => ({ error }),
+  )
+  const stamp = await read()
+  if (stamp !== undefined) return owned(stamp, tenantId, generation)
+  throw (
+    failure?.error ??
+    new TenancyError('provider_unavailable', 'The identity stamp was not kept', { tenantId })
+  )
+}
+
+function owned(stamp: Stamp, tenantId: TenantId, generation: number): Stamp {
+  assertOwner(stamp, { tenantId, generation })
+  return stamp
+}
+
+async function refuseUnlessEmpty<Client>(
+  provider: TenantProvider<Client>,
+  client: Client,
+  tenantId: TenantId,
+): Promise<void> {
+  if (await isEmpty(provider.capabilities.dialect, (s) => provider.query(client, s))) return
+  throw new TenancyError('name_taken', 'A database of this name holds data without our identity stamp', {
+    tenantId,
+  })
+}
+
+async function moveStamp<Client>(
+  provider: TenantProvider<Client>,
+  client: Client,
+  tenantId: TenantId,
+  uid: string,
+  state: StampState,
+): Promise<void> {
+  const { dialect } = provider.capabilities
+  await provider.batch(client, [stampStateStatement(dialect, uid, state)])
+  const stamp = await readStamp(dialect, (s) => provider.query(client, s))
+  if (stamp?.uid === uid && stamp.state === state) return
+  throw new TenancyError('conflict', 'The tenant is being deleted', { tenantId })
+}

@@ -1,0 +1,77 @@
+import type { CallOptions } from '../contract.ts'
+import { TenancyError } from '../errors.ts'
+import type { Environment } from './environment.ts'
+
+export interface RetryOptions {
+  /** Milliseconds for all tries together. */
+  readonly timeout: number
+  /** Gives whatever was thrown its code. */
+  readonly mapError: (cause: unknown) => TenancyError
+  /** Named in the error. */
+  readonly step: string
+  readonly tenantId: string
+  /**
+   * Which errors are worth another try.
+   *
+   * @default those whose code is retryable
+   */
+  readonly again?: (error: TenancyError) => boolean
+}
+
+const BASE_DELAY = 100
+const MAX_DELAY = 5_000
+
+/**
+ * Calls `work` until it succeeds, fails for good, or the time is up. Waits what the service asked for
+ * (`Retry-After`), else an exponential delay with full jitter. `work` must be safe to repeat.
+ *
+ * @throws the last error, with step and tenant; `timeout` when `work` itself does not return in time
+ */
+export async function retry<Value>(
+  environment: Environment,
+  { timeout, mapError, step, tenantId, again = (error) => error.retryable }: RetryOptions,
+  work: (options: CallOptions) => Promise<Value>,
+): Promise<Value> {
+  const deadline = environment.now() + timeout
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await within(deadline - environment.now(), work)
+    } catch (cause) {
+      const error = mapError(cause)
+      const backoff = Math.min(MAX_DELAY, BASE_DELAY * 2 ** attempt) * environment.random()
+      const delay = error.retryAfter === undefined ? backoff : error.retryAfter * 1_000
+      if (!again(error) || environment.now() + delay >= deadline) throw located(error, step, tenantId)
+      await environment.sleep(delay)
+    }
+  }
+}
+
+/** The same error with the step and tenant it happened in, unless it already says. */
+function located(error: TenancyError, step: string, tenantId: string): TenancyError {
+  if (error.step !== undefined && error.tenantId !== undefined) return error
+  const { code, message, cause, retryAfter } = error
+  return new TenancyError(code, message, {
+    cause,
+    tenantId: error.tenantId ?? tenantId,
+    step: error.step ?? step,
+    ...(retryAfter === undefined ? {} : { retryAfter }),
+  })
+}
+
+/** Stops waiting after `ms`, also for a driver that ignores the signal. */
+async function within<Value>(ms: number, work: (options: CallOptions) => Promise<Value>): Promise<Value> {
+  const controller = new AbortController()
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      const error = new TenancyError('timeout', `No answer within ${Math.round(ms)} ms`)
+      reject(error)
+      controller.abort(error)
+    }, ms)
+  })
+  try {
+    return await Promise.race([work({ signal: controller.signal }), late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,11 @@
+import { TenancyError } from '../errors.ts'
+
+/** The coded error for what SQLite threw. */
+export function mapError(cause: unknown): TenancyError {
+  if (cause instanceof TenancyError) return cause
+  const message = cause instanceof Error ? cause.message : 'The database failed'
+  if (/database is (?:locked|busy)/.test(message)) {
+    return new TenancyError('provider_unavailable', message, { cause, retryAfter: 1 })
+  }
+  return new TenancyError('provider_rejected', message, { cause })
+}

@@ -1,0 +1,28 @@
+import type { Kysely } from 'kysely'
+import type { TenantFactory } from '../database-factory.ts'
+import { defineFactory } from '../factory/define-factory.ts'
+import type { FactoryOptions } from '../factory/options.ts'
+import { createMemoryProvider, type MemoryClient, type MemoryServer } from './provider.ts'
+
+export interface MemoryFactoryOptions<Adapters> extends FactoryOptions<MemoryClient, Adapters> {
+  /**
+   * Where the databases are; share one between factories to play several processes.
+   *
+   * @default a server of its own
+   */
+  readonly server?: MemoryServer
+}
+
+/**
+ * A database per tenant in this process's memory (SQLite): for tests and first steps. Needs Node 22.13 or later.
+ *
+ * @example
+ * const factory = createMemoryFactory({ migrations })
+ * await factory.provision('acme')
+ */
+export function createMemoryFactory<Adapters = { db: Kysely<any> }>({
+  server,
+  ...options
+}: MemoryFactoryOptions<Adapters> = {}): TenantFactory<Adapters> {
+  return defineFactory<MemoryClient, Adapters>(createMemoryProvider(server), options)
+}
