@@ -1,0 +1,67 @@
+import { inspect } from 'node:util'
+import { describe, expect, test } from 'vitest'
+import { ERROR_CODES, TenancyError, type TenancyErrorCode } from '../src/errors.ts'
+import { createRedactor } from '../src/factory/redact.ts'
+
+const codes = Object.keys(ERROR_CODES) as TenancyErrorCode[]
+
+describe('TenancyError', () => {
+  test.each(codes)('%s answers as a problem of its status', async (code) => {
+    const response = new TenancyError(code, 'what happened').getResponse()
+    expect(response.status).toBe(ERROR_CODES[code].status)
+    expect(response.headers.get('content-type')).toBe('application/problem+json')
+    const body = (await response.json()) as Record<string, unknown>
+    expect(body).toMatchObject({ type: 'about:blank', status: response.status, code })
+    expect(body.title).not.toBe('Error')
+    expect(response.headers.has('retry-after')).toBe(response.status === 503)
+  })
+
+  test('says when to come back, in whole seconds', () => {
+    const retryAfter = (seconds: number) =>
+      new TenancyError('rate_limited', 'slow down', { retryAfter: seconds })
+        .getResponse()
+        .headers.get('retry-after')
+    expect(retryAfter(12.2)).toBe('13')
+    expect(retryAfter(0)).toBe('1')
+  })
+
+  test('tells the client nothing of a fault inside', async () => {
+    const error = new TenancyError('internal', 'secret detail', {
+      cause: new Error('secret cause'),
+      tenantId: 'acme',
+    })
+    expect(await error.getResponse().text()).not.toContain('secret')
+    expect(JSON.stringify(error)).not.toContain('cause')
+  })
+
+  test('wraps what has no code and keeps what has one', () => {
+    const coded = new TenancyError('timeout', 'late')
+    expect(TenancyError.from(coded)).toBe(coded)
+    expect(TenancyError.from('text')).toMatchObject({ code: 'internal', cause: 'text' })
+  })
+})
+
+describe('the redactor', () => {
+  test('takes a secret out of messages, stacks, codes and nested causes, plain or URL-encoded', () => {
+    const secret = 'canary/se+cret=42'
+    const redactor = createRedactor()
+    redactor.add(secret)
+    const inner = Object.assign(new Error(`inner ${encodeURIComponent(secret)}`), {
+      code: secret,
+      client: { secret },
+    })
+    const error = new TenancyError('internal', 'outer', {
+      cause: redactor.error(new Error(`no ${secret}`, { cause: inner })),
+    })
+    const shown = inspect(error, { depth: 10 })
+    expect(shown).toContain('[redacted]')
+    expect(shown).not.toContain('canary')
+  })
+
+  test('remembers a bounded number of secrets, the newest', () => {
+    const redactor = createRedactor(10)
+    for (let index = 0; index < 100; index++) redactor.add(`secret-number-${index}!`)
+    expect(redactor.text('secret-number-99!')).toBe('[redacted]')
+    expect(redactor.text('secret-number-0!')).toBe('secret-number-0!')
+  })
+})
