@@ -1,0 +1,93 @@
+import type { Context, MiddlewareHandler } from 'hono'
+import type { TenantFactory } from '../database-factory.ts'
+import { configError, TenancyError } from '../errors.ts'
+import type { TenantId } from '../tenant-id.ts'
+import { notFound } from './access-control.ts'
+import { keepPrivate } from './cache-headers.ts'
+import { checkConfig, contextTenantId, type TenancyOptions } from './config.ts'
+import type { DatabaseSource, RequestTenant, TenancyEnv } from './env.ts'
+
+/**
+ * Gives the request its tenant's database: the adapters of `c.var.tenant_id` as `c.env.data`, and
+ * `c.var.tenant`. That id comes from an earlier middleware, ours or the app's own, which also decides who may
+ * reach it. `c.env` is replaced by a copy for this request; the shared object is never written to, because
+ * Workers and Node hand the same one to requests of other tenants.
+ *
+ * @throws `config_invalid` while constructing; per request `tenant_unresolved`, `invalid_tenant_id`,
+ * `tenant_not_found`, and the coded error of whatever `getAdapters` threw
+ *
+ * @example
+ * ```ts
+ * app.use('*', createDatabaseMiddleware({ databaseIsolation: { getAdapters: factory.getAdapters } }))
+ * ```
+ */
+export function createDatabaseMiddleware<Adapters>(
+  config: Pick<TenancyOptions<Adapters>, 'databaseIsolation' | 'reservedTenantIds' | 'cacheHeaders'>,
+): MiddlewareHandler<TenancyEnv<Adapters>> {
+  const reserved = checkConfig(config)
+  const open = tenantOpener(config.databaseIsolation)
+  const { cacheHeaders = true } = config
+  return async (c, next) => {
+    const id = contextTenantId(c, reserved)
+    inject(c, await open(id))
+    await next()
+    if (cacheHeaders) keepPrivate(c)
+  }
+}
+
+/** A tenant with its adapters, ready for `inject`. */
+export interface Opened<Adapters> {
+  readonly tenant: RequestTenant
+  readonly adapters: Adapters
+}
+
+/** Opens tenants through `open` where the source has it, else through `getAdapters`. Errors are coded. */
+export function tenantOpener<Adapters>(
+  source: DatabaseSource<Adapters>,
+): (id: TenantId) => Promise<Opened<Adapters>> {
+  const given = source as Partial<TenantFactory<Adapters>> | null | undefined
+  if (typeof given !== 'object' || given === null) throw configError('databaseIsolation', 'is missing')
+  for (const name of ['getAdapters', 'onProvision', 'onDeprovision', 'provision', 'deprovision', 'open']) {
+    const member: unknown = (given as Record<string, unknown>)[name]
+    if (typeof member === 'function' || (member === undefined && name !== 'getAdapters')) continue
+    throw configError(`databaseIsolation.${name}`, 'must be a function')
+  }
+  const opener = typeof given.open === 'function' ? openOf(given as TenantFactory<Adapters>) : getOf(source)
+  return async (id) => {
+    try {
+      return await opener(id)
+    } catch (cause) {
+      const error = TenancyError.from(cause)
+      throw error.code === 'tenant_not_found' ? notFound(id, error) : error
+    }
+  }
+}
+
+/** Puts an opened tenant into the request. */
+export function inject<Adapters>(c: Context, { tenant, adapters }: Opened<Adapters>): void {
+  c.env = { ...c.env, data: adapters }
+  c.set('tenant_id', tenant.id)
+  c.set('tenant', tenant)
+}
+
+function openOf<Adapters>(factory: TenantFactory<Adapters>): (id: TenantId) => Promise<Opened<Adapters>> {
+  return async (id) => {
+    const opened = await factory.open(id)
+    if (opened?.id !== id)
+      throw new TenancyError('wrong_tenant', 'Another tenant was opened', { tenantId: id })
+    const { state, generation } = opened
+    return { tenant: { id, state, generation }, adapters: present(opened.adapters, id) }
+  }
+}
+
+function getOf<Adapters>(source: DatabaseSource<Adapters>): (id: TenantId) => Promise<Opened<Adapters>> {
+  return async (id) => ({
+    tenant: { id, state: 'active' },
+    adapters: present(await source.getAdapters(id), id),
+  })
+}
+
+function present<Adapters>(adapters: Adapters, tenantId: string): Adapters {
+  if (adapters !== undefined && adapters !== null) return adapters
+  throw new TenancyError('internal', 'getAdapters returned nothing for this tenant', { tenantId })
+}

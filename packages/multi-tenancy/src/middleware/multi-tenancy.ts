@@ -1,0 +1,61 @@
+import type { Context, MiddlewareHandler } from 'hono'
+import { configError } from '../errors.ts'
+import { tokenReader } from '../resolvers/claim.ts'
+import { checkList } from '../resolvers/options.ts'
+import { fromContext, resolveTenant, type TenantResolver } from '../resolvers/resolver.ts'
+import { fromSubdomain } from '../resolvers/subdomain.ts'
+import { accessRule, controlPlaneTenantId } from './access-control.ts'
+import { keepPrivate } from './cache-headers.ts'
+import { checkConfig, type TenancyOptions } from './config.ts'
+import { inject, tenantOpener } from './database.ts'
+import type { TenancyEnv } from './env.ts'
+
+/**
+ * The whole way of a request: resolve the tenant id, authorize, open its database, inject. Authorization comes
+ * before anything is looked up, so those refused learn nothing of which tenants there are.
+ *
+ * @throws `config_invalid` while constructing; per request what `resolveTenant`,
+ * `createAccessControlMiddleware` and `createDatabaseMiddleware` throw
+ *
+ * @example
+ * ```ts
+ * const app = new Hono()
+ *   .use(jwt({ secret, alg: 'HS256' }))
+ *   .use(createMultiTenancyMiddleware({ databaseIsolation: factory, subdomainRouting: { baseDomain: 'example.com' } }))
+ *   .get('/notes', async (c) => c.json(await c.env.data.notes.list()))
+ * ```
+ */
+export function createMultiTenancyMiddleware<Adapters>(
+  config: TenancyOptions<Adapters>,
+): MiddlewareHandler<TenancyEnv<Adapters>> {
+  const reserved = checkConfig(config)
+  const { accessControl = {}, cacheHeaders = true } = config
+  const options = { reserved, controlPlaneTenantId: controlPlaneTenantId(accessControl) }
+  const resolvers = resolversOf(config)
+  const authorize = accessRule(accessControl)
+  const open = tenantOpener(config.databaseIsolation)
+  return async (c, next) => {
+    const id = await resolveTenant(c, resolvers, options)
+    await authorize(c, id)
+    inject(c, await open(id))
+    await next()
+    if (cacheHeaders) keepPrivate(c)
+  }
+}
+
+function resolversOf(config: TenancyOptions<any>): readonly TenantResolver[] {
+  const { resolvers, subdomainRouting, accessControl = {} } = config
+  checkList(resolvers, 'resolvers')
+  const list = [fromContext, ...(resolvers ?? [])]
+  if (list.some((resolve) => typeof resolve !== 'function')) {
+    throw configError('resolvers', 'must be functions, such as fromPath returns')
+  }
+  if (subdomainRouting !== undefined) list.push(fromSubdomain(subdomainRouting, 'subdomainRouting'))
+  if (list.length > 1 || resolvers !== undefined) return list
+
+  // A token beside a tenant set earlier is for authorization to judge, not a second opinion.
+  const readToken = tokenReader(accessControl, 'accessControl')
+  const fromToken = async (c: Context) =>
+    fromContext(c) === undefined ? (await readToken(c))?.tenant : undefined
+  return [fromContext, Object.assign(fromToken, { verified: true })]
+}

@@ -1,0 +1,71 @@
+import type { Hono, MiddlewareHandler } from 'hono'
+import type { TenancyError } from './errors.ts'
+import { checkConfig, type TenancyOptions } from './middleware/config.ts'
+import type { TenancyEnv } from './middleware/env.ts'
+import { createMultiTenancyMiddleware } from './middleware/multi-tenancy.ts'
+import { checkFunctions } from './resolvers/options.ts'
+import { createTenantRoutes } from './routes/app.ts'
+import {
+  createTenants,
+  type DatabaseHooks,
+  databaseHooks,
+  type TenantHooks,
+  type Tenants,
+} from './routes/tenants.ts'
+
+/** Everything `setupMultiTenancy` takes. */
+export interface MultiTenancyConfig<Adapters = unknown> extends TenancyOptions<Adapters> {
+  /** Called around a tenant's creation and deletion. */
+  readonly hooks?: TenantHooks
+  /** Told of a hook that failed after the thing was done. @default console.error */
+  readonly onHookError?: (error: TenancyError) => void
+}
+
+/** What `setupMultiTenancy` returns. */
+export interface MultiTenancy<Adapters = unknown> {
+  /** For the app's tenant routes: resolves, authorizes, injects. */
+  readonly middleware: MiddlewareHandler<TenancyEnv<Adapters>>
+  /** The configuration's own provisioning, callable. */
+  readonly hooks: DatabaseHooks
+  /** Tenant management in process, hooks included. */
+  readonly tenants: Tenants
+  /** Tenant management over HTTP, for the control plane alone: `app.route('/tenants', multiTenancy.app)`. */
+  readonly app: Hono
+  /** The configuration as given. */
+  readonly config: MultiTenancyConfig<Adapters>
+}
+
+/**
+ * A database for every tenant of a Hono app, from one configuration.
+ *
+ * @throws `config_invalid`, naming the option, also for an option that does not exist
+ *
+ * @example
+ * ```ts
+ * const multiTenancy = setupMultiTenancy({
+ *   databaseIsolation: createTursoFactory({ organizationName, apiToken }),
+ *   subdomainRouting: { baseDomain: 'example.com' },
+ *   accessControl: { controlPlaneTenantId: 'main', issuer: 'https://id.example.com/' },
+ * })
+ * const app = new Hono()
+ *   .use(jwt({ secret, alg: 'HS256' }))
+ *   .route('/tenants', multiTenancy.app)
+ *   .use(multiTenancy.middleware)
+ *   .get('/notes', async (c) => c.json(await c.env.data.db.selectFrom('notes').selectAll().execute()))
+ * ```
+ */
+export function setupMultiTenancy<Adapters>(config: MultiTenancyConfig<Adapters>): MultiTenancy<Adapters> {
+  const reserved = checkConfig(config)
+  checkFunctions(config, '', ['onHookError'])
+  const { databaseIsolation: source, accessControl } = config
+  const middleware = createMultiTenancyMiddleware(config)
+  const hooks = databaseHooks(source, reserved)
+  const tenants = createTenants({
+    source,
+    database: hooks,
+    reserved,
+    hooks: config.hooks,
+    onHookError: config.onHookError,
+  })
+  return { middleware, hooks, tenants, app: createTenantRoutes({ tenants, accessControl }), config }
+}
