@@ -1,4 +1,11 @@
-import { defineConfig } from 'tsdown'
+import { defineConfig, type UserConfig } from 'tsdown'
 import { base } from '../../tsdown.base.ts'
 
-export default defineConfig({ ...base, entry: { index: 'src/index.ts' } })
+const config: UserConfig = {
+  ...base,
+  // `client` is for Workers too: it imports nothing, so the platform changes nothing in it.
+  platform: 'node',
+  entry: { index: 'src/index.ts', client: 'src/client.ts', bin: 'src/bin.ts' },
+}
+
+export default defineConfig(config)

@@ -1,0 +1,45 @@
+/** A `fetch` as every runtime has it: what database clients and providers take as their `fetch` option. */
+export type Fetch = (input: Request | URL | string, init?: RequestInit) => Promise<Response>
+
+const platformHost = 'api.turso.tech'
+const databaseSuffix = '.turso.io'
+
+/**
+ * Where the emulator serves what the real service serves at `target`.
+ *
+ * `https://api.turso.tech/…` becomes `{emulatorUrl}/…`, and `https://{hostname}/…` for every host under
+ * `turso.io` becomes `{emulatorUrl}/_db/{hostname}/…`. Any other address gives `undefined`.
+ */
+export function tursoEmulatorUrl(emulatorUrl: string, target: string | URL): string | undefined {
+  const { hostname, pathname, search } = new URL(target)
+  const base = emulatorUrl.replace(/\/+$/, '')
+  if (hostname === platformHost) return `${base}${pathname}${search}`
+  if (hostname.endsWith(databaseSuffix)) return `${base}/_db/${hostname}${pathname}${search}`
+  return undefined
+}
+
+/**
+ * A `fetch` that sends what is meant for Turso to the emulator and leaves every other request alone. It uses
+ * nothing but the web platform, so it runs in Workers.
+ *
+ * @param emulatorUrl The emulator's address, such as `http://127.0.0.1:8910`.
+ * @param baseFetch What does the sending. @default globalThis.fetch
+ * @example
+ * ```ts
+ * import { createClient } from '@libsql/client/web'
+ * import { tursoEmulatorFetch } from '@tenantry/emulators/client'
+ *
+ * const client = createClient({ url, authToken, fetch: tursoEmulatorFetch('http://127.0.0.1:8910') })
+ * ```
+ */
+export function tursoEmulatorFetch(
+  emulatorUrl: string,
+  baseFetch: Fetch = (input, init) => globalThis.fetch(input, init),
+): Fetch {
+  return async (input, init) => {
+    const rewritten = tursoEmulatorUrl(emulatorUrl, input instanceof Request ? input.url : input)
+    if (rewritten === undefined) return await baseFetch(input, init)
+    // A Request carries its method, headers, body and signal; only its address changes.
+    return await baseFetch(input instanceof Request ? new Request(rewritten, input) : rewritten, init)
+  }
+}

@@ -1,0 +1,31 @@
+import type { Context } from 'hono'
+import type { Call } from './call.ts'
+import type { Databases } from './databases.ts'
+import type { Groups } from './groups.ts'
+import type { PlatformTokens } from './platform-tokens.ts'
+import type { Records } from './records.ts'
+
+/** What the routes of the Platform API need. */
+export interface PlatformOptions {
+  readonly records: Records
+  readonly databases: Databases
+  readonly groups: Groups
+  readonly tokens: PlatformTokens
+  /** The longest page of a list; `undefined` answers everything at once unless the caller sets a limit. */
+  readonly pageSize: number | undefined
+  readonly now: () => number
+}
+
+/** The Hono environment of the routes: the call is what the server made of the request. */
+export interface PlatformEnv {
+  Bindings: Call
+  Variables: {
+    /** The JSON body. */
+    input: Readonly<Record<string, unknown>>
+    /** The only group a group-scoped token may see. */
+    pinnedGroup: string | undefined
+  }
+}
+
+/** Answers one operation. */
+export type Route = (c: Context<PlatformEnv>) => Response | Promise<Response>
