@@ -5,6 +5,7 @@ export const base: UserConfig = {
   format: 'esm',
   target: 'es2023',
   platform: 'neutral',
+  deps: { neverBundle: [/^node:/] },
   dts: true,
   sourcemap: true,
   clean: true,

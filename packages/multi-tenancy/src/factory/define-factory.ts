@@ -39,7 +39,7 @@ export function defineFactory<Client, Adapters = { db: ReturnType<TenantProvider
   const environment = environmentOf(options.environment)
   const cache = cacheOptions(options.cache)
   const reserved = reservedSet(options.reservedTenantIds, 'reservedTenantIds')
-  const migrations = defineMigrations(options.migrations ?? [])
+  const migrations = options.migrations === undefined ? undefined : defineMigrations(options.migrations)
   const nameTenant = nameTenants(provider.naming, prefix)
   const { mapError } = provider
   const patient = { timeout: positive('stepTimeout', stepTimeout), mapError }
@@ -155,6 +155,7 @@ export function defineFactory<Client, Adapters = { db: ReturnType<TenantProvider
     },
     async migrate(tenantId) {
       const id = parse(tenantId)
+      if (migrations === undefined) return []
       const step = steps(id)
       const client = await step('connect', async (call) => {
         const database = await directory.locate(id, call)

@@ -20,7 +20,7 @@ export type Step = <Value>(name: string, work: (options: CallOptions) => Promise
 
 export interface ProvisionContext<Client, Adapters> {
   readonly provider: TenantProvider<Client>
-  readonly migrations: Migrations
+  readonly migrations: Migrations | undefined
   readonly createAdapters: (client: Client, tenant: Tenant) => Adapters | Promise<Adapters>
   readonly seed: ((adapters: Adapters, tenant: Tenant) => Promise<void>) | undefined
   readonly onMismatch: (error: TenancyError) => void
@@ -53,7 +53,9 @@ export async function provisionTenant<Client, Adapters>(
       step: 'stamp',
     })
   }
-  await step('migrate', ({ signal }) => migrate({ provider, client, migrations, tenantId, signal }))
+  if (migrations !== undefined) {
+    await step('migrate', ({ signal }) => migrate({ provider, client, migrations, tenantId, signal }))
+  }
   if (stamp.state === 'ready') return database
   if (seed !== undefined) {
     const tenant = tenantOf(tenantId, database)

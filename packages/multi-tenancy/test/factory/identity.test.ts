@@ -1,0 +1,128 @@
+import { describe, expect, test } from 'vitest'
+import { defineFactory } from '../../src/factory/define-factory.ts'
+import { createMemoryProvider, createMemoryServer, type MemoryServer } from '../../src/memory/index.ts'
+import { gate } from './world.ts'
+
+const coded = (code: string): object => expect.objectContaining({ code })
+
+/** Moves each tenant's database under the other's name, behind the library's back. */
+function swap(server: MemoryServer, one: string, two: string): void {
+  const [first, second] = [server.get(one), server.get(two)]
+  if (first === undefined || second === undefined) throw new Error('both databases must be there')
+  server.set(one, second)
+  server.set(two, first)
+}
+
+async function twoTenants(): Promise<MemoryServer> {
+  const server = createMemoryServer()
+  const factory = defineFactory(createMemoryProvider(server))
+  await factory.provision('acme')
+  await factory.provision('bolt')
+  return server
+}
+
+describe('the identity stamp', () => {
+  test('a swapped database is refused, and the tenant stays in quarantine until it is released', async () => {
+    const server = await twoTenants()
+    const factory = defineFactory(createMemoryProvider(server))
+    swap(server, 'tenant_acme', 'tenant_bolt')
+    await expect(factory.getAdapters('acme')).rejects.toEqual(coded('wrong_tenant'))
+    swap(server, 'tenant_acme', 'tenant_bolt')
+    await expect(factory.getAdapters('acme')).rejects.toEqual(coded('wrong_tenant'))
+    factory.release('acme')
+    await expect(factory.getAdapters('acme')).resolves.toBeDefined()
+  })
+
+  test('the error names no other tenant', async () => {
+    const server = await twoTenants()
+    swap(server, 'tenant_acme', 'tenant_bolt')
+    const error = await defineFactory(createMemoryProvider(server)).getAdapters('acme').catch(String)
+    expect(error).not.toContain('bolt')
+  })
+
+  test('deprovision deletes no database that is stamped as another’s', async () => {
+    const server = await twoTenants()
+    const factory = defineFactory(createMemoryProvider(server))
+    swap(server, 'tenant_acme', 'tenant_bolt')
+    await expect(factory.deprovision('acme')).rejects.toEqual(coded('wrong_tenant'))
+    expect(server.size).toBe(2)
+  })
+
+  test('a database made anew elsewhere is opened anew, not mistaken for the old one', async () => {
+    const server = createMemoryServer()
+    const here = defineFactory(createMemoryProvider(server), { cache: { max: 0 } })
+    const elsewhere = defineFactory(createMemoryProvider(server))
+    await here.provision('acme')
+    await here.getAdapters('acme')
+    await elsewhere.deprovision('acme')
+    await elsewhere.provision('acme')
+    await expect(here.getAdapters('acme')).resolves.toBeDefined()
+  })
+
+  test('somebody’s database of that name is neither taken nor deleted; an empty one is taken', async () => {
+    const server = createMemoryServer()
+    const factory = defineFactory(createMemoryProvider(server))
+    await createMemoryProvider(server).create('tenant_theirs', { signal: AbortSignal.timeout(1_000) })
+    await server.get('tenant_theirs')?.schema.createTable('precious').addColumn('id', 'integer').execute()
+    await expect(factory.provision('theirs')).rejects.toEqual(coded('name_taken'))
+    await expect(factory.deprovision('theirs')).rejects.toEqual(coded('name_taken'))
+    expect(server.has('tenant_theirs')).toBe(true)
+    await createMemoryProvider(server).create('tenant_empty', { signal: AbortSignal.timeout(1_000) })
+    await factory.provision('empty')
+    await expect(factory.getAdapters('empty')).resolves.toBeDefined()
+  })
+})
+
+describe('a tenant that is not ready', () => {
+  test('is not served while its seed runs, and is afterwards', async () => {
+    const seeding = gate()
+    const begun = gate()
+    const factory = defineFactory(createMemoryProvider(), {
+      seed: async () => {
+        begun.open()
+        await seeding.promise
+      },
+    })
+    const provisioned = factory.provision('acme')
+    await begun.promise
+    await expect(factory.getAdapters('acme')).rejects.toEqual(coded('tenant_not_ready'))
+    seeding.open()
+    await provisioned
+    await expect(factory.getAdapters('acme')).resolves.toBeDefined()
+  })
+
+  test('is not served after its seed failed, until a provision ends well', async () => {
+    let fail = true
+    const factory = defineFactory(createMemoryProvider(), {
+      seed: async () => {
+        if (fail) throw new Error('no seed')
+      },
+    })
+    await expect(factory.provision('acme')).rejects.toMatchObject({ step: 'seed', tenantId: 'acme' })
+    await expect(factory.getAdapters('acme')).rejects.toEqual(coded('tenant_not_ready'))
+    fail = false
+    await factory.provision('acme')
+    await expect(factory.getAdapters('acme')).resolves.toBeDefined()
+  })
+
+  test('provision and deprovision of one tenant do not cross', async () => {
+    const seeding = gate()
+    const begun = gate()
+    const server = createMemoryServer()
+    const factory = defineFactory(createMemoryProvider(server), {
+      seed: async () => {
+        begun.open()
+        await seeding.promise
+      },
+    })
+    const elsewhere = defineFactory(createMemoryProvider(server))
+    const provisioned = factory.provision('acme')
+    await begun.promise
+    const deprovisioned = factory.deprovision('acme')
+    await expect(factory.provision('acme')).rejects.toEqual(coded('conflict'))
+    seeding.open()
+    await Promise.all([provisioned, deprovisioned])
+    expect(server.size).toBe(0)
+    await expect(elsewhere.getAdapters('acme')).rejects.toEqual(coded('tenant_not_found'))
+  })
+})
