@@ -1,0 +1,74 @@
+import type { Tenant } from '@tenantry/multi-tenancy'
+import type { Member, NotesAdapters } from './database.ts'
+
+interface DemoTenant {
+  readonly id: string
+  readonly name: string
+  readonly members: readonly Omit<Member, 'id'>[]
+  /** Newest first. */
+  readonly notes: readonly { title: string; body: string }[]
+}
+
+/** The tenants of the demo, each with data of its own. */
+export const demoTenants: readonly DemoTenant[] = [
+  {
+    id: 'acme',
+    name: 'Acme Rockets',
+    members: [
+      { name: 'Wile E.', email: 'wile@acme.example', role: 'admin' },
+      { name: 'Roadrunner', email: 'beep@acme.example', role: 'member' },
+    ],
+    notes: [
+      {
+        title: 'Launch window',
+        body: 'Thursday, 06:40, wind permitting.\nBring the long fuse this time.',
+      },
+      { title: 'Supplier', body: 'The anvils arrived early. Nobody can lift the invoice.' },
+    ],
+  },
+  {
+    id: 'globex',
+    name: 'Globex Corporation',
+    members: [
+      { name: 'Hank Scorpio', email: 'hank@globex.example', role: 'admin' },
+      { name: 'Mindy', email: 'mindy@globex.example', role: 'member' },
+      { name: 'Frank', email: 'frank@globex.example', role: 'member' },
+    ],
+    notes: [
+      {
+        title: 'Welcome, everyone',
+        body: 'Hammocks are in the supply cupboard, next to the doomsday device.',
+      },
+      { title: 'Quarterly numbers', body: 'Up. Please do not ask how.' },
+      { title: 'Parking', body: 'The volcano entrance is closed on Mondays.' },
+    ],
+  },
+]
+
+/**
+ * Fills a new tenant's database. In one transaction, and not twice: `provision` may run it again after a crash.
+ */
+export async function seedDemo({ db }: NotesAdapters, tenant: Tenant): Promise<void> {
+  const { name, members, notes } = demoTenants.find(({ id }) => id === tenant.id) ?? { name: tenant.id }
+  await db.transaction().execute(async (transaction) => {
+    const seeded = await transaction.selectFrom('workspace').select('id').executeTakeFirst()
+    if (seeded !== undefined) return
+    await transaction.insertInto('workspace').values({ id: crypto.randomUUID(), name }).execute()
+    for (const member of members ?? []) {
+      await transaction
+        .insertInto('members')
+        .values({ id: crypto.randomUUID(), ...member })
+        .execute()
+    }
+    for (const [index, note] of (notes ?? []).entries()) {
+      const created = new Date(Date.now() - (index + 1) * 47 * 60_000).toISOString()
+      const [id, entryId] = [crypto.randomUUID(), crypto.randomUUID()]
+      const entry = { id: entryId, actor: 'Setup', action: 'added note', subject: note.title, at: created }
+      await transaction
+        .insertInto('notes')
+        .values({ id, ...note, created })
+        .execute()
+      await transaction.insertInto('audit_log').values(entry).execute()
+    }
+  })
+}
