@@ -1,0 +1,223 @@
+import { TenancyError } from '../errors.ts'
+import { guardDriver } from './driver.ts'
+import type { FairQueue } from './fair-queue.ts'
+import { createIdleSet } from './idle-set.ts'
+import { createLease, type Lease } from './lease.ts'
+import type { LeasePoolSettings } from './options.ts'
+import type { Waiter } from './waiter.ts'
+
+/** The place of one connection: counted from before it opens until after it closed. */
+interface Slot<Connection> {
+  key: string
+  /** The key it is being turned away from: counted for both meanwhile. */
+  from?: string | undefined
+  connection?: Connection | undefined
+  /** While it is made ready for a waiter. */
+  filling?: AbortController | undefined
+  /** While it is in use. */
+  lease?: Lease<Connection> | undefined
+  expires: number
+  uses: number
+}
+
+/** How many of what there are now. */
+export interface ConnectionStats {
+  /** Connections in all, those being opened, cleaned and closed included. */
+  readonly connections: number
+  readonly leased: number
+  readonly idle: number
+  /** Errors of the driver that no acquirer was told of, since the beginning. */
+  readonly errors: number
+}
+
+/** The pool's connections, each opened for a waiter, leased, cleaned, kept, and closed once. */
+export interface Connections<Connection> {
+  /** Gives what there is to those who wait. */
+  pump(): void
+  /** Ends the connections of the key, or all: the leased ones when released, or after `deadline` milliseconds. */
+  retire(key: string | undefined, deadline: number): Promise<void>
+  invalidate(connection: Connection): void
+  stats(): ConnectionStats
+}
+
+/** @param refusal why the key may have no connections now */
+export function createConnections<Connection extends object, Target>(
+  settings: LeasePoolSettings<Connection, Target>,
+  queue: FairQueue<Waiter<Target, Lease<Connection>>>,
+  refusal: (key: string) => TenancyError | undefined,
+): Connections<Connection> {
+  type Place = Slot<Connection>
+  type Waiting = Waiter<Target, Lease<Connection>>
+  const { max, maxPerKey, maxUses, now, setTimer } = settings
+  const driver = guardDriver(settings)
+  const slots = new Set<Place>()
+  const counts = new Map<string, number>()
+  const idle = createIdleSet<Place>(settings, (slot) => void shut(slot))
+  const broken = new WeakSet<Connection>()
+  const watchers = new Set<() => void>()
+  let pumping = false
+  let again = false
+
+  function pump(): void {
+    again = true
+    if (pumping) return
+    pumping = true
+    while (again) {
+      again = false
+      queue.offer(serve, () => idle.size > 0 || slots.size < max)
+    }
+    pumping = false
+  }
+
+  function serve(waiter: Waiting, key: string): boolean {
+    const own = idle.take(key)
+    if (own?.connection !== undefined) {
+      lend(own, own.connection, waiter)
+      return true
+    }
+    const count = counts.get(key) ?? 0
+    if (count >= maxPerKey) return false
+    const slot = slots.size < max ? { key, expires: 0, uses: 0 } : idle.evict()
+    if (slot === undefined) return false
+    if (slots.has(slot)) slot.from = slot.key
+    slots.add(slot)
+    slot.key = key
+    counts.set(key, count + 1)
+    waiter.stopTimer()
+    void fill(slot, waiter)
+    return true
+  }
+
+  /** Makes the slot's connection one of the waiter's key: the one it has, or a new one. */
+  async function fill(slot: Place, waiter: Waiting): Promise<void> {
+    const filling = new AbortController()
+    const { signal } = filling
+    slot.filling = filling
+    signal.addEventListener('abort', () => waiter.reject(signal.reason))
+    const stop = setTimer(
+      () => filling.abort(new TenancyError('timeout', 'No database connection opened in time')),
+      settings.openTimeout,
+    )
+    if (slot.from !== undefined) await turn(slot, slot.from, waiter.target, signal)
+    if (slot.connection === undefined && !waiter.settled) {
+      try {
+        slot.connection = await driver.open(waiter.target, signal)
+        slot.expires = now() + settings.maxLifetime * (1 - settings.random() / 10)
+        slot.uses = 0
+      } catch (error) {
+        if (!waiter.reject(error)) driver.report(error, 'open')
+      }
+    }
+    stop()
+    slot.filling = undefined
+    const { connection } = slot
+    if (connection === undefined) free(slot)
+    else if (signal.aborted || !usable(slot)) {
+      waiter.reject(new TenancyError('provider_unavailable', 'The database connection failed as it opened'))
+      await shut(slot)
+    } else if (waiter.settled) park(slot)
+    else lend(slot, connection, waiter)
+  }
+
+  /** Turns the slot's connection to the new key, or else closes it; only then the old key is rid of it. */
+  async function turn(slot: Place, from: string, target: Target, signal: AbortSignal): Promise<void> {
+    const { connection } = slot
+    if (connection === undefined) return
+    const turned = usable(slot) && (await driver.retarget(connection, target, signal)) && usable(slot)
+    if (!turned) {
+      await driver.close(connection)
+      slot.connection = undefined
+    }
+    slot.from = undefined
+    uncount(from)
+  }
+
+  function lend(slot: Place, connection: Connection, waiter: Waiting): void {
+    slot.uses++
+    slot.lease = createLease(connection, {
+      release() {
+        slot.lease = undefined
+        takeBack(slot, connection)
+      },
+      destroy() {
+        slot.lease = undefined
+        void shut(slot)
+      },
+    })
+    waiter.resolve(slot.lease)
+  }
+
+  function takeBack(slot: Place, connection: Connection): void {
+    const clean = usable(slot) && driver.clean(connection)
+    if (clean === true) park(slot)
+    else if (clean === false) void shut(slot)
+    else void clean.then((verdict) => (verdict ? park(slot) : shut(slot)))
+  }
+
+  /** Whether somebody may still get the connection. */
+  function usable({ connection, key, expires, uses }: Place): boolean {
+    if (connection === undefined || broken.has(connection) || refusal(key) !== undefined) return false
+    return now() < expires && uses < maxUses
+  }
+
+  function park(slot: Place): void {
+    if (!usable(slot)) return void shut(slot)
+    idle.add(slot.key, slot, Math.min(now() + settings.idleTimeout, slot.expires))
+    pump()
+  }
+
+  /** Only its owner may: whoever took it out of the idle set, ended its lease, or filled it. */
+  async function shut(slot: Place): Promise<void> {
+    if (slot.connection !== undefined) await driver.close(slot.connection)
+    free(slot)
+  }
+
+  function free(slot: Place): void {
+    slots.delete(slot)
+    uncount(slot.key)
+  }
+
+  /** The key is rid of one connection. */
+  function uncount(key: string): void {
+    const count = (counts.get(key) ?? 0) - 1
+    if (count > 0) counts.set(key, count)
+    else counts.delete(key)
+    for (const watcher of [...watchers]) watcher()
+    pump()
+  }
+
+  return {
+    pump,
+    async retire(key, deadline) {
+      const mine = (): Place[] => [...slots].filter((slot) => key === undefined || slot.key === key)
+      for (const slot of mine()) {
+        slot.filling?.abort(refusal(slot.key))
+        if (idle.delete(slot)) void shut(slot)
+      }
+      if (key === undefined) idle.stop()
+      const stop = setTimer(() => {
+        for (const slot of mine()) slot.lease?.destroy()
+      }, deadline)
+      await new Promise<void>((resolve) => {
+        const watcher = (): void => {
+          if (key === undefined ? slots.size > 0 : counts.has(key)) return
+          watchers.delete(watcher)
+          resolve()
+        }
+        watchers.add(watcher)
+        watcher()
+      })
+      stop()
+    },
+    invalidate(connection) {
+      broken.add(connection)
+      for (const slot of [...slots]) {
+        if (slot.connection === connection && idle.delete(slot)) void shut(slot)
+      }
+    },
+    stats() {
+      const leased = [...slots].filter((slot) => slot.lease !== undefined).length
+      return { connections: slots.size, leased, idle: idle.size, errors: driver.errors }
+    },
+  }
+}
