@@ -1,1 +1,8 @@
-export {}
+export { type CaseResult, type ConformanceCase, runCase, type SuiteName } from './case.ts'
+export { conformanceCases } from './cases.ts'
+export type { Adapters, ConformanceContext } from './context.ts'
+export type { CreateHarness, Harness, Oracle } from './harness.ts'
+export { type TestProviderOptions, testProvider } from './test-provider.ts'
+export type { Call } from './wrappers/intercept.ts'
+export { type Recorded, recordCalls } from './wrappers/record-calls.ts'
+export { type Fault, type FaultKind, type Faulty, withFaults } from './wrappers/with-faults.ts'

@@ -1,0 +1,53 @@
+import type { Capabilities, Row, SqlValue, Statement } from '@tenantry/multi-tenancy'
+import type { Kysely } from 'kysely'
+
+type Dialect = Capabilities['dialect']
+
+/** A statement written with `?`, in the placeholders of the dialect. Its text must hold no other `?`. */
+export function statement(dialect: Dialect, sql: string, ...params: SqlValue[]): Statement {
+  let index = 0
+  return { sql: dialect === 'postgres' ? sql.replace(/\?/g, () => `$${++index}`) : sql, params }
+}
+
+/** The table most cases work with, as `.sql` text every dialect reads alike. */
+export const CREATE_NOTES = 'CREATE TABLE notes (id INTEGER NOT NULL PRIMARY KEY, body VARCHAR(255) NOT NULL)'
+
+/** The migration that makes it. */
+export const NOTES: Readonly<Record<string, string>> = { '0001_notes': CREATE_NOTES }
+
+/** The statement that writes one note. */
+export function insertNote(dialect: Dialect, id: number, body: string): Statement {
+  return statement(dialect, 'INSERT INTO notes (id, body) VALUES (?, ?)', id, body)
+}
+
+export const SELECT_NOTES = 'SELECT id, body FROM notes ORDER BY id'
+
+/** The texts of notes as any driver returns them. */
+export function bodies(rows: readonly Row[]): string[] {
+  return rows.map((row) => String(row.body))
+}
+
+export async function writeNote(db: Kysely<any>, id: number, body: string): Promise<void> {
+  await db.insertInto('notes').values({ id, body }).execute()
+}
+
+export async function readNotes(db: Kysely<any>): Promise<string[]> {
+  return bodies(await db.selectFrom('notes').select(['id', 'body']).orderBy('id').execute())
+}
+
+/** Column types of the kinds of values, and how a number too large for JavaScript is read as text. */
+export const TYPES: Readonly<Record<Dialect, { text: string; blob: string; asText: string; real: string }>> =
+  {
+    sqlite: { text: 'TEXT', blob: 'BLOB', asText: 'TEXT', real: 'REAL' },
+    postgres: { text: 'TEXT', blob: 'BYTEA', asText: 'TEXT', real: 'DOUBLE PRECISION' },
+    mysql: { text: 'TEXT', blob: 'LONGBLOB', asText: 'CHAR', real: 'DOUBLE' },
+  }
+
+/** How many tables of that name the database has. */
+export function countTables(dialect: Dialect, table: string): string {
+  return {
+    sqlite: `SELECT count(*) AS tables FROM sqlite_master WHERE type = 'table' AND name = '${table}'`,
+    postgres: `SELECT count(*) AS tables FROM pg_catalog.pg_class WHERE relkind = 'r' AND relname = '${table}' AND relnamespace = to_regnamespace(quote_ident(current_schema()))`,
+    mysql: `SELECT count(*) AS tables FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = '${table}'`,
+  }[dialect]
+}

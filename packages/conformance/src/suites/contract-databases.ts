@@ -1,0 +1,213 @@
+import { deepEqual, equal, ok } from 'node:assert/strict'
+import type { Locator, TenantProvider } from '@tenantry/multi-tenancy'
+import { refusesMapped, succeeds } from '../assert.ts'
+import { type ConformanceCase, suite } from '../case.ts'
+import type { ConformanceContext } from '../context.ts'
+import { bodies, CREATE_NOTES, countTables, insertNote, SELECT_NOTES } from '../sql.ts'
+
+/** create, find, drop, list, connect, close: databases as the bare provider manages them. */
+export const contractDatabases: readonly ConformanceCase[] = suite('contract', [
+  {
+    name: 'each harness has a provider of its own: closing one leaves the others working',
+    async run({ provider, another, newHarness, call, prefix }) {
+      const other = await newHarness()
+      ok(other.provider !== provider && another() !== provider, 'the same provider was handed out twice')
+      await other.provider.close()
+      await another().close()
+      await succeeds('create after another provider was closed', () => provider.create(`${prefix}a`, call))
+    },
+  },
+  {
+    name: 'the oracle sees exactly the databases that were made',
+    async run({ provider, another, oracle, call, prefix }) {
+      deepEqual(await oracle.databases(prefix), [], 'there are databases before the case began')
+      await provider.create(`${prefix}a`, call)
+      await another().create(`${prefix}b`, call)
+      deepEqual((await oracle.databases(prefix)).sort(), [`${prefix}a`, `${prefix}b`])
+      deepEqual(await oracle.databases(`${prefix}b`), [`${prefix}b`])
+    },
+  },
+  {
+    name: 'create makes the database the first time and says so, and finds it afterwards',
+    async run({ provider, another, oracle, call, prefix }) {
+      equal((await provider.create(`${prefix}a`, call)).created, true, 'the first create')
+      equal((await provider.create(`${prefix}a`, call)).created, false, 'the second create')
+      equal((await another().create(`${prefix}a`, call)).created, false, 'a create by another process')
+      deepEqual(await oracle.databases(prefix), [`${prefix}a`])
+    },
+  },
+  {
+    name: 'every locator of a database leads to it, also after it was stored as JSON',
+    async run(t) {
+      const { provider, oracle, call, prefix } = t
+      const name = `${prefix}a`
+      const first = await provider.create(name, call)
+      await t.open(`${prefix}b`)
+      await oracle.execute(name, CREATE_NOTES)
+      await oracle.execute(name, "INSERT INTO notes (id, body) VALUES (1, 'of a')")
+      const again = await provider.create(name, call)
+      const found = await provider.find(name, call)
+      const listed = (await everyPage(provider, name, t)).find((each) => each.name === name)?.locator
+      for (const locator of [first.locator, again.locator, found, listed]) {
+        ok(locator !== undefined, 'find or list knows nothing of the database')
+        const stored: Locator = JSON.parse(JSON.stringify(locator))
+        deepEqual(stored, { ...locator }, 'the locator is not JSON')
+        for (const over of [provider, t.another()]) {
+          const client = await over.connect({ locator: stored, verify: async () => {} }, call)
+          deepEqual(bodies(await over.query(client, { sql: SELECT_NOTES })), ['of a'])
+        }
+      }
+    },
+  },
+  {
+    name: 'find knows the exact name only',
+    async run({ provider, call, prefix }) {
+      const name = `${prefix}ab-cd`
+      equal(await provider.find(name, call), undefined, 'found before it was made')
+      await provider.create(name, call)
+      ok((await provider.find(name, call)) !== undefined, 'not found after it was made')
+      const { separator } = provider.naming
+      const others = [name.slice(0, -1), `${name}x`, prefix, name.slice(1), `${prefix}ab-ce`, `${prefix}ab`]
+      if (separator === '_') others.push(`${prefix}ab_cd`, name.replace(prefix, `${prefix.slice(0, -1)}-`))
+      for (const other of others) equal(await provider.find(other, call), undefined, `found as ${other}`)
+      const upper = await provider.find(name.toUpperCase(), call).catch(() => undefined)
+      equal(upper, undefined, 'found in another case')
+    },
+  },
+  {
+    name: 'names that differ in one character are different databases',
+    async run({ provider, oracle, call, prefix }) {
+      const names = ['a-b', 'axb', ...(provider.naming.separator === '_' ? ['a_b'] : [])].map(
+        (end) => prefix + end,
+      )
+      for (const name of names) equal((await provider.create(name, call)).created, true, name)
+      deepEqual((await oracle.databases(prefix)).sort(), [...names].sort())
+      for (const name of names) await oracle.execute(name, CREATE_NOTES)
+      for (const [index, name] of names.entries()) {
+        const locator = await provider.find(name, call)
+        ok(locator !== undefined)
+        const client = await provider.connect({ locator, verify: async () => {} }, call)
+        await provider.batch(client, [insertNote(provider.capabilities.dialect, index, name)])
+      }
+      for (const name of names) deepEqual(bodies(await oracle.query(name, SELECT_NOTES)), [name])
+    },
+  },
+  {
+    name: 'drop is done when it resolves, and removes nothing else',
+    async run({ provider, another, oracle, call, prefix }) {
+      const { locator } = await provider.create(`${prefix}a`, call)
+      await provider.create(`${prefix}a2`, call)
+      await provider.drop(locator, call)
+      deepEqual(await oracle.databases(prefix), [`${prefix}a2`])
+      equal(await provider.find(`${prefix}a`, call), undefined, 'still found')
+      equal(await another().find(`${prefix}a`, call), undefined, 'still found by another process')
+    },
+  },
+  {
+    name: 'drop of what is gone succeeds, here and in another process',
+    async run({ provider, another, oracle, call, prefix }) {
+      const { locator } = await provider.create(`${prefix}a`, call)
+      await provider.drop(locator, call)
+      await succeeds('a second drop', () => provider.drop(locator, call))
+      await succeeds('a drop by another process', () => another().drop(locator, call))
+      deepEqual(await oracle.databases(prefix), [])
+    },
+  },
+  {
+    name: 'a database made anew under a name is empty',
+    async run({ provider, oracle, dialect, call, prefix }) {
+      const name = `${prefix}a`
+      const { locator } = await provider.create(name, call)
+      await oracle.execute(name, CREATE_NOTES)
+      await provider.drop(locator, call)
+      equal((await provider.create(name, call)).created, true)
+      equal(Number((await oracle.query(name, countTables(dialect, 'notes')))[0]?.tables), 0)
+    },
+  },
+  {
+    name: 'a client kept from before the drop fails; it neither writes into nothing nor brings the database back',
+    async run(t) {
+      const { provider, oracle, call, prefix } = t
+      const name = `${prefix}a`
+      const client = await t.open(name)
+      await provider.batch(client, [{ sql: CREATE_NOTES }])
+      const locator = await provider.find(name, call)
+      ok(locator !== undefined)
+      await provider.drop(locator, call)
+      const write = insertNote(t.dialect, 1, 'lost')
+      await refusesMapped('a write to the dropped database', provider.mapError, () =>
+        provider.batch(client, [write]),
+      )
+      await refusesMapped('a read of the dropped database', provider.mapError, () =>
+        provider.query(client, { sql: SELECT_NOTES }),
+      )
+      deepEqual(await oracle.databases(prefix), [])
+    },
+  },
+  {
+    name: 'connect to what is gone fails with a code, and makes nothing',
+    async run(t) {
+      const { provider, oracle, call, prefix } = t
+      await t.open(`${prefix}b`)
+      const { locator } = await provider.create(`${prefix}a`, call)
+      await provider.drop(locator, call)
+      for (const over of [provider, t.another()]) {
+        await refusesMapped('connect and the first query', over.mapError, async () => {
+          const client = await over.connect({ locator, verify: async () => {} }, call)
+          return over.query(client, { sql: 'SELECT 1 AS one' })
+        })
+      }
+      deepEqual(await oracle.databases(prefix), [`${prefix}b`], 'connect made a database')
+    },
+  },
+  {
+    name: 'list goes through every page and keeps to the exact prefix',
+    async run(t) {
+      const { provider, harness, call, prefix } = t
+      const many = harness.manyDatabases ?? 12
+      const inside = Array.from({ length: many }, (_, index) => `${prefix}in-${index}`)
+      const outside = [`${prefix}out`, `${prefix}i`, `${prefix}xin-1`]
+      if (provider.naming.separator === '_') outside.push(`${prefix}in_1`)
+      for (const name of [...inside, ...outside]) await provider.create(name, call)
+      const listed = (await everyPage(provider, `${prefix}in-`, t)).map(({ name }) => name)
+      deepEqual([...listed].sort(), [...inside].sort())
+      deepEqual(await everyPage(provider, `${prefix}none`, t), [], 'a prefix of nothing')
+      const locator = await provider.find(`${prefix}in-0`, call)
+      if (locator !== undefined) await provider.drop(locator, call)
+      equal((await everyPage(provider, `${prefix}in-`, t)).length, many - 1, 'after a drop')
+    },
+  },
+  {
+    name: 'members work unbound, and close may be called twice',
+    async run({ another, call, prefix }) {
+      const { create, find, list, connect, query, batch, kysely, drop, close, mapError } = another()
+      const { locator } = await create(`${prefix}a`, call)
+      ok((await find(`${prefix}a`, call)) !== undefined)
+      equal((await list({ prefix }, call)).databases.length, 1)
+      const client = await connect({ locator, verify: async () => {} }, call)
+      await batch(client, [{ sql: CREATE_NOTES }])
+      deepEqual(await query(client, { sql: SELECT_NOTES }), [])
+      deepEqual(await kysely(client).selectFrom('notes').selectAll().execute(), [])
+      ok(mapError(new Error('unknown')) instanceof Error)
+      await drop(locator, call)
+      await close()
+      await succeeds('a second close', () => close())
+    },
+  },
+])
+
+async function everyPage(
+  provider: TenantProvider<any>,
+  prefix: string,
+  { call }: ConformanceContext,
+): Promise<{ name: string; locator: Locator }[]> {
+  const all: { name: string; locator: Locator }[] = []
+  let cursor: string | undefined
+  for (let page = 0; page === 0 || cursor !== undefined; page++) {
+    ok(page < 1_000, 'list has no last page')
+    const answer = await provider.list({ prefix, ...(cursor === undefined ? {} : { cursor }) }, call)
+    all.push(...answer.databases)
+    cursor = answer.cursor
+  }
+  return all
+}

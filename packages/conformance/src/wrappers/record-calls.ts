@@ -1,0 +1,36 @@
+import type { TenantProvider } from '@tenantry/multi-tenancy'
+import { type Call, intercept } from './intercept.ts'
+
+export interface Recorded<Client> {
+  readonly provider: TenantProvider<Client>
+  /** Every call so far, in the order they began. */
+  readonly calls: readonly Call[]
+  /** How many calls of a member there were. */
+  count(member: Call['member']): number
+  /** Forgets the calls so far. */
+  clear(): void
+}
+
+/**
+ * Writes down every call that goes through to the service.
+ *
+ * @example
+ * const { provider, count } = recordCalls(createMemoryProvider())
+ * await defineFactory(provider).provision('acme')
+ * count('create') // 1
+ */
+export function recordCalls<Client>(provider: TenantProvider<Client>): Recorded<Client> {
+  const calls: Call[] = []
+  const intercepted = intercept(provider, (call, run) => {
+    calls.push(call)
+    return run()
+  })
+  return {
+    provider: intercepted.provider,
+    calls,
+    count: (member) => calls.filter((call) => call.member === member).length,
+    clear() {
+      calls.length = 0
+    },
+  }
+}

@@ -1,0 +1,23 @@
+import { createMemoryProvider, createMemoryServer, type MemoryClient } from '@tenantry/multi-tenancy/memory'
+import { CompiledQuery } from 'kysely'
+import type { Harness } from '../src/index.ts'
+
+/** The in-memory provider; its oracle reads the map of databases, not the provider. */
+export function memoryHarness(): Harness<MemoryClient> {
+  const server = createMemoryServer()
+  const database = (name: string): MemoryClient => {
+    const client = server.get(name)
+    if (client === undefined) throw new Error(`The oracle sees no database ${name}`)
+    return client
+  }
+  return {
+    provider: createMemoryProvider(server),
+    another: () => createMemoryProvider(server),
+    oracle: {
+      databases: async (prefix) => [...server.keys()].filter((name) => name.startsWith(prefix)),
+      query: async (name, sql) => (await database(name).executeQuery<any>(CompiledQuery.raw(sql))).rows,
+      execute: async (name, sql) => void (await database(name).executeQuery(CompiledQuery.raw(sql))),
+    },
+    cleanup: async () => server.clear(),
+  }
+}
