@@ -1,0 +1,245 @@
+import { Hono } from 'hono'
+import { describe, expect, test, vi } from 'vitest'
+import type { TenantFactory } from '../../src/database-factory.ts'
+import { TenancyError } from '../../src/errors.ts'
+import type { MultiTenancyConfig } from '../../src/setup.ts'
+import { setupMultiTenancy } from '../../src/setup.ts'
+import { createWorld, payloadFromHeader } from '../middleware/world.ts'
+
+const getAdapters = async (id: string) => ({ id })
+
+describe('hooks', () => {
+  test('run the configuration’s provisioning, with the id checked', async () => {
+    const calls: string[] = []
+    const { hooks } = setupMultiTenancy({
+      databaseIsolation: {
+        getAdapters,
+        onProvision: async (id) => void calls.push(`+${id}`),
+        onDeprovision: async (id) => void calls.push(`-${id}`),
+      },
+    })
+    await hooks.onProvision('acme')
+    await hooks.onDeprovision('acme')
+    expect(calls).toEqual(['+acme', '-acme'])
+    for (const hook of [hooks.onProvision, hooks.onDeprovision]) {
+      await expect(hook('ACME')).rejects.toMatchObject({ code: 'invalid_tenant_id' })
+      await expect(hook('www')).rejects.toMatchObject({ code: 'invalid_tenant_id' })
+      await expect(hook(['acme'] as never)).rejects.toMatchObject({ code: 'invalid_tenant_id' })
+    }
+    expect(calls).toEqual(['+acme', '-acme'])
+  })
+
+  test('are a factory’s provision and deprovision', async () => {
+    const calls: string[] = []
+    const factory = {
+      getAdapters,
+      provision: async (id: string) => void calls.push(`+${id}`),
+      deprovision: async (id: string) => void calls.push(`-${id}`),
+    }
+    const { hooks } = setupMultiTenancy({ databaseIsolation: factory })
+    await hooks.onProvision('acme')
+    await hooks.onDeprovision('acme')
+    expect(calls).toEqual(['+acme', '-acme'])
+    const wrapped = setupMultiTenancy({
+      databaseIsolation: { ...factory, onProvision: async () => void calls.push('wrapped') },
+    })
+    await wrapped.hooks.onProvision('acme')
+    expect(calls.at(-1)).toBe('wrapped')
+  })
+
+  test('refuse what the configuration does not have', async () => {
+    const { hooks, tenants } = setupMultiTenancy({ databaseIsolation: { getAdapters } })
+    for (const call of [hooks.onProvision, hooks.onDeprovision, tenants.create, tenants.delete]) {
+      await expect(call('acme')).rejects.toMatchObject({ code: 'not_supported' })
+    }
+  })
+
+  test('have coded errors', async () => {
+    const cause = new Error('disk full')
+    const { hooks } = setupMultiTenancy({
+      databaseIsolation: { getAdapters, onProvision: () => Promise.reject(cause) },
+    })
+    await expect(hooks.onProvision('acme')).rejects.toMatchObject({ code: 'internal', cause })
+  })
+})
+
+describe('tenants', () => {
+  const STEPS = ['beforeCreate', 'onProvision', 'afterCreate', 'beforeDelete', 'onDeprovision', 'afterDelete']
+
+  /** A set-up that writes down each step, and throws in the one named. */
+  function setUp(failing?: string, error: unknown = new Error('no')) {
+    const calls: string[] = []
+    const onHookError = vi.fn()
+    const step = (name: string) => async (id: string) => {
+      calls.push(`${name} ${id}`)
+      if (name === failing) throw error
+    }
+    const { tenants } = setupMultiTenancy({
+      databaseIsolation: {
+        getAdapters,
+        onProvision: step('onProvision'),
+        onDeprovision: step('onDeprovision'),
+      },
+      hooks: {
+        beforeCreate: step('beforeCreate'),
+        afterCreate: step('afterCreate'),
+        beforeDelete: step('beforeDelete'),
+        afterDelete: step('afterDelete'),
+      },
+      onHookError,
+    })
+    return {
+      tenants,
+      calls,
+      onHookError,
+      run: () => tenants.create('acme').then(() => tenants.delete('acme')),
+    }
+  }
+
+  test('are made and deleted with every hook called, in order', async () => {
+    const { run, calls, onHookError } = setUp()
+    await run()
+    expect(calls).toEqual(STEPS.map((name) => `${name} acme`))
+    expect(onHookError).not.toHaveBeenCalled()
+  })
+
+  test.each(['beforeCreate', 'onProvision', 'beforeDelete', 'onDeprovision'])(
+    'a failing %s stops it there',
+    async (failing) => {
+      const { run, calls } = setUp(failing)
+      await expect(run()).rejects.toMatchObject({ code: 'internal', cause: { message: 'no' } })
+      expect(calls).toEqual(STEPS.slice(0, STEPS.indexOf(failing) + 1).map((name) => `${name} acme`))
+    },
+  )
+
+  test('a before-hook refuses with its own code', async () => {
+    const { run } = setUp('beforeCreate', new TenancyError('quota_exceeded', 'no more tenants'))
+    await expect(run()).rejects.toMatchObject({ code: 'quota_exceeded' })
+  })
+
+  test.each(['afterCreate', 'afterDelete'])(
+    'a failing %s is reported and the thing is done',
+    async (failing) => {
+      for (const error of [new Error('no'), 'no', undefined]) {
+        const { run, calls, onHookError } = setUp(failing, error)
+        await run()
+        expect(calls).toHaveLength(STEPS.length)
+        expect(onHookError).toHaveBeenCalledExactlyOnceWith(
+          expect.objectContaining({
+            name: 'TenancyError',
+            code: 'internal',
+            step: failing,
+            tenantId: 'acme',
+          }),
+        )
+      }
+    },
+  )
+
+  test('a failing reporter does not fail what is done', async () => {
+    for (const report of [
+      () => Promise.reject(new Error('no log')),
+      () => {
+        throw new Error('no log')
+      },
+    ]) {
+      const { run, onHookError } = setUp('afterCreate')
+      onHookError.mockImplementation(report)
+      await run()
+    }
+  })
+
+  test('no hook and no database is asked about what is no tenant id', async () => {
+    const { tenants, calls } = setUp()
+    for (const call of [tenants.create, tenants.delete, tenants.get]) {
+      await expect(call('../acme')).rejects.toMatchObject({ code: 'invalid_tenant_id' })
+    }
+    expect(calls).toEqual([])
+  })
+
+  test('are shown as a request sees them', async () => {
+    expect(await setUp().tenants.get('acme')).toEqual({ id: 'acme', state: 'active' })
+  })
+})
+
+describe('setupMultiTenancy', () => {
+  test('serves by every option of its configuration', async () => {
+    const world = createWorld(['acme', 'main'])
+    const config: MultiTenancyConfig<{ owner: string }> = {
+      databaseIsolation: world.databaseIsolation,
+      accessControl: { mainTenantId: 'main' },
+      subdomainRouting: {
+        baseDomain: 'example.com',
+        reservedSubdomains: ['www', 'auth'],
+        resolveSubdomain: async (label) => (label === 'shop' ? 'acme' : undefined),
+      },
+      reservedTenantIds: ['internal'],
+      cacheHeaders: false,
+    }
+    const multiTenancy = setupMultiTenancy(config)
+    expect(multiTenancy.config).toBe(config)
+    const app = new Hono()
+    payloadFromHeader(app)
+    app.use('/api/*', multiTenancy.middleware)
+    app.get('/api/owner', (c) => c.text((c.env as { data: { owner: string } }).data.owner))
+    app.get('/', (c) => c.text('everyone'))
+    const owner = async (host: string, tenant: string) => {
+      const headers = { 'x-test-payload': JSON.stringify({ tenant_id: tenant }) }
+      const response = await app.request(`http://${host}/api/owner`, { headers })
+      return response.ok ? response.text() : response.status
+    }
+    expect(await owner('shop.example.com', 'acme')).toBe('acme')
+    expect(await owner('shop.example.com', 'main')).toBe('acme')
+    expect(await owner('shop.example.com', 'victim')).toBe(404)
+    expect(await owner('acme.example.com', 'acme')).toBe(404)
+    expect(await owner('auth.example.com', 'main')).toBe(404)
+    expect(await (await app.request('/')).text()).toBe('everyone')
+  })
+
+  test.each([
+    [undefined, 'config'],
+    [null, 'config'],
+    [{}, 'databaseIsolation'],
+    [{ databaseIsolation: {} }, 'databaseIsolation.getAdapters'],
+    [{ databaseIsolaton: { getAdapters } }, 'databaseIsolaton'],
+    [{ accessControl: { mainTenant: 'main' } }, 'accessControl.mainTenant'],
+    [{ accessControl: null }, 'accessControl'],
+    [{ accessControl: { mainTenantId: 'a', controlPlaneTenantId: 'b' } }, 'accessControl.mainTenantId'],
+    [{ subdomainRouting: {} }, 'subdomainRouting.baseDomain'],
+    [{ subdomainRouting: { baseDomain: 'a.b', reserved: [] } }, 'subdomainRouting.reserved'],
+    [{ subdomainRouting: { baseDomain: 'a.b', forwardedHost: true } }, 'subdomainRouting.trustedProxy'],
+    [{ resolvers: ['x'] }, 'resolvers'],
+    [{ reservedTenantIds: ['WWW'] }, 'reservedTenantIds'],
+    [{ reservedTenantIds: 'www' }, 'reservedTenantIds'],
+    [{ cacheHeaders: 'no' }, 'cacheHeaders'],
+    [{ hooks: { onCreate: () => {} } }, 'hooks.onCreate'],
+    [{ hooks: { beforeCreate: 'x' } }, 'hooks.beforeCreate'],
+    [{ onHookError: 'x' }, 'onHookError'],
+  ])('refuses %j, naming %s', (options, option) => {
+    const config =
+      options &&
+      !('databaseIsolation' in options) &&
+      option !== 'databaseIsolation' &&
+      !option.startsWith('databaseIsolaton')
+        ? { databaseIsolation: { getAdapters }, ...(options as object) }
+        : options
+    expect(() => setupMultiTenancy(config as never)).toThrow(
+      expect.objectContaining({ code: 'config_invalid', message: expect.stringMatching(`^${option}:`) }),
+    )
+  })
+
+  test('takes a whole factory', async () => {
+    const open = vi.fn(async (id: string) => ({ id, generation: 2, state: 'active', adapters: { id } }))
+    const never = () => Promise.reject(new Error('not to be called'))
+    const factory = {
+      getAdapters: never,
+      provision: never,
+      deprovision: never,
+      open,
+    } as never as TenantFactory<{
+      id: string
+    }>
+    const { tenants } = setupMultiTenancy({ databaseIsolation: factory })
+    expect(await tenants.get('acme')).toEqual({ id: 'acme', state: 'active', generation: 2 })
+  })
+})

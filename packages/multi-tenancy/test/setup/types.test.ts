@@ -1,0 +1,97 @@
+import { type Context, Hono } from 'hono'
+import { expectTypeOf, test } from 'vitest'
+import type { DatabaseFactory, TenantFactory } from '../../src/database-factory.ts'
+import { createDatabaseMiddleware } from '../../src/middleware/database.ts'
+import type { AdaptersOf, RequestTenant, TenancyEnv } from '../../src/middleware/env.ts'
+import { createMultiTenancyMiddleware } from '../../src/middleware/multi-tenancy.ts'
+import { createSubdomainMiddleware } from '../../src/middleware/subdomain.ts'
+import type { TenantResolver } from '../../src/resolvers/resolver.ts'
+import { type MultiTenancy, setupMultiTenancy } from '../../src/setup.ts'
+import type { TenantId } from '../../src/tenant-id.ts'
+
+// These are facts for tsc, which checks this folder too; running them only shows that nothing throws.
+
+interface Notes {
+  list(): Promise<string[]>
+}
+const notes: Notes = { list: async () => [] }
+const nothing = async (): Promise<void> => {}
+const factory: DatabaseFactory<Notes> = {
+  getAdapters: async () => notes,
+  provision: nothing,
+  deprovision: nothing,
+}
+
+test('the adapters’ type comes from the factory, given in any way', () => {
+  expectTypeOf(setupMultiTenancy({ databaseIsolation: factory })).toEqualTypeOf<MultiTenancy<Notes>>()
+  expectTypeOf(setupMultiTenancy({ databaseIsolation: { getAdapters: factory.getAdapters } })).toEqualTypeOf<
+    MultiTenancy<Notes>
+  >()
+  expectTypeOf(
+    setupMultiTenancy({ databaseIsolation: { getAdapters: async (id) => ({ owner: id }) } }),
+  ).toEqualTypeOf<MultiTenancy<{ owner: string }>>()
+  expectTypeOf<AdaptersOf<typeof factory>>().toEqualTypeOf<Notes>()
+  expectTypeOf<AdaptersOf<TenantFactory<Notes>>>().toEqualTypeOf<Notes>()
+  expectTypeOf<AdaptersOf<{ getAdapters: 1 }>>().toEqualTypeOf<never>()
+})
+
+test('a handler after the middleware knows c.env.data and c.var.tenant', () => {
+  const { middleware } = setupMultiTenancy({ databaseIsolation: factory })
+  new Hono().use(middleware).get('/', (c) => {
+    expectTypeOf(c.env.data).toEqualTypeOf<Notes>()
+    expectTypeOf(c.var.tenant).toEqualTypeOf<RequestTenant>()
+    expectTypeOf(c.var.tenant.generation).toEqualTypeOf<number | undefined>()
+    expectTypeOf(c.var.tenant_id).toEqualTypeOf<TenantId>()
+    return c.text('')
+  })
+  new Hono().use('/api/*', createMultiTenancyMiddleware({ databaseIsolation: factory }))
+  new Hono().use(createDatabaseMiddleware({ databaseIsolation: factory })).get('/', (c) => {
+    expectTypeOf(c.env.data).toEqualTypeOf<Notes>()
+    return c.text('')
+  })
+})
+
+test('an app can be declared with it, beside bindings of its own', () => {
+  const { middleware } = setupMultiTenancy({ databaseIsolation: factory })
+  const app = new Hono<TenancyEnv<AdaptersOf<typeof factory>>>()
+  app.use(middleware)
+  app.get('/', (c) => {
+    expectTypeOf(c.env.data).toEqualTypeOf<Notes>()
+    // @ts-expect-error no such adapter
+    void c.env.data.users
+    // @ts-expect-error no such variable
+    void c.var.tenantId
+    return c.text('')
+  })
+  const bound = new Hono<{ Bindings: { KV: string } } & TenancyEnv<Notes>>()
+  bound.use('*', middleware)
+  bound.get('/', (c) => {
+    expectTypeOf(c.env.KV).toEqualTypeOf<string>()
+    expectTypeOf(c.env.data).toEqualTypeOf<Notes>()
+    return c.text('')
+  })
+})
+
+test('the subdomain middleware alone promises no tenant', () => {
+  new Hono()
+    .use(createSubdomainMiddleware({ subdomainRouting: { baseDomain: 'example.com' } }))
+    .get('/', (c) => {
+      expectTypeOf(c.var.tenant_id).toEqualTypeOf<TenantId | undefined>()
+      return c.text('')
+    })
+})
+
+test('a resolver is a plain function', () => {
+  expectTypeOf((c: Context) => c.req.header('x')).toExtend<TenantResolver>()
+  expectTypeOf(async () => undefined).toExtend<TenantResolver>()
+  expectTypeOf(() => 7).not.toExtend<TenantResolver>()
+})
+
+test('what is required is required', () => {
+  // @ts-expect-error databaseIsolation is missing
+  void (() => setupMultiTenancy({}))
+  // @ts-expect-error getAdapters is missing
+  void (() => setupMultiTenancy({ databaseIsolation: { onProvision: nothing } }))
+  // @ts-expect-error a misspelt option
+  void (() => setupMultiTenancy({ databaseIsolation: factory, accesControl: {} }))
+})
