@@ -1,0 +1,103 @@
+import type { Capabilities } from '@tenantry/multi-tenancy'
+
+type Dialect = Capabilities['dialect']
+
+/** SQL a tenant's session may leave behind; each list runs on one connection. */
+export const LEFTOVERS: Readonly<Record<Dialect, readonly (readonly string[])[]>> = {
+  sqlite: [
+    [
+      'CREATE TEMP TABLE notes (id INTEGER, body TEXT)',
+      "INSERT INTO temp.notes (id, body) VALUES (1, 'leaked')",
+    ],
+    ['PRAGMA query_only = 1'],
+    ['PRAGMA foreign_keys = OFF'],
+    ['BEGIN', "INSERT INTO notes (id, body) VALUES (90, 'leaked')"],
+  ],
+  postgres: [
+    [
+      'CREATE TEMP TABLE notes (id INTEGER, body TEXT)',
+      "INSERT INTO pg_temp.notes (id, body) VALUES (1, 'leaked')",
+    ],
+    ['SET search_path TO public'],
+    ['SET statement_timeout = 1'],
+    ['SET default_transaction_read_only = on'],
+    ['SET ROLE none'],
+    ['SET SESSION AUTHORIZATION DEFAULT'],
+    ["SET TimeZone = 'Asia/Tokyo'"],
+    ['LISTEN leaked'],
+    ['SELECT pg_advisory_lock(42)'],
+    ['PREPARE leaked AS SELECT 1'],
+    ['BEGIN', 'SELECT * FROM missing'],
+    ['BEGIN', "INSERT INTO notes (id, body) VALUES (90, 'leaked')"],
+  ],
+  mysql: [
+    [
+      'CREATE TEMPORARY TABLE notes (id INTEGER, body TEXT)',
+      "INSERT INTO notes (id, body) VALUES (1, 'leaked')",
+    ],
+    ['USE information_schema'],
+    ['SET SESSION TRANSACTION READ ONLY'],
+    ["SET SESSION sql_mode = ''", 'SET autocommit = 0'],
+    ["SET @leaked = 'leaked'"],
+    ["SELECT GET_LOCK('leaked', 0)"],
+    ['START TRANSACTION', "INSERT INTO notes (id, body) VALUES (90, 'leaked')"],
+  ],
+}
+
+/**
+ * SQL with which a tenant may try to reach the database `victim`; each list runs on one connection.
+ *
+ * @param files of its own database, where it has any: an attacker can read their paths and guess the victim's
+ */
+export function attacks(dialect: Dialect, victim: string, own: string, files: readonly string[]): string[][] {
+  const update = (table: string): string => `UPDATE ${table} SET body = 'overwritten'`
+  if (dialect === 'sqlite') {
+    return files
+      .filter((file) => file.includes(own))
+      .flatMap((file) => [file.replaceAll(own, victim), `file:${file.replaceAll(own, victim)}`])
+      .map((path) => [
+        `ATTACH DATABASE '${path}' AS victim`,
+        'SELECT * FROM victim.notes',
+        update('victim.notes'),
+        'DROP TABLE victim.notes',
+        'DETACH DATABASE victim',
+      ])
+  }
+  const quoted = dialect === 'postgres' ? `"${victim}"` : `\`${victim}\``
+  const table = `${quoted}.notes`
+  const plain = [
+    [`SELECT * FROM ${table}`],
+    [update(table)],
+    [`INSERT INTO ${table} (id, body) VALUES (99, 'inserted')`],
+    [`DELETE FROM ${table}`],
+    [`DROP TABLE ${table}`],
+    [`ALTER TABLE ${table} ADD COLUMN hacked INTEGER`],
+    [`CREATE TABLE ${quoted}.hacked (id INTEGER)`],
+    [`CREATE VIEW stolen AS SELECT * FROM ${table}`, 'SELECT * FROM stolen'],
+  ]
+  if (dialect === 'mysql') {
+    return [
+      ...plain,
+      [`USE ${quoted}`, 'SELECT * FROM notes', update('notes')],
+      [`RENAME TABLE ${table} TO stolen`],
+      [`GRANT ALL ON ${quoted}.* TO CURRENT_USER`],
+      [`DROP DATABASE ${quoted}`],
+    ]
+  }
+  const escapes = [
+    'RESET ROLE',
+    'SET ROLE NONE',
+    'SET SESSION AUTHORIZATION DEFAULT',
+    "SELECT set_config('role', 'none', false)",
+  ]
+  return [
+    ...plain,
+    ...escapes.map((way) => [way, `SELECT * FROM ${table}`, update(table)]),
+    [`SET search_path TO ${quoted}`, 'SELECT * FROM notes', update('notes')],
+    [`COPY ${table} TO STDOUT`],
+    ["COPY (SELECT 1) TO PROGRAM 'true'"],
+    [`GRANT USAGE ON SCHEMA ${quoted} TO CURRENT_USER`],
+    [`ALTER SCHEMA ${quoted} RENAME TO stolen`],
+    [`DROP SCHEMA ${quoted} CASCADE`],
+  ]
+}

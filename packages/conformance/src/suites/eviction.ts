@@ -1,0 +1,122 @@
+import { deepEqual, equal, ok } from 'node:assert/strict'
+import { type ConformanceCase, suite } from '../case.ts'
+import { bodies, NOTES, readNotes, SELECT_NOTES, writeNote } from '../sql.ts'
+
+const TENANTS = Array.from({ length: 20 }, (_, at) => `tenant-${at}`)
+const ROUNDS = 5
+
+/** A cache far too small for the tenants in use. */
+export const eviction: readonly ConformanceCase[] = suite('eviction', [
+  {
+    name: 'with room for 2 of 20 tenants nothing fails and nothing crosses',
+    async run(t) {
+      const factory = t.factory({ migrations: NOTES, cache: { max: 2, locatorMax: 3 } })
+      await inGroups(TENANTS, 5, (id) => factory.provision(id))
+      let peak = 0
+      const work = async (id: string, round: number): Promise<void> => {
+        const { db } = await factory.getAdapters(id)
+        await writeNote(db, round, `${id} ${round}`)
+        peak = Math.max(peak, (await t.harness.openConnections?.()) ?? 0)
+        for (const body of await readNotes(db)) ok(body.startsWith(`${id} `), `${id} reads ${body}`)
+      }
+      const jobs = Array.from({ length: ROUNDS }, (_, round) => TENANTS.map((id) => ({ id, round }))).flat()
+      await inGroups(jobs, 10, ({ id, round }) => work(id, round))
+      for (const id of TENANTS) {
+        const expected = Array.from({ length: ROUNDS }, (_, round) => `${id} ${round}`)
+        deepEqual(bodies(await t.oracle.query(await t.nameOf(id), SELECT_NOTES)), expected)
+      }
+      const limit = t.harness.connectionLimit ?? 50
+      ok(peak <= limit, `${peak} connections were open, ${limit} are allowed`)
+    },
+  },
+  {
+    name: 'a transaction that is open while its tenant is evicted goes on to its end',
+    skip: ({ provider }) => (provider.capabilities.transactions ? undefined : 'transactions is false'),
+    async run(t) {
+      const factory = t.factory({ migrations: NOTES, cache: { max: 2 } })
+      await inGroups(TENANTS.slice(0, 8), 4, (id) => factory.provision(id))
+      const long = TENANTS.slice(0, 2)
+      let others: Promise<unknown> = Promise.resolve()
+      let arrived = 0
+      const inside = Promise.withResolvers<void>()
+      const evicted = Promise.withResolvers<void>()
+      const open = long.map(async (id) => {
+        const { db } = await factory.getAdapters(id)
+        await db.transaction().execute(async (trx) => {
+          await writeNote(trx, 1, `${id} before`)
+          if (++arrived === long.length) inside.resolve()
+          await evicted.promise
+          deepEqual(await readNotes(trx), [`${id} before`])
+          await writeNote(trx, 2, `${id} after`)
+        })
+      })
+      await Promise.race([inside.promise, Promise.all(open)])
+      try {
+        others = inGroups(TENANTS.slice(2, 8), 2, async (id) => {
+          const { db } = await factory.getAdapters(id)
+          await writeNote(db, 1, id)
+          deepEqual(await readNotes(db), [id])
+        })
+        await others
+      } finally {
+        evicted.resolve()
+        await Promise.allSettled(open)
+      }
+      await Promise.all(open)
+      for (const id of long)
+        deepEqual(bodies(await t.oracle.query(await t.nameOf(id), SELECT_NOTES)), [
+          `${id} before`,
+          `${id} after`,
+        ])
+    },
+  },
+  {
+    name: 'adapters kept over an eviction still lead to their own tenant',
+    async run(t) {
+      const factory = t.factory({ migrations: NOTES, cache: { max: 2 } })
+      const ids = TENANTS.slice(0, 6)
+      await inGroups(ids, 3, (id) => factory.provision(id))
+      const kept = await Promise.all(ids.map(async (id) => ({ id, db: (await factory.getAdapters(id)).db })))
+      for (let round = 0; round < 3; round++)
+        await Promise.all(kept.map(({ id, db }) => writeNote(db, round, `${id} ${round}`)))
+      for (const { id, db } of kept) deepEqual(await readNotes(db), [`${id} 0`, `${id} 1`, `${id} 2`])
+      for (const { id } of kept)
+        deepEqual(bodies(await t.oracle.query(await t.nameOf(id), SELECT_NOTES)), [
+          `${id} 0`,
+          `${id} 1`,
+          `${id} 2`,
+        ])
+    },
+  },
+  {
+    name: 'drop ends the connections of its database, close those of all',
+    skip: ({ openConnections }) =>
+      openConnections === undefined ? 'the harness counts no connections' : undefined,
+    async run(t) {
+      const factory = t.factory({ migrations: NOTES })
+      for (const id of TENANTS.slice(0, 3)) {
+        await factory.provision(id)
+        await readNotes((await factory.getAdapters(id)).db)
+      }
+      const [first = ''] = TENANTS
+      const name = await t.nameOf(first)
+      await factory.deprovision(first)
+      equal(await t.harness.openConnections?.(name), 0, 'of the dropped database')
+      await factory.close()
+      equal(await t.harness.openConnections?.(), 0, 'after close')
+    },
+  },
+])
+
+/** Runs `work` for all, so many at a time. */
+async function inGroups<Item>(
+  items: readonly Item[],
+  size: number,
+  work: (item: Item) => Promise<void>,
+): Promise<void> {
+  const rest = [...items]
+  const worker = async (): Promise<void> => {
+    for (let item = rest.shift(); item !== undefined; item = rest.shift()) await work(item)
+  }
+  await Promise.all(Array.from({ length: size }, worker))
+}

@@ -1,0 +1,234 @@
+import { deepEqual, equal, ok } from 'node:assert/strict'
+import { inspect } from 'node:util'
+import type { Locator, TenantProvider } from '@tenantry/multi-tenancy'
+import { type Kysely, sql } from 'kysely'
+import { refuses, succeeds } from '../assert.ts'
+import { attacks, LEFTOVERS } from '../attacks.ts'
+import { type ConformanceCase, suite } from '../case.ts'
+import type { ConformanceContext } from '../context.ts'
+import { bodies, NOTES, readNotes, SELECT_NOTES, writeNote } from '../sql.ts'
+
+const TENANTS = ['amber', 'birch', 'cedar', 'delta', 'ember', 'fjord', 'grove', 'heath']
+
+/** No tenant ever sees or changes another's rows. */
+export const isolation: readonly ConformanceCase[] = suite('isolation', [
+  {
+    name: 'reads and writes of many tenants, interleaved through two processes, stay apart',
+    async run(t) {
+      const factories = [t.factory({ migrations: NOTES }), t.factory({ migrations: NOTES }, t.another())]
+      await Promise.all(TENANTS.map((id, at) => factories[at % 2]?.provision(id)))
+      const rounds = 6
+      const work = async (id: string, round: number): Promise<void> => {
+        const factory = factories[round % 2] ?? factories[0]
+        ok(factory !== undefined)
+        const { db } = await factory.getAdapters(id)
+        await writeNote(db, round, `${id} ${round}`)
+        for (const body of await readNotes(db)) ok(body.startsWith(`${id} `), `${id} reads ${body}`)
+        const [mine] = await db.selectFrom('notes').select('body').where('id', '=', round).execute()
+        equal(mine?.body, `${id} ${round}`)
+      }
+      await Promise.all(
+        Array.from({ length: rounds }, (_, round) => round).flatMap((round) =>
+          TENANTS.map((id) => work(id, round)),
+        ),
+      )
+      for (const id of TENANTS) {
+        const expected = Array.from({ length: rounds }, (_, round) => `${id} ${round}`)
+        deepEqual(bodies(await t.oracle.query(await t.nameOf(id), SELECT_NOTES)), expected)
+      }
+    },
+  },
+  {
+    name: 'transactions of many tenants that wait for each other stay apart',
+    skip: ({ provider }) => (provider.capabilities.transactions ? undefined : 'transactions is false'),
+    async run(t) {
+      const factory = t.factory({ migrations: NOTES })
+      const ids = TENANTS.slice(0, 3)
+      for (const id of ids) await factory.provision(id)
+      // All are inside their transactions before any goes on: they overlap for certain.
+      let arrived = 0
+      let meet = (): void => {}
+      const met = new Promise<void>((resolve) => {
+        meet = resolve
+      })
+      await Promise.all(
+        ids.map(async (id, at) => {
+          const { db } = await factory.getAdapters(id)
+          const work = db.transaction().execute(async (trx) => {
+            await writeNote(trx, 1, id)
+            if (++arrived === ids.length) meet()
+            await met
+            deepEqual(await readNotes(trx), [id])
+            if (at === 0) throw new Error('rolled back')
+          })
+          await work.catch((error: unknown) => ok(at === 0, String(error)))
+        }),
+      )
+      for (const [at, id] of ids.entries())
+        deepEqual(bodies(await t.oracle.query(await t.nameOf(id), SELECT_NOTES)), at === 0 ? [] : [id])
+    },
+  },
+  ...(['find', 'connect'] as const).map((member) => ({
+    name: `another tenant’s database from ${member} is wrong_tenant on every open, and stays in quarantine`,
+    async run(t: ConformanceContext) {
+      const swap = { on: true }
+      const factory = t.factory({ migrations: NOTES })
+      for (const id of ['alice', 'bob']) {
+        await factory.provision(id)
+        await writeNote((await factory.getAdapters(id)).db, 1, `secret of ${id}`)
+      }
+      const bob = await t.provider.find(await t.nameOf('bob'), t.call)
+      ok(bob !== undefined)
+      const swapped = t.factory(
+        { migrations: NOTES },
+        swapping(t.another(), member, await t.nameOf('alice'), bob, swap),
+      )
+      for (let attempt = 0; attempt < 3; attempt++) {
+        await refuses('getAdapters', () => swapped.getAdapters('alice'), 'wrong_tenant')
+        await refuses('open', () => swapped.open('alice'), 'wrong_tenant')
+      }
+      await refuses('migrate', () => swapped.migrate('alice'), 'wrong_tenant')
+      swap.on = false
+      await refuses('getAdapters in quarantine', () => swapped.getAdapters('alice'), 'wrong_tenant')
+      swapped.release('alice')
+      deepEqual(await readNotes((await swapped.getAdapters('alice')).db), ['secret of alice'])
+      deepEqual(bodies(await t.oracle.query(await t.nameOf('bob'), SELECT_NOTES)), ['secret of bob'])
+    },
+  })),
+  {
+    name: 'a database whose stamp became another tenant’s is refused at the next open',
+    async run(t) {
+      const factory = t.factory({ migrations: NOTES })
+      await factory.provision('alice')
+      await factory.getAdapters('alice')
+      await t.oracle.execute(await t.nameOf('alice'), "UPDATE tenantry_identity SET tenant_id = 'bob'")
+      factory.release('alice')
+      await refuses('the same process', () => factory.getAdapters('alice'), 'wrong_tenant')
+      await refuses('another process', () => t.factory({}, t.another()).getAdapters('alice'), 'wrong_tenant')
+    },
+  },
+  {
+    name: 'failed statements and transactions thrown away leave nothing for the next use',
+    async run(t) {
+      const { alice, bob } = await twoTenants(t)
+      await alice
+        .selectFrom('missing')
+        .selectAll()
+        .execute()
+        .catch(() => {})
+      if (t.provider.capabilities.transactions) {
+        const left = await alice.startTransaction().execute()
+        await writeNote(left, 50, 'never committed')
+        deepEqual(await readNotes(bob), ['secret of bob'], 'while a transaction of alice is open')
+        await writeNote(bob, 2, 'in between')
+        await left.rollback().execute()
+        const failed = alice.transaction().execute(async (trx) => {
+          await writeNote(trx, 51, 'before the failure')
+          await trx
+            .selectFrom('missing')
+            .selectAll()
+            .execute()
+            .catch(() => {})
+          throw new Error('thrown away')
+        })
+        await failed.catch(() => {})
+        await bob.deleteFrom('notes').where('id', '=', 2).execute()
+      }
+      for (let use = 0; use < 4; use++) {
+        deepEqual(await readNotes(bob), ['secret of bob'])
+        deepEqual(await readNotes(alice), ['secret of alice'])
+      }
+    },
+  },
+  {
+    name: 'what one tenant’s session leaves behind does not show in another’s',
+    async run(t) {
+      const { alice, bob } = await twoTenants(t)
+      for (const [at, leftover] of LEFTOVERS[t.dialect].entries()) {
+        await attempt(alice, leftover)
+        const after = `after ${leftover.join('; ')}`
+        for (let use = 0; use < 3; use++) deepEqual(await readNotes(bob), ['secret of bob'], after)
+        await succeeds(after, () => writeNote(bob, 100 + at, 'written'))
+        await bob.deleteFrom('notes').where('id', '>=', 100).execute()
+      }
+      deepEqual(bodies(await t.oracle.query(await t.nameOf('bob'), SELECT_NOTES)), ['secret of bob'])
+    },
+  },
+  {
+    name: 'SQL of one tenant can neither read nor change another’s database',
+    skip: ({ openToSql }) => openToSql,
+    async run(t) {
+      const { alice, bob } = await twoTenants(t)
+      const [own, victim] = [await t.nameOf('alice'), await t.nameOf('bob')]
+      const files = t.dialect === 'sqlite' ? await databaseFiles(alice) : []
+      const tries = [
+        ...attacks(t.dialect, victim, own, files),
+        ...(t.harness.hostileSql?.(victim, own) ?? []),
+      ]
+      for (const statements of tries) {
+        const seen = inspect(await attempt(alice, statements), { depth: 5 })
+        ok(!seen.includes('secret of bob'), `alice read bob’s row with ${statements.join('; ')}`)
+        const rows = bodies(await t.oracle.query(victim, SELECT_NOTES))
+        deepEqual(rows, ['secret of bob'], `alice changed bob’s rows with ${statements.join('; ')}`)
+      }
+      deepEqual(await readNotes(bob), ['secret of bob'])
+      t.note(`${tries.length} attacks in SQL were refused`)
+    },
+  },
+])
+
+async function twoTenants(t: ConformanceContext): Promise<{ alice: Kysely<any>; bob: Kysely<any> }> {
+  const factory = t.factory({ migrations: NOTES })
+  const open = async (id: string): Promise<Kysely<any>> => {
+    await factory.provision(id)
+    const { db } = await factory.getAdapters(id)
+    await writeNote(db, 1, `secret of ${id}`)
+    return db
+  }
+  return { alice: await open('alice'), bob: await open('bob') }
+}
+
+/** Runs statements on one connection where there is one; what the database refuses is the point. */
+async function attempt(db: Kysely<any>, statements: readonly string[]): Promise<unknown[]> {
+  const rows: unknown[] = []
+  const run = async (on: Kysely<any>): Promise<void> => {
+    for (const text of statements) {
+      await sql
+        .raw(text)
+        .execute(on)
+        .then((result) => rows.push(...result.rows))
+        .catch(() => {})
+    }
+  }
+  await db
+    .connection()
+    .execute(run)
+    .catch(() => run(db))
+  return rows
+}
+
+async function databaseFiles(db: Kysely<any>): Promise<string[]> {
+  const list = await sql<{ file: unknown }>`PRAGMA database_list`.execute(db).catch(() => ({ rows: [] }))
+  return list.rows.map(({ file }) => String(file ?? '')).filter((file) => file !== '')
+}
+
+/** A service that mixes two tenants up: for `name` it gives the other's database. */
+function swapping(
+  provider: TenantProvider<any>,
+  member: 'find' | 'connect',
+  name: string,
+  other: Locator,
+  swap: { on: boolean },
+): TenantProvider<any> {
+  if (member === 'connect') {
+    return {
+      ...provider,
+      connect: (target, options) =>
+        provider.connect(swap.on ? { ...target, locator: other } : target, options),
+    }
+  }
+  return {
+    ...provider,
+    find: async (wanted, options) => (swap.on && wanted === name ? other : provider.find(wanted, options)),
+  }
+}
