@@ -1,0 +1,71 @@
+import { type Client, createClient } from '@libsql/client/sqlite3'
+import type { ConnectTarget } from '@tenantry/multi-tenancy'
+import { toBound, toRows } from '../values.ts'
+import { waysOut } from './engine.ts'
+import type { DatabaseFile, Files } from './files.ts'
+import { createGuard, type Verdict } from './guard.ts'
+import type { Patience } from './patience.ts'
+
+/** What a lease is asked for. */
+export interface FileTarget {
+  readonly file: DatabaseFile
+  readonly verify: ConnectTarget['verify']
+}
+
+/** One physical connection to one file, in the hands of one user at a time. */
+export interface FileConnection {
+  readonly client: Client
+  /** Of the file it has open; another one may be at that path by now. */
+  readonly mark: string
+  /** @throws `statement_refused` */
+  readonly guard: (sql: string) => Verdict
+  /** Its next user would notice what the last one did. */
+  tainted: boolean
+}
+
+/**
+ * Opens the file, which must exist, and verifies whose it is.
+ *
+ * @throws `tenant_not_found` when it is gone
+ */
+export async function openConnection(
+  files: Files,
+  { file, verify }: FileTarget,
+  patiently: Patience,
+): Promise<FileConnection> {
+  const mark = files.mark(file)
+  const url = urlOf(files.path(file))
+  // A native busy timeout would sleep in this thread, where whoever holds the lock must run to give it up.
+  const client = await patiently(async () => createClient({ url, concurrency: 1, timeout: 0 }))
+  try {
+    const connection: FileConnection = { client, mark, guard: await guardOf(client), tainted: false }
+    await patiently(() => client.execute('PRAGMA journal_mode = WAL'))
+    await client.execute('PRAGMA foreign_keys = ON')
+    await verify(async ({ sql, params = [] }) =>
+      toRows(await patiently(() => client.execute({ sql, args: params.map(toBound) }))),
+    )
+    return connection
+  } catch (error) {
+    client.close()
+    throw error
+  }
+}
+
+let guard: ((sql: string) => Verdict) | undefined
+
+/** What the engine brings is the same for every file, so it is asked once. */
+async function guardOf(client: Client): Promise<(sql: string) => Verdict> {
+  guard ??= createGuard(await waysOut(client))
+  return guard
+}
+
+/**
+ * A path as the driver's URL. It is decoded twice: by the client, as the path of a `file:` URL, then by SQLite,
+ * whose own URL has the one parameter that matters: `mode=rw` opens and never creates.
+ *
+ * @see https://www.sqlite.org/uri.html
+ */
+function urlOf(path: string): string {
+  const escaped = path.split('/').map(encodeURIComponent).join('/')
+  return `file:${encodeURIComponent(`file:${escaped}?mode=rw`)}`
+}

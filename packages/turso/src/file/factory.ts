@@ -1,0 +1,24 @@
+import type { Client } from '@libsql/client/sqlite3'
+import { defineFactory, type FactoryOptions, type TenantFactory } from '@tenantry/multi-tenancy'
+import type { Kysely } from 'kysely'
+import { createLibsqlFileProvider, type LibsqlFileProviderOptions } from './provider.ts'
+
+/** Where the files are, and what every provider's factory takes. */
+export interface LibsqlFactoryOptions<Adapters>
+  extends Omit<LibsqlFileProviderOptions, 'environment'>,
+    FactoryOptions<Client, Adapters> {}
+
+/**
+ * A database file per tenant under one directory: for a single server, for development, for tests. Node only.
+ *
+ * @throws `config_invalid`, naming the option
+ * @example
+ * const factory = createLibsqlFactory({ root: './data/tenants', migrations })
+ * await factory.provision('acme')
+ * const { db } = await factory.getAdapters('acme')
+ */
+export function createLibsqlFactory<Adapters = { db: Kysely<any> }>(
+  options: LibsqlFactoryOptions<Adapters>,
+): TenantFactory<Adapters> {
+  return defineFactory<Client, Adapters>(createLibsqlFileProvider(options), options)
+}

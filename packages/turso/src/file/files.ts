@@ -1,0 +1,161 @@
+import { randomBytes } from 'node:crypto'
+import { lstatSync, mkdirSync, realpathSync, type Stats } from 'node:fs'
+import { mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import path from 'node:path'
+import { TenancyError } from '@tenantry/multi-tenancy'
+
+/** A tenant's database on disk: `<root>/<name>/<id>.db`. */
+export interface DatabaseFile {
+  readonly name: string
+  /** Random, made with the file: another incarnation of the name has another. */
+  readonly id: string
+}
+
+/** The databases under one directory. */
+export interface Files {
+  /** Makes an empty database, or finds the one there is: exactly one process of several makes it. */
+  create(name: string): Promise<{ file: DatabaseFile; created: boolean }>
+  find(name: string): Promise<DatabaseFile | undefined>
+  /** The files whose name starts with `prefix`, sorted by name. */
+  list(prefix: string): Promise<DatabaseFile[]>
+  /** Deletes exactly this file and what SQLite keeps beside it. Absent, or another incarnation: succeeds. */
+  remove(file: DatabaseFile): Promise<void>
+  /**
+   * The file's path, checked to be a regular file inside the root, reached through no link.
+   *
+   * @throws `tenant_not_found` when it is gone
+   */
+  path(file: DatabaseFile): string
+  /** What tells whether the path still leads to the same file. Throws as `path` does. */
+  mark(file: DatabaseFile): string
+}
+
+/** The longest name there may be; every file system takes it with what SQLite appends. */
+export const MAX_NAME_LENGTH = 128
+
+const NAME = /^[a-z][a-z0-9_-]{0,127}$/
+const FILE = /^([0-9a-f]{16})\.db$/
+const ID = /^[0-9a-f]{16}$/
+const NEW = '.new-'
+const DELETED = '.deleted-'
+/** Milliseconds after which a half-made database is a crashed process's. */
+const ABANDONED = 3_600_000
+
+/**
+ * Opens a directory of databases, made when missing (mode 0700). Every database has a directory of its own, so
+ * that one `rename` makes it and one `rename` deletes it, with its write-ahead log: a log left behind would be
+ * played into the next database of that path.
+ */
+export function openFiles(directory: string): Files {
+  let checkedRoot: string | undefined
+
+  function root(): string {
+    if (checkedRoot === undefined) {
+      mkdirSync(directory, { recursive: true, mode: 0o700 })
+      checkedRoot = realpathSync(directory)
+      void sweep(checkedRoot).catch(() => {})
+    }
+    return checkedRoot
+  }
+
+  /** Names come from the core checked; these checks are the ones that keep a mistake out of the file system. */
+  function folder(name: string): string {
+    if (typeof name !== 'string' || !NAME.test(name)) throw foreign()
+    return path.join(root(), name)
+  }
+
+  function place({ name, id }: DatabaseFile): string {
+    if (typeof id !== 'string' || !ID.test(id)) throw foreign()
+    return path.join(folder(name), `${id}.db`)
+  }
+
+  function inspect(file: DatabaseFile): Stats {
+    const stats = lstatSync(place(file), { throwIfNoEntry: false })
+    if (stats === undefined) throw new TenancyError('tenant_not_found', 'The database file does not exist')
+    if (!stats.isFile()) throw notOurs(file.name)
+    return stats
+  }
+
+  async function find(name: string): Promise<DatabaseFile | undefined> {
+    const target = folder(name)
+    const stats = lstatSync(target, { throwIfNoEntry: false })
+    if (stats === undefined) return undefined
+    if (!stats.isDirectory()) throw notOurs(name)
+    const entries = await readdir(target).catch(ignore('ENOENT'))
+    const ids = (entries ?? []).flatMap((entry) => FILE.exec(entry)?.[1] ?? [])
+    if (ids.length > 1) throw notOurs(name)
+    return ids[0] === undefined ? undefined : { name, id: ids[0] }
+  }
+
+  return {
+    find,
+    async create(name) {
+      const target = folder(name)
+      const found = await find(name)
+      if (found !== undefined) return { file: found, created: false }
+      const draft = await mkdtemp(path.join(root(), NEW))
+      const file = { name, id: randomBytes(8).toString('hex') }
+      await (await open(path.join(draft, `${file.id}.db`), 'wx', 0o600)).close()
+      try {
+        await rename(draft, target)
+        return { file, created: true }
+      } catch (error) {
+        await rm(draft, { recursive: true, force: true })
+        const other = await find(name)
+        if (other === undefined) throw error
+        return { file: other, created: false }
+      }
+    },
+    async list(prefix) {
+      const names = (await readdir(root())).filter((name) => name.startsWith(prefix) && NAME.test(name))
+      const files = await Promise.all(names.sort().map((name) => find(name)))
+      return files.filter((file) => file !== undefined)
+    },
+    async remove(file) {
+      const current = place(file)
+      if (lstatSync(current, { throwIfNoEntry: false }) === undefined) return
+      const doomed = path.join(root(), `${DELETED}${file.id}-${randomBytes(4).toString('hex')}`)
+      await rename(path.dirname(current), doomed).catch(ignore('ENOENT'))
+      await rm(doomed, { recursive: true, force: true })
+    },
+    path(file) {
+      inspect(file)
+      const target = place(file)
+      if (realpathSync(target) !== target) throw notOurs(file.name)
+      return target
+    },
+    mark(file) {
+      const { dev, ino } = inspect(file)
+      return `${dev}:${ino}`
+    },
+  }
+}
+
+/** Removes what crashed processes left: the rest of a deletion, and databases never finished. */
+async function sweep(root: string): Promise<void> {
+  for (const entry of await readdir(root)) {
+    const target = path.join(root, entry)
+    const abandoned = async (): Promise<boolean> => Date.now() - (await stat(target)).mtimeMs > ABANDONED
+    if (entry.startsWith(DELETED) || (entry.startsWith(NEW) && (await abandoned().catch(() => false)))) {
+      await rm(target, { recursive: true, force: true })
+    }
+  }
+}
+
+function ignore(code: string): (error: unknown) => undefined {
+  return (error) => {
+    if ((error as { code?: unknown }).code !== code) throw error
+    return undefined
+  }
+}
+
+function foreign(): TenancyError {
+  return new TenancyError('internal', 'Not the name of a database file')
+}
+
+function notOurs(name: string): TenancyError {
+  return new TenancyError(
+    'provider_rejected',
+    `${name} under the root is not a database file of this library`,
+  )
+}

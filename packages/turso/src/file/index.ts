@@ -1,0 +1,3 @@
+export { libsqlKysely } from '../kysely.ts'
+export { createLibsqlFactory, type LibsqlFactoryOptions } from './factory.ts'
+export { createLibsqlFileProvider, type LibsqlFileProviderOptions } from './provider.ts'

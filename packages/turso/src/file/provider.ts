@@ -1,0 +1,162 @@
+import path from 'node:path'
+import type { Client } from '@libsql/client/sqlite3'
+import {
+  type ConnectTarget,
+  configError,
+  createLeasePool,
+  type Environment,
+  type Lease,
+  type Locator,
+  TenancyError,
+  type TenantProvider,
+} from '@tenantry/multi-tenancy'
+import { Kysely } from 'kysely'
+import { libsqlKysely } from '../kysely.ts'
+import { toBound, toRows } from '../values.ts'
+import { createFileClient } from './client.ts'
+import { type FileConnection, type FileTarget, openConnection } from './connection.ts'
+import { mapError } from './errors.ts'
+import { type DatabaseFile, MAX_NAME_LENGTH, openFiles } from './files.ts'
+import { createPatience } from './patience.ts'
+
+/** Where the files are, and how many connections may be open. */
+export interface LibsqlFileProviderOptions {
+  /** The directory of all tenant databases. Made when missing, for this user alone. */
+  readonly root: string
+  /**
+   * Connections in all; each keeps up to three files open.
+   *
+   * @default 100
+   */
+  readonly maxConnections?: number
+  /**
+   * Connections of one tenant. Only open transactions need more than one: a statement runs at once.
+   *
+   * @default 5
+   */
+  readonly maxConnectionsPerTenant?: number
+  /**
+   * Milliseconds to wait for a lock that another connection or process holds.
+   *
+   * @default 5_000
+   */
+  readonly busyTimeout?: number
+  /**
+   * Milliseconds after which a transaction without a statement is rolled back, so that one forgotten cannot keep
+   * its tenant locked. (Turso ends one after 5 to 10 seconds.)
+   *
+   * @default 30_000
+   */
+  readonly transactionIdleTimeout?: number
+  /**
+   * Milliseconds that `drop` waits for statements and transactions still running.
+   *
+   * @default 10_000
+   */
+  readonly drainTimeout?: number
+  /** Replaces clock and sleep: for tests. */
+  readonly environment?: Partial<Pick<Environment, 'now' | 'sleep'>>
+}
+
+/**
+ * A database file per tenant, opened in this process by native libSQL. Node only, and one machine only: SQLite's
+ * locks do not work over a network.
+ *
+ * @throws `config_invalid`, naming the option
+ * @example
+ * const provider = createLibsqlFileProvider({ root: './data/tenants' })
+ */
+export function createLibsqlFileProvider(options: LibsqlFileProviderOptions): TenantProvider<Client> {
+  const { root, maxConnections = 100, maxConnectionsPerTenant = 5 } = options
+  const { busyTimeout = 5_000, transactionIdleTimeout = 30_000, drainTimeout = 10_000, environment } = options
+  if (typeof root !== 'string' || root === '' || root.includes('\0')) {
+    throw configError('root', 'must be the path of a directory')
+  }
+  for (const [option, value] of Object.entries({ busyTimeout, transactionIdleTimeout, drainTimeout })) {
+    if (!(value >= 0)) throw configError(option, 'must be a number of milliseconds')
+  }
+  // An empty path, or one from a variable that was not set, would scatter databases over the working directory.
+  const files = openFiles(path.resolve(root))
+  const { now = Date.now, sleep = pause } = environment ?? {}
+  const patiently = createPatience(busyTimeout, { now, sleep })
+  const pool = createLeasePool<FileConnection, FileTarget>({
+    open: (target) => openConnection(files, target, patiently),
+    async close({ client }) {
+      client.close()
+    },
+    clean: ({ tainted, client }) => !tainted && !client.closed,
+    max: maxConnections,
+    maxPerKey: maxConnectionsPerTenant,
+  })
+
+  /** A connection to the file that is at the path now: a deleted one stays readable to whoever has it open. */
+  async function lease(target: FileTarget): Promise<Lease<FileConnection>> {
+    for (;;) {
+      const mark = files.mark(target.file)
+      const leased = await pool.acquire(keyOf(target.file), target)
+      if (leased.connection.mark === mark) return leased
+      leased.destroy()
+    }
+  }
+
+  return {
+    name: 'libsql-file',
+    capabilities: { dialect: 'sqlite', transactions: true, transactionalDdl: true },
+    naming: { maxLength: MAX_NAME_LENGTH, separator: '_' },
+
+    async create(name) {
+      const { file, created } = await files.create(name)
+      return { locator: locatorOf(file), created }
+    },
+    async find(name) {
+      const file = await files.find(name)
+      return file && locatorOf(file)
+    },
+    async drop(locator) {
+      const file = fileOf(locator)
+      await pool.drain(keyOf(file), { deadline: drainTimeout, during: () => files.remove(file) })
+    },
+    async list({ prefix }) {
+      const found = await files.list(prefix)
+      return { databases: found.map((file) => ({ name: file.name, locator: locatorOf(file) })) }
+    },
+
+    async connect({ locator, verify }: ConnectTarget) {
+      const file = fileOf(locator)
+      files.path(file)
+      const target = { file, verify }
+      return createFileClient({ lease: () => lease(target), patiently, transactionIdleTimeout })
+    },
+    async query(client, { sql, params = [] }) {
+      return toRows(await client.execute({ sql, args: params.map(toBound) }))
+    },
+    async batch(client, statements) {
+      await client.batch(
+        statements.map(({ sql, params = [] }) => ({ sql, args: params.map(toBound) })),
+        'write',
+      )
+    },
+    kysely: (client) => new Kysely<any>({ dialect: libsqlKysely(client) }),
+    mapError,
+    close: () => pool.close({ deadline: drainTimeout }),
+  }
+}
+
+function locatorOf({ name, id }: DatabaseFile): Locator {
+  return { name, id }
+}
+
+function fileOf({ name, id }: Locator): DatabaseFile {
+  if (typeof name !== 'string' || typeof id !== 'string') {
+    throw new TenancyError('internal', 'The locator is not one of a database file')
+  }
+  return { name, id }
+}
+
+function keyOf({ name, id }: DatabaseFile): string {
+  return `${name}/${id}`
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}

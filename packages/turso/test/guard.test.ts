@@ -1,0 +1,156 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { inspect } from 'node:util'
+import type { Client } from '@libsql/client/sqlite3'
+import type { TenantProvider } from '@tenantry/multi-tenancy'
+import { CompiledQuery } from 'kysely'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createLibsqlFileProvider } from '../src/file/index.ts'
+import { tokenize } from '../src/file/lexer.ts'
+import { hostileSql, INNOCENT_SQL } from './hostile-sql.ts'
+
+const SECRET = 'secret of the victim'
+const root = mkdtempSync(path.join(tmpdir(), 'tenantry-guard-'))
+const outside = mkdtempSync(path.join(tmpdir(), 'tenantry-outside-'))
+const free = path.join(outside, 'free.db')
+const call = { signal: new AbortController().signal }
+let provider: TenantProvider<Client>
+let client: Client
+let victim: string
+
+async function open(name: string): Promise<Client> {
+  const { locator } = await provider.create(name, call)
+  return provider.connect({ locator, verify: async () => {} }, call)
+}
+
+beforeAll(async () => {
+  provider = createLibsqlFileProvider({ root })
+  const other = await open('tenant_victim')
+  await other.batch(['CREATE TABLE notes (id, body)', `INSERT INTO notes VALUES (1, '${SECRET}')`], 'write')
+  await other.execute('PRAGMA wal_checkpoint(TRUNCATE)')
+  const folder = path.join(root, 'tenant_victim')
+  victim = path.join(folder, readdirSync(folder).find((entry) => entry.endsWith('.db')) ?? '')
+  client = await open('tenant_own')
+  await client.execute('CREATE TABLE notes (id, body)')
+})
+
+afterAll(async () => {
+  await provider.close()
+  rmSync(root, { recursive: true })
+  rmSync(outside, { recursive: true })
+})
+
+/** Every way SQL gets to the engine. */
+const WAYS: Record<string, (sql: string) => Promise<unknown>> = {
+  execute: (sql) => client.execute(sql),
+  'execute with arguments': (sql) => client.execute({ sql, args: [victim] }),
+  batch: (sql) => client.batch(['SELECT 1', sql], 'write'),
+  'batch of pairs': (sql) => client.batch([[sql, [victim]]], 'deferred'),
+  migrate: (sql) => client.migrate([sql]),
+  executeMultiple: (sql) => client.executeMultiple(sql),
+  'transaction.execute': (sql) => inTransaction((transaction) => transaction.execute(sql)),
+  'transaction.batch': (sql) => inTransaction((transaction) => transaction.batch([sql])),
+  'transaction.executeMultiple': (sql) => inTransaction((transaction) => transaction.executeMultiple(sql)),
+  'Kysely’s raw SQL': (sql) => provider.kysely(client).executeQuery(CompiledQuery.raw(sql)),
+  'Kysely’s transaction': (sql) =>
+    provider
+      .kysely(client)
+      .transaction()
+      .execute((trx) => trx.executeQuery(CompiledQuery.raw(sql))),
+  'provider.query': (sql) => provider.query(client, { sql }),
+  'provider.batch': (sql) => provider.batch(client, [{ sql }]),
+}
+
+async function inTransaction(
+  work: (transaction: Awaited<ReturnType<Client['transaction']>>) => Promise<unknown>,
+): Promise<unknown> {
+  const transaction = await client.transaction('write')
+  try {
+    return await work(transaction)
+  } finally {
+    transaction.close()
+  }
+}
+
+describe('SQL that would leave the tenant’s database', () => {
+  for (const [way, run] of Object.entries(WAYS)) {
+    it(`is refused through ${way}, and nothing happens`, async () => {
+      const before = readFileSync(victim)
+      for (const sql of hostileSql(victim, free)) {
+        const outcome = await run(sql).then(
+          (value) => ({ value }),
+          (error: unknown) => ({ error }),
+        )
+        expect(outcome, sql).toMatchObject({ error: { code: 'statement_refused' } })
+        expect(inspect(outcome, { depth: 10 }), sql).not.toContain(SECRET)
+      }
+      expect(readFileSync(victim).equals(before)).toBe(true)
+      expect(existsSync(free)).toBe(false)
+      expect(readdirSync(root).sort()).toEqual(['tenant_own', 'tenant_victim'])
+    })
+  }
+
+  it('is refused although an object says something else the second time', async () => {
+    let reads = 0
+    const shifty = {
+      args: [],
+      get sql() {
+        return reads++ === 0 ? 'SELECT 1' : `ATTACH '${victim}' AS v`
+      },
+    }
+    await client.execute(shifty)
+    expect(reads).toBe(1)
+    const text = { toString: () => 'SELECT 1' } as unknown as string
+    await expect(client.execute(text)).rejects.toThrow(TypeError)
+    await expect(client.execute({ sql: text, args: [] })).rejects.toThrow('SQL must be a string')
+  })
+
+  it('mostly works without the guard, or the corpus would prove nothing', () => {
+    // In a process of its own: some of it changes the whole process, as PRAGMA hard_heap_limit shows at once.
+    const script = `
+      import { createClient } from '@libsql/client/sqlite3'
+      const worked = []
+      for (const [index, sql] of JSON.parse(process.env.CORPUS).entries()) {
+        const client = createClient({ url: 'file:' + process.env.BARE + index + '.db' })
+        await client.execute('CREATE TABLE notes (id, body)')
+        await client.executeMultiple(sql).then(() => worked.push(sql), () => {})
+        client.close()
+      }
+      process.stdout.write(JSON.stringify(worked))`
+    const corpus = hostileSql(victim, free).filter((sql) => !sql.includes('_heap_limit'))
+    const output = execFileSync(process.execPath, ['--input-type=module', '-e', script], {
+      cwd: path.dirname(import.meta.dirname),
+      env: { ...process.env, CORPUS: JSON.stringify(corpus), BARE: path.join(outside, 'bare') },
+      encoding: 'utf8',
+    })
+    const worked: string[] = JSON.parse(output)
+    // The rest SQLite refuses itself: nothing to detach, a file name that is NULL, an impure index, an empty PRAGMA.
+    const refused = corpus.filter((sql) => !worked.includes(sql))
+    expect(refused.length, refused.join('\n')).toBeLessThanOrEqual(8)
+  })
+})
+
+describe('SQL that only looks like it', () => {
+  it('runs', async () => {
+    for (const sql of INNOCENT_SQL) {
+      await client.execute(sql).catch((error: unknown) => expect.fail(`${sql}: ${String(error)}`))
+    }
+  })
+})
+
+describe('the lexer', () => {
+  it.each([
+    ["SELECT 'a''b;' ;", ['select', "a'b;", ';']],
+    ['"a""b"`c``d`[e"f]', ['a"b', 'c`d', 'e"f']],
+    ['a--b\nc/*d*/e/*f', ['a', 'c', 'e']],
+    ['/*', ['/', '*']],
+    ['1e5x.5', ['1e5x', '.', '5']],
+    ['$a:b@c::d?1', ['?', '?', '?', '?', '1']],
+    ['\ufeffa\ufeffb', ['a\ufeffb']],
+    ["x'ab''; cd'e", ['x', "ab'; cd", 'e']],
+  ])('cuts %j as SQLite does', (sql, values) => {
+    expect(tokenize(sql)?.map(({ value }) => value)).toEqual(values)
+  })
+})
