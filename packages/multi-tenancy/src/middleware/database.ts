@@ -1,5 +1,5 @@
 import type { Context, MiddlewareHandler } from 'hono'
-import type { TenantFactory } from '../database-factory.ts'
+import type { OpenTenant, TenantFactory } from '../database-factory.ts'
 import { configError, TenancyError } from '../errors.ts'
 import type { TenantId } from '../tenant-id.ts'
 import { notFound } from './access-control.ts'
@@ -52,10 +52,11 @@ export function tenantOpener<Adapters>(
     if (typeof member === 'function' || (member === undefined && name !== 'getAdapters')) continue
     throw configError(`databaseIsolation.${name}`, 'must be a function')
   }
-  const opener = typeof given.open === 'function' ? openOf(given as TenantFactory<Adapters>) : getOf(source)
+  const factory = typeof given.open === 'function' ? (given as TenantFactory<Adapters>) : undefined
   return async (id) => {
     try {
-      return await opener(id)
+      if (factory !== undefined) return checkOpened(await factory.open(id), id)
+      return { tenant: { id, state: 'active' }, adapters: present(await source.getAdapters(id), id) }
     } catch (cause) {
       const error = TenancyError.from(cause)
       throw error.code === 'tenant_not_found' ? notFound(id, error) : error
@@ -70,21 +71,10 @@ export function inject<Adapters>(c: Context, { tenant, adapters }: Opened<Adapte
   c.set('tenant', tenant)
 }
 
-function openOf<Adapters>(factory: TenantFactory<Adapters>): (id: TenantId) => Promise<Opened<Adapters>> {
-  return async (id) => {
-    const opened = await factory.open(id)
-    if (opened?.id !== id)
-      throw new TenancyError('wrong_tenant', 'Another tenant was opened', { tenantId: id })
-    const { state, generation } = opened
-    return { tenant: { id, state, generation }, adapters: present(opened.adapters, id) }
-  }
-}
-
-function getOf<Adapters>(source: DatabaseSource<Adapters>): (id: TenantId) => Promise<Opened<Adapters>> {
-  return async (id) => ({
-    tenant: { id, state: 'active' },
-    adapters: present(await source.getAdapters(id), id),
-  })
+function checkOpened<Adapters>(opened: OpenTenant<Adapters> | undefined, id: TenantId): Opened<Adapters> {
+  if (opened?.id !== id) throw new TenancyError('wrong_tenant', 'Another tenant was opened', { tenantId: id })
+  const { state, generation } = opened
+  return { tenant: { id, state, generation }, adapters: present(opened.adapters, id) }
 }
 
 function present<Adapters>(adapters: Adapters, tenantId: string): Adapters {

@@ -2,7 +2,7 @@ import type { Context, MiddlewareHandler } from 'hono'
 import { configError } from '../errors.ts'
 import { tokenReader } from '../resolvers/claim.ts'
 import { checkList } from '../resolvers/options.ts'
-import { fromContext, resolveTenant, type TenantResolver } from '../resolvers/resolver.ts'
+import { findTenant, fromContext, type TenantResolver, unresolved } from '../resolvers/resolver.ts'
 import { fromSubdomain } from '../resolvers/subdomain.ts'
 import { accessRule, controlPlaneTenantId } from './access-control.ts'
 import { keepPrivate } from './cache-headers.ts'
@@ -35,7 +35,8 @@ export function createMultiTenancyMiddleware<Adapters>(
   const authorize = accessRule(accessControl)
   const open = tenantOpener(config.databaseIsolation)
   return async (c, next) => {
-    const id = await resolveTenant(c, resolvers, options)
+    const id = await findTenant(c, resolvers, options)
+    if (id === undefined) throw unresolved()
     await authorize(c, id)
     inject(c, await open(id))
     await next()

@@ -37,7 +37,14 @@ export async function findTenant(
 ): Promise<TenantId | undefined> {
   let candidate: unknown
   for (const resolve of resolvers) {
-    const found: unknown = await run(resolve, c)
+    let found: unknown
+    try {
+      found = resolve(c)
+      // Most resolvers answer at once, and a request passes here before anything else: no await for them.
+      if (typeof found === 'object') found = await found
+    } catch (cause) {
+      throw TenancyError.from(cause)
+    }
     if (found === undefined || found === null) continue
     if (resolve.verified === true && found === controlPlaneTenantId) continue
     if (candidate !== undefined && candidate !== found) {
@@ -87,13 +94,5 @@ export function checkTrust(trustedProxy: unknown, at: string): void {
       `${at}.trustedProxy`,
       'say which requests a trusted proxy sent: anyone can forge this value',
     )
-  }
-}
-
-async function run(resolve: TenantResolver, c: Context): Promise<unknown> {
-  try {
-    return await resolve(c)
-  } catch (cause) {
-    throw TenancyError.from(cause)
   }
 }
