@@ -8,7 +8,7 @@ import {
   seedDemo,
 } from '@tenantry-examples/notes'
 import type { Hono } from 'hono'
-import { beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 
 const json = { 'content-type': 'application/json' }
 let factory: TenantFactory<NotesAdapters>
@@ -149,6 +149,9 @@ test("a tenant's note is not there for another tenant", async () => {
 })
 
 test('a write that cannot be recorded is not made', async () => {
+  // Hono's default error handler prints what the app did not catch.
+  const logged = vi.spyOn(console, 'error').mockImplementation(() => {})
+  onTestFinished(() => logged.mockRestore())
   const { db } = await factory.getAdapters('acme')
   await db.schema.dropTable('audit_log').execute()
   expect((await post('http://acme.localhost/api/notes', { title: 'unrecorded' })).status).toBe(500)
