@@ -66,11 +66,16 @@ describe('an acquirer who waits', () => {
 
   test('does not time out in the queue once its connection is opening', async () => {
     const gate = deferred()
-    const pool = createFakePool({ queueTimeout: 10, driver: createFakeDriver(() => gate.promise) })
-    const waiting = pool.acquire('a', 'a')
+    const driver = createFakeDriver((step, key) =>
+      step === 'open' && key === 'b' ? gate.promise : undefined,
+    )
+    const pool = createFakePool({ max: 1, queueTimeout: 10, driver })
+    const held = await pool.acquire('a', 'a')
+    const waiting = pool.acquire('b', 'b')
+    held.release()
     pool.clock.advance(100)
     gate.resolve()
-    expect((await waiting).connection.key).toBe('a')
+    expect((await waiting).connection.key).toBe('b')
     expect(pool.clock.foreground()).toBe(0)
   })
 })
@@ -128,6 +133,18 @@ describe('opening', () => {
     await flush()
     expect(pool.stats().connections).toBe(0)
     expect(pool.reported).toEqual(['open: given up'])
+  })
+
+  test('that succeeds in spite of its abort is closed', async () => {
+    const gate = deferred()
+    const driver = createFakeDriver((step) => (step === 'open' ? gate.promise : undefined))
+    const pool = createFakePool({ openTimeout: 100, driver })
+    const slow = pool.acquire('a', 'a')
+    pool.clock.advance(100)
+    gate.resolve()
+    await expect(slow).rejects.toMatchObject({ code: 'timeout' })
+    await flush()
+    expect(driver.log).toEqual(['open a 1', 'close a 1'])
   })
 
   test('that ignores its abort is forgotten in time; the connection it brings after all is closed', async () => {

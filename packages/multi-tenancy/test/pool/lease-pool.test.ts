@@ -1,8 +1,23 @@
 import { describe, expect, test } from 'vitest'
+import { createLease } from '../../src/pool/lease.ts'
 import { createLeasePool } from '../../src/pool/lease-pool.ts'
 import { createFakeDriver, createFakePool, deferred, flush, state } from './harness.ts'
 
 describe('a lease', () => {
+  test('ends once, by whichever comes first', () => {
+    for (const first of ['release', 'destroy'] as const) {
+      const ends: string[] = []
+      const lease = createLease(
+        {},
+        { release: () => ends.push('release'), destroy: () => ends.push('destroy') },
+      )
+      lease[first]()
+      lease.release()
+      lease.destroy()
+      expect(ends).toEqual([first])
+    }
+  })
+
   test('is of its key, and its connection serves the key again once released', async () => {
     const pool = createFakePool()
     const first = await pool.acquire('acme', 'acme')
@@ -18,12 +33,14 @@ describe('a lease', () => {
     const lease = await pool.acquire('acme', 'acme')
     lease.release()
     lease.release()
+    expect(pool.stats()).toMatchObject({ connections: 1, idle: 1 })
     lease.destroy()
     const [one, two] = await Promise.all([pool.acquire('acme', 'acme'), pool.acquire('acme', 'acme')])
     lease.release()
     lease.destroy()
     expect(one.connection).not.toBe(two.connection)
     expect(pool.stats()).toMatchObject({ connections: 2, leased: 2, idle: 0 })
+    expect(pool.driver.log).toEqual(['open acme 1', 'open acme 2'])
   })
 
   test('hands out no connection after its end', async () => {
