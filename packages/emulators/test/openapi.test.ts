@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { operations } from '../src/turso/operations.ts'
 import { createContract, divergences, documentFile, openApi } from './contract.ts'
 import { emulatorForTests } from './support.ts'
@@ -8,17 +8,12 @@ if (openApi === undefined) {
   // On a build server the document has to be there: a check that cannot run must not pass.
   if (process.env.CI === 'true') throw new Error(message)
   console.warn(message)
-}
-
-test('the vendor’s document is read when it is at hand', () => {
-  expect(openApi === undefined || openApi.openapi === '3.0.1').toBe(true)
-})
-
-describe.runIf(openApi !== undefined)('every answer matches the vendor’s document', async () => {
+  test('every answer matches the vendor’s document', ({ skip }) => skip(message))
+} else {
   const contract = createContract(openApi)
   const { call, faults } = await emulatorForTests({ onExchange: contract.check })
 
-  test('for every operation, by success and by refusal; no divergence is listed in vain', async () => {
+  test('every operation’s answers match the vendor’s document, by success and by refusal; no divergence is listed in vain', async () => {
     const create = { name: 'checked', group: 'extra' }
     const requests: [string, string, unknown?][] = [
       ['GET', '/v1/locations'],
@@ -104,4 +99,4 @@ describe.runIf(openApi !== undefined)('every answer matches the vendor’s docum
     check('tokens.rotate', 200, {})
     expect(strict.violations).toHaveLength(5)
   })
-})
+}

@@ -79,6 +79,7 @@ describe('closing', () => {
     await gate.met()
     await emulator.close()
     await settled
+    expect(emulator.requests.at(-1)).toMatchObject({ operation: 'databases.create', status: 200 })
     expect(isRunning(emulator.sqldPid)).toBe(false)
   })
 

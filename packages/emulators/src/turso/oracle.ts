@@ -1,6 +1,7 @@
 import type { Databases } from './databases.ts'
 import { executeRequest, readRows, type SqlRow, type SqlValue } from './hrana.ts'
 import { sendLocal } from './http.ts'
+import { namespaceOf } from './names.ts'
 import type { Namespaces } from './namespaces.ts'
 import type { GroupScope, PlatformTokens } from './platform-tokens.ts'
 import type { DatabaseRecord, Records } from './records.ts'
@@ -21,7 +22,7 @@ export interface TursoOracle {
   databases(): OracleDatabase[]
   /** The namespaces whose files sqld has on disk, sorted: `{name}-{organization}`. */
   namespaces(): Promise<string[]>
-  /** Whether sqld really has the database of this name. */
+  /** Whether sqld has the database of this name, whatever the control plane thinks. */
   exists(name: string): Promise<boolean>
   /**
    * Runs one statement in a database. Blocked reads and writes are blocked here too.
@@ -64,10 +65,7 @@ export function createOracle({ records, databases, namespaces, sqld, tokens }: O
   return {
     databases: () => [...records.databases.values()].map(present).sort((a, b) => (a.Name < b.Name ? -1 : 1)),
     namespaces: namespaces.list,
-    exists: async (name) => {
-      const record = records.databases.get(name)
-      return record !== undefined && (await namespaces.exists(record.namespace))
-    },
+    exists: (name) => namespaces.exists(namespaceOf(name, records.organization)),
     execute,
     create: async (name, { group = 'default' } = {}) => present(await databases.create({ name, group })),
     destroy: (name) =>
