@@ -1,6 +1,7 @@
 import type { ConformanceCase } from './case.ts'
 import { contract } from './suites/contract.ts'
 import { eviction } from './suites/eviction.ts'
+import { faults } from './suites/faults.ts'
 import { isolation } from './suites/isolation.ts'
 import { lifecycle } from './suites/lifecycle.ts'
 import { migrations } from './suites/migrations.ts'
@@ -14,6 +15,7 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ...lifecycle,
   ...isolation,
   ...races,
+  ...faults,
   ...migrations,
   ...eviction,
 ]

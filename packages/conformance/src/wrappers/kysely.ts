@@ -70,7 +70,10 @@ export function interceptKysely(
       through('kysely.rollback', 'rollback', async () => {
         await take(connection)?.rollback().execute()
       }),
-    async releaseConnection() {},
+    // A begin that was done but not answered: the server ends what the driver knows nothing of.
+    async releaseConnection(connection) {
+      await take(connection)?.rollback().execute()
+    },
     async destroy() {},
   }
 

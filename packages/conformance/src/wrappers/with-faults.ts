@@ -56,8 +56,9 @@ export function withFaults<Client>(inner: TenantProvider<Client>, { kind, at }: 
     if (!strikes(call)) return run()
     struck = call
     if (kind === 'before') throw unavailable(call, 'refused the connection')
-    if (kind === 'dies-midway') await call.partly?.(1)
-    else if (kind !== 'dies-before') await run()
+    // What the service answered, an error too, is lost.
+    if (kind === 'dies-midway') await call.partly?.(1).catch(() => {})
+    else if (kind !== 'dies-before') await run().catch(() => {})
     if (kind === 'after') throw unavailable(call, 'lost the reply')
     if (kind === 'fatal') throw new TenancyError('provider_rejected', `Injected: refused (${call.member})`)
     await intercepted.abandon()

@@ -1,0 +1,212 @@
+import { deepEqual, equal, ok } from 'node:assert/strict'
+import {
+  type FactoryOptions,
+  TenancyError,
+  type TenancyErrorCode,
+  type TenantFactory,
+} from '@tenantry/multi-tenancy'
+import type { Kysely } from 'kysely'
+import { refuses, succeeds } from '../assert.ts'
+import { type ConformanceCase, suite } from '../case.ts'
+import { type Adapters, type ConformanceContext, virtualTime } from '../context.ts'
+import type { Harness } from '../harness.ts'
+import { bodies, CREATE_NOTES, readNotes, SELECT_NOTES, writeNote } from '../sql.ts'
+import { assertAbsent, assertReady } from '../stamp.ts'
+import { type FaultKind, withFaults } from '../wrappers/with-faults.ts'
+
+type Factory = TenantFactory<Adapters>
+
+/** An operation to break, and what must be true once it was run again. */
+interface Operation {
+  readonly name: string
+  prepare(t: ConformanceContext, id: string): Promise<void>
+  run(factory: Factory, id: string): Promise<unknown>
+  check(t: ConformanceContext, factory: Factory, id: string): Promise<void>
+  /** Options of the process that is struck. */
+  readonly options?: FactoryOptions<any, Adapters>
+}
+
+const OLD = { '0001_notes': CREATE_NOTES }
+const NEW = {
+  ...OLD,
+  '0002_row': "INSERT INTO notes (id, body) VALUES (2, 'migrated')",
+  '0003_tags': {
+    async up(db: Kysely<any>): Promise<void> {
+      await db.schema.createTable('tags').addColumn('id', 'integer').execute()
+      await db.insertInto('tags').values({ id: 1 }).execute()
+    },
+  },
+}
+
+/** May run twice, as every seed must. */
+async function seed({ db }: Adapters): Promise<void> {
+  await db.deleteFrom('notes').where('id', '=', 1).execute()
+  await writeNote(db, 1, 'seeded')
+}
+
+async function makeTenant(t: ConformanceContext, id: string): Promise<void> {
+  const factory = t.factory({ migrations: OLD, environment: virtualTime() }, t.another())
+  await factory.provision(id)
+  await writeNote((await factory.getAdapters(id)).db, 7, 'kept')
+}
+
+async function assertNotes(
+  t: ConformanceContext,
+  factory: Factory,
+  id: string,
+  notes: string[],
+): Promise<void> {
+  await assertReady(t, id)
+  deepEqual(await readNotes((await factory.getAdapters(id)).db), notes, 'through the factory')
+  const name = await t.nameOf(id)
+  deepEqual(bodies(await t.oracle.query(name, SELECT_NOTES)), notes, 'in the database')
+}
+
+const OPERATIONS: readonly Operation[] = [
+  {
+    name: 'provision',
+    async prepare() {},
+    run: (factory, id) => factory.provision(id),
+    async check(t, factory, id) {
+      await assertNotes(t, factory, id, ['seeded', 'migrated'])
+      equal((await t.oracle.query(await t.nameOf(id), 'SELECT id FROM tags')).length, 1, 'rows of 0003_tags')
+    },
+  },
+  {
+    name: 'deprovision',
+    prepare: makeTenant,
+    run: (factory, id) => factory.deprovision(id),
+    async check(t, factory, id) {
+      await assertAbsent(t, id)
+      await refuses('getAdapters', () => factory.getAdapters(id), 'tenant_not_found')
+    },
+  },
+  {
+    name: 'migrate',
+    prepare: makeTenant,
+    run: (factory, id) => factory.migrate(id),
+    async check(t, factory, id) {
+      await assertNotes(t, factory, id, ['migrated', 'kept'])
+      equal((await t.oracle.query(await t.nameOf(id), 'SELECT id FROM tags')).length, 1, 'rows of 0003_tags')
+    },
+  },
+  {
+    name: 'the first request',
+    prepare: makeTenant,
+    run: (factory, id) => factory.getAdapters(id),
+    check: (t, factory, id) => assertNotes(t, factory, id, ['kept']),
+    // With no look-up of its own for an unknown id, `list` is on the way too.
+    options: { migrations: OLD, cache: { unknownLookups: 0 } },
+  },
+]
+
+const KINDS: readonly { kind: FaultKind; what: string }[] = [
+  { kind: 'before', what: 'the service is away for a moment' },
+  { kind: 'after', what: 'the reply is lost' },
+  { kind: 'fatal', what: 'done, but reported as refused' },
+  { kind: 'dies-before', what: 'the process dies before the call' },
+  { kind: 'dies-after', what: 'the process dies after the call' },
+  { kind: 'dies-midway', what: 'the process dies within a batch' },
+]
+
+/** A fault at every call of every operation, one at a time; then the operation is run again. */
+export const faults: readonly ConformanceCase[] = suite(
+  'faults',
+  OPERATIONS.flatMap((operation) =>
+    KINDS.map(({ kind, what }) => ({
+      name: `${operation.name}: ${what}, at every call in turn`,
+      skip: ({ provider }: Harness) =>
+        kind === 'dies-midway' && provider.capabilities.transactionalDdl
+          ? 'transactionalDdl is true'
+          : undefined,
+      async run(t: ConformanceContext) {
+        const members = new Set<string>()
+        let points = 0
+        for (;;) {
+          const member = await strike(t, operation, kind, points)
+          if (member === undefined) break
+          members.add(member)
+          points++
+        }
+        ok(points > 0 || kind === 'dies-midway', 'no call was struck')
+        t.note(`${operation.name}, ${kind}: ${points} fault points (${[...members].join(', ')})`)
+      },
+    })),
+  ),
+)
+
+/** Breaks the operation at one call and checks what a second run makes of it. Resolves with the call struck. */
+async function strike(
+  t: ConformanceContext,
+  operation: Operation,
+  kind: FaultKind,
+  at: number,
+): Promise<string | undefined> {
+  const id = `point-${at}`
+  await operation.prepare(t, id)
+  const inner = t.another()
+  let armed = true
+  let calls = 0
+  const faulty = withFaults(inner, { kind, at: () => armed && calls++ === at })
+  const options = { migrations: NEW, seed, ...operation.options }
+  const struck = t.factory({ ...options, environment: virtualTime() }, faulty.provider)
+  const run = operation.run(struck, id).then(
+    () => ({ error: undefined }),
+    (error: unknown) => ({ error }),
+  )
+  const result = await Promise.race([run, faulty.died.then(() => 'died' as const)])
+  armed = false
+  const call = faulty.fired()
+  const where = `${operation.name} (${kind} at call ${at}, ${call?.member})`
+  if (result !== 'died') assertOutcome(t, kind, result.error, where)
+
+  // Whoever is left runs it again: another process, or the same one that was told of the failure.
+  if (result === 'died') {
+    await inner.close()
+    await endLeases(t, id)
+  }
+  const next = result === 'died' ? t.factory({ ...options, environment: virtualTime() }, t.another()) : struck
+  const again = await operation.run(next, id).then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  const { transactionalDdl } = t.provider.capabilities
+  if (!transactionalDdl && again instanceof TenancyError && again.code === 'migration_dirty') {
+    await refuses(
+      `${where}: a dirty tenant is served`,
+      () => next.getAdapters(id),
+      'migration_dirty',
+      'tenant_not_ready',
+    )
+  } else {
+    await succeeds(`${where}, run again`, async () => {
+      if (again !== undefined) throw again
+    })
+    await succeeds(`${where}, checked`, () => operation.check(t, next, id))
+    deepEqual(
+      (await t.oracle.databases(t.prefix)).filter((name) => name.includes(id)).length <= 1,
+      true,
+      `${where}: several databases`,
+    )
+  }
+  await next.deprovision(id)
+  await assertAbsent(t, id, where)
+  return call?.member
+}
+
+/** Time passes: the migration lock that the dead process held runs out. */
+async function endLeases({ oracle, nameOf }: ConformanceContext, id: string): Promise<void> {
+  await oracle.execute(await nameOf(id), 'UPDATE tenantry_lock SET expires_at = 0').catch(() => {})
+}
+
+function assertOutcome(t: ConformanceContext, kind: FaultKind, error: unknown, where: string): void {
+  if (error === undefined) return
+  ok(error instanceof TenancyError, `${where}: ${String(error)}`)
+  const allowed: TenancyErrorCode[] = kind === 'fatal' ? ['provider_rejected', 'migration_failed'] : []
+  // Without a transaction around it, whether a statement was done is not known: a person must look.
+  if (!t.provider.capabilities.transactionalDdl) allowed.push('migration_failed', 'migration_dirty')
+  ok(
+    allowed.includes(error.code),
+    `${where}: one fault must be survived, got ${error.code} (${error.message})`,
+  )
+}
