@@ -1,4 +1,14 @@
 import { testProvider } from '@tenantry/conformance'
+import { startTursoEmulator, type TursoEmulator } from '@tenantry/emulators'
+import { afterAll, beforeAll } from 'vitest'
 import { createFileHarness } from './file-harness.ts'
+import { createTursoHarness } from './turso-harness.ts'
 
+let turso: TursoEmulator
+beforeAll(async () => {
+  turso = await startTursoEmulator({ pageSize: 5 })
+})
+afterAll(() => turso?.close())
+
+testProvider('turso', () => createTursoHarness(turso))
 testProvider('libsql-file', createFileHarness)

@@ -1,0 +1,24 @@
+import type { Client } from '@libsql/client/web'
+import { defineFactory, type FactoryOptions, type TenantFactory } from '@tenantry/multi-tenancy'
+import type { Kysely } from 'kysely'
+import { createTursoProvider, type TursoProviderOptions } from './provider.ts'
+
+/** Whose account, and what every provider's factory takes. */
+export interface TursoFactoryOptions<Adapters>
+  extends Omit<TursoProviderOptions, 'environment'>,
+    FactoryOptions<Client, Adapters> {}
+
+/**
+ * A Turso database per tenant: for Workers, Node and every runtime with `fetch`.
+ *
+ * @throws `config_invalid`, naming the option
+ * @example
+ * const factory = createTursoFactory({ organizationName: 'acme-inc', apiToken: env.TURSO_API_TOKEN, migrations })
+ * await factory.provision('acme')
+ * const { db } = await factory.getAdapters('acme')
+ */
+export function createTursoFactory<Adapters = { db: Kysely<any> }>(
+  options: TursoFactoryOptions<Adapters>,
+): TenantFactory<Adapters> {
+  return defineFactory<Client, Adapters>(createTursoProvider(options), options)
+}
