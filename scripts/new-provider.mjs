@@ -1,25 +1,34 @@
 // pnpm new-provider <name>: a package of its own from the in-memory provider, with its tests, that passes at once.
+import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
-const root = new URL('../', import.meta.url)
+const root = fileURLToPath(new URL('../', import.meta.url))
 const [name] = process.argv.slice(2)
 if (!/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(name ?? ''))
   fail('Usage: pnpm new-provider <name>   (a-z, 0-9 and dashes)')
-const target = new URL(`packages/${name}/`, root)
+const target = join(root, 'packages', name)
 if (existsSync(target)) fail(`packages/${name} is there already.`)
 
 const pascal = name.replace(/(?:^|-)([a-z0-9])/g, (_, letter) => letter.toUpperCase())
-const template = new URL('packages/multi-tenancy/template/', root)
-const source = new URL('packages/multi-tenancy/src/memory/', root)
+const core = join(root, 'packages/multi-tenancy')
 
-mkdirSync(target, { recursive: true })
-cpSync(template, target, { recursive: true })
-cpSync(source, new URL('src/', target), { recursive: true })
-for (const path of readdirSync(target, { recursive: true, withFileTypes: true })) {
-  if (!path.isFile()) continue
-  const file = `${path.parentPath}/${path.name}`
+mkdirSync(target)
+cpSync(join(core, 'template'), target, { recursive: true })
+cpSync(join(core, 'src/memory'), join(target, 'src'), { recursive: true })
+for (const entry of readdirSync(target, { recursive: true, withFileTypes: true })) {
+  if (!entry.isFile()) continue
+  const file = join(entry.parentPath, entry.name)
   writeFileSync(file, rename(readFileSync(file, 'utf8')))
 }
+// Sorts and joins the imports that now come from one package.
+const { status, error, stderr, stdout } = spawnSync(
+  join(root, 'node_modules/.bin/biome'),
+  ['check', '--write', target],
+  { cwd: root, encoding: 'utf8' },
+)
+if (status !== 0) fail(`packages/${name} is written, but not as biome wants it:\n${error ?? stdout + stderr}`)
 console.log(`packages/${name} is ready:
 
   pnpm install
@@ -34,7 +43,7 @@ function rename(text) {
       /'\.\.\/(?:contract|database-factory|errors|factory\/[a-z-]+)\.ts'/g,
       "'@tenantry/multi-tenancy'",
     )
-    .replaceAll('__name__', name)
+    .replaceAll('PROVIDER_NAME', name)
     .replaceAll('Memory', pascal)
     .replaceAll("name: 'memory'", `name: '${name}'`)
 }

@@ -1,3 +1,3 @@
 import { defineProject } from 'vitest/config'
 
-export default defineProject({ test: { name: '__name__', include: ['test/**/*.test.ts'] } })
+export default defineProject({ test: { name: 'PROVIDER_NAME', include: ['test/**/*.test.ts'] } })

@@ -1,0 +1,50 @@
+import { execFileSync } from 'node:child_process'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+
+const root = new URL('../../', import.meta.url).pathname
+
+/** A copy of the checkout outside it, so that a script may change what it likes. */
+export interface CheckoutCopy {
+  readonly path: string
+  /** Gives a new package of the copy what its package.json asks for, as an installation would. */
+  install(packageFolder: string): void
+  remove(): void
+}
+
+/** Copies what is, or is about to be, under version control; installed binaries are linked. */
+export function copyCheckout(): CheckoutCopy {
+  const path = realpathSync(mkdtempSync(join(tmpdir(), 'tenantry-copy-')))
+  const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard', '-z'], {
+    cwd: root,
+    encoding: 'utf8',
+  })
+  for (const file of listed.split('\0').filter((file) => file !== '' && existsSync(join(root, file)))) {
+    cpSync(join(root, file), join(path, file), { recursive: true })
+  }
+  symlinkSync(join(root, 'node_modules'), join(path, 'node_modules'))
+  return {
+    path,
+    install(packageFolder) {
+      const folder = join(path, packageFolder)
+      const text = readFileSync(join(folder, 'package.json'), 'utf8')
+      const { peerDependencies = {}, devDependencies = {}, dependencies = {} } = JSON.parse(text)
+      for (const name of Object.keys({ ...peerDependencies, ...devDependencies, ...dependencies })) {
+        const link = join(folder, 'node_modules', name)
+        mkdirSync(dirname(link), { recursive: true })
+        symlinkSync(realpathSync(join(root, 'e2e/node_modules', name)), link)
+      }
+    },
+    remove: () => rmSync(path, { recursive: true, force: true }),
+  }
+}
