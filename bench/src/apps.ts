@@ -13,8 +13,12 @@ function routes(app: Hono<TenancyEnv<Adapters>>): Hono<TenancyEnv<Adapters>> {
   return app.get('/api/users', (c) => c.json({ tenant: c.env.data.name, users: ['ann', 'bob'] }))
 }
 
-/** The specification's own advice, written by hand: a Map of adapters, and the tenant from the subdomain. */
-export async function handWritten(): Promise<Hono<TenancyEnv<Adapters>>> {
+/**
+ * The specification's own advice, written by hand: a Map of adapters, and the tenant from the subdomain.
+ *
+ * @param cacheHeaders also the two headers that ours sets by default
+ */
+export async function handWritten(cacheHeaders: boolean): Promise<Hono<TenancyEnv<Adapters>>> {
   const connectionPool = new Map<string, Adapters>()
   const factory: Pick<DatabaseFactory<Adapters>, 'getAdapters'> = {
     async getAdapters(tenantId) {
@@ -32,6 +36,9 @@ export async function handWritten(): Promise<Hono<TenancyEnv<Adapters>>> {
     c.set('tenant_id', tenantId as never)
     c.env = { ...c.env, data: await factory.getAdapters(tenantId) }
     await next()
+    if (!cacheHeaders) return
+    c.res.headers.set('cache-control', 'private, no-store')
+    c.res.headers.append('vary', 'Host')
   })
   return routes(app)
 }

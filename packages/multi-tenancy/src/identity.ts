@@ -62,7 +62,12 @@ const CASTS: Readonly<Record<Dialect, string>> = {
 /** Moves the stamp of exactly this database to `state`; to `ready` only while nobody has begun to delete it. */
 export function stampStateStatement(dialect: Dialect, uid: string, state: StampState): Statement {
   const guard = state === 'ready' ? " AND state <> 'deprovisioning'" : ''
-  return statement(dialect, `UPDATE ${IDENTITY_TABLE} SET state = ? WHERE slot = 1 AND uid = ?${guard}`, state, uid)
+  return statement(
+    dialect,
+    `UPDATE ${IDENTITY_TABLE} SET state = ? WHERE slot = 1 AND uid = ?${guard}`,
+    state,
+    uid,
+  )
 }
 
 /** Marks (or with `null` clears) the migration that is changing this database outside a transaction. */
@@ -112,7 +117,10 @@ export function checkStamp(stamp: Stamp | undefined, expected: ExpectedIdentity)
     throw new TenancyError('migration_dirty', `Migration ${stamp.dirty} was left half applied`, { tenantId })
   }
   if (stamp.state === 'provisioning') {
-    throw new TenancyError('tenant_not_ready', 'The tenant is still being provisioned', { tenantId, retryAfter: 2 })
+    throw new TenancyError('tenant_not_ready', 'The tenant is still being provisioned', {
+      tenantId,
+      retryAfter: 2,
+    })
   }
   if (stamp.state !== 'ready') {
     throw new TenancyError('tenant_not_found', 'No such tenant', { tenantId })
@@ -128,7 +136,9 @@ export function assertOwner(stamp: Stamp, expected: ExpectedIdentity): void {
   const { tenantId } = expected
   if (stamp.tenantId !== tenantId) {
     // The other tenant is not named: its id is none of this tenant's business.
-    throw new TenancyError('wrong_tenant', 'The database reached is stamped as another tenant’s', { tenantId })
+    throw new TenancyError('wrong_tenant', 'The database reached is stamped as another tenant’s', {
+      tenantId,
+    })
   }
   const same = stamp.generation === expected.generation && (expected.uid ?? stamp.uid) === stamp.uid
   if (!same) throw new TenancyError('stale_tenant', 'The tenant database was made anew', { tenantId })

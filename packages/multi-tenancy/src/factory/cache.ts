@@ -1,4 +1,4 @@
-/** A map with a bound and an age: the least recently used entry goes first. */
+/** A map with a bound and an age. */
 export interface Cache<Value> {
   get(key: string): Value | undefined
   set(key: string, value: Value): void
@@ -7,23 +7,43 @@ export interface Cache<Value> {
   readonly size: number
 }
 
-/** @param ttl milliseconds an entry is good for, from when it was set */
+/**
+ * Makes room by second chance: the oldest entry goes, unless it was read since it was last considered. As good
+ * as least recently used where it matters, and a hit, which every request is, moves nothing.
+ *
+ * @param ttl milliseconds an entry is good for, from when it was set
+ */
 export function createCache<Value>(max: number, ttl: number, now: () => number): Cache<Value> {
-  const entries = new Map<string, { value: Value; expires: number }>()
+  type Entry = { value: Value; expires: number; read: boolean }
+  const entries = new Map<string, Entry>()
+
+  /** Ends: each round either drops an entry or spends a chance. */
+  function makeRoom(): void {
+    for (const [key, entry] of entries) {
+      if (entries.size < max) return
+      entries.delete(key)
+      if (!entry.read || entry.expires <= now()) continue
+      entry.read = false
+      entries.set(key, entry)
+    }
+  }
+
   return {
     get(key) {
       const entry = entries.get(key)
       if (entry === undefined) return undefined
-      entries.delete(key)
-      if (entry.expires <= now()) return undefined
-      entries.set(key, entry)
+      if (entry.expires <= now()) {
+        entries.delete(key)
+        return undefined
+      }
+      entry.read = true
       return entry.value
     },
     set(key, value) {
       if (max <= 0) return
       entries.delete(key)
-      if (entries.size >= max) for (const oldest of entries.keys()) if (entries.delete(oldest)) break
-      entries.set(key, { value, expires: now() + ttl })
+      makeRoom()
+      entries.set(key, { value, expires: now() + ttl, read: false })
     },
     delete(key) {
       entries.delete(key)
