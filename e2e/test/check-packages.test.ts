@@ -41,7 +41,7 @@ describe('the check of packages', () => {
     ['package.json', './dist/memory.js', './src/memory.js', 'is not types and default of one file of dist/'],
     ['package.json', '"./memory": "./src/', '"./other": "./src/', 'publishConfig.exports have different'],
     ['README.md', '## Caching', '## Caches', 'README.md lacks "## Caching"'],
-    ['README.md', /(## Limits\n)([^]*)(## Versions tested\n)/, '$3$2$1', 'headings in another order'],
+    ['README.md', /(## Limits\n)([\s\S]*)(## Versions tested\n)/, '$3$2$1', 'headings in another order'],
     ['README.md', '# @tenantry/multi-tenancy', '# The core', 'does not start with # @tenantry/multi-tenancy'],
   ])('%s with %s turned into %s is reported', (file, from, to, problem) => {
     const undo = edit(file, from, to)
@@ -54,7 +54,7 @@ describe('the check of packages', () => {
     const [host, path] = [`https://${['registry', 'npmjs', 'org'].join('.')}/`, `/${'home'}/somebody/x`]
     const undo = edit('README.md', '## Caching\n', `## Caching\n${host}\n`)
     spawnSync('git', ['init', '-q'], { cwd: copy.path })
-    spawnSync('git', ['add', '-A'], { cwd: copy.path })
+    spawnSync('git', ['add', 'packages'], { cwd: copy.path })
     expect(problems(copy.path).join('\n')).toMatch(/multi-tenancy\/README\.md:\d+ names a registry host/)
     undo()
     edit('README.md', '## Caching\n', `## Caching\nsee ${path}\n`)

@@ -1,0 +1,36 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { testProvider } from '@tenantry/conformance'
+import type { TenantProvider } from '@tenantry/multi-tenancy'
+import { afterAll } from 'vitest'
+import { startCabinet } from '../src/cabinet-service.ts'
+import { root } from '../src/snippets/documents.ts'
+import { markdownSnippets } from '../src/snippets/markdown.ts'
+import { writeSnippets } from '../src/snippets/typecheck.ts'
+
+// The provider printed in the guide, as it is printed there, is held to what every provider is held to.
+const guide = readFileSync(join(root, 'docs/writing-a-provider.md'), 'utf8')
+const snippets = markdownSnippets('docs/writing-a-provider.md', guide).filter(
+  ({ name }) => name === 'cabinet',
+)
+const folder = writeSnippets(snippets)
+afterAll(() => folder.remove())
+const { createCabinetProvider } = (await import(folder.path('cabinet'))) as {
+  createCabinetProvider(options: { baseUrl: string; token: string; fetch: unknown }): TenantProvider<unknown>
+}
+
+testProvider('the provider of the guide', () => {
+  const { token, fetch, names, sql } = startCabinet()
+  const create = () => createCabinetProvider({ baseUrl: 'https://cabinet.example', token, fetch })
+  return {
+    provider: create(),
+    another: create,
+    oracle: {
+      databases: async (prefix) => names().filter((name) => name.startsWith(prefix)),
+      query: async (name, text) => sql(name, text),
+      execute: async (name, text) => void sql(name, text),
+    },
+    secrets: [token],
+    cleanup: async () => {},
+  }
+})
