@@ -81,7 +81,7 @@ export async function readStamp(dialect: Dialect, query: Query): Promise<Stamp |
   try {
     rows = await query({ sql: `SELECT ${COLUMNS} FROM ${IDENTITY_TABLE}` })
   } catch (cause) {
-    if (await hasTable(dialect, query, IDENTITY_TABLE)) throw cause
+    if ((await countTables(dialect, query, '=')) > 0) throw cause
     return undefined
   }
   const [row] = rows
@@ -95,10 +95,9 @@ export async function readStamp(dialect: Dialect, query: Query): Promise<Stamp |
   }
 }
 
-/** Whether the database holds no table of anybody's; the identity table, left by a crash, does not count. */
+/** Whether the database holds nothing of anybody's; an identity table without its row, left by a crash, does not count. */
 export async function isEmpty(dialect: Dialect, query: Query): Promise<boolean> {
-  const rows = await query({ sql: OTHER_TABLES[dialect] })
-  return Number(rows[0]?.tables) === 0
+  return (await countTables(dialect, query, '<>')) === 0
 }
 
 /**
@@ -144,25 +143,21 @@ export function assertOwner(stamp: Stamp, expected: ExpectedIdentity): void {
   if (!same) throw new TenancyError('stale_tenant', 'The tenant database was made anew', { tenantId })
 }
 
-async function hasTable(dialect: Dialect, query: Query, table: string): Promise<boolean> {
-  const rows = await query(statement(dialect, TABLE_COUNT[dialect], table))
-  return Number(rows[0]?.tables) > 0
+/** How many tables and views there are whose name compares so with the identity table's. */
+async function countTables(dialect: Dialect, query: Query, comparison: '=' | '<>'): Promise<number> {
+  const rows = await query({
+    sql: `SELECT count(*) AS tables FROM ${TABLES[dialect]} ${comparison} '${IDENTITY_TABLE}'`,
+  })
+  return Number(rows[0]?.tables)
 }
 
-const TABLE_COUNT: Readonly<Record<Dialect, string>> = {
-  sqlite: "SELECT count(*) AS tables FROM sqlite_master WHERE type = 'table' AND name = ?",
-  postgres:
-    'SELECT count(*) AS tables FROM pg_catalog.pg_class WHERE relnamespace = to_regnamespace(current_schema()) AND relname = ?',
-  mysql:
-    'SELECT count(*) AS tables FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?',
-}
-
-const OTHER_TABLES: Readonly<Record<Dialect, string>> = {
+/** Always of this database or schema alone; what the service itself keeps there does not count. */
+const TABLES: Readonly<Record<Dialect, string>> = {
   sqlite:
-    "SELECT count(*) AS tables FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~' " +
-    `AND name NOT LIKE '~_%' ESCAPE '~' AND name NOT LIKE 'libsql~_%' ESCAPE '~' AND name <> '${IDENTITY_TABLE}'`,
+    "sqlite_master WHERE type IN ('table', 'view') AND name NOT GLOB 'sqlite_*' AND name NOT GLOB 'libsql_*' " +
+    "AND name NOT GLOB '_cf_*' AND name",
   postgres:
-    'SELECT count(*) AS tables FROM pg_catalog.pg_class WHERE relnamespace = to_regnamespace(current_schema()) ' +
-    `AND relkind IN ('r', 'p', 'v', 'm', 'f') AND relname <> '${IDENTITY_TABLE}'`,
-  mysql: `SELECT count(*) AS tables FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name <> '${IDENTITY_TABLE}'`,
+    "pg_catalog.pg_class WHERE relnamespace = to_regnamespace(current_schema()) AND relkind IN ('r', 'p', 'v', 'm', 'f') " +
+    'AND relname',
+  mysql: 'information_schema.tables WHERE table_schema = DATABASE() AND table_name',
 }

@@ -4,9 +4,8 @@ import type { Kysely } from 'kysely'
 import { createTursoProvider, type TursoProviderOptions } from './provider.ts'
 
 /** Whose account, and what every provider's factory takes. */
-export interface TursoFactoryOptions<Adapters>
-  extends Omit<TursoProviderOptions, 'environment'>,
-    FactoryOptions<Client, Adapters> {}
+export type TursoFactoryOptions<Adapters> = Omit<TursoProviderOptions, 'environment'> &
+  FactoryOptions<Client, Adapters>
 
 /**
  * A Turso database per tenant: for Workers, Node and every runtime with `fetch`.

@@ -1,3 +1,4 @@
+import type { Kysely } from 'kysely'
 import type { TenantProvider } from '../contract.ts'
 import type { OpenTenant, TenantFactory } from '../database-factory.ts'
 import { TenancyError } from '../errors.ts'
@@ -8,7 +9,13 @@ import { createCache } from './cache.ts'
 import { createDirectory } from './directory.ts'
 import { environmentOf } from './environment.ts'
 import { connectChecked, managing, serving, tenantOf } from './opening.ts'
-import { cacheOptions, type FactoryOptions, positive } from './options.ts'
+import {
+  type AdapterBuilder,
+  cacheOptions,
+  type FactoryOptions,
+  positive,
+  type TenantOptions,
+} from './options.ts'
 import { deprovisionTenant, provisionTenant, type Step } from './provisioning.ts'
 import { retry } from './retry.ts'
 import { createSingleFlight } from './single-flight.ts'
@@ -24,13 +31,20 @@ import { createSingleFlight } from './single-flight.ts'
  *
  * @throws `config_invalid`, naming the option
  */
-export function defineFactory<Client, Adapters = { db: ReturnType<TenantProvider<Client>['kysely']> }>(
+export function defineFactory<Client>(provider: TenantProvider<Client>): TenantFactory<{ db: Kysely<any> }>
+export function defineFactory<Client, Adapters = { db: Kysely<any> }>(
   provider: TenantProvider<Client>,
-  options: FactoryOptions<Client, Adapters> = {},
+  options: FactoryOptions<Client, Adapters>,
+): TenantFactory<Adapters>
+export function defineFactory<Client, Adapters>(
+  provider: TenantProvider<Client>,
+  options: TenantOptions<Adapters> & {
+    readonly createAdapters?: AdapterBuilder<Client, Adapters>['createAdapters'] | undefined
+  } = {},
 ): TenantFactory<Adapters> {
   const prefix = options.databasePrefix ?? `tenant${provider.naming.separator}`
   const {
-    // Without the option the type parameter has its default, so this is the type it says.
+    // `FactoryOptions` lets it be left out only where this is of the type.
     createAdapters = (client: Client) => ({ db: provider.kysely(client) }) as Adapters,
     seed,
     openTimeout = 10_000,

@@ -1,3 +1,4 @@
+import type { Kysely } from 'kysely'
 import type { Tenant } from '../database-factory.ts'
 import { configError } from '../errors.ts'
 import type { MigrationSource } from '../migrations/index.ts'
@@ -49,19 +50,30 @@ export interface CacheOptions {
 }
 
 /** What every provider's factory takes beside its own options. */
-export interface FactoryOptions<Client, Adapters> {
+export type FactoryOptions<Client, Adapters> = TenantOptions<Adapters> & AdapterOptions<Client, Adapters>
+
+/** How a client becomes what handlers get. It may be left out where that is `{ db: Kysely }`, of any tables. */
+export type AdapterOptions<Client, Adapters> =
+  | AdapterBuilder<Client, Adapters>
+  | ({ db: Kysely<any> } extends Adapters ? { readonly createAdapters?: undefined } : never)
+
+export interface AdapterBuilder<Client, Adapters> {
+  /**
+   * What handlers get as `c.env.data`, from the driver's client bound to the tenant.
+   *
+   * @default `{ db: Kysely }`
+   */
+  readonly createAdapters: (client: Client, tenant: Tenant) => Adapters | Promise<Adapters>
+}
+
+/** What is the same for every kind of client. */
+export interface TenantOptions<Adapters> {
   /**
    * Starts every physical name. Another app on the same server or account needs another one.
    *
    * @default `tenant_`, or `tenant-` where names have no underscores
    */
   readonly databasePrefix?: string
-  /**
-   * What handlers get as `c.env.data`, from the driver's client bound to the tenant.
-   *
-   * @default `{ db: Kysely }`
-   */
-  readonly createAdapters?: (client: Client, tenant: Tenant) => Adapters | Promise<Adapters>
   /** Run by `provision` and `migrate`, inside the tenant's database. */
   readonly migrations?: MigrationSource
   /** Fills a new tenant after its migrations. Runs again if provision dies before it is done: make it repeatable. */

@@ -4,7 +4,7 @@ import { defineFactory } from '../factory/define-factory.ts'
 import type { FactoryOptions } from '../factory/options.ts'
 import { createMemoryProvider, type MemoryClient, type MemoryServer } from './provider.ts'
 
-export interface MemoryFactoryOptions<Adapters> extends FactoryOptions<MemoryClient, Adapters> {
+export type MemoryFactoryOptions<Adapters> = FactoryOptions<MemoryClient, Adapters> & {
   /**
    * Where the databases are; share one between factories to play several processes.
    *
@@ -20,9 +20,10 @@ export interface MemoryFactoryOptions<Adapters> extends FactoryOptions<MemoryCli
  * const factory = createMemoryFactory({ migrations })
  * await factory.provision('acme')
  */
-export function createMemoryFactory<Adapters = { db: Kysely<any> }>({
-  server,
-  ...options
-}: MemoryFactoryOptions<Adapters> = {}): TenantFactory<Adapters> {
-  return defineFactory<MemoryClient, Adapters>(createMemoryProvider(server), options)
+export function createMemoryFactory(): TenantFactory<{ db: Kysely<any> }>
+export function createMemoryFactory<Adapters = { db: Kysely<any> }>(
+  options: MemoryFactoryOptions<Adapters>,
+): TenantFactory<Adapters>
+export function createMemoryFactory(options: MemoryFactoryOptions<any> = {}): TenantFactory<any> {
+  return defineFactory(createMemoryProvider(options.server), options)
 }

@@ -1,6 +1,8 @@
 import { type Context, Hono } from 'hono'
+import type { Kysely } from 'kysely'
 import { expectTypeOf, test } from 'vitest'
 import type { DatabaseFactory, TenantFactory } from '../../src/database-factory.ts'
+import { createMemoryFactory } from '../../src/memory/index.ts'
 import { createDatabaseMiddleware } from '../../src/middleware/database.ts'
 import type { AdaptersOf, RequestTenant, TenancyEnv } from '../../src/middleware/env.ts'
 import { createMultiTenancyMiddleware } from '../../src/middleware/multi-tenancy.ts'
@@ -94,4 +96,19 @@ test('what is required is required', () => {
   void (() => setupMultiTenancy({ databaseIsolation: { onProvision: nothing } }))
   // @ts-expect-error a misspelt option
   void (() => setupMultiTenancy({ databaseIsolation: factory, accesControl: {} }))
+})
+
+test('adapters other than Kysely cannot be claimed without building them', () => {
+  interface Tables {
+    notes: { title: string }
+  }
+  expectTypeOf(createMemoryFactory()).toEqualTypeOf<TenantFactory<{ db: Kysely<any> }>>()
+  expectTypeOf(createMemoryFactory<{ db: Kysely<Tables> }>({})).toEqualTypeOf<
+    TenantFactory<{ db: Kysely<Tables> }>
+  >()
+  expectTypeOf(createMemoryFactory({ createAdapters: (db) => ({ notes, db }) })).toEqualTypeOf<
+    TenantFactory<{ notes: Notes; db: Kysely<any> }>
+  >()
+  // @ts-expect-error createAdapters is missing
+  createMemoryFactory<{ notes: Notes }>({})
 })

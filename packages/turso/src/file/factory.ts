@@ -4,9 +4,8 @@ import type { Kysely } from 'kysely'
 import { createLibsqlFileProvider, type LibsqlFileProviderOptions } from './provider.ts'
 
 /** Where the files are, and what every provider's factory takes. */
-export interface LibsqlFactoryOptions<Adapters>
-  extends Omit<LibsqlFileProviderOptions, 'environment'>,
-    FactoryOptions<Client, Adapters> {}
+export type LibsqlFactoryOptions<Adapters> = Omit<LibsqlFileProviderOptions, 'environment'> &
+  FactoryOptions<Client, Adapters>
 
 /**
  * A database file per tenant under one directory: for a single server, for development, for tests. Node only.
