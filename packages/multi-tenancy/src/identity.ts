@@ -77,14 +77,12 @@ export function dirtyStatement(dialect: Dialect, migration: string | null): Stat
 
 /** The stamp, or `undefined` where a database has none. Costs one query, two where the table is missing. */
 export async function readStamp(dialect: Dialect, query: Query): Promise<Stamp | undefined> {
-  let rows: Row[]
-  try {
-    rows = await query({ sql: `SELECT ${COLUMNS} FROM ${IDENTITY_TABLE}` })
-  } catch (cause) {
-    if ((await countTables(dialect, query, '=')) > 0) throw cause
-    return undefined
-  }
-  const [row] = rows
+  const read = { sql: `SELECT ${COLUMNS} FROM ${IDENTITY_TABLE}` }
+  const [row] = await query(read).catch(async (): Promise<Row[]> => {
+    if ((await countTables(dialect, query, '=')) === 0) return []
+    // It is there: either it was made meanwhile, or this fails again and says why.
+    return query(read)
+  })
   if (row === undefined) return undefined
   return {
     tenantId: row.tenant_id as TenantId,

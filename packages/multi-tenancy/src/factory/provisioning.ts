@@ -1,4 +1,4 @@
-import type { CallOptions, TenantProvider } from '../contract.ts'
+import type { CallOptions, Locator, Row, Statement, TenantProvider } from '../contract.ts'
 import type { Tenant } from '../database-factory.ts'
 import { TenancyError } from '../errors.ts'
 import {
@@ -14,6 +14,8 @@ import { type Migrations, migrate } from '../migrations/index.ts'
 import type { TenantId } from '../tenant-id.ts'
 import type { KnownDatabase } from './directory.ts'
 import { connectChecked, managing, tenantOf } from './opening.ts'
+
+type Query = (statement: Statement) => Promise<Row[]>
 
 /** Runs one step, with its retries, and names it in errors. */
 export type Step = <Value>(name: string, work: (options: CallOptions) => Promise<Value>) => Promise<Value>
@@ -76,15 +78,12 @@ export async function deprovisionTenant<Client>(
   name: string,
   step: Step,
 ): Promise<void> {
-  const locator = await step('find', (options) => provider.find(name, options))
-  if (locator === undefined) return
-  await step('mark', async (options) => {
-    const client = await provider.connect({ locator, verify: async () => {} }, options)
-    const stamp = await readStamp(provider.capabilities.dialect, (s) => provider.query(client, s))
-    if (stamp === undefined) return refuseUnlessEmpty(provider, client, tenantId)
-    assertOwner(stamp, { tenantId, generation: 1 })
-    await moveStamp(provider, client, tenantId, stamp.uid, 'deprovisioning')
+  const locator = await step('mark', async (options) => {
+    const found = await provider.find(name, options)
+    if (found !== undefined) await markForDeletion(provider, tenantId, found, options).catch(unlessGone)
+    return found
   })
+  if (locator === undefined) return
   await step('drop', async (options) => {
     await provider.drop(locator, options)
     if ((await provider.find(name, options)) !== undefined) {
@@ -96,6 +95,47 @@ export async function deprovisionTenant<Client>(
   })
 }
 
+async function markForDeletion<Client>(
+  provider: TenantProvider<Client>,
+  tenantId: TenantId,
+  locator: Locator,
+  options: CallOptions,
+): Promise<void> {
+  const client = await provider.connect({ locator, verify: async () => {} }, options)
+  const stamp = await findStamp(provider, client, tenantId)
+  if (stamp === undefined) return
+  assertOwner(stamp, { tenantId, generation: 1 })
+  await moveStamp(provider, client, tenantId, stamp.uid, 'deprovisioning')
+}
+
+/** It was there a moment ago, so somebody else is deleting it too: look again. */
+function unlessGone(cause: unknown): never {
+  if (!(cause instanceof TenancyError) || cause.code !== 'tenant_not_found') throw cause
+  throw new TenancyError('stale_tenant', 'The database is being deleted', { cause })
+}
+
+/**
+ * The stamp, or `undefined` for a database that holds nothing.
+ *
+ * @throws `name_taken` for tables without a stamp
+ */
+async function findStamp<Client>(
+  provider: TenantProvider<Client>,
+  client: Client,
+  tenantId: TenantId,
+): Promise<Stamp | undefined> {
+  const { dialect } = provider.capabilities
+  const query: Query = (statement) => provider.query(client, statement)
+  const stamp = await readStamp(dialect, query)
+  if (stamp !== undefined || (await isEmpty(dialect, query))) return stamp
+  // Whoever filled it between the two looks stamped it first.
+  const late = await readStamp(dialect, query)
+  if (late !== undefined) return late
+  throw new TenancyError('name_taken', 'A database of this name holds data without our identity stamp', {
+    tenantId,
+  })
+}
+
 async function ensureStamp<Client>(
   provider: TenantProvider<Client>,
   client: Client,
@@ -103,17 +143,15 @@ async function ensureStamp<Client>(
   generation: number,
 ): Promise<Stamp> {
   const { dialect } = provider.capabilities
-  const read = (): Promise<Stamp | undefined> => readStamp(dialect, (s) => provider.query(client, s))
-  const found = await read()
+  const found = await findStamp(provider, client, tenantId)
   if (found !== undefined) return owned(found, tenantId, generation)
-  await refuseUnlessEmpty(provider, client, tenantId)
   const identity = { tenantId, generation, uid: crypto.randomUUID() }
   // Two callers may both get here, and a reply may be lost: whichever row is there afterwards is the stamp.
   const failure = await provider.batch(client, stampStatements(dialect, identity)).then(
     () => undefined,
     (error: unknown) => ({ error }),
   )
-  const stamp = await read()
+  const stamp = await readStamp(dialect, (statement) => provider.query(client, statement))
   if (stamp !== undefined) return owned(stamp, tenantId, generation)
   throw (
     failure?.error ??
@@ -124,17 +162,6 @@ async function ensureStamp<Client>(
 function owned(stamp: Stamp, tenantId: TenantId, generation: number): Stamp {
   assertOwner(stamp, { tenantId, generation })
   return stamp
-}
-
-async function refuseUnlessEmpty<Client>(
-  provider: TenantProvider<Client>,
-  client: Client,
-  tenantId: TenantId,
-): Promise<void> {
-  if (await isEmpty(provider.capabilities.dialect, (s) => provider.query(client, s))) return
-  throw new TenancyError('name_taken', 'A database of this name holds data without our identity stamp', {
-    tenantId,
-  })
 }
 
 async function moveStamp<Client>(

@@ -7,5 +7,8 @@ export function mapError(cause: unknown): TenancyError {
   if (/database is (?:locked|busy)/.test(message)) {
     return new TenancyError('provider_unavailable', message, { cause, retryAfter: 1 })
   }
+  if (/destroyed|not open/.test(message)) {
+    return new TenancyError('stale_tenant', 'The database was deleted', { cause })
+  }
   return new TenancyError('provider_rejected', message, { cause })
 }

@@ -33,7 +33,11 @@ export function createMemoryProvider(
       return server.has(name) ? { name } : undefined
     },
     async drop(locator) {
-      server.delete(String(locator.name))
+      const name = String(locator.name)
+      const client = server.get(name)
+      server.delete(name)
+      // Kysely waits for who is in a transaction; whoever comes later finds it closed.
+      await client?.destroy()
     },
     async list({ prefix }) {
       const names = [...server.keys()].filter((name) => name.startsWith(prefix))
@@ -69,7 +73,7 @@ function openDatabase(): MemoryClient {
   return new Kysely<any>({
     dialect: new SqliteDialect({
       database: {
-        close() {},
+        close: () => database.close(),
         prepare(sql) {
           const statement = database.prepare(sql)
           const bind = (values: readonly unknown[]): SQLInputValue[] =>
