@@ -97,7 +97,7 @@ export function createPlatformApi(options: PlatformApiOptions): PlatformApi {
       const { databases, pagination } = await call('GET', [], signal, { query })
       if (!Array.isArray(databases)) return unexpected()
       const ours = databases.filter(
-        ({ Name, group: other = group }) => String(Name).startsWith(prefix) && other === group,
+        (value) => String(value?.Name).startsWith(prefix) && (value.group ?? group) === group,
       )
       const next = (pagination as { next?: unknown } | undefined)?.next
       // A service that does not know `cursor` would answer its first page for ever.

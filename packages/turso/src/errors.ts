@@ -1,6 +1,6 @@
 import { type Redactor, TenancyError, type TenancyErrorCode } from '@tenantry/multi-tenancy'
 import { HttpError } from './http.ts'
-import { codeOf, isSqlError } from './sql-errors.ts'
+import { codeOf, isRefusedStatement, isSqlError } from './sql-errors.ts'
 
 /** Turns what was thrown into errors an app may see. */
 export interface ErrorMap {
@@ -35,7 +35,7 @@ export function createErrorMap(redactor: Redactor): ErrorMap {
   }
 
   function surface(error: unknown): never {
-    const own = isSqlError(error) && httpErrorIn(error) === undefined && codeOf(error) === 'provider_rejected'
+    const own = isRefusedStatement(error) && httpErrorIn(error) === undefined
     if (!own || redactor.text(textIn(error)) !== textIn(error)) throw mapError(error)
     throw error
   }

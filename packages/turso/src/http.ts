@@ -71,6 +71,7 @@ function aborted({ reason }: AbortSignal): unknown {
 export function retryAfterOf({ headers }: Response, now: number): number | undefined {
   const value = headers.get('retry-after')?.trim()
   if (value === undefined) return undefined
-  const seconds = /^\d+$/.test(value) ? Number(value) : (Date.parse(value) - now) / 1_000
+  // A date has no fractions, so the moment it means may be almost a second later.
+  const seconds = /^\d+$/.test(value) ? Number(value) : (Date.parse(value) - now) / 1_000 + 1
   return Number.isFinite(seconds) ? Math.max(0, seconds) : undefined
 }

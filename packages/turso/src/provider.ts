@@ -131,13 +131,23 @@ export function createTursoProvider(options: TursoProviderOptions): TenantProvid
     }
   }
 
+  /** Every error leaves with its code and without secrets. */
+  function coded<Arguments extends unknown[], Result>(
+    member: (...args: Arguments) => Promise<Result>,
+  ): (...args: Arguments) => Promise<Result> {
+    return (...args) =>
+      member(...args).catch((error: unknown) => {
+        throw errors.mapError(error)
+      })
+  }
+
   return {
     name: 'turso',
     capabilities: { dialect: 'sqlite', transactions: true, transactionalDdl: true },
     // `{name}-{organization}` is one DNS label: https://github.com/tursodatabase/turso-cli/issues/1013
     naming: { maxLength: 62 - organizationName.length, separator: '-' },
 
-    async create(name, { signal }) {
+    create: coded(async (name, { signal }) => {
       const { database, created } = await createOrFind(name, signal)
       const client = clientOf(database)
       await poll(async () => {
@@ -147,16 +157,18 @@ export function createTursoProvider(options: TursoProviderOptions): TenantProvid
         } catch (cause) {
           const error = errors.mapError(cause)
           if (error.code === 'tenant_not_ready') return false
-          throw error
+          if (error.code !== 'tenant_not_found') throw error
+          // Deleted meanwhile, or the platform is behind its own answer: the core asks for it again.
+          throw new TenancyError('provider_unavailable', 'The new database is not there', { retryAfter: 1 })
         }
       }, signal)
       return { locator: { ...database }, created }
-    },
-    async find(name, { signal }) {
+    }),
+    find: coded(async (name, { signal }) => {
       const database = await api.get(name, signal)
       return database && { ...database }
-    },
-    async drop(locator, { signal }) {
+    }),
+    drop: coded(async (locator, { signal }) => {
       const database = databaseOf(locator)
       tokens.forget(database)
       let deleted = false
@@ -168,20 +180,20 @@ export function createTursoProvider(options: TursoProviderOptions): TenantProvid
         deleted = true
         return false
       }, signal)
-    },
-    async list({ prefix, cursor }, { signal }) {
+    }),
+    list: coded(async ({ prefix, cursor }, { signal }) => {
       const { databases, cursor: next } = await api.list({ prefix, cursor }, signal)
       return {
         databases: databases.map((database) => ({ name: database.name, locator: { ...database } })),
         ...(next === undefined ? {} : { cursor: next }),
       }
-    },
+    }),
 
-    async connect({ locator }, { signal }) {
+    connect: coded(async ({ locator }, { signal }) => {
       const database = databaseOf(locator)
       await tokens.get(database, signal)
       return clientOf(database)
-    },
+    }),
     async query(client, { sql, params = [] }) {
       return toRows(await client.execute({ sql, args: params.map(toBound) }))
     },

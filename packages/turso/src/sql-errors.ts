@@ -47,3 +47,8 @@ const CODES: Readonly<Record<string, TenancyErrorCode>> = {
 export function codeOf({ code }: SqlError): TenancyErrorCode {
   return CODES[code] ?? CODES[/^SQLITE_[A-Z]+/.exec(code)?.[0] ?? ''] ?? 'provider_rejected'
 }
+
+/** The database refused a statement: native code expects the driver's own error for that. */
+export function isRefusedStatement(error: unknown): error is SqlError {
+  return isSqlError(error) && codeOf(error) === 'provider_rejected'
+}

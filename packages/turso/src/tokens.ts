@@ -93,14 +93,19 @@ export function createTokenStore({ api, redactor, lifetime, shared, now }: Token
       const current = kept.get(database.id)
       if (current === undefined || current.expires <= now()) return mintOnce(database, signal)
       if (current.renewAt > now()) return current.token
-      try {
-        return await mintOnce(database, signal)
-      } catch (error) {
+      const renewal = mintOnce(database, signal).catch((error: unknown) => {
+        if (isFinal(error)) {
+          kept.delete(database.id)
+          throw error
+        }
         // The old one is good for a while yet, and a platform that fails must not be asked by every request.
-        if (isFinal(error)) throw error
         current.renewAt = now() + RENEWAL_PAUSE
         return current.token
-      }
+      })
+      if (!shared) return renewal
+      // Nobody needs to wait for it, nor to be told.
+      renewal.catch(() => {})
+      return current.token
     },
     async renew(database, refused) {
       const current = kept.get(database.id)

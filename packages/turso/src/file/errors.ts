@@ -1,5 +1,5 @@
 import { TenancyError, type TenancyErrorCode } from '@tenantry/multi-tenancy'
-import { codeOf, isSqlError } from '../sql-errors.ts'
+import { codeOf, isRefusedStatement, isSqlError } from '../sql-errors.ts'
 
 /** Node's codes for files; any other file error is `provider_rejected`. */
 const FILE_CODES: Readonly<Record<string, TenancyErrorCode>> = {
@@ -43,7 +43,7 @@ export function leavesNoDoubt(error: unknown): boolean {
   )
 }
 
-/** What the database says of a statement is the driver's own error, as native code expects; the rest is coded. */
+/** Throws a refused statement's error as the driver made it, and everything else coded. */
 export function surface(error: unknown): never {
-  throw isSqlError(error) ? error : mapError(error)
+  throw isRefusedStatement(error) ? error : mapError(error)
 }

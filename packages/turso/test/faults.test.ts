@@ -1,0 +1,288 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createTursoFactory } from '../src/index.ts'
+import { type Account, call, failure, startAccount, verify } from './support.ts'
+
+let account: Account
+beforeAll(async () => {
+  account = await startAccount()
+})
+beforeEach(() => account.reset())
+afterAll(() => account?.turso.close())
+
+let serial = 0
+const freshName = (): string => `tenant-fault-${serial++}`
+const NOTES = { '0001_notes': 'CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT)' }
+
+function factory(group = 'default') {
+  const { organization: organizationName, apiToken } = account.turso
+  const { fetch } = account
+  return createTursoFactory({
+    ...{ organizationName, apiToken, fetch, group, migrations: NOTES, environment: account.clock },
+  })
+}
+
+const databasesOf = (name: string) => account.turso.oracle.databases().filter(({ Name }) => Name === name)
+
+/** Provisions a tenant and checks that there is exactly one database, of which the tenant is served. */
+async function provisionsOne(id: string): Promise<void> {
+  const own = factory()
+  await own.provision(id)
+  const name = `tenant-${id}`
+  expect(databasesOf(name)).toHaveLength(1)
+  const { db } = await own.getAdapters(id)
+  await db.insertInto('notes').values({ id: 1, body: 'kept' }).execute()
+  expect(await account.turso.oracle.execute(name, 'SELECT body FROM notes')).toEqual([{ body: 'kept' }])
+  const stored = await account.provider().find(name, call)
+  expect(stored?.id).toBe(databasesOf(name)[0]?.DbId)
+}
+
+describe('a create whose outcome is unknown', () => {
+  it.each([
+    ['done, but the reply is lost', () => account.turso.faults.dropReply({ operation: 'databases.create' })],
+    ['done, but answered 500', () => account.turso.faults.failAfterCommit({ operation: 'databases.create' })],
+    [
+      'done, but answered something else',
+      () => account.turso.faults.alter({ operation: 'databases.create', alter: () => ({ ok: true }) }),
+    ],
+    [
+      'done, but answered another name',
+      () =>
+        account.turso.faults.alter({
+          operation: 'databases.create',
+          alter: ({ database }) => ({ database: { ...database, Name: 'tenant-other' } }),
+        }),
+    ],
+    [
+      'not done, the connection cut',
+      () => account.turso.faults.dropRequest({ operation: 'databases.create' }),
+    ],
+    [
+      'not done, answered 503',
+      () => account.turso.faults.fail({ operation: 'databases.create', status: 503 }),
+    ],
+  ])('(%s) ends in exactly one database, with a look before every further try', async (_, fault) => {
+    const id = `unknown-${serial++}`
+    fault()
+    const from = account.turso.requests.length
+    await provisionsOne(id)
+    const operations = account.turso.requests.slice(from).flatMap(({ operation }) => operation ?? [])
+    const creates = operations.flatMap((operation, at) => (operation === 'databases.create' ? [at] : []))
+    expect(operations[(creates[0] ?? 0) + 1]).toBe('databases.retrieve')
+    expect(creates.length).toBeLessThanOrEqual(2)
+  })
+
+  it.each([400, 409, 422] as const)('finds a database that is there, told by a %i', async (status) => {
+    const name = freshName()
+    const { DbId } = await account.turso.oracle.create(name)
+    account.turso.faults.answerDuplicates(status)
+    const { locator, created } = await account.provider().create(name, call)
+    expect({ id: locator.id, created }).toEqual({ id: DbId, created: false })
+  })
+
+  it('is not taken for a duplicate when the group is missing: the error names the option', async () => {
+    const error = await failure(factory('nowhere').provision(`nogroup-${serial++}`))
+    expect(error).toMatchObject({ code: 'provider_rejected', message: expect.stringContaining('group') })
+  })
+
+  it('(slow, overtaken by a second caller) leaves one database that both got', async () => {
+    const name = freshName()
+    const hold = account.turso.faults.hold({ operation: 'databases.create', at: 'after' })
+    const slow = account.provider().create(name, call)
+    await hold.met()
+    const quick = await account.provider().create(name, call)
+    hold.remove()
+    expect((await slow).locator).toEqual(quick.locator)
+    expect(quick.created).toBe(false)
+    expect(databasesOf(name)).toHaveLength(1)
+  })
+})
+
+describe('a new database that answers 404 at first', () => {
+  it('is provisioned once, when it answers', async () => {
+    account.turso.faults.notFoundAfterCreate({ requests: 6 })
+    const from = account.count('databases.create')
+    await provisionsOne(`window-${serial++}`)
+    expect(account.count('databases.create')).toBe(from + 1)
+  })
+
+  it('is 503 with Retry-After to requests, never "not found", and never made anew', async () => {
+    const id = `window-${serial++}`
+    const own = factory()
+    await own.provision(id)
+    own.release(id)
+    const from = account.count('databases.create')
+    account.turso.faults.fail({ operation: 'data', database: `tenant-${id}`, status: 404, times: Infinity })
+    const error = await failure(own.getAdapters(id))
+    expect(error).toMatchObject({ code: 'tenant_not_ready', status: 503, retryAfter: 2 })
+    account.turso.faults.clear()
+    await own.getAdapters(id)
+    expect(account.count('databases.create')).toBe(from)
+  })
+
+  it('is given up when the caller gives up', async () => {
+    const name = freshName()
+    account.turso.faults.notFoundAfterCreate()
+    const controller = new AbortController()
+    const reason = new Error('given up')
+    const creating = account.provider().create(name, { signal: controller.signal })
+    await expect.poll(() => account.count('data', name)).toBeGreaterThan(2)
+    controller.abort(reason)
+    await expect(creating).rejects.toThrow('given up')
+  })
+})
+
+describe('a rate limit', () => {
+  it.each(['seconds', 'http-date'] as const)(
+    'told in %s is waited out without a request',
+    async (retryAfter) => {
+      const id = `limited-${serial++}`
+      account.turso.faults.rateLimit({ windowMs: 40_000, retryAfter })
+      const start = account.clock.now()
+      const from = account.turso.requests.length
+      await provisionsOne(id)
+      const refused = account.turso.requests.slice(from).filter(({ status }) => status === 429)
+      expect(refused).toHaveLength(1)
+      expect(account.clock.now() - start).toBeGreaterThanOrEqual(39_000)
+    },
+  )
+
+  it('told to one call holds for all of the provider’s: they fail without a request', async () => {
+    const provider = account.provider()
+    account.turso.faults.rateLimit({ windowMs: 40_000 })
+    expect(await failure(provider.find('tenant-x', call))).toMatchObject({
+      code: 'rate_limited',
+      retryAfter: 40,
+    })
+    const from = account.turso.requests.length
+    account.clock.advance(10_000)
+    const second = await failure(provider.create('tenant-y', call))
+    expect(second).toMatchObject({ code: 'rate_limited', retryAfter: 30, status: 503 })
+    expect(account.turso.requests).toHaveLength(from)
+    account.clock.advance(30_000)
+    expect(await provider.find('tenant-x', call)).toBeUndefined()
+  })
+
+  it('without Retry-After, and one of the database itself, are coded alike', async () => {
+    const client = await account.open(freshName())
+    account.turso.faults.rateLimit({ retryAfter: 'none', windowMs: 1 })
+    const error = await failure(account.provider().find('tenant-x', call))
+    expect(error).toMatchObject({ code: 'rate_limited', retryAfter: undefined })
+    account.turso.faults.clear()
+    account.turso.faults.rateLimit({ operation: 'data', windowMs: 5_000 })
+    expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'rate_limited', retryAfter: 5 })
+  })
+})
+
+describe('a delete', () => {
+  it('is done when the service no longer finds the database, however long that takes', async () => {
+    const name = freshName()
+    const provider = account.provider()
+    const { locator } = await provider.create(name, call)
+    account.turso.faults.staleAfterDelete({ database: name, retrievals: 5 })
+    await provider.drop(locator, call)
+    expect(await provider.find(name, call)).toBeUndefined()
+    expect(account.count('databases.delete', name)).toBe(1)
+    expect(account.count('databases.retrieve', name)).toBeGreaterThanOrEqual(7)
+  })
+
+  it.each([
+    ['the reply is lost', () => account.turso.faults.dropReply({ operation: 'databases.delete' })],
+    [
+      'answered 500 though done',
+      () => account.turso.faults.failAfterCommit({ operation: 'databases.delete' }),
+    ],
+    [
+      'the connection is cut before',
+      () => account.turso.faults.dropRequest({ operation: 'databases.delete' }),
+    ],
+  ])('converges when %s', async (_, fault) => {
+    const id = `deleted-${serial++}`
+    const own = factory()
+    await own.provision(id)
+    fault()
+    await own.deprovision(id)
+    expect(databasesOf(`tenant-${id}`)).toEqual([])
+    expect(await failure(own.getAdapters(id))).toMatchObject({ code: 'tenant_not_found' })
+  })
+
+  it('of a half-made tenant leaves nothing', async () => {
+    const id = `half-${serial++}`
+    const own = factory()
+    account.turso.faults.fail({ operation: 'data', body: /INSERT INTO/, status: 400, times: Infinity })
+    expect((await failure(own.provision(id))).code).not.toBe('internal')
+    expect(databasesOf(`tenant-${id}`)).toHaveLength(1)
+    account.turso.faults.clear()
+    await own.deprovision(id)
+    expect(databasesOf(`tenant-${id}`)).toEqual([])
+  })
+
+  it('that is refused is an error, and the database stays', async () => {
+    const name = freshName()
+    const provider = account.provider()
+    const { locator } = await provider.create(name, call)
+    const body = { error: `database [${name}] is protected against deletion` }
+    account.answer('databases.delete', 403, body)
+    expect(await failure(provider.drop(locator, call))).toMatchObject({ code: 'provider_rejected' })
+    expect(databasesOf(name)).toHaveLength(1)
+  })
+
+  it('leaves alone what was made anew under the name', async () => {
+    const name = freshName()
+    const provider = account.provider()
+    const { locator } = await provider.create(name, call)
+    await account.turso.oracle.destroy(name)
+    const { DbId } = await account.turso.oracle.create(name)
+    await provider.drop(locator, call)
+    expect(databasesOf(name)).toMatchObject([{ DbId }])
+    expect(account.count('databases.delete', name)).toBe(0)
+  })
+})
+
+describe('what the platform answers', () => {
+  it.each([
+    [401, { error: 'could not parse jwt id' }, 'credentials_rejected'],
+    [403, { error: 'forbidden' }, 'credentials_rejected'],
+    [402, { error: 'payment required' }, 'quota_exceeded'],
+    [403, { error: 'x', code: 'feature_not_available_for_starter_plan' }, 'quota_exceeded'],
+    [400, { error: 'invalid database name' }, 'provider_rejected'],
+    [500, { error: 'oops' }, 'provider_unavailable'],
+    [502, '<html>', 'provider_unavailable'],
+    [404, '<html>a proxy</html>', 'provider_rejected'],
+    [404, { error: 'could not find organization [x]: record not found' }, 'provider_rejected'],
+    [404, { error: 'group not found' }, 'provider_rejected'],
+  ] as const)('%i %j is %s, never "there is none"', async (status, body, code) => {
+    account.answer('databases.retrieve', status, body)
+    expect(await failure(account.provider().find('tenant-x', call))).toMatchObject({ code })
+  })
+
+  it.each([
+    ['no database', {}],
+    ['another database', { database: { Name: 'tenant-other', DbId: 'x', Hostname: 'x.turso.io' } }],
+    ['no id', { database: { Name: 'tenant-x', Hostname: 'x.turso.io' } }],
+    ['an id that is a path', { database: { Name: 'tenant-x', DbId: '../x', Hostname: 'x.turso.io' } }],
+    ['an empty list', []],
+  ])('200 with %s is an error', async (_, body) => {
+    account.answer('databases.retrieve', 200, body)
+    const error = await failure(account.provider().find('tenant-x', call))
+    expect(error).toMatchObject({ code: 'provider_unavailable' })
+  })
+
+  it('200 with a token that is none is an error', async () => {
+    const name = freshName()
+    const { DbId: id, Hostname: hostname } = await account.turso.oracle.create(name)
+    for (const body of [{}, { jwt: '' }, { jwt: 7 }, { jwt: 'line\r\nbreak-line-break' }]) {
+      account.answer('tokens.create', 200, body)
+      const connecting = account.provider().connect({ locator: { name, id, hostname }, verify }, call)
+      expect(await failure(connecting)).toMatchObject({ code: 'provider_unavailable' })
+    }
+  })
+
+  it('one page for ever is an error, not an endless loop', async () => {
+    const body = { databases: [], pagination: { next: 'same' } }
+    account.answer('databases.list', 200, body, 2)
+    const provider = account.provider()
+    const { cursor } = await provider.list({ prefix: 'tenant-' }, call)
+    const again = provider.list({ prefix: 'tenant-', cursor: cursor ?? '' }, call)
+    expect(await failure(again)).toMatchObject({ code: 'provider_unavailable' })
+  })
+})
