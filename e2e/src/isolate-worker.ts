@@ -1,6 +1,5 @@
 // The Worker of test/workers.test.ts: everything in it runs in one workerd isolate.
 
-import { tursoEmulatorFetch } from '@tenantry/emulators/client'
 import {
   createMultiTenancyMiddleware,
   fromSubdomain,
@@ -15,18 +14,14 @@ interface Database {
   marker: { tenant: string; hits: number }
 }
 type Adapters = { db: Kysely<Database> }
-type Env = TenancyEnv<Adapters> & { Bindings: { EMULATOR: string; ORGANIZATION: string; TOKEN: string } }
+type Env = TenancyEnv<Adapters> & { Bindings: { ORGANIZATION: string; TOKEN: string } }
 
 let factory: ReturnType<typeof createTursoFactory<Adapters>> | undefined
 const resolver: TenantResolver = fromSubdomain({ baseDomain: 'example.com' })
 
 /** Plain configuration, so one for all requests of the isolate. */
 function factoryOf(env: Env['Bindings']): NonNullable<typeof factory> {
-  factory ??= createTursoFactory<Adapters>({
-    organizationName: env.ORGANIZATION,
-    apiToken: env.TOKEN,
-    fetch: tursoEmulatorFetch(env.EMULATOR),
-  })
+  factory ??= createTursoFactory<Adapters>({ organizationName: env.ORGANIZATION, apiToken: env.TOKEN })
   return factory
 }
 
