@@ -6,6 +6,7 @@ import { isolation } from './suites/isolation.ts'
 import { lifecycle } from './suites/lifecycle.ts'
 import { migrations } from './suites/migrations.ts'
 import { names } from './suites/names.ts'
+import { overtaken } from './suites/overtaken.ts'
 import { races } from './suites/races.ts'
 
 /** Every case, in the order it is best read and run. */
@@ -15,6 +16,7 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ...lifecycle,
   ...isolation,
   ...races,
+  ...overtaken,
   ...faults,
   ...migrations,
   ...eviction,

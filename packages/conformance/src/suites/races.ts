@@ -1,25 +1,13 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
-import { TenancyError, type TenancyErrorCode, type TenantFactory } from '@tenantry/multi-tenancy'
+import { TenancyError, type TenantFactory } from '@tenantry/multi-tenancy'
 import { refuses } from '../assert.ts'
 import { type ConformanceCase, suite } from '../case.ts'
 import type { Adapters, ConformanceContext } from '../context.ts'
+import { CROSSED } from '../crossed.ts'
 import { NOTES, readNotes, writeNote } from '../sql.ts'
 import { assertAbsent, assertReady, stampOf } from '../stamp.ts'
 import { recordCalls } from '../wrappers/record-calls.ts'
 import { withFaults } from '../wrappers/with-faults.ts'
-
-/** What one of two calls that cross may be told; anything else is a defect. */
-const CROSSED: ReadonlySet<TenancyErrorCode> = new Set([
-  'conflict',
-  'tenant_not_found',
-  'tenant_not_ready',
-  'stale_tenant',
-  'provider_unavailable',
-  'provider_rejected',
-  'credentials_rejected',
-  'migration_failed',
-  'migration_locked',
-])
 
 /** Many callers at once. */
 export const races: readonly ConformanceCase[] = suite('races', [

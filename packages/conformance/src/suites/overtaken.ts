@@ -1,0 +1,133 @@
+import { ok } from 'node:assert/strict'
+import { TenancyError, type TenantFactory } from '@tenantry/multi-tenancy'
+import { refuses, succeeds } from '../assert.ts'
+import { type ConformanceCase, suite } from '../case.ts'
+import { type Adapters, type ConformanceContext, virtualTime } from '../context.ts'
+import { CROSSED } from '../crossed.ts'
+import { NOTES, readNotes } from '../sql.ts'
+import { assertAbsent, assertReady, stampOf } from '../stamp.ts'
+import { intercept } from '../wrappers/intercept.ts'
+
+type Factory = TenantFactory<Adapters>
+type Work = (factory: Factory, id: string) => Promise<unknown>
+
+const provision: Work = (factory, id) => factory.provision(id)
+const deprovision: Work = (factory, id) => factory.deprovision(id)
+const migrate: Work = (factory, id) => factory.migrate(id)
+const firstRequest: Work = (factory, id) => factory.getAdapters(id)
+const makeAnew: Work = async (factory, id) => {
+  await factory.deprovision(id)
+  await factory.provision(id)
+}
+
+const MORE = { ...NOTES, '0002_more': 'CREATE TABLE more (id INTEGER)' }
+
+interface Crossing {
+  readonly what: string
+  /** Whether the tenant is there before. */
+  readonly present: boolean
+  readonly first: Work
+  readonly second: Work
+  /** The first must not notice. */
+  readonly unharmed?: boolean
+}
+
+const CROSSINGS: readonly Crossing[] = [
+  { what: 'provision overtaken by a provision', present: false, first: provision, second: provision, unharmed: true },
+  { what: 'provision overtaken by a deprovision', present: false, first: provision, second: deprovision },
+  { what: 'a confirming provision overtaken by a provision', present: true, first: provision, second: provision, unharmed: true },
+  { what: 'a confirming provision overtaken by a deprovision', present: true, first: provision, second: deprovision },
+  { what: 'provision of a tenant that is made anew meanwhile', present: true, first: provision, second: makeAnew },
+  { what: 'deprovision overtaken by a provision', present: true, first: deprovision, second: provision },
+  { what: 'deprovision overtaken by a deprovision', present: true, first: deprovision, second: deprovision, unharmed: true },
+  { what: 'migrate overtaken by a migrate', present: true, first: migrate, second: migrate, unharmed: true },
+  { what: 'migrate overtaken by a deprovision', present: true, first: migrate, second: deprovision },
+  { what: 'migrate of a tenant that is made anew meanwhile', present: true, first: migrate, second: makeAnew },
+  { what: 'the first request overtaken by a provision', present: false, first: firstRequest, second: provision },
+  { what: 'the first request overtaken by a migrate', present: true, first: firstRequest, second: migrate, unharmed: true },
+  { what: 'the first request overtaken by a deprovision', present: true, first: firstRequest, second: deprovision },
+  { what: 'the first request of a tenant that is made anew meanwhile', present: true, first: firstRequest, second: makeAnew },
+] // biome-ignore format: a table
+
+/** Between two calls of one process, another does its whole work: at every call in turn, so no race needs luck. */
+export const overtaken: readonly ConformanceCase[] = suite(
+  'races',
+  CROSSINGS.map((crossing) => ({
+    name: `${crossing.what}, before every call in turn`,
+    async run(t: ConformanceContext) {
+      let points = 0
+      while (await cross(t, crossing, points)) points++
+      ok(points > 0, 'nothing was overtaken')
+      t.note(`${crossing.what}: ${points} points`)
+    },
+  })),
+)
+
+/** Lets the second go ahead before call `at` of the first. Resolves with whether there was such a call. */
+async function cross(
+  t: ConformanceContext,
+  { present, first, second, unharmed, what }: Crossing,
+  at: number,
+): Promise<boolean> {
+  const id = `point-${at}`
+  const where = `${what} (at call ${at})`
+  const other = t.factory({ migrations: MORE, environment: virtualTime() }, t.another())
+  if (present) await t.factory({ migrations: NOTES }, t.another()).provision(id)
+  let armed = true
+  let calls = 0
+  let crossed: string | undefined
+  let inTransaction = false
+  const { provider } = intercept(t.another(), async (call, run) => {
+    // Whoever is inside a transaction or a connect may hold what the other waits for.
+    const free = !inTransaction && call.member !== 'verify' && call.member !== 'kysely.query'
+    if (call.member.startsWith('kysely.'))
+      inTransaction = call.member === 'kysely.begin' || call.member === 'kysely.query'
+    if (armed && free && crossed === undefined && calls++ === at) {
+      crossed = call.member
+      await succeeds(`${where}: the other, before ${call.member}`, () => second(other, id))
+    }
+    return run()
+  })
+  const factory = t.factory({ migrations: MORE, environment: virtualTime() }, provider)
+  const error = await first(factory, id).then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  )
+  armed = false
+  const there = `${where}, before ${crossed}`
+  if (error !== undefined) {
+    ok(error instanceof TenancyError, `${there}: ${String(error)}`)
+    const story = `${there}: ${error.code} (${error.message})`
+    ok(CROSSED.has(error.code), story)
+    ok(!unharmed || crossed === undefined, story)
+  }
+  await assertServedOrNot(t, [factory, other], id, there)
+  if (crossed === undefined) return false
+  const last = t.factory({ migrations: MORE }, t.another())
+  await succeeds(`${there}: deprovision`, () => last.deprovision(id))
+  await assertAbsent(t, id, there)
+  await succeeds(`${there}: provision`, () => last.provision(id))
+  await assertReady(t, id, there)
+  await last.deprovision(id)
+  return true
+}
+
+/** What is served is complete; what is not there is not served. */
+async function assertServedOrNot(
+  t: ConformanceContext,
+  factories: readonly Factory[],
+  id: string,
+  where: string,
+): Promise<void> {
+  const name = await t.nameOf(id)
+  const there = (await t.oracle.databases(name)).includes(name)
+  const state = there
+    ? String((await stampOf(t, name).catch(() => ({ state: 'unstamped' }))).state)
+    : 'absent'
+  for (const factory of factories) {
+    factory.release(id)
+    const open = (): Promise<Adapters> => factory.getAdapters(id)
+    if (state === 'ready') await succeeds(where, async () => readNotes((await open()).db))
+    else await refuses(`${where}: ${id} is ${state}`, open, 'tenant_not_found', 'tenant_not_ready')
+  }
+}
