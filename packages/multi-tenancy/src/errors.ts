@@ -31,39 +31,57 @@ export type TenancyErrorCode =
   | 'closed'
   | 'internal'
 
-/** The HTTP status each code answers with, and whether trying the same call again can help. */
-export const ERROR_CODES: Readonly<Record<TenancyErrorCode, { status: number; retryable: boolean }>> = {
-  invalid_tenant_id: { status: 400, retryable: false },
-  tenant_unresolved: { status: 404, retryable: false },
-  tenant_ambiguous: { status: 400, retryable: false },
-  tenant_not_found: { status: 404, retryable: false },
-  tenant_not_ready: { status: 503, retryable: true },
-  tenant_suspended: { status: 503, retryable: false },
-  unauthenticated: { status: 401, retryable: false },
-  forbidden: { status: 403, retryable: false },
-  invalid_request: { status: 400, retryable: false },
-  wrong_tenant: { status: 500, retryable: false },
-  stale_tenant: { status: 503, retryable: true },
-  name_taken: { status: 409, retryable: false },
-  conflict: { status: 409, retryable: false },
-  migration_failed: { status: 500, retryable: false },
-  migration_changed: { status: 500, retryable: false },
-  migration_missing: { status: 500, retryable: false },
-  migration_dirty: { status: 503, retryable: false },
-  migration_locked: { status: 503, retryable: true },
-  provider_rejected: { status: 502, retryable: false },
-  provider_unavailable: { status: 503, retryable: true },
-  credentials_rejected: { status: 502, retryable: false },
-  quota_exceeded: { status: 503, retryable: false },
-  rate_limited: { status: 503, retryable: true },
-  timeout: { status: 504, retryable: true },
-  pool_exhausted: { status: 503, retryable: true },
-  statement_refused: { status: 403, retryable: false },
-  not_supported: { status: 501, retryable: false },
-  config_invalid: { status: 500, retryable: false },
-  closed: { status: 503, retryable: false },
-  internal: { status: 500, retryable: false },
+const STATUS: Readonly<Record<TenancyErrorCode, number>> = {
+  invalid_tenant_id: 400,
+  tenant_unresolved: 404,
+  tenant_ambiguous: 400,
+  tenant_not_found: 404,
+  tenant_not_ready: 503,
+  tenant_suspended: 503,
+  unauthenticated: 401,
+  forbidden: 403,
+  invalid_request: 400,
+  wrong_tenant: 500,
+  stale_tenant: 503,
+  name_taken: 409,
+  conflict: 409,
+  migration_failed: 500,
+  migration_changed: 500,
+  migration_missing: 500,
+  migration_dirty: 503,
+  migration_locked: 503,
+  provider_rejected: 502,
+  provider_unavailable: 503,
+  credentials_rejected: 502,
+  quota_exceeded: 503,
+  rate_limited: 503,
+  timeout: 504,
+  pool_exhausted: 503,
+  statement_refused: 403,
+  not_supported: 501,
+  config_invalid: 500,
+  closed: 503,
+  internal: 500,
 }
+
+const RETRYABLE: ReadonlySet<TenancyErrorCode> = new Set([
+  'tenant_not_ready',
+  'stale_tenant',
+  'migration_locked',
+  'provider_unavailable',
+  'rate_limited',
+  'timeout',
+  'pool_exhausted',
+])
+
+/** The HTTP status each code answers with, and whether trying the same call again can help. */
+export const ERROR_CODES: Readonly<Record<TenancyErrorCode, { status: number; retryable: boolean }>> =
+  /* @__PURE__ */ Object.fromEntries(
+    /* @__PURE__ */ Object.entries(STATUS).map(([code, status]) => [
+      code,
+      { status, retryable: RETRYABLE.has(code as TenancyErrorCode) },
+    ]),
+  ) as Record<TenancyErrorCode, { status: number; retryable: boolean }>
 
 export interface TenancyErrorOptions {
   /** What was caught. Clean it of secrets first (see `redactor`). */
@@ -97,12 +115,12 @@ export class TenancyError extends Error {
 
   /** HTTP status of this code. */
   get status(): number {
-    return ERROR_CODES[this.code].status
+    return STATUS[this.code]
   }
 
   /** Whether trying the same call again can help. */
   get retryable(): boolean {
-    return ERROR_CODES[this.code].retryable
+    return RETRYABLE.has(this.code)
   }
 
   /** Code, message and hints; never the cause. */
