@@ -35,7 +35,7 @@ const PROVIDER_HEADINGS = [
 const NODE_MODULES = /node_modules/
 const MACHINE = [
   [
-    /registry[.](?:npmjs|yarnpkg|npmmirror)[.]|\b(?:artifactory|verdaccio)[.]|localhost:4873/i,
+    /registry[.](?:npmjs|yarnpkg|npmmirror)[.]|\b(?:artifactory|verdaccio)[.]|localhost:487[3]/i,
     'a registry host',
   ],
   [

@@ -21,7 +21,11 @@ const resolver: TenantResolver = fromSubdomain({ baseDomain: 'example.com' })
 
 /** Plain configuration, so one for all requests of the isolate. */
 function factoryOf(env: Env['Bindings']): NonNullable<typeof factory> {
-  factory ??= createTursoFactory<Adapters>({ organizationName: env.ORGANIZATION, apiToken: env.TOKEN })
+  factory ??= createTursoFactory<Adapters>({
+    organizationName: env.ORGANIZATION,
+    apiToken: env.TOKEN,
+    openTimeout: 120_000, // Whose database it is, not how soon, is the question here
+  })
   return factory
 }
 

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { createProject, type EmptyProject } from '../src/empty-project.ts'
 import { runNode } from '../src/process.ts'
 import { documentSnippets, root } from '../src/snippets/documents.ts'
+import { lastComment } from '../src/snippets/markdown.ts'
 
 const tarballs = inject('tarballs')
 const tarball = (name: string): string => tarballs[`@tenantry/${name}`] ?? `no tarball of ${name}`
@@ -193,8 +194,7 @@ describe('the oldest peers', () => {
     try {
       const code = snippet('core-quick-start')
       project.write('quick-start.ts', code)
-      const said = /(?:^\/\/ .*\n?)+$/m.exec(code)?.[0] ?? 'nothing'
-      expect((await run(project, 'quick-start.ts')).trim()).toBe(said.replace(/^\/\/ /gm, '').trim())
+      expect((await run(project, 'quick-start.ts')).trim()).toBe(lastComment(code))
     } finally {
       project.remove()
     }

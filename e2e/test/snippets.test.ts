@@ -2,9 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ask } from '../src/ask.ts'
 import { runNode } from '../src/process.ts'
 import { documentSnippets, documents } from '../src/snippets/documents.ts'
-import { markdownSnippets } from '../src/snippets/markdown.ts'
+import { lastComment, markdownSnippets } from '../src/snippets/markdown.ts'
 import { type SnippetFolder, writeSnippets } from '../src/snippets/typecheck.ts'
 
 const snippets = documentSnippets()
@@ -35,8 +36,7 @@ describe('snippets of the documentation', () => {
   test.each(programs)('$file:$line $name runs, and prints what its last comments say', async (program) => {
     const { code, stdout, stderr } = await runNode([folder.path(program.name)], cwd).ended()
     expect(`${code} ${stderr.replace(/^\(.*|.*ExperimentalWarning.*\n/gm, '').trim()}`).toBe('0 ')
-    const said = /(?:^\/\/ .*\n?)+$/m.exec(program.code)?.[0] ?? ''
-    expect(stdout.trim()).toBe(said.replace(/^\/\/ /gm, '').trim())
+    expect(stdout.trim()).toBe(lastComment(program.code))
   })
 
   test('the quick start serves a tenant', async () => {
@@ -52,10 +52,10 @@ describe('snippets of the documentation', () => {
     const server = runNode([started.path('started')], cwd)
     try {
       const [, port] = await server.line(/port (\d+)/)
-      const get = (host: string) => fetch(`http://127.0.0.1:${port}/notes`, { headers: { host } })
-      expect(await (await get(`acme.localhost:${port}`)).json()).toEqual([])
-      expect((await get(`nobody.localhost:${port}`)).status).toBe(404)
-      expect((await get('localhost')).status).toBe(404)
+      const get = (host: string) => ask({ port: port ?? '', host, path: '/notes' })
+      expect(await get(`acme.localhost:${port}`)).toEqual({ status: 200, body: '[]' })
+      expect((await get(`nobody.localhost:${port}`)).body).toContain('tenant_not_found')
+      expect((await get(`localhost:${port}`)).body).toContain('tenant_unresolved')
     } finally {
       await server.stop()
       started.remove()

@@ -1,13 +1,11 @@
-import { once } from 'node:events'
-import { type IncomingMessage, request } from 'node:http'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import { startTursoEmulator, type TursoEmulator } from '@tenantry/emulators'
 import { createTursoFactory } from '@tenantry/turso'
 import { build } from 'esbuild'
 import type { Kysely } from 'kysely'
 import { convertV4MiniflareOptions, Miniflare, Response as WorkerdResponse } from 'miniflare'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ask } from '../src/ask.ts'
 
 const TENANTS = Array.from({ length: 20 }, (_, index) => `tenant-${index}`)
 const root = new URL('../../', import.meta.url).pathname
@@ -70,10 +68,8 @@ async function dispatch(
   path: string,
   method = 'GET',
 ): Promise<{ status: number; body: string }> {
-  const { hostname, port } = await worker.ready
-  const asked = request({ hostname, port, path, method, headers: { host: `${tenant}.example.com` } }).end()
-  const [answer] = (await once(asked, 'response')) as [IncomingMessage]
-  return { status: answer.statusCode ?? 0, body: await text(answer) }
+  const { port } = await worker.ready
+  return ask({ port, host: `${tenant}.example.com`, path, method })
 }
 
 /** 200 requests of 20 tenants at once, each told how often to give way to the others. */

@@ -57,6 +57,16 @@ export function markdownSnippets(file: string, text: string): Snippet[] {
   return snippets
 }
 
+/** What the comment lines at the end of a program say it prints. */
+export function lastComment(code: string): string {
+  const lines = code.trimEnd().split('\n')
+  const from = lines.findLastIndex((line) => !line.startsWith('// '))
+  return lines
+    .slice(from + 1)
+    .map((line) => line.slice(3))
+    .join('\n')
+}
+
 function indexOf(lines: readonly string[], wanted: string, from: number, place: string): number {
   const at = lines.indexOf(wanted, from)
   if (at === -1) throw new Error(`${place}: nothing closes it`)

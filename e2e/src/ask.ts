@@ -1,0 +1,24 @@
+import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
+import { text } from 'node:stream/consumers'
+
+export interface Question {
+  /** Of 127.0.0.1. */
+  readonly port: number | string
+  /** The `Host` header: `fetch` does not let it be chosen, and not every system resolves `acme.localhost`. */
+  readonly host: string
+  readonly path: string
+  readonly method?: string
+}
+
+/** Asks a server on this machine by the name of a tenant. */
+export async function ask({
+  port,
+  host,
+  path,
+  method = 'GET',
+}: Question): Promise<{ status: number; body: string }> {
+  const asked = request({ hostname: '127.0.0.1', port, path, method, headers: { host } }).end()
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage]
+  return { status: answer.statusCode ?? 0, body: await text(answer) }
+}
