@@ -32,6 +32,8 @@ export interface ConnectionStats {
 
 /** The pool's connections, each opened for a waiter, leased, cleaned, kept, and closed once. */
 export interface Connections<Connection> {
+  /** An idle connection of the key, at once. */
+  lease(key: string): Lease<Connection> | undefined
   /** Gives what there is to those who wait. */
   pump(): void
   /** Ends the connections of the key, or all: the leased ones when released, or after `deadline` milliseconds. */
@@ -69,12 +71,14 @@ export function createConnections<Connection extends object, Target>(
     pumping = false
   }
 
+  function lease(key: string): Lease<Connection> | undefined {
+    const slot = idle.take(key)
+    return slot?.connection && lend(slot, slot.connection)
+  }
+
   function serve(waiter: Waiting, key: string): boolean {
-    const own = idle.take(key)
-    if (own?.connection !== undefined) {
-      lend(own, own.connection, waiter)
-      return true
-    }
+    const own = lease(key)
+    if (own !== undefined) return waiter.resolve(own)
     const count = counts.get(key) ?? 0
     if (count >= maxPerKey) return false
     const slot = slots.size < max ? { key, expires: 0, uses: 0 } : idle.evict()
@@ -116,7 +120,7 @@ export function createConnections<Connection extends object, Target>(
       waiter.reject(new TenancyError('provider_unavailable', 'The database connection failed as it opened'))
       await shut(slot)
     } else if (waiter.settled) park(slot)
-    else lend(slot, connection, waiter)
+    else waiter.resolve(lend(slot, connection))
   }
 
   /** Turns the slot's connection to the new key, or else closes it; only then the old key is rid of it. */
@@ -132,7 +136,7 @@ export function createConnections<Connection extends object, Target>(
     uncount(from)
   }
 
-  function lend(slot: Place, connection: Connection, waiter: Waiting): void {
+  function lend(slot: Place, connection: Connection): Lease<Connection> {
     slot.uses++
     slot.lease = createLease(connection, {
       release() {
@@ -144,7 +148,7 @@ export function createConnections<Connection extends object, Target>(
         void shut(slot)
       },
     })
-    waiter.resolve(slot.lease)
+    return slot.lease
   }
 
   function takeBack(slot: Place, connection: Connection): void {
@@ -187,6 +191,7 @@ export function createConnections<Connection extends object, Target>(
   }
 
   return {
+    lease,
     pump,
     async retire(key, deadline) {
       const mine = (): Place[] => [...slots].filter((slot) => key === undefined || slot.key === key)

@@ -109,6 +109,8 @@ export function createLeasePool<Connection extends object, Target>(
         const refused = refusal(key)
         if (refused !== undefined) return reject(refused)
         if (signal?.aborted) return reject(signal.reason)
+        const idle = queue.size(key) === 0 ? connections.lease(key) : undefined
+        if (idle !== undefined) return resolve(idle)
         const waiter = createWaiter<Target, Lease<Connection>>(
           { key, target, signal },
           { resolve, reject },

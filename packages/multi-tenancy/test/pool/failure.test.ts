@@ -52,6 +52,22 @@ describe('an acquirer who waits', () => {
     expect((await waiting).connection.id).toBe(1)
   })
 
+  test('is passed by nobody who comes later, not even at that moment', async () => {
+    const order: string[] = []
+    const driver = createFakeDriver((step, key) => {
+      if (step !== 'open' || key !== 'b') return
+      held.release()
+      void pool.use('a', 'a', async () => void order.push('later'))
+    })
+    const pool = createFakePool({ max: 2, maxPerKey: 1, driver })
+    const held = await pool.acquire('a', 'a')
+    const waiting = pool.use('a', 'a', async () => void order.push('first'))
+    await pool.acquire('b', 'b')
+    await waiting
+    await flush()
+    expect(order).toEqual(['first', 'later'])
+  })
+
   test('is refused at once when its key has enough waiting, which costs no other key its place', async () => {
     const pool = createFakePool({ max: 1, maxQueuePerKey: 1 })
     const held = await pool.acquire('a', 'a')
