@@ -1,8 +1,9 @@
 import type { Client, Transaction, TransactionMode } from '@libsql/client/sqlite3'
 import { type Lease, TenancyError } from '@tenantry/multi-tenancy'
+import { isBusy } from '../sql-errors.ts'
 import { plainStatement } from '../statements.ts'
 import type { FileConnection } from './connection.ts'
-import { leavesNoDoubt, surface } from './errors.ts'
+import { leavesNoDoubt, mapError, surface } from './errors.ts'
 import type { Patience } from './patience.ts'
 import { createFileTransaction } from './transaction.ts'
 
@@ -10,79 +11,88 @@ import { createFileTransaction } from './transaction.ts'
 export interface FileClientOptions {
   /** A connection to the tenant's file as it is now. */
   readonly lease: () => Promise<Lease<FileConnection>>
-  readonly patiently: Patience
+  readonly patience: Patience
   /** Milliseconds after which a transaction nobody uses is rolled back. */
   readonly transactionIdleTimeout: number
 }
+
+/** Takes the write lock and gives it back; a script, because a single statement that fails for a lock stays behind. */
+const TOUCH_LOCK = 'BEGIN IMMEDIATE; ROLLBACK'
 
 /**
  * A libSQL `Client` that holds no connection: each call leases one and gives it back, a transaction keeps one until
  * it ends. Closing it ends nothing but itself.
  */
-export function createFileClient(options: FileClientOptions): Client {
-  const { lease, patiently, transactionIdleTimeout } = options
+export function createFileClient({ lease, patience, transactionIdleTimeout }: FileClientOptions): Client {
   let closed = false
 
-  function ensureOpen(): void {
+  /**
+   * Runs `work` on a connection, which stays leased, once all of `texts` may run there. When another holds the lock
+   * that it needs, the connection is destroyed: its failed statement would keep its old view of the database until
+   * it is collected, and be refused the lock for that for ever. `work` is run again when the lock is free.
+   */
+  async function attempt<Result>(
+    texts: readonly string[],
+    work: (client: Client) => Promise<Result>,
+  ): Promise<{ leased: Lease<FileConnection>; result: Result }> {
     if (closed) throw new TenancyError('closed', 'The client was closed')
+    const deadline = patience.deadline()
+    for (let contended = false; ; contended = true) {
+      const leased = await lease()
+      try {
+        const { connection } = leased
+        for (const text of texts) if (connection.guard(text).taints) connection.tainted = true
+        if (contended) await patience.wait(() => connection.client.executeMultiple(TOUCH_LOCK), deadline)
+        return { leased, result: await work(connection.client) }
+      } catch (error) {
+        if (leavesNoDoubt(error)) leased.release()
+        else leased.destroy()
+        if (!isBusy(error) || patience.isOver(deadline)) throw error
+      }
+    }
   }
 
-  /** Runs `work` on a connection of its own, once all of `texts` may run there. */
   async function run<Result>(
     texts: readonly string[],
     work: (client: Client) => Promise<Result>,
   ): Promise<Result> {
-    ensureOpen()
-    const leased = await lease().catch(surface)
-    let doubt = true
     try {
-      const { connection } = leased
-      for (const text of texts) if (connection.guard(text).taints) connection.tainted = true
-      const result = await work(connection.client)
-      doubt = false
+      const { leased, result } = await attempt(texts, work)
+      leased.release()
       return result
     } catch (error) {
-      doubt = !leavesNoDoubt(error)
       return surface(error)
-    } finally {
-      if (doubt) leased.destroy()
-      else leased.release()
     }
   }
 
   const client: Pick<Client, keyof Client> = {
     async execute(statement: Parameters<Client['execute']>[0], args?: any) {
       const plain = plainStatement(statement, args)
-      return run([plain.sql], (inner) => patiently(() => inner.execute(plain)))
+      return run([plain.sql], (inner) => inner.execute(plain))
     },
     async batch(statements, mode) {
       const plain = statements.map((statement) => plainStatement(statement))
-      return run(textsOf(plain), (inner) => patiently(() => inner.batch(plain, mode)))
+      return run(textsOf(plain), (inner) => inner.batch(plain, mode))
     },
     async migrate(statements) {
       const plain = statements.map((statement) => plainStatement(statement))
-      return run(textsOf(plain), (inner) => patiently(() => inner.migrate(plain)))
+      return run(textsOf(plain), (inner) => inner.migrate(plain))
     },
     async executeMultiple(sql) {
-      const plain = plainStatement(sql)
-      return run([plain.sql], async (inner) => {
-        // A script that met the lock halfway could not be repeated, so the lock is waited for before it starts.
-        await patiently(() => inner.execute('BEGIN IMMEDIATE'))
-        return inner.executeMultiple(plain.sql)
+      const { sql: text } = plainStatement(sql)
+      return run([text], async (inner) => {
+        await inner.executeMultiple(TOUCH_LOCK)
+        // Met halfway, the lock would come too late: a script is not repeated.
+        await inner.executeMultiple(text).catch((error: unknown) => {
+          throw isBusy(error) ? mapError(error) : error
+        })
       })
     },
     async transaction(mode: TransactionMode = 'write'): Promise<Transaction> {
-      ensureOpen()
-      const leased = await lease().catch(surface)
-      try {
-        const { client: inner } = leased.connection
-        const transaction = await patiently(() => inner.transaction(mode))
-        return createFileTransaction({ leased, transaction, patiently, idleTimeout: transactionIdleTimeout })
-      } catch (error) {
-        if (leavesNoDoubt(error)) leased.release()
-        else leased.destroy()
-        return surface(error)
-      }
+      const { leased, result: transaction } = await attempt([], (inner) => inner.transaction(mode)).catch(
+        surface,
+      )
+      return createFileTransaction({ leased, transaction, idleTimeout: transactionIdleTimeout })
     },
     async sync() {
       throw new TenancyError('not_supported', 'A tenant’s file has nothing to be synchronised with')

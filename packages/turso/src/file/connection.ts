@@ -1,10 +1,9 @@
-import { type Client, createClient } from '@libsql/client/sqlite3'
+import { type Client, createClient, type Transaction } from '@libsql/client/sqlite3'
 import type { ConnectTarget } from '@tenantry/multi-tenancy'
 import { toBound, toRows } from '../values.ts'
 import { waysOut } from './engine.ts'
 import type { DatabaseFile, Files } from './files.ts'
 import { createGuard, type Verdict } from './guard.ts'
-import type { Patience } from './patience.ts'
 
 /** What a lease is asked for. */
 export interface FileTarget {
@@ -21,6 +20,8 @@ export interface FileConnection {
   readonly guard: (sql: string) => Verdict
   /** Its next user would notice what the last one did. */
   tainted: boolean
+  /** Begun and not ended. */
+  transaction: Transaction | undefined
 }
 
 /**
@@ -28,26 +29,34 @@ export interface FileConnection {
  *
  * @throws `tenant_not_found` when it is gone
  */
-export async function openConnection(
-  files: Files,
-  { file, verify }: FileTarget,
-  patiently: Patience,
-): Promise<FileConnection> {
+export async function openConnection(files: Files, { file, verify }: FileTarget): Promise<FileConnection> {
   const mark = files.mark(file)
-  const url = urlOf(files.path(file))
   // A native busy timeout would sleep in this thread, where whoever holds the lock must run to give it up.
-  const client = await patiently(async () => createClient({ url, concurrency: 1, timeout: 0 }))
+  const client = createClient({ url: urlOf(files.path(file)), concurrency: 1, timeout: 0 })
   try {
-    const connection: FileConnection = { client, mark, guard: await guardOf(client), tainted: false }
-    await patiently(() => client.execute('PRAGMA journal_mode = WAL'))
-    await client.execute('PRAGMA foreign_keys = ON')
+    await client.executeMultiple('PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON')
+    const guard = await guardOf(client)
     await verify(async ({ sql, params = [] }) =>
-      toRows(await patiently(() => client.execute({ sql, args: params.map(toBound) }))),
+      toRows(await client.execute({ sql, args: params.map(toBound) })),
     )
-    return connection
+    return { client, mark, guard, tainted: false, transaction: undefined }
   } catch (error) {
     client.close()
     throw error
+  }
+}
+
+/**
+ * Ends a connection. Its transaction is rolled back first: SQLite keeps a closed connection, with its locks, until the
+ * last of its statements is gone, and those wait for the garbage collector.
+ *
+ * @see https://www.sqlite.org/c3ref/close.html
+ */
+export function closeConnection({ client, transaction }: FileConnection): void {
+  try {
+    transaction?.close()
+  } finally {
+    client.close()
   }
 }
 

@@ -34,12 +34,11 @@ function coded(code: TenancyErrorCode, message: string, cause: Error): TenancyEr
   })
 }
 
-/** The SQL errors that say nothing bad of the connection: the statement failed and was undone. */
+/** The SQL errors that say nothing bad of the connection: the statement failed, was undone and is over. */
 export function leavesNoDoubt(error: unknown): boolean {
   if (error instanceof TenancyError) return error.code === 'statement_refused'
   return (
-    isSqlError(error) &&
-    /^SQLITE_(?:AUTH|BUSY|CONSTRAINT|ERROR|LOCKED|MISMATCH|RANGE|READONLY|TOOBIG)/.test(error.code)
+    isSqlError(error) && /^SQLITE_(?:AUTH|CONSTRAINT|ERROR|MISMATCH|RANGE|READONLY|TOOBIG)/.test(error.code)
   )
 }
 

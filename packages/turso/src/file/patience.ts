@@ -1,34 +1,38 @@
 import { isBusy } from '../sql-errors.ts'
 
-/** Repeats `work` while another connection holds the lock it needs. Its failure must have changed nothing. */
-export type Patience = <Result>(
-  work: () => Promise<Result>,
-  again?: (error: unknown) => boolean,
-) => Promise<Result>
+/** How long to wait for a lock that another connection holds. */
+export interface Patience {
+  /** The clock's time at which a wait that begins now is over. */
+  deadline(): number
+  isOver(deadline: number): boolean
+  /**
+   * Repeats `work` while it fails for that lock. The event loop goes on meanwhile, as it must: the holder may be in this
+   * very process.
+   */
+  wait<Result>(work: () => Promise<Result>, deadline: number): Promise<Result>
+}
 
-const DELAYS = [1, 2, 4, 8, 16] as const
+const FIRST_DELAY = 1
 const MAX_DELAY = 25
 
-/** @param timeout milliseconds to try for */
+/** @param timeout milliseconds */
 export function createPatience(
   timeout: number,
   { now, sleep }: { now(): number; sleep(ms: number): Promise<void> },
 ): Patience {
-  return async (work, again = isBusy) => {
-    const deadline = now() + timeout
-    for (let attempt = 0; ; attempt++) {
-      try {
-        return await work()
-      } catch (error) {
-        const delay = DELAYS[attempt] ?? MAX_DELAY
-        if (!again(error) || now() + delay > deadline) throw error
-        await sleep(delay)
+  const isOver = (deadline: number, delay = FIRST_DELAY): boolean => now() + delay > deadline
+  return {
+    isOver,
+    deadline: () => now() + timeout,
+    async wait(work, deadline) {
+      for (let delay = FIRST_DELAY; ; delay = Math.min(delay * 2, MAX_DELAY)) {
+        try {
+          return await work()
+        } catch (error) {
+          if (!isBusy(error) || isOver(deadline, delay)) throw error
+          await sleep(delay)
+        }
       }
-    }
+    },
   }
-}
-
-/** In a transaction whose snapshot is outdated no waiting helps: only a new transaction does. */
-export function isBusyButCurrent(error: unknown): boolean {
-  return isBusy(error) && (error as { rawCode?: number }).rawCode !== 517
 }

@@ -14,7 +14,7 @@ import { Kysely } from 'kysely'
 import { libsqlKysely } from '../kysely.ts'
 import { toBound, toRows } from '../values.ts'
 import { createFileClient } from './client.ts'
-import { type FileConnection, type FileTarget, openConnection } from './connection.ts'
+import { closeConnection, type FileConnection, type FileTarget, openConnection } from './connection.ts'
 import { mapError } from './errors.ts'
 import { type DatabaseFile, MAX_NAME_LENGTH, openFiles } from './files.ts'
 import { createPatience } from './patience.ts'
@@ -78,12 +78,10 @@ export function createLibsqlFileProvider(options: LibsqlFileProviderOptions): Te
   // An empty path, or one from a variable that was not set, would scatter databases over the working directory.
   const files = openFiles(path.resolve(root))
   const { now = Date.now, sleep = pause } = environment ?? {}
-  const patiently = createPatience(busyTimeout, { now, sleep })
+  const patience = createPatience(busyTimeout, { now, sleep })
   const pool = createLeasePool<FileConnection, FileTarget>({
-    open: (target) => openConnection(files, target, patiently),
-    async close({ client }) {
-      client.close()
-    },
+    open: (target) => patience.wait(() => openConnection(files, target), patience.deadline()),
+    close: async (connection) => closeConnection(connection),
     clean: ({ tainted, client }) => !tainted && !client.closed,
     max: maxConnections,
     maxPerKey: maxConnectionsPerTenant,
@@ -125,7 +123,7 @@ export function createLibsqlFileProvider(options: LibsqlFileProviderOptions): Te
       const file = fileOf(locator)
       files.path(file)
       const target = { file, verify }
-      return createFileClient({ lease: () => lease(target), patiently, transactionIdleTimeout })
+      return createFileClient({ lease: () => lease(target), patience, transactionIdleTimeout })
     },
     async query(client, { sql, params = [] }) {
       return toRows(await client.execute({ sql, args: params.map(toBound) }))

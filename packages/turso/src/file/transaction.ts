@@ -3,76 +3,60 @@ import { type Lease, TenancyError } from '@tenantry/multi-tenancy'
 import { plainStatement } from '../statements.ts'
 import type { FileConnection } from './connection.ts'
 import { leavesNoDoubt, surface } from './errors.ts'
-import { isBusyButCurrent, type Patience } from './patience.ts'
 
 /** A transaction that has begun, with the lease it holds. */
 export interface FileTransactionOptions {
   readonly leased: Lease<FileConnection>
   readonly transaction: Transaction
-  readonly patiently: Patience
   /** Milliseconds without a statement after which it is rolled back. */
   readonly idleTimeout: number
 }
 
 /**
  * A libSQL `Transaction` that gives its connection back at its end: committed, rolled back, closed, or forgotten
- * for `idleTimeout`.
+ * for `idleTimeout`. It does not wait for locks: a `write` transaction has its own from the start, and in a `deferred`
+ * one that began to read before another wrote, only a new transaction helps.
  */
 export function createFileTransaction(options: FileTransactionOptions): Transaction {
-  const { leased, transaction, patiently, idleTimeout } = options
+  const { leased, transaction, idleTimeout } = options
+  const { connection } = leased
+  connection.transaction = transaction
   let ended = false
-  let forgotten = false
   let idle: ReturnType<typeof setTimeout> | undefined
-  let tail: Promise<unknown> = Promise.resolve()
+  let forgotten = false
   watch()
 
   function watch(): void {
     clearTimeout(idle)
     idle = setTimeout(() => {
       forgotten = true
-      end(true)
+      connection.tainted = true
+      end()
     }, idleTimeout)
     idle.unref()
   }
 
-  function end(doubt: boolean): void {
+  function end(): void {
     if (ended) return
     ended = true
     clearTimeout(idle)
-    if (doubt) leased.destroy()
-    else leased.release()
+    if (connection.tainted) leased.destroy()
+    else {
+      connection.transaction = undefined
+      leased.release()
+    }
   }
 
-  /** One statement after the other, also when one waits for a lock. */
-  function run<Result>(texts: readonly string[], work: () => Promise<Result>): Promise<Result> {
-    const result = tail.then(async () => {
-      if (forgotten) throw new TenancyError('timeout', `The transaction was not used for ${idleTimeout} ms`)
-      // Throws when the lease was ended by others.
-      const { connection } = leased
-      for (const text of texts) if (connection.guard(text).taints) connection.tainted = true
-      clearTimeout(idle)
-      try {
-        return await patiently(work, isBusyButCurrent)
-      } finally {
-        if (!ended) watch()
-      }
-    })
-    tail = result.catch(() => {})
-    return result.catch(surface)
-  }
-
-  async function finish(work: () => Promise<void>): Promise<void> {
-    await tail
-    if (forgotten) throw new TenancyError('timeout', `The transaction was not used for ${idleTimeout} ms`)
-    let doubt = true
+  async function run<Result>(texts: readonly string[], work: () => Promise<Result>): Promise<Result> {
     try {
-      await work()
-      doubt = false
+      if (forgotten) throw new TenancyError('timeout', `The transaction was not used for ${idleTimeout} ms`)
+      // The lease may have been ended by others; then this throws.
+      for (const text of texts) if (leased.connection.guard(text).taints) connection.tainted = true
+      if (!ended) watch()
+      return await work()
     } catch (error) {
-      doubt = !leavesNoDoubt(error)
-      surface(error)
-    } finally {
-      end(doubt)
+      if (!leavesNoDoubt(error)) connection.tainted = true
+      return surface(error)
     }
   }
 
@@ -87,19 +71,19 @@ export function createFileTransaction(options: FileTransactionOptions): Transact
       return run(texts, () => transaction.batch(plain))
     },
     async executeMultiple(sql) {
-      const plain = plainStatement(sql)
-      return run([plain.sql], () => transaction.executeMultiple(plain.sql))
+      const { sql: text } = plainStatement(sql)
+      return run([text], () => transaction.executeMultiple(text))
     },
-    commit: () => finish(() => transaction.commit()),
+    commit: () => run([], () => transaction.commit()).finally(end),
     async rollback() {
-      if (!ended) await finish(() => transaction.rollback())
+      if (!ended) await run([], () => transaction.rollback()).finally(end)
     },
     close() {
       if (ended) return
       try {
         transaction.close()
       } finally {
-        end(false)
+        end()
       }
     },
     get closed() {

@@ -1,0 +1,299 @@
+import { execFileSync } from 'node:child_process'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createLibsqlFactory, createLibsqlFileProvider } from '../src/file/index.ts'
+import { call, failure, verify } from './support.ts'
+
+let home: string
+let root: string
+beforeEach(() => {
+  home = mkdtempSync(path.join(tmpdir(), 'tenantry files %41?#-'))
+  root = path.join(home, 'tenants')
+})
+afterEach(() => rmSync(home, { recursive: true, force: true }))
+
+const HOSTILE = [
+  '../evil',
+  '../../tmp/evil',
+  '..%2fevil',
+  '%2e%2e%2fevil',
+  'a/../acme',
+  'a/b',
+  'a\\b',
+  '/tmp/evil',
+  'C:evil',
+  '%00',
+  'a%00b',
+  'a\0b',
+  '\0',
+  '.',
+  '..',
+  '...',
+  '.hidden',
+  '',
+  ' ',
+  'a b',
+  'a\nb',
+  'file:evil',
+  ':memory:',
+  'evil?mode=memory',
+  'evil#x',
+  'evil.db',
+  'A',
+  'ä',
+  '\ud800',
+  '-a',
+  'a'.repeat(64),
+  'a'.repeat(5_000),
+]
+
+describe('hostile ids', () => {
+  it('end in a code, in a process that lives on, and leave no file', () => {
+    const script = `
+      const { createLibsqlFactory, createLibsqlFileProvider } = await import(process.env.ENTRY)
+      const { TenancyError } = await import(process.env.CORE)
+      const { ROOT, IDS } = process.env
+      const factory = createLibsqlFactory({ root: ROOT })
+      const provider = createLibsqlFileProvider({ root: ROOT })
+      const call = { signal: new AbortController().signal }
+      const codes = []
+      const expectCode = async (work) => {
+        try {
+          await work()
+          codes.push('none')
+        } catch (error) {
+          codes.push(error instanceof TenancyError ? error.code : String(error))
+        }
+      }
+      for (const id of JSON.parse(IDS)) {
+        await expectCode(() => factory.provision(id))
+        await expectCode(() => factory.getAdapters(id))
+        await expectCode(() => factory.deprovision(id))
+        for (const name of [id, 'tenant_' + id]) {
+          if (/^[a-z][a-z0-9_-]{0,127}$/.test(name)) continue
+          await expectCode(() => provider.create(name, call))
+          await expectCode(() => provider.find(name, call))
+          const real = { name: 'tenant_real', id: '0123456789abcdef' }
+          for (const locator of [{ ...real, name }, { ...real, id: name }, { ...real, id: '../' + name }]) {
+            await expectCode(() => provider.connect({ locator, verify: async () => {} }, call))
+            await expectCode(() => provider.drop(locator, call))
+          }
+        }
+      }
+      await factory.provision('fine')
+      const { db } = await factory.getAdapters('fine')
+      await db.schema.createTable('notes').addColumn('id', 'integer').execute()
+      process.stdout.write(JSON.stringify(codes))
+      process.exit(0)`
+    const output = execFileSync(
+      process.execPath,
+      ['--input-type=module', '--disable-warning=ExperimentalWarning', '-e', script],
+      {
+        cwd: path.dirname(import.meta.dirname),
+        env: {
+          ...process.env,
+          ENTRY: path.join(import.meta.dirname, '../src/file/index.ts'),
+          CORE: import.meta.resolve('@tenantry/multi-tenancy'),
+          ROOT: root,
+          IDS: JSON.stringify(HOSTILE),
+        },
+        encoding: 'utf8',
+      },
+    )
+    const codes = new Set<string>(JSON.parse(output))
+    expect([...codes].sort()).toEqual(['internal', 'invalid_tenant_id'])
+    expect(readdirSync(home)).toEqual(['tenants'])
+    expect(readdirSync(root)).toEqual(['tenant_fine'])
+  })
+})
+
+describe('the directory', () => {
+  it('is made for this user alone, and so is every database', async () => {
+    const provider = createLibsqlFileProvider({ root })
+    const { locator } = await provider.create('tenant_a', call)
+    const client = await provider.connect({ locator, verify }, call)
+    await client.execute('CREATE TABLE notes (id INTEGER)')
+    const folder = path.join(root, 'tenant_a')
+    const modes = [root, folder, ...readdirSync(folder).map((entry) => path.join(folder, entry))]
+    expect(modes).toHaveLength(5)
+    for (const each of modes) expect((statSync(each).mode & 0o077).toString(8), each).toBe('0')
+    await provider.close()
+  })
+
+  it('takes any path, also one that looks like a URL', async () => {
+    const odd = path.join(home, 'a b%20c?mode=memory#d&e', 'x:y')
+    const factory = createLibsqlFactory({ root: odd })
+    await factory.provision('acme')
+    await factory.close()
+    expect(readdirSync(path.join(odd, 'tenant_acme')).some((entry) => /^[0-9a-f]{16}\.db$/.test(entry))).toBe(
+      true,
+    )
+  })
+
+  it('is refused when it is no path', () => {
+    for (const wrong of ['', 'a\0b', undefined, 7]) {
+      expect(() => createLibsqlFileProvider({ root: wrong as string })).toThrow(/^root:/)
+    }
+    for (const option of ['busyTimeout', 'transactionIdleTimeout', 'drainTimeout'] as const) {
+      expect(() => createLibsqlFileProvider({ root, [option]: -1 })).toThrow(new RegExp(`^${option}:`))
+    }
+  })
+
+  it('that cannot be written is a code', async () => {
+    writeFileSync(root, 'a file')
+    const error = await failure(createLibsqlFactory({ root, stepTimeout: 100 }).provision('acme'))
+    expect(error).toMatchObject({ code: 'provider_rejected', step: 'create' })
+  })
+
+  it('loses what crashed processes left, and nothing else', async () => {
+    mkdirSync(root)
+    for (const entry of ['.deleted-1', '.new-old', '.new-young', 'tenant_x', 'README']) {
+      mkdirSync(path.join(root, entry))
+      writeFileSync(path.join(root, entry, 'a.db'), '')
+    }
+    const old = new Date(Date.now() - 2 * 3_600_000)
+    utimesSync(path.join(root, '.new-old'), old, old)
+    const provider = createLibsqlFileProvider({ root })
+    await provider.list({ prefix: '' }, call)
+    await expect.poll(() => readdirSync(root).sort()).toEqual(['.new-young', 'README', 'tenant_x'])
+  })
+})
+
+describe('links', () => {
+  it('in place of a tenant’s directory or file are refused, and what they lead to stays', async () => {
+    const provider = createLibsqlFileProvider({ root })
+    const { locator } = await provider.create('tenant_real', call)
+    const real = path.join(root, 'tenant_real')
+    const file = path.join(real, `${locator.id}.db`)
+    symlinkSync(real, path.join(root, 'tenant_link'))
+    mkdirSync(path.join(root, 'tenant_inner'))
+    symlinkSync(file, path.join(root, 'tenant_inner', `${locator.id}.db`))
+    for (const name of ['tenant_link', 'tenant_inner']) {
+      const linked = { name, id: locator.id as string }
+      const works = [
+        () => provider.connect({ locator: linked, verify }, call),
+        ...(name === 'tenant_link'
+          ? [() => provider.find(name, call), () => provider.create(name, call)]
+          : []),
+      ]
+      for (const work of works) expect(await failure(work())).toMatchObject({ code: 'provider_rejected' })
+    }
+    expect(existsSync(file)).toBe(true)
+  })
+
+  it('to the root itself are the administrator’s business', async () => {
+    mkdirSync(path.join(home, 'elsewhere'))
+    symlinkSync(path.join(home, 'elsewhere'), root)
+    const factory = createLibsqlFactory({ root })
+    await factory.provision('acme')
+    await factory.getAdapters('acme')
+    expect(readdirSync(path.join(home, 'elsewhere'))).toEqual(['tenant_acme'])
+    await factory.close()
+  })
+})
+
+describe('a database', () => {
+  it('is made by exactly one of many', async () => {
+    const providers = Array.from({ length: 5 }, () => createLibsqlFileProvider({ root }))
+    const made = await Promise.all(
+      Array.from({ length: 50 }, (_, at) => providers[at % 5]?.create('tenant_a', call)),
+    )
+    expect(made.filter((each) => each?.created)).toHaveLength(1)
+    expect(new Set(made.map((each) => each?.locator.id)).size).toBe(1)
+    expect(readdirSync(root)).toEqual(['tenant_a'])
+  })
+
+  it('is never made by connecting', async () => {
+    const provider = createLibsqlFileProvider({ root })
+    const { locator } = await provider.create('tenant_a', call)
+    const client = await provider.connect({ locator, verify }, call)
+    rmSync(path.join(root, 'tenant_a'), { recursive: true })
+    expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'tenant_not_found' })
+    const missing = { name: 'tenant_a', id: '0123456789abcdef' }
+    const connecting = provider.connect({ locator: missing, verify }, call)
+    expect(await failure(connecting)).toMatchObject({ code: 'tenant_not_found' })
+    expect(readdirSync(root)).toEqual([])
+  })
+
+  it('made anew under the name is not opened, read or deleted through an old locator', async () => {
+    const [one, two] = [createLibsqlFileProvider({ root }), createLibsqlFileProvider({ root })]
+    const { locator } = await one.create('tenant_a', call)
+    const old = await one.connect({ locator, verify }, call)
+    await old.execute('CREATE TABLE old (id INTEGER)')
+    await two.drop(locator, call)
+    const { locator: next } = await two.create('tenant_a', call)
+    const fresh = await two.connect({ locator: next, verify }, call)
+    await fresh.execute('CREATE TABLE fresh (id INTEGER)')
+
+    expect(await failure(old.execute('SELECT * FROM fresh'))).toMatchObject({ code: 'tenant_not_found' })
+    expect(await failure(old.execute('SELECT * FROM old'))).toMatchObject({ code: 'tenant_not_found' })
+    await one.drop(locator, call)
+    expect((await fresh.execute('SELECT * FROM fresh')).rows).toEqual([])
+    await Promise.all([one.close(), two.close()])
+  })
+
+  it('restored over its path is the one that is read next', async () => {
+    const provider = createLibsqlFileProvider({ root })
+    const { locator } = await provider.create('tenant_a', call)
+    const client = await provider.connect({ locator, verify }, call)
+    await client.execute('CREATE TABLE before (id INTEGER)')
+    const folder = path.join(root, 'tenant_a')
+    rmSync(folder, { recursive: true })
+    mkdirSync(folder)
+    writeFileSync(path.join(folder, `${locator.id}.db`), '')
+    expect((await client.execute('SELECT name FROM sqlite_master')).rows).toEqual([])
+    await provider.close()
+  })
+
+  it('that is none is a code, as is one that may not be read', async () => {
+    const provider = createLibsqlFileProvider({ root })
+    const { locator } = await provider.create('tenant_a', call)
+    const file = path.join(root, 'tenant_a', `${locator.id}.db`)
+    writeFileSync(
+      file,
+      'not a database, only a text that is long enough to be taken for its header'.repeat(20),
+    )
+    const client = await provider.connect({ locator, verify }, call)
+    await expect(client.execute('SELECT 1')).rejects.toMatchObject({ code: 'SQLITE_NOTADB' })
+    expect(provider.mapError(await client.execute('SELECT 1').catch((error) => error))).toMatchObject({
+      code: 'provider_rejected',
+    })
+    writeFileSync(file, '')
+    chmodSync(file, 0)
+    if (process.getuid?.() !== 0) {
+      expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'provider_unavailable' })
+    }
+  })
+
+  it('goes with everything SQLite kept beside it', async () => {
+    const provider = createLibsqlFileProvider({ root, drainTimeout: 50 })
+    const { locator } = await provider.create('tenant_a', call)
+    const client = await provider.connect({ locator, verify }, call)
+    await client.execute('CREATE TABLE notes (id INTEGER)')
+    const transaction = await client.transaction('write')
+    await transaction.execute('INSERT INTO notes VALUES (1)')
+    expect(readdirSync(path.join(root, 'tenant_a'))).toHaveLength(3)
+    await provider.drop(locator, call)
+    expect(readdirSync(root)).toEqual([])
+    expect(await failure(transaction.execute('INSERT INTO notes VALUES (2)'))).toMatchObject({
+      code: 'closed',
+    })
+    await expect(transaction.commit()).rejects.toThrow()
+    await provider.drop(locator, call)
+    expect(readdirSync(root)).toEqual([])
+    await provider.close()
+  })
+})

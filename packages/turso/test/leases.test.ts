@@ -1,0 +1,311 @@
+import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import v8 from 'node:v8'
+import vm from 'node:vm'
+import type { Client } from '@libsql/client/sqlite3'
+import { TenancyError, type TenantProvider } from '@tenantry/multi-tenancy'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { createLibsqlFileProvider, type LibsqlFileProviderOptions } from '../src/file/index.ts'
+import { call, failure, verify } from './support.ts'
+
+/** Connections the driver was asked for and not told to close. */
+const connections = vi.hoisted(() => ({ now: 0, most: 0 }))
+vi.mock('@libsql/client/sqlite3', async (importOriginal) => {
+  const original = await importOriginal<typeof import('@libsql/client/sqlite3')>()
+  return {
+    ...original,
+    createClient(config: Parameters<typeof original.createClient>[0]) {
+      const client = original.createClient(config)
+      connections.most = Math.max(connections.most, ++connections.now)
+      const close = client.close.bind(client)
+      client.close = () => {
+        connections.now--
+        close()
+      }
+      return client
+    },
+  }
+})
+
+let root: string
+let provider: TenantProvider<Client>
+beforeEach(() => {
+  connections.now = 0
+  root = mkdtempSync(path.join(tmpdir(), 'tenantry-leases-'))
+  start({})
+})
+afterEach(async () => {
+  vi.useRealTimers()
+  await provider.close()
+  rmSync(root, { recursive: true, force: true })
+})
+
+function start(options: Partial<LibsqlFileProviderOptions>): void {
+  provider = createLibsqlFileProvider({ root, ...options })
+}
+
+async function open(name: string, over = provider): Promise<Client> {
+  const { locator } = await over.create(name, call)
+  const client = await over.connect({ locator, verify }, call)
+  await client.execute('CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, body TEXT)')
+  return client
+}
+
+v8.setFlagsFromString('--expose-gc')
+const collectGarbage = vm.runInNewContext('gc') as () => void
+
+/** The databases of ours that this process has open. A closed one stays open until its statements are collected. */
+async function openFiles(): Promise<number> {
+  collectGarbage()
+  await new Promise((resolve) => setImmediate(resolve))
+  const links = readdirSync('/proc/self/fd').map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`)
+    } catch {
+      return ''
+    }
+  })
+  return links.filter((link) => link.startsWith(root) && /\.db(?: \(deleted\))?$/.test(link)).length
+}
+
+describe('connections', () => {
+  it('stay within their limits, however many tenants and calls there are', async () => {
+    start({ maxConnections: 4, maxConnectionsPerTenant: 2 })
+    const clients = await Promise.all(Array.from({ length: 12 }, (_, at) => open(`tenant_${at}`)))
+    connections.most = 0
+    await Promise.all(
+      clients.flatMap((client, at) =>
+        Array.from({ length: 10 }, async (_, n) => {
+          await client.execute({ sql: 'INSERT INTO notes VALUES (?, ?)', args: [n, String(at)] })
+        }),
+      ),
+    )
+    expect(connections.most).toBe(4)
+    for (const [at, client] of clients.entries()) {
+      const { rows } = await client.execute('SELECT count(*) AS n, min(body) AS body FROM notes')
+      expect({ ...rows[0] }).toEqual({ n: 10, body: String(at) })
+    }
+  })
+
+  it('are closed with the provider, also those of a transaction', async () => {
+    start({ drainTimeout: 20 })
+    const client = await open('tenant_a')
+    const transaction = await client.transaction('write')
+    await provider.close()
+    expect(connections.now).toBe(0)
+    expect(await openFiles()).toBe(0)
+    expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'closed' })
+    expect(await failure(transaction.execute('SELECT 1'))).toMatchObject({ code: 'closed' })
+    transaction.close()
+    await provider.close()
+  })
+
+  it('are verified before their first use, each, and destroyed when that fails', async () => {
+    await open('tenant_a')
+    start({ maxConnectionsPerTenant: 3 })
+    const locator = (await provider.find('tenant_a', call)) ?? {}
+    let verified = 0
+    const client = await provider.connect(
+      {
+        locator,
+        async verify(query) {
+          verified++
+          expect(await query({ sql: 'SELECT count(*) AS n FROM notes WHERE id = ?', params: [1] })).toEqual([
+            { n: 0 },
+          ])
+          if (verified > 3) throw new TenancyError('wrong_tenant', 'another’s')
+        },
+      },
+      call,
+    )
+    const transactions = [await client.transaction('deferred'), await client.transaction('deferred')]
+    await client.execute('SELECT 1')
+    expect(verified).toBe(3)
+    await client.execute('CREATE TEMP TABLE t (a)')
+    expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'wrong_tenant' })
+    for (const transaction of transactions) transaction.close()
+  })
+
+  it('of one tenant run out for that tenant alone, with a code', async () => {
+    start({ maxConnectionsPerTenant: 2 })
+    const [busy, other] = [await open('tenant_busy'), await open('tenant_other')]
+    const held = [await busy.transaction('deferred'), await busy.transaction('deferred')]
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const waiting = failure(busy.execute('SELECT 1'))
+    expect((await other.execute('SELECT 1 AS one')).rows[0]?.one).toBe(1)
+    await vi.advanceTimersByTimeAsync(5_001)
+    expect(await waiting).toMatchObject({ code: 'pool_exhausted' })
+    for (const transaction of held) transaction.close()
+  })
+})
+
+describe('what a user leaves behind', () => {
+  it.each([
+    ['a temporary table', 'CREATE TEMP TABLE notes (id, body)'],
+    ['a temporary table by its schema', 'CREATE TABLE "temp".notes (id, body)'],
+    ['a temporary view', 'CREATE TEMPORARY VIEW notes AS SELECT 7 AS id, 7 AS body'],
+    ['a temporary trigger', 'CREATE TEMP TRIGGER t AFTER INSERT ON notes BEGIN DELETE FROM notes; END'],
+    ['foreign keys off', 'PRAGMA foreign_keys = OFF'],
+    ['a read-only mode', 'PRAGMA query_only = ON'],
+    ['an old ALTER TABLE', 'PRAGMA legacy_alter_table = ON'],
+    ['an open transaction', 'BEGIN IMMEDIATE'],
+    ['an open savepoint', 'SAVEPOINT one'],
+  ])('(%s) does not reach the next', async (_, sql) => {
+    start({ maxConnectionsPerTenant: 1 })
+    const client = await open('tenant_a')
+    const ways = [
+      () => client.execute(sql),
+      () => client.executeMultiple(`${sql}; SELECT 1`),
+      () => client.batch([sql]).catch(() => {}),
+      async () => {
+        const transaction = await client.transaction('deferred')
+        await transaction.execute(sql).catch(() => {})
+        await transaction.commit().catch(() => {})
+      },
+    ]
+    for (const [at, leave] of ways.entries()) {
+      await leave()
+      await client.execute({ sql: 'INSERT INTO notes VALUES (?, ?)', args: [at, 'kept'] })
+      const { rows } = await client.execute('SELECT count(*) AS n FROM main.notes')
+      expect(rows[0]?.n).toBe(at + 1)
+      expect((await client.execute('SELECT * FROM sqlite_temp_master')).rows).toEqual([])
+      for (const [pragma, value] of [
+        ['foreign_keys', 1],
+        ['query_only', 0],
+        ['legacy_alter_table', 0],
+      ] as const) {
+        expect((await client.execute(`PRAGMA ${pragma}`)).rows[0]?.[pragma]).toBe(value)
+      }
+    }
+  })
+
+  it('is only looked for where it can be: plain statements keep their connection', async () => {
+    start({ maxConnectionsPerTenant: 1 })
+    let opened = 0
+    const { locator } = await provider.create('tenant_a', call)
+    const counting = async (): Promise<void> => void opened++
+    const client = await provider.connect({ locator, verify: counting }, call)
+    await client.execute('CREATE TABLE notes (id INTEGER PRIMARY KEY)')
+    for (let n = 0; n < 20; n++) await client.execute('INSERT INTO notes DEFAULT VALUES')
+    await client.execute('INSERT INTO notes VALUES (1)').catch(() => {})
+    await client.execute('SELECT * FROM missing').catch(() => {})
+    await client.execute("ATTACH 'x' AS y").catch(() => {})
+    await client.execute('PRAGMA table_info(notes)')
+    expect(opened).toBe(1)
+  })
+
+  it('(a transaction nobody ended) is rolled back after a while', async () => {
+    start({ maxConnectionsPerTenant: 2, transactionIdleTimeout: 5_000 })
+    const client = await open('tenant_a')
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const forgotten = await client.transaction('write')
+    await forgotten.execute("INSERT INTO notes VALUES (1, 'lost')")
+    await vi.advanceTimersByTimeAsync(4_000)
+    await forgotten.execute("INSERT INTO notes VALUES (2, 'lost')")
+    await vi.advanceTimersByTimeAsync(4_000)
+    expect(forgotten.closed).toBe(false)
+    await vi.advanceTimersByTimeAsync(1_100)
+    expect(forgotten.closed).toBe(true)
+    expect((await client.execute('SELECT * FROM notes')).rows).toEqual([])
+    await client.execute("INSERT INTO notes VALUES (1, 'kept')")
+    expect(await failure(forgotten.execute('SELECT 1'))).toMatchObject({ code: 'timeout' })
+    expect(await failure(forgotten.commit())).toMatchObject({ code: 'timeout' })
+    forgotten.close()
+  })
+})
+
+describe('a lock that another holds', () => {
+  it('is waited for without stopping the process: its holder goes on and gives it up', async () => {
+    const client = await open('tenant_a')
+    const holder = await client.transaction('write')
+    await holder.execute("INSERT INTO notes VALUES (1, 'first')")
+    const works = [
+      client.execute("INSERT INTO notes VALUES (2, 'second')"),
+      client.batch(["INSERT INTO notes VALUES (3, 'third')"], 'write'),
+      client.executeMultiple("INSERT INTO notes VALUES (4, 'fourth'); INSERT INTO notes VALUES (5, 'fifth')"),
+    ]
+    expect((await client.execute('SELECT * FROM notes')).rows).toEqual([])
+    await holder.execute("INSERT INTO notes VALUES (6, 'sixth')")
+    await holder.commit()
+    await Promise.all(works)
+    expect((await client.execute('SELECT count(*) AS n FROM notes')).rows[0]?.n).toBe(6)
+  })
+
+  it('(of another process) is waited for as long as busyTimeout says, then a code that may be tried again', async () => {
+    const client = await open('tenant_a')
+    const holder = await client.transaction('write')
+    let slept = 0
+    const second = createLibsqlFileProvider({
+      root,
+      busyTimeout: 1_000,
+      environment: {
+        now: () => slept,
+        sleep: async (ms) => {
+          slept += ms
+        },
+      },
+    })
+    const locator = (await second.find('tenant_a', call)) ?? {}
+    const other = await second.connect({ locator, verify }, call)
+    for (const work of [
+      () => other.execute("INSERT INTO notes VALUES (1, 'x')"),
+      () => other.transaction('write'),
+      () => other.batch(['DELETE FROM notes'], 'write'),
+      () => other.executeMultiple('DELETE FROM notes'),
+    ]) {
+      slept = 0
+      const error = await failure(work() as Promise<unknown>)
+      expect(error).toMatchObject({ code: 'provider_unavailable', retryAfter: 1 })
+      expect(slept).toBeGreaterThan(900)
+      expect(slept).toBeLessThanOrEqual(1_000)
+    }
+    holder.close()
+    await other.execute("INSERT INTO notes VALUES (1, 'x')")
+    await second.close()
+  })
+
+  it('in a transaction begun on an older state is not waited for in vain', async () => {
+    const client = await open('tenant_a')
+    const late = await client.transaction('deferred')
+    await late.execute('SELECT * FROM notes')
+    await client.execute("INSERT INTO notes VALUES (1, 'x')")
+    const started = performance.now()
+    expect(await failure(late.execute('DELETE FROM notes'))).toMatchObject({ code: 'provider_unavailable' })
+    expect(performance.now() - started).toBeLessThan(2_000)
+    late.close()
+  })
+})
+
+describe('the client', () => {
+  it('is closed for itself alone, and opens again', async () => {
+    const client = await open('tenant_a')
+    const locator = (await provider.find('tenant_a', call)) ?? {}
+    const other = await provider.connect({ locator, verify }, call)
+    const running = other.execute('SELECT 1 AS one')
+    client.close()
+    expect(client.closed).toBe(true)
+    for (const work of [() => client.execute('SELECT 1'), () => client.transaction('read')]) {
+      expect(await failure(work() as Promise<unknown>)).toMatchObject({ code: 'closed' })
+    }
+    expect((await running).rows[0]?.one).toBe(1)
+    client.reconnect()
+    expect((await client.execute('SELECT 1 AS one')).rows[0]?.one).toBe(1)
+    expect(await failure(client.sync())).toMatchObject({ code: 'not_supported' })
+    expect(client.protocol).toBe('file')
+  })
+
+  it('throws the driver’s own errors for what a statement did wrong', async () => {
+    const client = await open('tenant_a')
+    await client.execute("INSERT INTO notes VALUES (1, 'x')")
+    await expect(client.execute("INSERT INTO notes VALUES (1, 'x')")).rejects.toMatchObject({
+      name: 'LibsqlError',
+      code: 'SQLITE_CONSTRAINT',
+      extendedCode: 'SQLITE_CONSTRAINT_PRIMARYKEY',
+    })
+    await expect(client.batch(['SELECT 1', 'nonsense'])).rejects.toMatchObject({
+      name: 'LibsqlBatchError',
+      statementIndex: 1,
+    })
+  })
+})
