@@ -261,6 +261,38 @@ describe('the lease', () => {
     expect(left).toEqual([60_000, 60_000, 60_000])
   })
 
+  it('goes to one of two that both found it free, and only its holder gives it back', async () => {
+    const file = join(directory, 'claims.db')
+    let claiming = (): void => {}
+    let claim = (): void => {}
+    const claims = new Promise<void>((resolve) => {
+      claiming = resolve
+    })
+    const allowed = new Promise<void>((resolve) => {
+      claim = resolve
+    })
+    const late = openHandle(file, JOURNALED, async (run, sql) => {
+      if (!sql.startsWith('UPDATE tenantry_lock SET owner = ?')) return run()
+      claiming()
+      await allowed
+      return run()
+    })
+    stamp(late.db)
+    const source = slow(async () => {})
+    const waiting = migrate(optionsOf(late, source, { lockTimeout: 100, owner: 'late' })).catch(
+      (cause) => cause,
+    )
+    await claims
+    const first = openHandle(file, JOURNALED)
+    const working = slow(async () => {
+      claim()
+      expect(await waiting).toMatchObject({ code: 'migration_locked' })
+      expect(lockOf(first.db)?.owner).toMatch(/^first /)
+    })
+    expect(await migrate(optionsOf(first, working, { owner: 'first' }))).toEqual(['a'])
+    expect(lockOf(first.db)?.owner).toBe('')
+  })
+
   it('held by another is waited for at most lockTimeout', async () => {
     const handle = memory(ATOMIC)
     await migrate(optionsOf(handle, {}))
