@@ -46,6 +46,8 @@ export interface ConnectTarget {
    * and throws `wrong_tenant` (destroy the connection then). Clients without connections leave it to the core.
    */
   readonly verify: (query: (statement: Statement) => Promise<Row[]>) => Promise<void>
+  /** Call it when a client in use learns that its database is gone or made anew: what is cached is forgotten. */
+  readonly lost?: () => void
 }
 
 /** A database as `list` shows it. */

@@ -70,11 +70,6 @@ export function stampStateStatement(dialect: Dialect, uid: string, state: StampS
   )
 }
 
-/** Marks (or with `null` clears) the migration that is changing this database outside a transaction. */
-export function dirtyStatement(dialect: Dialect, migration: string | null): Statement {
-  return statement(dialect, `UPDATE ${IDENTITY_TABLE} SET dirty = ? WHERE slot = 1`, migration)
-}
-
 /** The stamp, or `undefined` where a database has none. Costs one query, two where the table is missing. */
 export async function readStamp(dialect: Dialect, query: Query): Promise<Stamp | undefined> {
   const read = { sql: `SELECT ${COLUMNS} FROM ${IDENTITY_TABLE}` }

@@ -82,10 +82,10 @@ export function defineFactory<Client, Adapters>(
     directory.forget(tenantId)
   }
 
-  /** Called with what an identity check threw; later, too, when a pool opens another connection. */
-  function mismatch(tenantId: TenantId): (error: TenancyError) => void {
+  /** Called when a client finds its database gone, or not its own; also long after it was opened. */
+  function trouble(tenantId: TenantId): (error?: TenancyError) => void {
     return (error) => {
-      if (error.code === 'wrong_tenant') quarantined.add(tenantId)
+      if (error?.code === 'wrong_tenant') quarantined.add(tenantId)
       forget(tenantId)
     }
   }
@@ -113,7 +113,7 @@ export function defineFactory<Client, Adapters>(
         tenantId,
         database,
         serving,
-        mismatch(tenantId),
+        trouble(tenantId),
         call,
       ).catch((error: unknown) => {
         directory.forget(tenantId)
@@ -147,8 +147,10 @@ export function defineFactory<Client, Adapters>(
       if (deleting.has(id))
         throw new TenancyError('conflict', 'The tenant is being deleted', { tenantId: id })
       await provisions.run(id, async () => {
-        const context = { provider, migrations, createAdapters, seed, onMismatch: mismatch(id) }
+        const context = { provider, migrations, createAdapters, seed, onTrouble: trouble(id) }
         const database = await provisionTenant(context, id, await nameTenant(id), steps(id))
+        // What was opened before may be of an earlier incarnation.
+        forget(id)
         directory.remember(id, database)
       })
     },
@@ -173,7 +175,7 @@ export function defineFactory<Client, Adapters>(
       const step = steps(id)
       const client = await step('connect', async (call) => {
         const database = await directory.locate(id, call)
-        return connectChecked(provider, id, database, managing, mismatch(id), call)
+        return connectChecked(provider, id, database, managing, trouble(id), call)
       })
       return step('migrate', ({ signal }) => migrate({ provider, client, migrations, tenantId: id, signal }))
     },

@@ -23,13 +23,15 @@ const MISMATCHES: ReadonlySet<TenancyErrorCode> = new Set(['wrong_tenant', 'stal
 /**
  * Connects to a tenant database so that every physical connection is checked before its first use: the
  * provider's own connections through `verify`, a client without connections here.
+ *
+ * @param onTrouble what is cached of the tenant is no longer true; with the error of a failed identity check
  */
 export async function connectChecked<Client>(
   provider: TenantProvider<Client>,
   tenantId: TenantId,
   database: KnownDatabase,
   check: Check,
-  onMismatch: (error: TenancyError) => void,
+  onTrouble: (error?: TenancyError) => void,
   options: CallOptions,
 ): Promise<Client> {
   let verified = false
@@ -40,7 +42,7 @@ export async function connectChecked<Client>(
     try {
       check(stamp, { tenantId, generation: database.generation, uid: database.identity?.uid })
     } catch (error) {
-      if (error instanceof TenancyError && MISMATCHES.has(error.code)) onMismatch(error)
+      if (error instanceof TenancyError && MISMATCHES.has(error.code)) onTrouble(error)
       throw error
     }
     if (stamp !== undefined && database.identity === undefined) {
@@ -49,7 +51,10 @@ export async function connectChecked<Client>(
     verified = true
   }
 
-  const client = await provider.connect({ locator: database.locator, verify }, options)
+  const client = await provider.connect(
+    { locator: database.locator, verify, lost: () => onTrouble() },
+    options,
+  )
   if (!verified) await verify((statement) => provider.query(client, statement))
   return client
 }

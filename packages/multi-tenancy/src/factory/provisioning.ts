@@ -25,7 +25,7 @@ export interface ProvisionContext<Client, Adapters> {
   readonly migrations: Migrations | undefined
   readonly createAdapters: (client: Client, tenant: Tenant) => Adapters | Promise<Adapters>
   readonly seed: ((adapters: Adapters, tenant: Tenant) => Promise<void>) | undefined
-  readonly onMismatch: (error: TenancyError) => void
+  readonly onTrouble: (error?: TenancyError) => void
 }
 
 /**
@@ -45,7 +45,7 @@ export async function provisionTenant<Client, Adapters>(
   const { locator } = await step('create', (options) => provider.create(name, options))
   const database: KnownDatabase = { locator, generation: 1 }
   const client = await step('connect', (options) =>
-    connectChecked(provider, tenantId, database, managing, context.onMismatch, options),
+    connectChecked(provider, tenantId, database, managing, context.onTrouble, options),
   )
   const stamp = await step('stamp', () => ensureStamp(provider, client, tenantId, database.generation))
   database.identity = stamp

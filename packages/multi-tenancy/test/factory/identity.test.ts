@@ -59,6 +59,40 @@ describe('the identity stamp', () => {
     await expect(here.getAdapters('acme')).resolves.toBeDefined()
   })
 
+  test('a client that finds its database gone makes the next request open the tenant anew', async () => {
+    const server = createMemoryServer()
+    const memory = createMemoryProvider(server)
+    let lost = (): void => expect.unreachable()
+    const here = defineFactory({
+      ...memory,
+      connect: (target, options) => {
+        lost = target.lost ?? lost
+        return memory.connect(target, options)
+      },
+    })
+    const elsewhere = defineFactory(createMemoryProvider(server))
+    await here.provision('acme')
+    const before = await here.getAdapters('acme')
+    await elsewhere.deprovision('acme')
+    await elsewhere.provision('acme')
+    expect(await here.getAdapters('acme')).toBe(before)
+    lost()
+    const after = await here.getAdapters('acme')
+    expect(after).not.toBe(before)
+    await after.db.schema.createTable('notes').addColumn('id', 'integer').execute()
+  })
+
+  test('a provision forgets what was opened of an earlier incarnation', async () => {
+    const server = createMemoryServer()
+    const here = defineFactory(createMemoryProvider(server))
+    const elsewhere = defineFactory(createMemoryProvider(server))
+    await here.provision('acme')
+    const before = await here.getAdapters('acme')
+    await elsewhere.deprovision('acme')
+    await here.provision('acme')
+    expect(await here.getAdapters('acme')).not.toBe(before)
+  })
+
   test('somebody’s database of that name is neither taken nor deleted; an empty one is taken', async () => {
     const server = createMemoryServer()
     const factory = defineFactory(createMemoryProvider(server))
