@@ -1,12 +1,12 @@
 import type { Naming } from './contract.ts'
 import { configError } from './errors.ts'
+import { sha256 } from './hash.ts'
 import type { TenantId } from './tenant-id.ts'
 
 /** Derives the physical name of a tenant's database. */
 export type NameTenant = (tenantId: TenantId, generation?: number) => Promise<string>
 
 const HASH_LENGTH = 20
-const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567'
 
 /**
  * Physical names: `prefix` + tenant id, and from the second generation on a mark (`tenant_acme_g2`).
@@ -18,13 +18,7 @@ const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567'
 export function nameTenants(naming: Naming, prefix: string): NameTenant {
   const separator = naming.separator === '_' ? '_' : '--'
   const allowed = naming.separator === '_' ? /^[a-z][a-z0-9_-]*$/ : /^[a-z][a-z0-9-]*$/
-  if (!allowed.test(prefix)) {
-    const punctuation = naming.separator === '_' ? '_ and -' : '-'
-    throw configError(
-      'databasePrefix',
-      `use a letter, then a-z, 0-9 and ${punctuation} (this provider's names)`,
-    )
-  }
+  if (!allowed.test(prefix)) throw configError('databasePrefix', `must match ${allowed} here`)
   const room = naming.maxLength - prefix.length - separator.length - HASH_LENGTH
   if (room < 1)
     throw configError('databasePrefix', `too long: names here have ${naming.maxLength} characters`)
@@ -36,13 +30,9 @@ export function nameTenants(naming: Naming, prefix: string): NameTenant {
   }
 }
 
-/** The first 100 bits of the SHA-256, in lower-case base32. */
+/** The first 100 bits of the SHA-256, in base 32. */
 async function hash(text: string): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)))
-  let bits = ''
-  for (const byte of digest.subarray(0, 13)) bits += byte.toString(2).padStart(8, '0')
-  let out = ''
-  for (let at = 0; out.length < HASH_LENGTH; at += 5)
-    out += ALPHABET[Number.parseInt(bits.slice(at, at + 5), 2)]
-  return out
+  return BigInt(`0x${(await sha256(text)).slice(0, 25)}`)
+    .toString(32)
+    .padStart(HASH_LENGTH, '0')
 }

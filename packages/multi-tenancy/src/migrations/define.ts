@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely'
 import { configError } from '../errors.ts'
+import { sha256 } from '../hash.ts'
 
 /** A migration as `.sql` text. Its statements are told apart by `splitStatements`. */
 export interface SqlMigration {
@@ -121,9 +122,4 @@ function draft(name: unknown, value: string | SqlMigration | KyselyMigration | u
     throw configError('migrations', `the checksum of ${name} has 1 to 255 characters`)
   // Called on the object itself: a migration may be an instance that uses `this`.
   return { ...common, up: (db) => (value as KyselyMigration).up(db), checksum: checksum ?? null }
-}
-
-async function sha256(text: string): Promise<string> {
-  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
