@@ -293,6 +293,26 @@ describe('the lease', () => {
     expect(lockOf(first.db)?.owner).toBe('')
   })
 
+  it('is asked for again when the database was too busy to answer', async () => {
+    let busy = 3
+    const handle = memory(JOURNALED, async (run, sql) => {
+      if (sql.startsWith('UPDATE tenantry_lock SET owner = ?') && busy-- > 0)
+        throw new Error('database is locked')
+      return run()
+    })
+    expect(
+      await migrate(
+        optionsOf(
+          handle,
+          slow(async () => {}),
+        ),
+      ),
+    ).toEqual(['a'])
+    busy = Number.POSITIVE_INFINITY
+    const more = { ...(slow(async () => {}) as object), b: EFFECTS }
+    await expect(migrate(optionsOf(handle, more))).rejects.toMatchObject({ code: 'provider_unavailable' })
+  })
+
   it('held by another is waited for at most lockTimeout', async () => {
     const handle = memory(ATOMIC)
     await migrate(optionsOf(handle, {}))

@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { type KyselyPlugin, sql } from 'kysely'
 import { describe, expect, it } from 'vitest'
 import { type MigrationSource, migrate, pendingMigrations } from '../../src/migrations/index.ts'
 import {
@@ -312,15 +312,31 @@ describe('migrate in batches', () => {
 
   it('does not let the plugins of a Kysely touch the journal', async () => {
     const { db, provider } = memory()
-    const { CamelCasePlugin } = await import('kysely')
-    const camel = {
-      ...provider,
-      kysely: (c: typeof db) => provider.kysely(c).withPlugin(new CamelCasePlugin({ upperCase: true })),
+    const plugin: KyselyPlugin = {
+      transformQuery({ node }) {
+        expect(JSON.stringify(node)).not.toContain('tenantry')
+        return node
+      },
+      transformResult: async ({ result }) => result,
     }
-    expect(await migrate(optionsOf({ provider: camel, db }, { a: EFFECTS, b: kysely('b') }))).toEqual([
-      'a',
-      'b',
-    ])
+    const plugged = { ...provider, kysely: (client: typeof db) => provider.kysely(client).withPlugin(plugin) }
+    const source = { a: EFFECTS, b: kysely('b') }
+    expect(await migrate(optionsOf({ provider: plugged, db }, source))).toEqual(['a', 'b'])
+  })
+
+  it('sends a batch that met an outage once', async () => {
+    let down = true
+    const handle = memory(ATOMIC, async (run, text) => {
+      if (!down || text !== EFFECTS) return run()
+      down = false
+      throw new Unreachable('no route')
+    })
+    await migrate(optionsOf(handle, {}))
+    countCalls(handle)
+    const options = optionsOf(handle, { a: EFFECTS, b: effect('b') })
+    await expect(migrate(options)).rejects.toMatchObject({ code: 'provider_unavailable', retryable: true })
+    expect(countCalls(handle).batch).toBe(1)
+    expect(await migrate(options)).toEqual(['a', 'b'])
   })
 
   it('fails closed in a database without an identity table', async () => {
