@@ -114,7 +114,7 @@ export function createContext(
 }
 
 /** A clock that only moves when the core sleeps, so that retries take no time. */
-export function virtualTime(): Partial<Environment> {
+export function virtualTime(): Partial<Environment> & Pick<Environment, 'now'> {
   let now = Date.now()
   return {
     now: () => now,

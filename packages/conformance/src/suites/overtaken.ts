@@ -77,6 +77,7 @@ async function cross(
   let calls = 0
   let crossed: string | undefined
   let inTransaction = false
+  let otherError: unknown
   const { provider } = intercept(t.another(), async (call, run) => {
     // Whoever is inside a transaction or a connect may hold what the other waits for.
     const free = !inTransaction && call.member !== 'verify' && call.member !== 'kysely.query'
@@ -84,22 +85,23 @@ async function cross(
       inTransaction = call.member === 'kysely.begin' || call.member === 'kysely.query'
     if (armed && free && crossed === undefined && calls++ === at) {
       crossed = call.member
-      await succeeds(`${where}: the other, before ${call.member}`, () => second(other, id))
+      otherError = await failureOf(second(other, id))
     }
     return run()
   })
   const factory = t.factory({ migrations: MORE, environment: virtualTime() }, provider)
-  const error = await first(factory, id).then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
+  const error = await failureOf(first(factory, id))
   armed = false
   const there = `${where}, before ${crossed}`
-  if (error !== undefined) {
-    ok(error instanceof TenancyError, `${there}: ${String(error)}`)
-    const story = `${there}: ${error.code} (${error.message})`
-    ok(CROSSED.has(error.code), story)
-    ok(!unharmed || crossed === undefined, story)
+  for (const [who, failure] of [
+    ['the first', error],
+    ['the other', otherError],
+  ] as const) {
+    if (failure === undefined) continue
+    const story = `${there}: ${who} failed with ${String(failure)}`
+    ok(failure instanceof TenancyError, story)
+    ok(CROSSED.has(failure.code), `${story} (${failure.code})`)
+    ok(!unharmed, `${story} (${failure.code})`)
   }
   await assertServedOrNot(t, [factory, other], id, there)
   if (crossed === undefined) return false
@@ -110,6 +112,15 @@ async function cross(
   await assertReady(t, id, there)
   await last.deprovision(id)
   return true
+}
+
+async function failureOf(work: Promise<unknown>): Promise<unknown> {
+  try {
+    await work
+    return undefined
+  } catch (error) {
+    return error
+  }
 }
 
 /** What is served is complete; what is not there is not served. */

@@ -2,10 +2,11 @@ import { deepEqual, equal, ok } from 'node:assert/strict'
 import { TenancyError, type TenantFactory } from '@tenantry/multi-tenancy'
 import { refuses } from '../assert.ts'
 import { type ConformanceCase, suite } from '../case.ts'
-import type { Adapters, ConformanceContext } from '../context.ts'
+import { type Adapters, type ConformanceContext, virtualTime } from '../context.ts'
 import { CROSSED } from '../crossed.ts'
 import { NOTES, readNotes, writeNote } from '../sql.ts'
 import { assertAbsent, assertReady, stampOf } from '../stamp.ts'
+import { intercept } from '../wrappers/intercept.ts'
 import { recordCalls } from '../wrappers/record-calls.ts'
 import { withFaults } from '../wrappers/with-faults.ts'
 
@@ -49,7 +50,7 @@ export const races: readonly ConformanceCase[] = suite('races', [
   {
     name: 'provision against deprovision ends ready or absent, never half served',
     async run(t) {
-      const [first, second, third] = manyFactories(t, 3) as [Factory, Factory, Factory]
+      const [first, second, third] = manyFactories(t, 3, true) as [Factory, Factory, Factory]
       for (let round = 0; round < 8; round++) {
         const id = `round-${round}`
         if (round % 2 === 0) await first.provision(id)
@@ -71,6 +72,29 @@ export const races: readonly ConformanceCase[] = suite('races', [
         await second.provision(id)
         await assertReady(t, id)
       }
+    },
+  },
+  {
+    name: 'a provision whose database is deleted under it ends soon: its client can never work again',
+    async run(t) {
+      const other = t.factory({}, t.another())
+      const environment = virtualTime()
+      let stamped = false
+      const { provider } = intercept(t.another(), async (call, run) => {
+        const value = await run()
+        if (call.member === 'batch' && !stamped) {
+          stamped = true
+          await other.deprovision('acme')
+        }
+        return value
+      })
+      const began = environment.now()
+      const factory = t.factory({ migrations: NOTES, environment }, provider)
+      await factory.provision('acme').catch((error: unknown) => {
+        ok(error instanceof TenancyError && CROSSED.has(error.code), String(error))
+      })
+      const seconds = (environment.now() - began) / 1_000
+      ok(seconds < 30, `it tried again for ${seconds} s`)
     },
   },
   {
@@ -143,9 +167,13 @@ export const races: readonly ConformanceCase[] = suite('races', [
 
 type Factory = TenantFactory<Adapters>
 
-function manyFactories(t: ConformanceContext, count: number): Factory[] {
+/** @param impatient retries take no time: whoever lost is told so at once */
+function manyFactories(t: ConformanceContext, count: number, impatient = false): Factory[] {
   const providers = [t.provider, t.another(), t.another()]
-  return Array.from({ length: count }, (_, at) => t.factory({ migrations: NOTES }, providers[at % 3]))
+  return Array.from({ length: count }, (_, at) => {
+    const environment = impatient ? { environment: virtualTime() } : {}
+    return t.factory({ migrations: NOTES, ...environment }, providers[at % 3])
+  })
 }
 
 function one(factories: readonly Factory[]): Factory {
