@@ -4,7 +4,7 @@ import type { TursoDatabase } from './api.ts'
 import { type ErrorMap, httpErrorIn } from './errors.ts'
 import { type Fetch, HttpError, retryAfterOf, send } from './http.ts'
 import { plainStatement } from './statements.ts'
-import type { TokenStore } from './tokens.ts'
+import { isFinal, type TokenStore } from './tokens.ts'
 import { createTursoTransaction } from './transaction.ts'
 
 /** What the client of one tenant works with. */
@@ -18,6 +18,8 @@ export interface TursoClientOptions {
   readonly requestTimeout: number
   /** Whether the provider was closed. */
   readonly isClosed: () => boolean
+  /** Told when the database turns out to be gone; absent while it is being made. */
+  readonly lost?: (() => void) | undefined
 }
 
 /** Runs work with the current token's client; when the database refuses the token, once more with a new one. */
@@ -28,7 +30,7 @@ export type WithToken = <Result>(work: (client: Client) => Promise<Result>) => P
  * itself, since HTTP leaves nothing open.
  */
 export function createTursoClient(options: TursoClientOptions): Client {
-  const { database, tokens, errors, isClosed } = options
+  const { database, tokens, errors, isClosed, lost } = options
   const fetch = pin(options)
   let closed = false
   let inner: { token: string; client: Client } | undefined
@@ -45,16 +47,34 @@ export function createTursoClient(options: TursoClientOptions): Client {
 
   const withToken: WithToken = async (work) => {
     if (closed || isClosed()) throw new TenancyError('closed', 'The client was closed')
-    const token = await tokens.get(database)
     try {
-      return await work(clientOf(token))
+      const token = await tokens.get(database)
+      try {
+        return await work(clientOf(token))
+      } catch (error) {
+        // Refused before anything was carried out, so it may be repeated.
+        if (httpErrorIn(error)?.status !== 401) throw error
+        const next = await tokens.renew(database, token)
+        return await work(clientOf(next))
+      }
     } catch (error) {
-      // Refused before anything was carried out, so it may be repeated.
-      if (httpErrorIn(error)?.status !== 401) throw error
-      const next = await tokens.renew(database, token)
-      return await work(clientOf(next))
+      const truth = await truthOf(error)
+      if (isFinal(truth)) lost?.()
+      throw truth
     }
   }
+
+  /** A 404 of its host may mean that the database is not ready or that it is gone: the platform knows. */
+  async function truthOf(error: unknown): Promise<unknown> {
+    if (lost === undefined || httpErrorIn(error)?.status !== 404) return error
+    try {
+      await tokens.confirm(database)
+      return error
+    } catch (reason) {
+      return isFinal(reason) ? reason : error
+    }
+  }
+
   const run: WithToken = (work) => withToken(work).catch(errors.surface)
 
   const client: Pick<Client, keyof Client> = {

@@ -1,7 +1,8 @@
 import type { Client } from '@libsql/client/web'
 import { defineFactory, type FactoryOptions, type TenantFactory } from '@tenantry/multi-tenancy'
 import type { Kysely } from 'kysely'
-import { createTursoProvider, type TursoProviderOptions } from './provider.ts'
+import type { TursoProviderOptions } from './options.ts'
+import { createTursoProvider } from './provider.ts'
 
 /** Whose account, and what every provider's factory takes. */
 export type TursoFactoryOptions<Adapters> = Omit<TursoProviderOptions, 'environment'> &

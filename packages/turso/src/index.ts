@@ -1,3 +1,4 @@
 export { createTursoFactory, type TursoFactoryOptions } from './factory.ts'
 export { libsqlKysely } from './kysely.ts'
-export { createTursoProvider, type TursoProviderOptions } from './provider.ts'
+export type { TursoProviderOptions } from './options.ts'
+export { createTursoProvider } from './provider.ts'

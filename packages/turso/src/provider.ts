@@ -1,62 +1,15 @@
 import type { Client } from '@libsql/client/web'
-import {
-  configError,
-  createRedactor,
-  type Environment,
-  type Locator,
-  TenancyError,
-  type TenantProvider,
-} from '@tenantry/multi-tenancy'
+import { createRedactor, type Locator, TenancyError, type TenantProvider } from '@tenantry/multi-tenancy'
 import { Kysely } from 'kysely'
 import { createPlatformApi, type TursoDatabase } from './api.ts'
 import { createTursoClient } from './client.ts'
 import { createErrorMap } from './errors.ts'
 import { createHostCheck } from './hosts.ts'
-import { type Fetch, HttpError } from './http.ts'
+import { HttpError } from './http.ts'
 import { libsqlKysely } from './kysely.ts'
+import { type TursoProviderOptions, tursoSettings } from './options.ts'
 import { createTokenStore } from './tokens.ts'
 import { toBound, toRows } from './values.ts'
-
-/** Whose account, and how to reach it. */
-export interface TursoProviderOptions {
-  /** The organization's (or personal account's) slug. */
-  readonly organizationName: string
-  /**
-   * A platform token. A group-scoped one with `read`, `db:create`, `db:delete` and `db:mint-token` is enough; it never
-   * goes to a database.
-   */
-  readonly apiToken: string
-  /**
-   * The group new databases are made in, which decides their place.
-   *
-   * @default 'default'
-   */
-  readonly group?: string
-  /**
-   * How long a database's token is good, as the API takes it: `30m`, `1h`, `1d12h`. It is renewed at 80 % of it.
-   *
-   * @default '1h'
-   */
-  readonly tokenLifetime?: string
-  /**
-   * The hosts databases may be on, `*.` standing for any labels.
-   *
-   * @default ['*.turso.io']
-   */
-  readonly allowedHosts?: readonly string[]
-  /** @default 'https://api.turso.tech' */
-  readonly baseUrl?: string
-  /**
-   * Milliseconds one request to a database may take.
-   *
-   * @default 60_000
-   */
-  readonly requestTimeout?: number
-  /** @default globalThis.fetch */
-  readonly fetch?: Fetch
-  /** Replaces clock, sleep and runtime detection: for tests. */
-  readonly environment?: Partial<Environment>
-}
 
 const FIRST_DELAY = 100
 const MAX_DELAY = 2_000
@@ -69,34 +22,21 @@ const MAX_DELAY = 2_000
  * const provider = createTursoProvider({ organizationName: 'acme-inc', apiToken })
  */
 export function createTursoProvider(options: TursoProviderOptions): TenantProvider<Client> {
-  const { organizationName, apiToken, group = 'default', tokenLifetime = '1h', environment = {} } = options
-  const {
-    allowedHosts = ['*.turso.io'],
-    baseUrl = 'https://api.turso.tech',
-    requestTimeout = 60_000,
-  } = options
-  const { fetch = (input, init) => globalThis.fetch(input, init) } = options
-  const workers = globalThis.navigator?.userAgent === 'Cloudflare-Workers'
-  const { now = Date.now, sleep = pause, runtime = workers ? 'workers' : 'node' } = environment
-  if (!isSlug(organizationName)) throw configError('organizationName', 'must be the slug of an organization')
-  if (!isSlug(group)) throw configError('group', 'must be the name of a group')
-  if (typeof apiToken !== 'string' || !/^[!-~]{6,}$/.test(apiToken)) {
-    throw configError('apiToken', 'must be a platform token')
-  }
-  if (!(requestTimeout > 0)) throw configError('requestTimeout', 'must be a number of milliseconds')
-
+  const settings = tursoSettings(options)
+  const { organizationName, apiToken, fetch, tokenLifetime, requestTimeout, environment } = settings
+  const { now, sleep, runtime } = environment
   const redactor = createRedactor()
   redactor.add(apiToken)
   const errors = createErrorMap(redactor)
-  const checkHost = createHostCheck(allowedHosts)
-  const api = createPlatformApi({ organizationName, apiToken, group, baseUrl, fetch, checkHost, now })
+  const checkHost = createHostCheck(settings.allowedHosts)
+  const api = createPlatformApi({ ...settings, checkHost, now })
   const shared = runtime === 'node'
   const tokens = createTokenStore({ api, redactor, lifetime: tokenLifetime, shared, now })
   let closed = false
   const isClosed = (): boolean => closed
 
-  function clientOf(database: TursoDatabase): Client {
-    return createTursoClient({ database, tokens, errors, fetch, now, requestTimeout, isClosed })
+  function clientOf(database: TursoDatabase, lost?: () => void): Client {
+    return createTursoClient({ database, tokens, errors, fetch, now, requestTimeout, isClosed, lost })
   }
 
   /** The locator as it was returned; the host is checked again, for it may come from a store of somebody's. */
@@ -189,10 +129,10 @@ export function createTursoProvider(options: TursoProviderOptions): TenantProvid
       }
     }),
 
-    connect: coded(async ({ locator }, { signal }) => {
+    connect: coded(async ({ locator, lost = () => {} }, { signal }) => {
       const database = databaseOf(locator)
       await tokens.get(database, signal)
-      return clientOf(database)
+      return clientOf(database, lost)
     }),
     async query(client, { sql, params = [] }) {
       return toRows(await client.execute({ sql, args: params.map(toBound) }))
@@ -223,12 +163,4 @@ function isDuplicate(error: unknown): boolean {
 /** Nobody knows whether it was carried out. */
 function isAmbiguous(error: unknown): boolean {
   return error instanceof HttpError && (error.status === 0 || error.status === 408 || error.status >= 500)
-}
-
-function isSlug(value: unknown): boolean {
-  return typeof value === 'string' && /^[a-z0-9](?:[a-z0-9-]{0,59}[a-z0-9])?$/.test(value)
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }

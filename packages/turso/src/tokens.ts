@@ -12,6 +12,12 @@ export interface TokenStore {
    * @throws `credentials_rejected` when that one was itself brand new: minting again would not help
    */
   renew(database: TursoDatabase, refused: string): Promise<string>
+  /**
+   * Asks the platform whether the database is still there.
+   *
+   * @throws `tenant_not_found`; `stale_tenant` when another one has its name or it moved
+   */
+  confirm(database: TursoDatabase, signal?: AbortSignal): Promise<void>
   forget(database: TursoDatabase): void
 }
 
@@ -39,7 +45,7 @@ const RENEW_AT = 0.8
 const BRAND_NEW = 5_000
 /** Milliseconds until a renewal that failed is tried again, while the old token is still good. */
 const RENEWAL_PAUSE = 30_000
-const MINT_TIMEOUT = 10_000
+const PLATFORM_TIMEOUT = 10_000
 
 /** @throws `config_invalid` for a lifetime the API would not take, one without end, or under a minute */
 export function createTokenStore({ api, redactor, lifetime, shared, now }: TokenStoreOptions): TokenStore {
@@ -51,23 +57,31 @@ export function createTokenStore({ api, redactor, lifetime, shared, now }: Token
    * Tokens are minted by name. Only afterwards the API is asked which database has the name: if it is the one we
    * know, it had the name all along, because an id never comes back; so no token ever opens a re-created database.
    */
-  async function mint({ name, id, hostname }: TursoDatabase, signal: AbortSignal): Promise<string> {
+  async function mint(database: TursoDatabase, signal: AbortSignal): Promise<string> {
+    const { name, id } = database
     const minted = now()
     const token = await api.mintToken(name, lifetime, signal).catch((error: unknown) => {
       if (error instanceof HttpError && error.status === 404) return undefined
       throw error
     })
     redactor.add(token)
-    const current = await api.get(name, signal)
-    if (current === undefined) throw new TenancyError('tenant_not_found', 'The database does not exist')
-    if (current.id !== id || current.hostname !== hostname) {
-      throw new TenancyError('stale_tenant', 'Another database has this name now')
-    }
+    await confirm(database, signal)
     if (token === undefined) {
       throw new TenancyError('tenant_not_ready', 'The database takes no tokens yet', { retryAfter: 2 })
     }
     keep(id, { token, minted, expires: minted + life, renewAt: minted + life * RENEW_AT })
     return token
+  }
+
+  async function confirm(
+    { name, id, hostname }: TursoDatabase,
+    signal: AbortSignal = AbortSignal.timeout(PLATFORM_TIMEOUT),
+  ): Promise<void> {
+    const current = await api.get(name, signal)
+    if (current === undefined) throw new TenancyError('tenant_not_found', 'The database does not exist')
+    if (current.id !== id || current.hostname !== hostname) {
+      throw new TenancyError('stale_tenant', 'Another database has this name now')
+    }
   }
 
   function keep(id: string, token: KeptToken): void {
@@ -76,12 +90,15 @@ export function createTokenStore({ api, redactor, lifetime, shared, now }: Token
     kept.set(id, token)
   }
 
-  function mintOnce(database: TursoDatabase, signal = AbortSignal.timeout(MINT_TIMEOUT)): Promise<string> {
+  function mintOnce(
+    database: TursoDatabase,
+    signal = AbortSignal.timeout(PLATFORM_TIMEOUT),
+  ): Promise<string> {
     if (!shared) return mint(database, signal)
     const running = flights.get(database.id)
     if (running !== undefined) return running
     // Whoever waits with it must not lose it because the first one gave up.
-    const flight = mint(database, AbortSignal.timeout(MINT_TIMEOUT)).finally(() => {
+    const flight = mint(database, AbortSignal.timeout(PLATFORM_TIMEOUT)).finally(() => {
       flights.delete(database.id)
     })
     flights.set(database.id, flight)
@@ -89,6 +106,7 @@ export function createTokenStore({ api, redactor, lifetime, shared, now }: Token
   }
 
   return {
+    confirm,
     async get(database, signal) {
       const current = kept.get(database.id)
       if (current === undefined || current.expires <= now()) return mintOnce(database, signal)
@@ -122,7 +140,7 @@ export function createTokenStore({ api, redactor, lifetime, shared, now }: Token
 }
 
 /** The platform says that this is not our database any more. */
-function isFinal(error: unknown): boolean {
+export function isFinal(error: unknown): boolean {
   return error instanceof TenancyError && ['tenant_not_found', 'stale_tenant'].includes(error.code)
 }
 

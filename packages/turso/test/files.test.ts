@@ -83,7 +83,7 @@ describe('hostile ids', () => {
         await expectCode(() => factory.getAdapters(id))
         await expectCode(() => factory.deprovision(id))
         for (const name of [id, 'tenant_' + id]) {
-          if (/^[a-z][a-z0-9_-]{0,127}$/.test(name)) continue
+          if (/^[a-z0-9][a-z0-9_-]{0,127}$/.test(name)) continue
           await expectCode(() => provider.create(name, call))
           await expectCode(() => provider.find(name, call))
           const real = { name: 'tenant_real', id: '0123456789abcdef' }
@@ -219,9 +219,13 @@ describe('a database', () => {
   it('is never made by connecting', async () => {
     const provider = createLibsqlFileProvider({ root })
     const { locator } = await provider.create('tenant_a', call)
-    const client = await provider.connect({ locator, verify }, call)
+    let losses = 0
+    const client = await provider.connect({ locator, verify, lost: () => void losses++ }, call)
+    await client.execute('SELECT 1')
+    expect(losses).toBe(0)
     rmSync(path.join(root, 'tenant_a'), { recursive: true })
     expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'tenant_not_found' })
+    expect(losses).toBe(1)
     const missing = { name: 'tenant_a', id: '0123456789abcdef' }
     const connecting = provider.connect({ locator: missing, verify }, call)
     expect(await failure(connecting)).toMatchObject({ code: 'tenant_not_found' })
@@ -238,8 +242,10 @@ describe('a database', () => {
     const fresh = await two.connect({ locator: next, verify }, call)
     await fresh.execute('CREATE TABLE fresh (id INTEGER)')
 
-    expect(await failure(old.execute('SELECT * FROM fresh'))).toMatchObject({ code: 'tenant_not_found' })
-    expect(await failure(old.execute('SELECT * FROM old'))).toMatchObject({ code: 'tenant_not_found' })
+    expect(await failure(old.execute('SELECT * FROM fresh'))).toMatchObject({ code: 'stale_tenant' })
+    expect(await failure(old.execute('SELECT * FROM old'))).toMatchObject({ code: 'stale_tenant' })
+    const connecting = one.connect({ locator, verify }, call)
+    expect(await failure(connecting)).toMatchObject({ code: 'stale_tenant' })
     await one.drop(locator, call)
     expect((await fresh.execute('SELECT * FROM fresh')).rows).toEqual([])
     await Promise.all([one.close(), two.close()])

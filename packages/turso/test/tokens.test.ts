@@ -128,6 +128,27 @@ describe('a database’s token', () => {
     expect(account.turso.oracle.databases().some(({ DbId }) => DbId === next.id)).toBe(true)
   })
 
+  it('ends with its database: the client says that it lost it, and only then', async () => {
+    const name = freshName()
+    const provider = account.provider()
+    const { locator } = await provider.create(name, call)
+    let losses = 0
+    const client = await provider.connect({ locator, verify, lost: () => void losses++ }, call)
+    account.turso.faults.fail({ operation: 'data', database: name, status: 404 })
+    expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'tenant_not_ready' })
+    account.turso.faults.fail({ operation: 'data', database: name, status: 404 })
+    account.turso.faults.fail({ operation: 'databases.retrieve', status: 503 })
+    expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'tenant_not_ready' })
+    expect(losses).toBe(0)
+    await account.turso.oracle.destroy(name)
+    expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'tenant_not_found' })
+    expect(losses).toBe(1)
+    await account.turso.oracle.create(name)
+    account.clock.advance(10_000)
+    expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'stale_tenant' })
+    expect(losses).toBe(2)
+  })
+
   it('minted while the database was being swapped is thrown away', async () => {
     const name = freshName()
     const provider = account.provider()

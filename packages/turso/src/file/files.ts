@@ -33,7 +33,7 @@ export interface Files {
 /** The longest name there may be; every file system takes it with what SQLite appends. */
 export const MAX_NAME_LENGTH = 128
 
-const NAME = /^[a-z][a-z0-9_-]{0,127}$/
+const NAME = /^[a-z0-9][a-z0-9_-]{0,127}$/
 const FILE = /^([0-9a-f]{16})\.db$/
 const ID = /^[0-9a-f]{16}$/
 const NEW = '.new-'

@@ -88,12 +88,30 @@ export function createLibsqlFileProvider(options: LibsqlFileProviderOptions): Te
   })
 
   /** A connection to the file that is at the path now: a deleted one stays readable to whoever has it open. */
-  async function lease(target: FileTarget): Promise<Lease<FileConnection>> {
+  async function lease(target: FileTarget, lost: () => void): Promise<Lease<FileConnection>> {
     for (;;) {
-      const mark = files.mark(target.file)
+      const mark = await present(target.file, files.mark).catch((error: unknown) => {
+        lost()
+        throw error
+      })
       const leased = await pool.acquire(keyOf(target.file), target)
       if (leased.connection.mark === mark) return leased
       leased.destroy()
+    }
+  }
+
+  /**
+   * Looks at a file that should be there.
+   *
+   * @throws `tenant_not_found` when it is gone, `stale_tenant` when another is there under the name
+   */
+  async function present(file: DatabaseFile, look: (file: DatabaseFile) => string): Promise<string> {
+    try {
+      return look(file)
+    } catch (error) {
+      const gone = error instanceof TenancyError && error.code === 'tenant_not_found'
+      if (!gone || (await files.find(file.name)) === undefined) throw error
+      throw new TenancyError('stale_tenant', 'Another database file has this name now')
     }
   }
 
@@ -119,11 +137,11 @@ export function createLibsqlFileProvider(options: LibsqlFileProviderOptions): Te
       return { databases: found.map((file) => ({ name: file.name, locator: locatorOf(file) })) }
     },
 
-    async connect({ locator, verify }: ConnectTarget) {
+    async connect({ locator, verify, lost = () => {} }: ConnectTarget) {
       const file = fileOf(locator)
-      files.path(file)
+      await present(file, files.path)
       const target = { file, verify }
-      return createFileClient({ lease: () => lease(target), patience, transactionIdleTimeout })
+      return createFileClient({ lease: () => lease(target, lost), patience, transactionIdleTimeout })
     },
     async query(client, { sql, params = [] }) {
       return toRows(await client.execute({ sql, args: params.map(toBound) }))
