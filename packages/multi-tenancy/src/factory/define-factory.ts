@@ -56,10 +56,19 @@ export function defineFactory<Client, Adapters>(
   const migrations = options.migrations === undefined ? undefined : defineMigrations(options.migrations)
   const nameTenant = nameTenants(provider.naming, prefix)
   const { mapError } = provider
-  const patient = { timeout: positive('stepTimeout', stepTimeout), mapError }
+  const patient = {
+    timeout: positive('stepTimeout', stepTimeout),
+    mapError,
+    // The client of a step never finds another incarnation of its database, however often it tries.
+    again: (error: TenancyError) => error.retryable && error.code !== 'stale_tenant',
+  }
   // A request does not wait for a tenant that is being made: the client is told when to come back.
-  const again = (error: TenancyError): boolean => error.retryable && error.code !== 'tenant_not_ready'
-  const brief = { timeout: positive('openTimeout', openTimeout), mapError, again, step: 'open' }
+  const brief = {
+    timeout: positive('openTimeout', openTimeout),
+    mapError,
+    step: 'open',
+    again: (error: TenancyError) => error.retryable && error.code !== 'tenant_not_ready',
+  }
 
   const shared = environment.runtime === 'node'
   const opened = createCache<OpenTenant<Adapters>>(shared ? cache.max : 0, cache.ttl, environment.now)

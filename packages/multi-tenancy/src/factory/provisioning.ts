@@ -80,7 +80,8 @@ export async function deprovisionTenant<Client>(
 ): Promise<void> {
   const locator = await step('mark', async (options) => {
     const found = await provider.find(name, options)
-    if (found !== undefined) await markForDeletion(provider, tenantId, found, options).catch(unlessGone)
+    if (found === undefined) return undefined
+    await markForDeletion(provider, tenantId, found, options).catch((e) => unlessGone(provider.mapError(e)))
     return found
   })
   if (locator === undefined) return
@@ -109,9 +110,9 @@ async function markForDeletion<Client>(
 }
 
 /** It was there a moment ago, so somebody else is deleting it too: look again. */
-function unlessGone(cause: unknown): never {
-  if (!(cause instanceof TenancyError) || cause.code !== 'tenant_not_found') throw cause
-  throw new TenancyError('stale_tenant', 'The database is being deleted', { cause })
+function unlessGone(error: TenancyError): never {
+  if (error.code !== 'tenant_not_found' && error.code !== 'stale_tenant') throw error
+  throw new TenancyError('provider_unavailable', 'The tenant is being deleted', { cause: error })
 }
 
 /**
@@ -131,7 +132,7 @@ async function findStamp<Client>(
   // Whoever filled it between the two looks stamped it first.
   const late = await readStamp(dialect, query)
   if (late !== undefined) return late
-  throw new TenancyError('name_taken', 'A database of this name holds data without our identity stamp', {
+  throw new TenancyError('name_taken', 'A database of this name holds data without our stamp', {
     tenantId,
   })
 }
