@@ -9,6 +9,7 @@ import type { Kysely } from 'kysely'
 import { refuses, succeeds } from '../assert.ts'
 import { type ConformanceCase, suite } from '../case.ts'
 import { type Adapters, type ConformanceContext, virtualTime } from '../context.ts'
+import { atEveryCall } from '../every-call.ts'
 import type { Harness } from '../harness.ts'
 import { bodies, CREATE_NOTES, readNotes, SELECT_NOTES, writeNote } from '../sql.ts'
 import { assertAbsent, assertReady } from '../stamp.ts'
@@ -121,15 +122,13 @@ export const faults: readonly ConformanceCase[] = suite(
           : undefined,
       async run(t: ConformanceContext) {
         const members = new Set<string>()
-        let points = 0
-        for (;;) {
-          const member = await strike(t, operation, kind, points)
-          if (member === undefined) break
-          members.add(member)
-          points++
-        }
+        const points = await atEveryCall(async (at) => {
+          const member = await strike(t, operation, kind, at)
+          if (member !== undefined) members.add(member)
+          return member !== undefined
+        })
         ok(points > 0 || kind === 'dies-midway', 'no call was struck')
-        t.note(`${operation.name}, ${kind}: ${points} fault points (${[...members].join(', ')})`)
+        t.note(`${operation.name}, ${kind}: ${points} fault points (${[...members].sort().join(', ')})`)
       },
     })),
   ),

@@ -4,6 +4,7 @@ import { refuses, succeeds } from '../assert.ts'
 import { type ConformanceCase, suite } from '../case.ts'
 import { type Adapters, type ConformanceContext, virtualTime } from '../context.ts'
 import { CROSSED } from '../crossed.ts'
+import { atEveryCall } from '../every-call.ts'
 import { NOTES, readNotes } from '../sql.ts'
 import { assertAbsent, assertReady, stampOf } from '../stamp.ts'
 import { intercept } from '../wrappers/intercept.ts'
@@ -55,8 +56,7 @@ export const overtaken: readonly ConformanceCase[] = suite(
   CROSSINGS.map((crossing) => ({
     name: `${crossing.what}, before every call in turn`,
     async run(t: ConformanceContext) {
-      let points = 0
-      while (await cross(t, crossing, points)) points++
+      const points = await atEveryCall((at) => cross(t, crossing, at))
       ok(points > 0, 'nothing was overtaken')
       t.note(`${crossing.what}: ${points} points`)
     },

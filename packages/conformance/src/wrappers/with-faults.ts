@@ -38,6 +38,7 @@ export function withFaults<Client>(inner: TenantProvider<Client>, { kind, at }: 
   const atomic = inner.capabilities.transactionalDdl
   let counted = 0
   let struck: Call | undefined
+  let dead = false
   let die: () => void = () => {}
   const died = new Promise<void>((resolve) => {
     die = resolve
@@ -52,15 +53,17 @@ export function withFaults<Client>(inner: TenantProvider<Client>, { kind, at }: 
   }
 
   const intercepted = intercept(inner, async (call, run) => {
-    if (dies && struck !== undefined) return never()
+    if (dead) return never()
     if (!strikes(call)) return run()
     struck = call
+    dead = kind === 'dies-before'
     if (kind === 'before') throw unavailable(call, 'refused the connection')
     // What the service answered, an error too, is lost.
     if (kind === 'dies-midway') await call.partly?.(1).catch(() => {})
     else if (kind !== 'dies-before') await run().catch(() => {})
     if (kind === 'after') throw unavailable(call, 'lost the reply')
     if (kind === 'fatal') throw new TenancyError('provider_rejected', `Injected: refused (${call.member})`)
+    dead = true
     await intercepted.abandon()
     die()
     return never()
