@@ -1,4 +1,4 @@
-import type { Row, SqlValue, Statement } from './contract.ts'
+import type { Row, Statement } from './contract.ts'
 import { TenancyError } from './errors.ts'
 import { type Dialect, statement, TEXT_KEY } from './sql.ts'
 import type { TenantId } from './tenant-id.ts'
@@ -32,31 +32,24 @@ type Query = (statement: Statement) => Promise<Row[]>
 
 const COLUMNS = 'tenant_id, generation, uid, state, dirty'
 
-/** Makes the table and this row unless some row is there: the first stamp wins, and nothing overwrites it. */
-export function stampStatements(dialect: Dialect, identity: Identity): Statement[] {
+/** Makes the table and this row; fails where a row is there: the first stamp wins, and nothing overwrites it. */
+export function stampStatements(dialect: Dialect, { tenantId, generation, uid }: Identity): Statement[] {
   const key = TEXT_KEY[dialect]
-  const values: SqlValue[] = [identity.tenantId, identity.generation, identity.uid]
   return [
-    statement(
-      dialect,
-      `CREATE TABLE IF NOT EXISTS ${IDENTITY_TABLE} (slot INTEGER NOT NULL PRIMARY KEY CHECK (slot = 1), ` +
+    {
+      sql:
+        `CREATE TABLE IF NOT EXISTS ${IDENTITY_TABLE} (slot INTEGER NOT NULL PRIMARY KEY CHECK (slot = 1), ` +
         `tenant_id ${key} NOT NULL, generation INTEGER NOT NULL, uid ${key} NOT NULL, ` +
         `state ${key} NOT NULL, dirty ${key})`,
-    ),
+    },
     statement(
       dialect,
-      `INSERT INTO ${IDENTITY_TABLE} (slot, ${COLUMNS}) SELECT 1, ${CASTS[dialect]}, 'provisioning', NULL ` +
-        `WHERE NOT EXISTS (SELECT 1 FROM ${IDENTITY_TABLE})`,
-      ...values,
+      `INSERT INTO ${IDENTITY_TABLE} (slot, ${COLUMNS}) VALUES (1, ?, ?, ?, 'provisioning', NULL)`,
+      tenantId,
+      generation,
+      uid,
     ),
   ]
-}
-
-/** A bare `SELECT ?` has no type in PostgreSQL. */
-const CASTS: Readonly<Record<Dialect, string>> = {
-  sqlite: '?, ?, ?',
-  postgres: 'CAST(? AS varchar), CAST(? AS integer), CAST(? AS varchar)',
-  mysql: '?, ?, ?',
 }
 
 /** Moves the stamp of exactly this database to `state`; to `ready` only while nobody has begun to delete it. */
