@@ -1,14 +1,13 @@
 export {
   defineMigrations,
   type KyselyMigration,
-  type LoadedMigration,
   type MigrationRecord,
   type MigrationSource,
   type Migrations,
   type SqlMigration,
   type TenantMigration,
 } from './define.ts'
-export { LOCK_TABLE, MIGRATIONS_TABLE, type MigrationProvider } from './journal.ts'
+export type { MigrationProvider } from './journal.ts'
 export type { MigrateOptions } from './lock.ts'
 export { migrate, pendingMigrations } from './migrate.ts'
 export { type RepairOptions, repairMigration } from './repair.ts'
