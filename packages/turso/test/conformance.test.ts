@@ -1,8 +1,12 @@
 import { testProvider } from '@tenantry/conformance'
 import { startTursoEmulator, type TursoEmulator } from '@tenantry/emulators'
-import { afterAll, beforeAll } from 'vitest'
+import { afterAll, beforeAll, vi } from 'vitest'
 import { createFileHarness } from './file-harness.ts'
 import { createTursoHarness } from './turso-harness.ts'
+
+vi.mock('@libsql/client/sqlite3', async (importOriginal) =>
+  (await import('./counted-driver.ts')).countedDriver(importOriginal as never),
+)
 
 let turso: TursoEmulator
 beforeAll(async () => {

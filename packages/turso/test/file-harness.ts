@@ -4,6 +4,8 @@ import path from 'node:path'
 import { type Client, createClient } from '@libsql/client/sqlite3'
 import type { Harness } from '@tenantry/conformance'
 import { createLibsqlFileProvider } from '../src/file/index.ts'
+import { openClients } from './counted-driver.ts'
+import { hostileSql } from './hostile-sql.ts'
 
 const MAX_CONNECTIONS = 20
 
@@ -12,10 +14,13 @@ export function createFileHarness(): Harness<Client> {
   const root = mkdtempSync(path.join(tmpdir(), 'tenantry-files-'))
   const another = () => createLibsqlFileProvider({ root, maxConnections: MAX_CONNECTIONS })
 
+  function fileOf(name: string): string {
+    const files = readdirSync(path.join(root, name)).filter((entry) => entry.endsWith('.db'))
+    return path.join(root, name, files[0] ?? 'no database')
+  }
+
   async function query(name: string, sql: string) {
-    const folder = path.join(root, name)
-    const file = readdirSync(folder).find((entry) => entry.endsWith('.db')) ?? 'no database'
-    const client = createClient({ url: `file:${path.join(folder, file)}`, timeout: 5_000 })
+    const client = createClient({ url: `file:${fileOf(name)}`, timeout: 5_000 })
     const { rows } = await client.execute(sql)
     client.close()
     return rows.map((row) => ({ ...row }))
@@ -25,6 +30,10 @@ export function createFileHarness(): Harness<Client> {
     provider: another(),
     another,
     connectionLimit: MAX_CONNECTIONS,
+    async openConnections(name = '') {
+      return [...openClients].filter(({ url }) => url.includes(path.join(root, name))).length
+    },
+    hostileSql: (victim) => hostileSql(fileOf(victim), path.join(root, 'free.db')).map((sql) => [sql]),
     oracle: {
       databases: async (prefix) => readdirSync(root).filter((entry) => entry.startsWith(prefix)),
       query,

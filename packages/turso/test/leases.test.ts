@@ -7,31 +7,16 @@ import type { Client } from '@libsql/client/sqlite3'
 import { TenancyError, type TenantProvider } from '@tenantry/multi-tenancy'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createLibsqlFileProvider, type LibsqlFileProviderOptions } from '../src/file/index.ts'
+import { openClients } from './counted-driver.ts'
 import { call, failure, verify } from './support.ts'
 
-/** Connections the driver was asked for and not told to close. */
-const connections = vi.hoisted(() => ({ now: 0, most: 0 }))
-vi.mock('@libsql/client/sqlite3', async (importOriginal) => {
-  const original = await importOriginal<typeof import('@libsql/client/sqlite3')>()
-  return {
-    ...original,
-    createClient(config: Parameters<typeof original.createClient>[0]) {
-      const client = original.createClient(config)
-      connections.most = Math.max(connections.most, ++connections.now)
-      const close = client.close.bind(client)
-      client.close = () => {
-        connections.now--
-        close()
-      }
-      return client
-    },
-  }
-})
+vi.mock('@libsql/client/sqlite3', async (importOriginal) =>
+  (await import('./counted-driver.ts')).countedDriver(importOriginal as never),
+)
 
 let root: string
 let provider: TenantProvider<Client>
 beforeEach(() => {
-  connections.now = 0
   root = mkdtempSync(path.join(tmpdir(), 'tenantry-leases-'))
   start({})
 })
@@ -73,15 +58,16 @@ describe('connections', () => {
   it('stay within their limits, however many tenants and calls there are', async () => {
     start({ maxConnections: 4, maxConnectionsPerTenant: 2 })
     const clients = await Promise.all(Array.from({ length: 12 }, (_, at) => open(`tenant_${at}`)))
-    connections.most = 0
+    let most = 0
     await Promise.all(
       clients.flatMap((client, at) =>
         Array.from({ length: 10 }, async (_, n) => {
           await client.execute({ sql: 'INSERT INTO notes VALUES (?, ?)', args: [n, String(at)] })
+          most = Math.max(most, openClients.size)
         }),
       ),
     )
-    expect(connections.most).toBe(4)
+    expect(most).toBe(4)
     for (const [at, client] of clients.entries()) {
       const { rows } = await client.execute('SELECT count(*) AS n, min(body) AS body FROM notes')
       expect({ ...rows[0] }).toEqual({ n: 10, body: String(at) })
@@ -93,7 +79,7 @@ describe('connections', () => {
     const client = await open('tenant_a')
     const transaction = await client.transaction('write')
     await provider.close()
-    expect(connections.now).toBe(0)
+    expect(openClients.size).toBe(0)
     expect(await openFiles()).toBe(0)
     expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'closed' })
     expect(await failure(transaction.execute('SELECT 1'))).toMatchObject({ code: 'closed' })

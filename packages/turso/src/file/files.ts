@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { lstatSync, mkdirSync, realpathSync, type Stats } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, realpathSync, type Stats } from 'node:fs'
 import { mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { TenancyError } from '@tenantry/multi-tenancy'
@@ -71,7 +71,7 @@ export function openFiles(directory: string): Files {
 
   function inspect(file: DatabaseFile): Stats {
     const stats = lstatSync(place(file), { throwIfNoEntry: false })
-    if (stats === undefined) throw new TenancyError('tenant_not_found', 'The database file does not exist')
+    if (stats === undefined) throw gone()
     if (!stats.isFile()) throw notOurs(file.name)
     return stats
   }
@@ -116,12 +116,15 @@ export function openFiles(directory: string): Files {
       if (lstatSync(current, { throwIfNoEntry: false }) === undefined) return
       const doomed = path.join(root(), `${DELETED}${file.id}-${randomBytes(4).toString('hex')}`)
       await rename(path.dirname(current), doomed).catch(ignore('ENOENT'))
-      await rm(doomed, { recursive: true, force: true })
+      // Between the look and the move another process may have deleted it and made the next.
+      const ours = existsSync(path.join(doomed, path.basename(current)))
+      if (ours) await rm(doomed, { recursive: true, force: true })
+      else if (existsSync(doomed)) await rename(doomed, path.dirname(current))
     },
     path(file) {
       inspect(file)
       const target = place(file)
-      if (realpathSync(target) !== target) throw notOurs(file.name)
+      if (realPath(target) !== target) throw notOurs(file.name)
       return target
     },
     mark(file) {
@@ -140,6 +143,19 @@ async function sweep(root: string): Promise<void> {
       await rm(target, { recursive: true, force: true })
     }
   }
+}
+
+/** @throws `tenant_not_found` when it went between two looks */
+function realPath(target: string): string {
+  try {
+    return realpathSync(target)
+  } catch (error) {
+    throw (error as { code?: unknown }).code === 'ENOENT' ? gone() : error
+  }
+}
+
+function gone(): TenancyError {
+  return new TenancyError('tenant_not_found', 'The database file does not exist')
 }
 
 function ignore(code: string): (error: unknown) => undefined {
