@@ -69,8 +69,16 @@ export function createContext(
     if (names.length === 0) return
     const sweeper = harness.another()
     for (const name of names) {
-      const locator = await sweeper.find(name, call)
-      if (locator !== undefined) await sweeper.drop(locator, call)
+      // As the core would: a service may ask to come back.
+      for (let tries = 5; ; tries--) {
+        try {
+          const locator = await sweeper.find(name, call)
+          if (locator !== undefined) await sweeper.drop(locator, call)
+          break
+        } catch (error) {
+          if (tries === 0 || !sweeper.mapError(error).retryable) throw error
+        }
+      }
     }
     await sweeper.close()
   }

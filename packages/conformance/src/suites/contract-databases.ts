@@ -115,13 +115,17 @@ export const contractDatabases: readonly ConformanceCase[] = suite('contract', [
   },
   {
     name: 'a database made anew under a name is empty',
-    async run({ provider, oracle, dialect, call, prefix }) {
+    async run(t) {
+      const { provider, oracle, dialect, call, prefix } = t
       const name = `${prefix}a`
       const { locator } = await provider.create(name, call)
-      await oracle.execute(name, CREATE_NOTES)
+      await provider.batch(await t.open(name), [{ sql: CREATE_NOTES }])
       await provider.drop(locator, call)
       equal((await provider.create(name, call)).created, true)
-      equal(Number((await oracle.query(name, countTables(dialect, 'notes')))[0]?.tables), 0)
+      const count = countTables(dialect, 'notes')
+      equal(Number((await oracle.query(name, count))[0]?.tables), 0, 'as the oracle sees it')
+      const rows = await t.provider.query(await t.open(name), { sql: count })
+      equal(Number(rows[0]?.tables), 0, 'as a new client sees it')
     },
   },
   {

@@ -16,13 +16,15 @@ export const isolation: readonly ConformanceCase[] = suite('isolation', [
     name: 'reads and writes of many tenants, interleaved through two processes, stay apart',
     async run(t) {
       const factories = [t.factory({ migrations: NOTES }), t.factory({ migrations: NOTES }, t.another())]
-      await Promise.all(TENANTS.map((id, at) => factories[at % 2]?.provision(id)))
+      await Promise.all(
+        TENANTS.map((id, at) => succeeds(`provision ${id}`, async () => factories[at % 2]?.provision(id))),
+      )
       const rounds = 6
       const work = async (id: string, round: number): Promise<void> => {
         const factory = factories[round % 2] ?? factories[0]
         ok(factory !== undefined)
-        const { db } = await factory.getAdapters(id)
-        await writeNote(db, round, `${id} ${round}`)
+        const { db } = await succeeds(`getAdapters ${id}`, () => factory.getAdapters(id))
+        await succeeds(`a write of ${id}`, () => writeNote(db, round, `${id} ${round}`))
         for (const body of await readNotes(db)) ok(body.startsWith(`${id} `), `${id} reads ${body}`)
         const [mine] = await db.selectFrom('notes').select('body').where('id', '=', round).execute()
         equal(mine?.body, `${id} ${round}`)

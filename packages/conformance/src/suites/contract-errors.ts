@@ -1,0 +1,104 @@
+import { equal, ok } from 'node:assert/strict'
+import { inspect } from 'node:util'
+import { TenancyError } from '@tenantry/multi-tenancy'
+import { sql } from 'kysely'
+import { refuses, refusesMapped } from '../assert.ts'
+import { type ConformanceCase, suite } from '../case.ts'
+import { CREATE_NOTES, insertNote, SELECT_NOTES } from '../sql.ts'
+
+/** mapError and verify: what is told when something is wrong. */
+export const contractErrors: readonly ConformanceCase[] = suite('contract', [
+  {
+    name: 'mapError codes what the driver throws, keeps its cause, and leaves a TenancyError alone',
+    async run(t) {
+      const { provider } = t
+      const client = await t.open(`${t.prefix}a`)
+      await provider.batch(client, [{ sql: CREATE_NOTES }, insertNote(t.dialect, 1, 'one')])
+      const mistakes = [
+        'SELEKT 1',
+        'SELECT * FROM missing',
+        "INSERT INTO notes (id, body) VALUES (1, 'again')",
+      ]
+      for (const text of mistakes) {
+        for (const run of [
+          () => provider.query(client, { sql: text }),
+          () => provider.batch(client, [{ sql: text }]),
+          () => sql.raw(text).execute(provider.kysely(client)),
+        ]) {
+          const error = await refusesMapped(text, provider.mapError, run)
+          equal(error.retryable, false, `${text}: ${error.code} says trying again helps`)
+        }
+      }
+      const own = new TenancyError('quota_exceeded', 'as it is')
+      equal(provider.mapError(own), own, 'mapError changed a TenancyError')
+      for (const junk of [undefined, null, 'text', 7, {}, new Error('x', { cause: new Error('y') })])
+        ok(provider.mapError(junk) instanceof TenancyError, `mapError(${inspect(junk)})`)
+    },
+  },
+  {
+    name: 'no secret shows in an error',
+    skip: ({ secrets }) =>
+      secrets === undefined || secrets.length === 0 ? 'the harness has no secrets' : undefined,
+    async run(t) {
+      const { provider, call, prefix } = t
+      const client = await t.open(`${prefix}a`)
+      const locator = await provider.find(`${prefix}a`, call)
+      ok(locator !== undefined)
+      const errors = [await caught(() => provider.query(client, { sql: 'SELECT * FROM missing' }))]
+      await provider.drop(locator, call)
+      errors.push(await caught(() => provider.query(client, { sql: 'SELECT 1' })))
+      errors.push(await caught(() => provider.connect({ locator, verify: async () => {} }, call)))
+      await provider.close()
+      errors.push(await caught(() => provider.create(`${prefix}b`, call)))
+      errors.push(await caught(() => provider.query(client, { sql: 'SELECT 1' })))
+      for (const error of errors.filter((each) => each !== undefined)) {
+        const mapped = provider.mapError(error)
+        const seen = `${inspect(mapped, { depth: 10, showHidden: true })}${JSON.stringify(mapped)}${mapped.stack}`
+        for (const secret of t.harness.secrets ?? []) {
+          for (const form of [secret, encodeURIComponent(secret), btoa(secret)])
+            ok(!seen.includes(form), `a secret shows in ${mapped.code}`)
+        }
+      }
+    },
+  },
+  {
+    name: 'every physical connection is verified before its first other use',
+    skip: ({ openConnections }) =>
+      openConnections === undefined ? 'the harness counts no connections' : undefined,
+    async run(t) {
+      const { provider, call, harness, prefix } = t
+      const name = `${prefix}a`
+      const { locator } = await provider.create(name, call)
+      let verified = 0
+      let refusing = false
+      const verify = async (): Promise<void> => {
+        if (refusing) throw new TenancyError('wrong_tenant', 'refused by the case')
+        verified++
+      }
+      const client = await provider.connect({ locator, verify }, call)
+      await provider.batch(client, [{ sql: CREATE_NOTES }])
+      const before = verified
+      if (before === 0) return
+      const read = (): Promise<unknown> => provider.query(client, { sql: SELECT_NOTES })
+      await Promise.all(Array.from({ length: 6 }, read))
+      const open = (await harness.openConnections?.(name)) ?? 0
+      ok(verified >= open, `${open} connections are open and ${verified} were verified`)
+      refusing = true
+      const late = await provider.find(name, call)
+      ok(late !== undefined)
+      await refuses('a new client whose identity check fails', async () => {
+        const next = await t.another().connect({ locator: late, verify }, call)
+        return provider.query(next, { sql: SELECT_NOTES })
+      })
+    },
+  },
+])
+
+async function caught(work: () => Promise<unknown>): Promise<unknown> {
+  try {
+    await work()
+    return undefined
+  } catch (error) {
+    return error
+  }
+}

@@ -1,0 +1,104 @@
+import { deepEqual, equal, ok } from 'node:assert/strict'
+import { sql } from 'kysely'
+import { refusesMapped } from '../assert.ts'
+import { type ConformanceCase, suite } from '../case.ts'
+import { bodies, CREATE_NOTES, readNotes, SELECT_NOTES, writeNote } from '../sql.ts'
+
+/** The Kysely over a client, and its transactions. */
+export const contractKysely: readonly ConformanceCase[] = suite('contract', [
+  {
+    name: 'kysely reads, writes and counts what it changed',
+    async run(t) {
+      const client = await t.open(`${t.prefix}a`)
+      const db = t.provider.kysely(client)
+      await db.schema
+        .createTable('notes')
+        .addColumn('id', 'integer', (column) => column.primaryKey())
+        .addColumn('body', 'varchar(255)', (column) => column.notNull())
+        .execute()
+      await writeNote(db, 1, "it's")
+      await writeNote(db, 2, 'two')
+      const changed = await db
+        .updateTable('notes')
+        .set({ body: 'zwei' })
+        .where('id', '=', 2)
+        .executeTakeFirst()
+      equal(changed.numUpdatedRows, 1n, 'numUpdatedRows')
+      equal((await db.deleteFrom('notes').where('id', '=', 99).executeTakeFirst()).numDeletedRows, 0n)
+      deepEqual(await readNotes(db), ["it's", 'zwei'])
+      const counted = await sql<{ n: unknown }>`SELECT count(*) AS n FROM notes WHERE id > ${1}`.execute(db)
+      equal(Number(counted.rows[0]?.n), 1)
+      deepEqual(bodies(await t.oracle.query(`${t.prefix}a`, SELECT_NOTES)), ["it's", 'zwei'])
+    },
+  },
+  {
+    name: 'a Kysely transaction commits all of its work or none',
+    skip: ({ provider }) => (provider.capabilities.transactions ? undefined : 'transactions is false'),
+    async run(t) {
+      const client = await t.open(`${t.prefix}a`)
+      await t.provider.batch(client, [{ sql: CREATE_NOTES }])
+      const db = t.provider.kysely(client)
+      await db.transaction().execute(async (trx) => {
+        await writeNote(trx, 1, 'one')
+        deepEqual(await readNotes(trx), ['one'], 'a transaction reads its own writes')
+        await writeNote(trx, 2, 'two')
+      })
+      const thrown = new Error('changed my mind')
+      const caught = await db
+        .transaction()
+        .execute(async (trx) => {
+          await writeNote(trx, 3, 'undone')
+          throw thrown
+        })
+        .catch((error: unknown) => error)
+      equal(caught, thrown, 'the transaction lost the error of its callback')
+      deepEqual(bodies(await t.oracle.query(`${t.prefix}a`, SELECT_NOTES)), ['one', 'two'])
+    },
+  },
+  {
+    name: 'Kysely transactions at the same time do not mix',
+    skip: ({ provider }) => (provider.capabilities.transactions ? undefined : 'transactions is false'),
+    async run(t) {
+      const client = await t.open(`${t.prefix}a`)
+      await t.provider.batch(client, [{ sql: CREATE_NOTES }])
+      const kept: string[] = []
+      const work = async (id: number): Promise<void> => {
+        const body = `note ${id}`
+        try {
+          await t.provider
+            .kysely(client)
+            .transaction()
+            .execute(async (trx) => {
+              await writeNote(trx, id, body)
+              await trx.selectFrom('notes').select('body').where('id', '=', id).executeTakeFirstOrThrow()
+              if (id % 2 === 0) throw new Error('rolled back')
+            })
+          kept.push(body)
+        } catch (error) {
+          if (id % 2 === 0) return
+          const { code, retryable, message } = t.provider.mapError(error)
+          ok(retryable, `a transaction in parallel failed for good: ${code} ${message}`)
+        }
+      }
+      await Promise.all(Array.from({ length: 8 }, (_, id) => work(id)))
+      ok(kept.length > 0, 'no transaction succeeded')
+      deepEqual(bodies(await t.oracle.query(`${t.prefix}a`, SELECT_NOTES)).sort(), kept.sort())
+    },
+  },
+  {
+    name: 'a Kysely transaction is refused where transactions are not declared',
+    skip: ({ provider }) => (provider.capabilities.transactions ? 'transactions is true' : undefined),
+    async run(t) {
+      const client = await t.open(`${t.prefix}a`)
+      await t.provider.batch(client, [{ sql: CREATE_NOTES }])
+      const work = (): Promise<void> =>
+        t.provider
+          .kysely(client)
+          .transaction()
+          .execute((trx) => writeNote(trx, 1, 'written without a transaction'))
+      const error = await refusesMapped('a transaction', t.provider.mapError, work)
+      equal(error.code, 'not_supported')
+      deepEqual(await t.oracle.query(`${t.prefix}a`, SELECT_NOTES), [])
+    },
+  },
+])
