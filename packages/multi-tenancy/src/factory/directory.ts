@@ -50,19 +50,18 @@ export function createDirectory(
   const known = createCache<KnownDatabase>(max, ttl, environment.now)
   const unknown = createCache<true>(negativeMax, negativeTtl, environment.now)
   const listing = createSingleFlight<ReadonlySet<string>>(environment.runtime === 'node')
-  let window = { ends: 0, misses: 0, names: undefined as Set<string> | undefined }
+  let window = newWindow(0)
 
   async function locate(tenantId: TenantId, options: CallOptions): Promise<KnownDatabase> {
     const cached = known.get(tenantId)
     if (cached !== undefined) return cached
     if (unknown.get(tenantId) !== undefined) throw notFound(tenantId)
     const name = await nameTenant(tenantId)
-    if (environment.now() >= window.ends) {
-      window = { ends: environment.now() + negativeTtl, misses: 0, names: undefined }
-    }
+    if (environment.now() >= window.ends) window = newWindow(environment.now() + negativeTtl)
     // Counted before the answer, so that a burst in parallel is bounded too; a tenant that is there is not a miss.
     const current = window
-    if (++current.misses > unknownLookups && !(await names(options)).has(name)) throw notFound(tenantId)
+    const flooded = ++current.misses > unknownLookups && !current.anew.has(tenantId)
+    if (flooded && !(await names(options)).has(name)) throw notFound(tenantId)
     const locator = await provider.find(name, options).catch((error: unknown) => {
       current.misses--
       throw error
@@ -97,13 +96,27 @@ export function createDirectory(
     remember(tenantId, database) {
       unknown.delete(tenantId)
       known.set(tenantId, database)
-      void nameTenant(tenantId).then((name) => window.names?.add(name))
+      window.anew.add(tenantId)
     },
     forget(tenantId) {
       known.delete(tenantId)
       unknown.delete(tenantId)
+      window.anew.add(tenantId)
     },
   }
+}
+
+interface Window {
+  readonly ends: number
+  misses: number
+  /** The listing that answers while there are too many misses. */
+  names: ReadonlySet<string> | undefined
+  /** Made or forgotten since the listing, which therefore does not answer for them. */
+  readonly anew: Set<TenantId>
+}
+
+function newWindow(ends: number): Window {
+  return { ends, misses: 0, names: undefined, anew: new Set() }
 }
 
 function notFound(tenantId: TenantId): TenancyError {

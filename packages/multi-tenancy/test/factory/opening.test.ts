@@ -129,7 +129,7 @@ describe('opening a tenant', () => {
 describe('unknown tenants', () => {
   test('100,000 random ids cost at most the look-ups of the bound, one listing a window, and bounded memory', async () => {
     const world = virtualTime()
-    const { provider, calls } = recorded()
+    const { provider, calls, server } = recorded()
     const factory = defineFactory(provider, {
       environment: world,
       cache: { unknownLookups: 100, negativeTtl: 10_000 },
@@ -152,6 +152,9 @@ describe('unknown tenants', () => {
     await expect(factory.getAdapters('acme')).resolves.toBeDefined()
     await factory.provision('random-7')
     await expect(factory.getAdapters('random-7')).resolves.toBeDefined()
+    await defineFactory(createMemoryProvider(server)).provision('random-8')
+    factory.release('random-8')
+    await expect(factory.getAdapters('random-8')).resolves.toBeDefined()
   })
 
   test('a burst in parallel stays within the bound too', async () => {
