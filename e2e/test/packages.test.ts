@@ -157,9 +157,9 @@ describe('the core alone', () => {
   })
   afterAll(() => project?.remove())
 
-  test('needs nothing but Hono', () => {
+  test('needs nothing but Hono and, for its types, Kysely', () => {
     const installed = project.installed().filter((name) => name !== '@types/node' && name !== 'undici-types')
-    expect(installed.sort()).toEqual(['@tenantry/multi-tenancy', 'hono'])
+    expect(installed.sort()).toEqual(['@tenantry/multi-tenancy', 'hono', 'kysely'])
   })
 
   test('serves tenants of a factory written by hand', async () => {
