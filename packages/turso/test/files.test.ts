@@ -14,6 +14,8 @@ import {
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { openConnection } from '../src/file/connection.ts'
+import { openFiles } from '../src/file/files.ts'
 import { createLibsqlFactory, createLibsqlFileProvider } from '../src/file/index.ts'
 import { call, failure, verify } from './support.ts'
 
@@ -230,6 +232,15 @@ describe('a database', () => {
     const connecting = provider.connect({ locator: missing, verify }, call)
     expect(await failure(connecting)).toMatchObject({ code: 'tenant_not_found' })
     expect(readdirSync(root)).toEqual([])
+  })
+
+  it('is not made either when it goes between the look and the opening', async () => {
+    mkdirSync(root)
+    const missing = path.join(root, 'missing.db')
+    const files = { ...openFiles(root), mark: () => 'seen', path: () => missing }
+    const target = { file: { name: 'tenant_a', id: '0123456789abcdef' }, verify }
+    await expect(openConnection(files, target)).rejects.toThrow('Unable to open')
+    expect(existsSync(missing)).toBe(false)
   })
 
   it('made anew under the name is not opened, read or deleted through an old locator', async () => {

@@ -160,7 +160,10 @@ describe('credentials', () => {
     const client = await account.open(`tenant-redirect-${status}`, provider)
     redirecting = true
     const work = plane === 'data' ? client.execute('SELECT 1') : provider.find('tenant-x', call)
-    expect(await failure(work as Promise<unknown>)).toMatchObject({ code: 'provider_rejected' })
+    expect(await failure(work as Promise<unknown>)).toMatchObject({
+      code: 'provider_rejected',
+      message: expect.stringContaining('redirect'),
+    })
     expect(hosts).not.toContain('evil.com')
   })
 })

@@ -251,6 +251,39 @@ describe('a lock that another holds', () => {
     await second.close()
   })
 
+  it('that was waited for in vain leaves no connection with an old view of the data', async () => {
+    const client = await open('tenant_a')
+    const second = createLibsqlFileProvider({ root, busyTimeout: 0, maxConnectionsPerTenant: 1 })
+    const locator = (await second.find('tenant_a', call)) ?? {}
+    const other = await second.connect({ locator, verify }, call)
+    const count = async (): Promise<unknown> =>
+      (await other.execute('SELECT count(*) AS n FROM notes')).rows[0]?.n
+    const insert = 'INSERT INTO notes DEFAULT VALUES'
+    const ways = [
+      () => other.execute(insert),
+      () => other.batch([insert], 'write'),
+      () => other.executeMultiple(insert),
+      () => other.transaction('write'),
+      async () => {
+        const transaction = await other.transaction('deferred')
+        await transaction.execute(insert).finally(() => transaction.close())
+      },
+      () => other.execute('INSERT INTO notes (id) VALUES (1)'),
+      () => other.execute("SELECT json('nonsense') FROM notes"),
+      () => other.execute('SELECT 9223372036854775807'),
+    ]
+    for (const [at, fail] of ways.entries()) {
+      const holder = await client.transaction('write')
+      await holder.execute(insert)
+      await expect((fail as () => Promise<unknown>)()).rejects.toThrow()
+      expect(await count()).toBe(2 * at)
+      await holder.commit()
+      expect(await count(), `way ${at}`).toBe(2 * at + 1)
+      await other.execute(insert)
+    }
+    await second.close()
+  })
+
   it('in a transaction begun on an older state is not waited for in vain', async () => {
     const client = await open('tenant_a')
     const late = await client.transaction('deferred')
