@@ -7,7 +7,7 @@ export const SENTENCES: Readonly<Record<TenancyErrorCode, string>> = {
   tenant_ambiguous: 'the request names two tenants, or its URL and `Host` two hosts',
   tenant_not_found: 'no such tenant, one being deleted, or one out of the caller’s reach: all answer alike',
   tenant_not_ready: 'the tenant is still being provisioned, or its connections are being closed',
-  tenant_suspended: 'reserved for the catalog to come: the tenant is suspended',
+  tenant_suspended: 'the tenant is suspended: for factories of your own, and ours when the catalog comes',
   unauthenticated: 'the request carries no accepted token',
   forbidden: 'tenant routes: the caller is not the control plane, or wants to delete its own tenant',
   invalid_request: 'the host or a body cannot be read, or an argument is out of range',
