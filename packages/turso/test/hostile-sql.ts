@@ -115,7 +115,7 @@ export const INNOCENT_SQL: readonly string[] = [
   'CREATE TABLE "attach" ("pragma" TEXT, "vacuum" TEXT, attachments TEXT, detached_at TEXT)',
   'SELECT "pragma", [vacuum], `attachments` FROM "attach" -- ATTACH nothing',
   '/* PRAGMA writable_schema = 1 */ SELECT 1',
-  'SELECT 1 -- one line for SQLite:\rATTACH\u2028DETACH',
+  'SELECT 1 -- one line for SQLite:\rATTACH x \u2028 DETACH x',
   'SELECT $name, :name, @name, ?1',
   "SELECT json_extract('{\"a\":1}', '$.a'), upper('x'), datetime('now'), count(*) FROM notes",
   'CREATE VIRTUAL TABLE search USING fts5(body)',
