@@ -1,9 +1,14 @@
-import { createMemoryProvider, createMemoryServer, type MemoryClient } from '@tenantry/multi-tenancy/memory'
+import {
+  createMemoryProvider,
+  createMemoryServer,
+  type MemoryClient,
+  type MemoryServer,
+} from '@tenantry/multi-tenancy/memory'
 import { CompiledQuery } from 'kysely'
 import type { Harness } from '../src/index.ts'
 
 /** The in-memory provider; its oracle reads the map of databases, not the provider. */
-export function memoryHarness(): Harness<MemoryClient> {
+export function memoryHarness(): Harness<MemoryClient> & { readonly server: MemoryServer } {
   const server = createMemoryServer()
   const database = (name: string): MemoryClient => {
     const client = server.get(name)
@@ -11,6 +16,7 @@ export function memoryHarness(): Harness<MemoryClient> {
     return client
   }
   return {
+    server,
     provider: createMemoryProvider(server),
     another: () => createMemoryProvider(server),
     oracle: {

@@ -185,16 +185,18 @@ export const contractDatabases: readonly ConformanceCase[] = suite('contract', [
     name: 'members work unbound, and close may be called twice',
     async run({ another, call, prefix }) {
       const { create, find, list, connect, query, batch, kysely, drop, close, mapError } = another()
-      const { locator } = await create(`${prefix}a`, call)
-      ok((await find(`${prefix}a`, call)) !== undefined)
-      equal((await list({ prefix }, call)).databases.length, 1)
-      const client = await connect({ locator, verify: async () => {} }, call)
-      await batch(client, [{ sql: CREATE_NOTES }])
-      deepEqual(await query(client, { sql: SELECT_NOTES }), [])
-      deepEqual(await kysely(client).selectFrom('notes').selectAll().execute(), [])
-      ok(mapError(new Error('unknown')) instanceof Error)
-      await drop(locator, call)
-      await close()
+      await succeeds('the members one after the other', async () => {
+        const { locator } = await create(`${prefix}a`, call)
+        ok((await find(`${prefix}a`, call)) !== undefined)
+        equal((await list({ prefix }, call)).databases.length, 1)
+        const client = await connect({ locator, verify: async () => {} }, call)
+        await batch(client, [{ sql: CREATE_NOTES }])
+        deepEqual(await query(client, { sql: SELECT_NOTES }), [])
+        deepEqual(await kysely(client).selectFrom('notes').selectAll().execute(), [])
+        ok(mapError(new Error('unknown')) instanceof Error)
+        await drop(locator, call)
+        await close()
+      })
       await succeeds('a second close', () => close())
     },
   },

@@ -26,6 +26,7 @@ export const contractErrors: readonly ConformanceCase[] = suite('contract', [
           () => sql.raw(text).execute(provider.kysely(client)),
         ]) {
           const error = await refusesMapped(text, provider.mapError, run)
+          ok(error.cause !== undefined, `${text}: ${error.code} has no cause`)
           equal(error.retryable, false, `${text}: ${error.code} says trying again helps`)
         }
       }

@@ -1,4 +1,5 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
+import { succeeds } from '../assert.ts'
 import { type ConformanceCase, suite } from '../case.ts'
 import { bodies, NOTES, readNotes, SELECT_NOTES, writeNote } from '../sql.ts'
 
@@ -78,7 +79,11 @@ export const eviction: readonly ConformanceCase[] = suite('eviction', [
       await inGroups(ids, 3, (id) => factory.provision(id))
       const kept = await Promise.all(ids.map(async (id) => ({ id, db: (await factory.getAdapters(id)).db })))
       for (let round = 0; round < 3; round++)
-        await Promise.all(kept.map(({ id, db }) => writeNote(db, round, `${id} ${round}`)))
+        await Promise.all(
+          kept.map(({ id, db }) =>
+            succeeds(`a write of ${id}`, () => writeNote(db, round, `${id} ${round}`)),
+          ),
+        )
       for (const { id, db } of kept) deepEqual(await readNotes(db), [`${id} 0`, `${id} 1`, `${id} 2`])
       for (const { id } of kept)
         deepEqual(bodies(await t.oracle.query(await t.nameOf(id), SELECT_NOTES)), [

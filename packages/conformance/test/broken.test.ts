@@ -1,0 +1,71 @@
+import { AssertionError, equal, ok } from 'node:assert/strict'
+import { afterAll, describe, it } from 'vitest'
+import { type ConformanceCase, type CreateHarness, conformanceCases, runCase } from '../src/index.ts'
+import { CLIENT_MISTAKES } from './broken-clients.ts'
+import { DATABASE_MISTAKES } from './broken-databases.ts'
+import { memoryHarness } from './memory-harness.ts'
+import type { Mistake } from './mistake.ts'
+import { pooledHarness } from './pooled-harness.ts'
+
+/** The kit is worth what it catches: each mistake must fail the case named for it, which the intact provider passes. */
+describe('a broken provider fails the case named for it', () => {
+  const table: { mistake: string; 'fails the case': string; because: string }[] = []
+
+  async function prove(
+    mistake: string,
+    fails: string,
+    intact: CreateHarness,
+    broken: CreateHarness,
+  ): Promise<void> {
+    const each = named(fails)
+    const { skipped } = await runCase(each, intact)
+    equal(skipped, undefined, 'the intact provider was not tried')
+    const error = await runCase(each, broken).then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    )
+    ok(error instanceof AssertionError, `${mistake}: ${error === undefined ? 'passes' : String(error)}`)
+    table.push({
+      mistake,
+      'fails the case': fails,
+      because: error.message.split('\n')[0]?.slice(0, 70) ?? '',
+    })
+  }
+
+  for (const each of [...DATABASE_MISTAKES, ...CLIENT_MISTAKES]) {
+    it(each.mistake, () => prove(each.mistake, each.fails, harnessOf(each, false), harnessOf(each, true)))
+  }
+
+  it('later physical connections are not verified', () =>
+    prove(
+      'later physical connections are not verified',
+      'every physical connection is verified before its first other use',
+      () => pooledHarness(memoryHarness(), false),
+      () => pooledHarness(memoryHarness(), true),
+    ))
+
+  afterAll(() => console.table(table))
+})
+
+function named(name: string): ConformanceCase {
+  const found = conformanceCases.filter((each) => each.name === name)
+  const [each] = found
+  ok(each !== undefined && found.length === 1, `There are ${found.length} cases named ${name}`)
+  return each
+}
+
+function harnessOf({ declares, capabilities, break: spoil }: Mistake, broken: boolean): CreateHarness {
+  return () => {
+    const harness = memoryHarness()
+    const make = (intact: typeof harness.provider): typeof harness.provider => {
+      const declared = { ...intact, capabilities: { ...intact.capabilities, ...capabilities } }
+      return broken ? spoil(declared, harness.server) : declared
+    }
+    return {
+      ...harness,
+      ...declares,
+      provider: make(harness.provider),
+      another: () => make(harness.another()),
+    }
+  }
+}

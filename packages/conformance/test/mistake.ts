@@ -1,0 +1,15 @@
+import type { TenantProvider } from '@tenantry/multi-tenancy'
+import type { MemoryClient, MemoryServer } from '@tenantry/multi-tenancy/memory'
+import type { Harness } from '../src/index.ts'
+
+export type Provider = TenantProvider<MemoryClient>
+
+/** One mistake a provider's author could make, and the case that must notice. */
+export interface Mistake {
+  readonly mistake: string
+  readonly fails: string
+  /** What the harness declares for this case, for the intact provider too. */
+  readonly declares?: Partial<Harness<MemoryClient>>
+  readonly capabilities?: Partial<Provider['capabilities']>
+  break(intact: Provider, server: MemoryServer): Provider
+}
