@@ -62,9 +62,3 @@ export function intercept<Client>(provider: TenantProvider<Client>, around: Arou
     },
   }
 }
-
-/** The statements a call carries, if it carries any. */
-export function statementsOf({ subject }: Call): readonly Statement[] {
-  if (Array.isArray(subject)) return subject
-  return typeof subject === 'object' && subject !== null && 'sql' in subject ? [subject as Statement] : []
-}
