@@ -1,4 +1,4 @@
-import type { Statement, TenantProvider } from '@tenantry/multi-tenancy'
+import type { TenantProvider } from '@tenantry/multi-tenancy'
 import { interceptKysely, type KyselyCall } from './kysely.ts'
 
 /** One call that reaches the service. `verify` is a query of the identity check on a provider's own connection. */
