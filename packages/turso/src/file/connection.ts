@@ -36,6 +36,7 @@ export async function openConnection(files: Files, { file, verify }: FileTarget)
   try {
     await client.executeMultiple('PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON')
     const guard = await guardOf(client)
+    await inspectSchema(client, guard)
     await verify(async ({ sql, params = [] }) =>
       toRows(await client.execute({ sql, args: params.map(toBound) })),
     )
@@ -66,6 +67,17 @@ let guard: ((sql: string) => Verdict) | undefined
 async function guardOf(client: Client): Promise<(sql: string) => Verdict> {
   guard ??= createGuard(await waysOut(client))
   return guard
+}
+
+/**
+ * Reads what a file's schema would run (views, triggers, virtual tables) as if it were sent now: a file made
+ * elsewhere may hold what the guard never let through.
+ *
+ * @throws `statement_refused`
+ */
+async function inspectSchema(client: Client, guard: (sql: string) => Verdict): Promise<void> {
+  const { rows } = await client.execute('SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL')
+  for (const { sql } of rows) guard(String(sql))
 }
 
 /**

@@ -4,35 +4,39 @@ import type { Client } from '@libsql/client/sqlite3'
  * Every function and virtual table the native engine brings that touches nothing but its arguments and the
  * tenant's own database. What an engine has and this list lacks is refused, so that a new version of the driver
  * cannot open a way out. libsql 0.5.29 has ways out: `readfile`, `writefile` and `fsdir` reach every file of the
- * process, `sha3_query` runs SQL hidden in a string, `sqlite_dbpage` writes raw pages, and the full-text
- * engines before FTS5 call any function by name (`uncompress=readfile`).
+ * process, `sha3_query` runs SQL hidden in a string, `sqlite_dbpage` writes raw pages, the full-text engines call
+ * any function by a name that may come as a parameter (FTS3's `uncompress=readfile`, FTS5's `rank MATCH ?`), and a
+ * vector index pastes its own name into SQL (`CREATE INDEX "x (a); ATTACH …; --"`).
  */
 const HARMLESS: ReadonlySet<string> = new Set(
   `
   -> ->> abs acos acosh asin asinh atan atan2 atanh atn2 avg bm25 ceil ceiling changes char charindex coalesce
   concat concat_ws cos cosh cot coth count cume_dist current_date current_time current_timestamp date datetime
-  degrees dense_rank difference exp first_value floor format fts5 fts5_source_id fts5vocab generate_series geopoly
+  degrees dense_rank difference exp first_value floor format generate_series geopoly
   geopoly_area geopoly_bbox geopoly_blob geopoly_ccw geopoly_contains_point geopoly_debug geopoly_group_bbox
   geopoly_json geopoly_overlap geopoly_regular geopoly_svg geopoly_within geopoly_xform glob group_concat hex
   highlight ifnull iif instr json json_array json_array_length json_each json_error_position json_extract
   json_group_array json_group_object json_insert json_object json_patch json_quote json_remove json_replace json_set
   json_tree json_type json_valid jsonb jsonb_array jsonb_extract jsonb_group_array jsonb_group_object jsonb_insert
   jsonb_object jsonb_patch jsonb_remove jsonb_replace jsonb_set julianday lag last_insert_rowid last_rows_affected
-  last_value lead leftstr length libsql_vector_idx like likelihood likely ln log log10 lower lower_quartile ltrim
+  last_value lead leftstr length like likelihood likely ln log log10 lower lower_quartile ltrim
   match max median min mod mode nth_value ntile nullif octet_length offsets optimize padc padl padr percent_rank pi
   pow power printf proper quote radians random randomblob rank regexp regexpi replace replicate reverse rightstr
   round row_number rtree rtree_i32 rtreecheck rtreedepth rtreenode rtrim sha3 sign sin sinh snippet soundex
   sqlite_compileoption_get sqlite_compileoption_used sqlite_source_id sqlite_version sqrt square stdev strfilter
   strftime string_agg substr substring subtype sum tan tanh time timediff total total_changes trim trunc typeof unhex
   unicode unixepoch unlikely upper upper_quartile uuid uuid_blob uuid_str variance vector vector16 vector1bit
-  vector32 vector64 vector8 vector_distance_cos vector_distance_l2 vector_extract vector_top_k vectorb16 zeroblob
+  vector32 vector64 vector8 vector_distance_cos vector_distance_l2 vector_extract vectorb16 zeroblob
   `
     .trim()
     .split(/\s+/),
 )
 
 /** Refused also where an engine does not list them. */
-const KNOWN_WAYS_OUT = ['load_extension', 'readfile', 'writefile', 'fsdir', 'sha3_query', 'sqlite_dbpage']
+const KNOWN_WAYS_OUT = (
+  'load_extension readfile writefile fsdir sha3_query sqlite_dbpage fts3 fts4 fts5 fts5vocab libsql_vector_idx ' +
+  'vector_top_k'
+).split(' ')
 
 /** The functions and virtual tables of this engine that no tenant's SQL may name. */
 export async function waysOut(client: Client): Promise<ReadonlySet<string>> {
