@@ -36,6 +36,8 @@ export interface Naming {
 export interface CallOptions {
   /** Aborted when the core stops waiting. Pass it to `fetch` or the driver where that is possible. */
   readonly signal: AbortSignal
+  /** For `create`: the server or group to make the database on, one of the provider's own names. */
+  readonly placement?: string | undefined
 }
 
 /** The tenant database a client is bound to. */
@@ -46,15 +48,14 @@ export interface ConnectTarget {
    * and throws `wrong_tenant` (destroy the connection then). Clients without connections leave it to the core.
    */
   readonly verify: (query: (statement: Statement) => Promise<Row[]>) => Promise<void>
+  /** Await this before each use of the client (a lease, a request): it throws once the tenant is not to be served. */
+  readonly admit?: () => void | Promise<void>
   /** Call it when a client in use learns that its database is gone or made anew: what is cached is forgotten. */
   readonly lost?: () => void
 }
 
-/** A database as `list` shows it. */
-export interface ListedDatabase {
-  readonly name: string
-  readonly locator: Locator
-}
+/** A database as `list` shows it; `remains` says what is left (`role`, `user`, `script`) where the database is gone. */
+export type ListedDatabase = { readonly name: string; readonly locator: Locator; readonly remains?: string }
 
 /**
  * What a provider author writes. `Client` is the driver's own client shape, bound to one tenant.
@@ -72,6 +73,8 @@ export interface TenantProvider<Client> {
   find(name: string, options: CallOptions): Promise<Locator | undefined>
   /** Ends its connections, revokes its credentials, deletes it; resolves when it is gone. Absent: succeeds. */
   drop(locator: Locator, options: CallOptions): Promise<void>
+  /** Shuts a database in every process (connections ended, credentials void), or opens it again; data stays. */
+  setAccess?(locator: Locator, access: 'open' | 'closed', options: CallOptions): Promise<void>
   /** One page of the databases whose name starts with `prefix`; `cursor` is absent on the last page. */
   list(
     query: { prefix: string; cursor?: string },
@@ -87,6 +90,8 @@ export interface TenantProvider<Client> {
   kysely(client: Client): Kysely<any>
   /** The coded error for whatever a member, or a client in use, threw. Leaves a `TenancyError` as it is. */
   mapError(cause: unknown): TenancyError
+  /** What of the service's limits and settings does not fit so many tenants, in sentences. */
+  diagnose?(fleet: { tenants: number }, options: CallOptions): Promise<readonly string[]>
   /** Closes every connection of every tenant. Safe to call twice. */
   close(): Promise<void>
 }
