@@ -1,3 +1,4 @@
+import type { Lifecycle } from './lifecycle/types.ts'
 import type { TenantId } from './tenant-id.ts'
 
 /**
@@ -22,12 +23,15 @@ export interface Tenant {
 
 /** A tenant that is being served, with its adapters. */
 export interface OpenTenant<Adapters> extends Tenant {
-  readonly state: 'active'
+  /** `upgrading`: its schema is being changed while it is served. */
+  readonly state: 'active' | 'upgrading'
   readonly adapters: Adapters
 }
 
 /** What `defineFactory` returns: the app's interface and the calls around it. */
 export interface TenantFactory<Adapters = unknown> extends DatabaseFactory<Adapters> {
+  /** The tenants' recorded life, where the factory has a catalog. */
+  readonly lifecycle?: Lifecycle | undefined
   /** As `getAdapters`, with what the middleware puts into `c.var.tenant`. */
   open(tenantId: string): Promise<OpenTenant<Adapters>>
   /** Brings one tenant's database to the newest migration. Resolves with the names it applied. */

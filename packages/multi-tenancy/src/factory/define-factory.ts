@@ -1,12 +1,12 @@
 import type { Kysely } from 'kysely'
-import type { TenantProvider } from '../contract.ts'
+import type { CallOptions, TenantProvider } from '../contract.ts'
 import type { OpenTenant, TenantFactory } from '../database-factory.ts'
 import { TenancyError } from '../errors.ts'
 import { defineMigrations, migrate } from '../migrations/index.ts'
 import { nameTenants } from '../names.ts'
 import { parseTenantId, reservedSet, type TenantId } from '../tenant-id.ts'
 import { createCache } from './cache.ts'
-import { createDirectory } from './directory.ts'
+import { createDirectory, type KnownDatabase, notFound } from './directory.ts'
 import { environmentOf } from './environment.ts'
 import { connectChecked, managing, serving, tenantOf } from './opening.ts'
 import {
@@ -19,6 +19,20 @@ import {
 import { deprovisionTenant, provisionTenant, type Step } from './provisioning.ts'
 import { retry } from './retry.ts'
 import { createSingleFlight } from './single-flight.ts'
+
+/** A tenant as it was opened, with what was known of its database then. */
+interface View<Adapters> {
+  readonly tenant: OpenTenant<Adapters>
+  readonly database: KnownDatabase
+}
+
+/** Whether a look-up anew found the very database a view was built on. */
+function sameDatabase(a: KnownDatabase | undefined, b: KnownDatabase): boolean {
+  const uid = a?.identity?.uid
+  return (
+    uid !== undefined && uid === b.identity?.uid && JSON.stringify(a?.locator) === JSON.stringify(b.locator)
+  )
+}
 
 /**
  * Turns a provider into the factory an app uses: ids checked, names derived, tenants opened once, their
@@ -71,16 +85,16 @@ export function defineFactory<Client, Adapters>(
   }
 
   const shared = environment.runtime === 'node'
-  const opened = createCache<OpenTenant<Adapters>>(shared ? cache.max : 0, cache.ttl, environment.now)
+  const opened = createCache<View<Adapters>>(shared ? cache.max : 0, cache.ttl, environment.now)
   const openings = createSingleFlight<OpenTenant<Adapters>>(shared)
   const provisions = createSingleFlight<void>(shared)
-  const directory = createDirectory(provider, prefix, nameTenant, environment, {
+  const lookups = {
     max: cache.locatorMax,
     ttl: cache.locatorTtl,
     negativeMax: cache.negativeMax,
     negativeTtl: cache.negativeTtl,
     unknownLookups: cache.unknownLookups,
-  })
+  }
   const quarantined = new Set<TenantId>()
   const deleting = new Set<TenantId>()
   let closed = false
@@ -89,6 +103,27 @@ export function defineFactory<Client, Adapters>(
     opened.delete(tenantId)
     openings.forget(tenantId)
     directory.forget(tenantId)
+  }
+
+  function release(tenantId: TenantId): void {
+    quarantined.delete(tenantId)
+    forget(tenantId)
+  }
+
+  /** Asked before each use of a client, so that one held for long obeys what happened meanwhile. */
+  function admit(tenantId: TenantId, database: KnownDatabase): void | Promise<void> {
+    if (closed) throw new TenancyError('closed', 'The factory was closed')
+    assertServable(tenantId)
+    return directory.admit?.(tenantId, database)
+  }
+
+  function assertServable(tenantId: TenantId): void {
+    if (quarantined.has(tenantId)) {
+      throw new TenancyError('wrong_tenant', 'The tenant is in quarantine: its database was not its own', {
+        tenantId,
+      })
+    }
+    if (deleting.has(tenantId)) throw notFound(tenantId)
   }
 
   /** Called when a client finds its database gone, or not its own; also long after it was opened. */
@@ -109,55 +144,72 @@ export function defineFactory<Client, Adapters>(
   }
 
   async function openNow(tenantId: TenantId, current: () => boolean): Promise<OpenTenant<Adapters>> {
-    if (quarantined.has(tenantId)) {
-      throw new TenancyError('wrong_tenant', 'The tenant is in quarantine: its database was not its own', {
-        tenantId,
-      })
-    }
-    if (deleting.has(tenantId)) throw new TenancyError('tenant_not_found', 'No such tenant', { tenantId })
+    assertServable(tenantId)
     return retry(environment, { ...brief, tenantId }, async (call) => {
       const database = await directory.locate(tenantId, call)
-      const client = await connectChecked(
-        provider,
-        tenantId,
-        database,
-        serving,
-        trouble(tenantId),
-        call,
-      ).catch((error: unknown) => {
-        directory.forget(tenantId)
-        throw error
-      })
-      const tenant = tenantOf(tenantId, database)
-      const adapters = await createAdapters(client, tenant)
-      if (adapters === undefined || adapters === null) {
-        throw new TenancyError('internal', 'createAdapters returned nothing', { tenantId })
-      }
-      const result: OpenTenant<Adapters> = Object.freeze({ ...tenant, state: 'active', adapters })
-      if (current() && !closed) opened.set(tenantId, result)
-      return result
+      const { state = 'active' } = database
+      const kept = opened.get(tenantId)
+      const adapters = sameDatabase(kept?.database, database)
+        ? (kept as View<Adapters>).tenant.adapters
+        : await build(tenantId, database, call)
+      const tenant: OpenTenant<Adapters> = Object.freeze({ ...tenantOf(tenantId, database), state, adapters })
+      if (current() && !closed) opened.set(tenantId, { tenant, database })
+      return tenant
     })
+  }
+
+  async function build(tenantId: TenantId, database: KnownDatabase, call: CallOptions): Promise<Adapters> {
+    const client = await connectChecked(provider, tenantId, database, serving, trouble(tenantId), call, () =>
+      admit(tenantId, database),
+    ).catch((error: unknown) => {
+      directory.forget(tenantId)
+      throw error
+    })
+    const adapters = await createAdapters(client, tenantOf(tenantId, database))
+    if (adapters !== undefined && adapters !== null) return adapters
+    throw new TenancyError('internal', 'createAdapters returned nothing', { tenantId })
   }
 
   async function open(tenantId: string): Promise<OpenTenant<Adapters>> {
     const warm = opened.get(tenantId)
-    if (warm !== undefined && !closed) return warm
+    if (warm !== undefined && !closed) {
+      const { tenant, database } = warm
+      if (directory.fresh?.(tenant.id, database) ?? true) return tenant
+    }
     const id = parse(tenantId)
     return openings.run(id, (current) => openNow(id, current))
   }
 
+  const context = { provider, migrations, createAdapters, seed }
+  const backend = options.catalog?.attach<Client, Adapters>({
+    ...context,
+    environment,
+    prefix,
+    nameTenant,
+    parse,
+    steps,
+    trouble,
+    forget,
+    release,
+    cache: lookups,
+  })
+  const directory = backend?.directory ?? createDirectory(provider, prefix, nameTenant, environment, lookups)
+  const lifecycle = backend?.lifecycle
+
   return {
     open,
+    lifecycle,
     async getAdapters(tenantId) {
       return (await open(tenantId)).adapters
     },
     async provision(tenantId) {
       const id = parse(tenantId)
+      if (lifecycle !== undefined) return void (await lifecycle.provision(id))
       if (deleting.has(id))
         throw new TenancyError('conflict', 'The tenant is being deleted', { tenantId: id })
       await provisions.run(id, async () => {
-        const context = { provider, migrations, createAdapters, seed, onTrouble: trouble(id) }
-        const database = await provisionTenant(context, id, await nameTenant(id), steps(id))
+        const own = { ...context, onTrouble: trouble(id) }
+        const database = await provisionTenant(own, id, await nameTenant(id), steps(id))
         // What was opened before may be of an earlier incarnation.
         forget(id)
         directory.remember(id, database)
@@ -165,6 +217,7 @@ export function defineFactory<Client, Adapters>(
     },
     async deprovision(tenantId) {
       const id = parse(tenantId)
+      if (lifecycle !== undefined) return void (await lifecycle.deprovision(id))
       if (deleting.has(id))
         throw new TenancyError('conflict', 'The tenant is being deleted', { tenantId: id })
       deleting.add(id)
@@ -180,6 +233,7 @@ export function defineFactory<Client, Adapters>(
     },
     async migrate(tenantId) {
       const id = parse(tenantId)
+      if (lifecycle !== undefined) return lifecycle.migrate(id)
       if (migrations === undefined) return []
       const step = steps(id)
       const client = await step('connect', async (call) => {
@@ -189,9 +243,7 @@ export function defineFactory<Client, Adapters>(
       return step('migrate', ({ signal }) => migrate({ provider, client, migrations, tenantId: id, signal }))
     },
     release(tenantId) {
-      const id = parse(tenantId)
-      quarantined.delete(id)
-      forget(id)
+      release(parse(tenantId))
     },
     async close() {
       closed = true

@@ -11,16 +11,30 @@ import { createSingleFlight } from './single-flight.ts'
 export interface KnownDatabase {
   readonly locator: Locator
   readonly generation: number
-  /** Learnt when the identity stamp was first read. */
+  /** Known from a catalog, or learnt when the identity stamp was first read. */
   identity?: Identity
+  /** In a catalog: it is served while its schema is being changed. @default 'active' */
+  readonly state?: 'active' | 'upgrading'
 }
 
 /** Where each tenant's database is. Without a catalog: the provider's answer for the name it must have. */
 export interface Directory {
-  /** @throws `tenant_not_found` */
+  /** @throws `tenant_not_found`; of a catalog also what the tenant's state says */
   locate(tenantId: TenantId, options: CallOptions): Promise<KnownDatabase>
   remember(tenantId: TenantId, database: KnownDatabase): void
   forget(tenantId: TenantId): void
+  /** Whether what was located lately may still be served as it is; asked with every request. Absent: always. */
+  fresh?(tenantId: TenantId, database: KnownDatabase): boolean
+  /** Throws once this incarnation may not be served any more; asked before each use of a client. Absent: never. */
+  admit?(tenantId: TenantId, database: KnownDatabase): void | Promise<void>
+}
+
+/** How a directory learns of tenants. */
+export interface Lookup<Found> {
+  find(tenantId: TenantId, options: CallOptions): Promise<Found | undefined>
+  /** The keys of all there are. */
+  keys(options: CallOptions): Promise<ReadonlySet<string>>
+  keyOf(tenantId: TenantId): string | Promise<string>
 }
 
 export interface DirectoryOptions {
@@ -34,68 +48,67 @@ export interface DirectoryOptions {
   readonly unknownLookups: number
 }
 
+/** Look-ups with a memory. */
+export interface Finder<Found> {
+  /** What is remembered and not too old. */
+  peek(tenantId: TenantId): Found | undefined
+  /** @throws `tenant_not_found` */
+  find(tenantId: TenantId, options: CallOptions): Promise<Found>
+  remember(tenantId: TenantId, found: Found): void
+  forget(tenantId: TenantId): void
+}
+
 /**
- * Finds tenant databases by name and remembers both answers for a while. An answer "there is none" goes to a
- * small cache of its own. When more unknown ids than `unknownLookups` come within its time, one listing of all
- * names answers for the rest of that time: a flood of random ids costs no further calls, and real tenants
- * are still found.
+ * Remembers what was found, and what was not for a shorter while, in a small cache of its own. When more unknown
+ * ids than `unknownLookups` come within its time, one listing of all answers for the rest of that time: a flood of
+ * random ids costs no further calls, and real tenants are still found.
  */
-export function createDirectory(
-  provider: Pick<TenantProvider<never>, 'find' | 'list'>,
-  prefix: string,
-  nameTenant: NameTenant,
+export function createFinder<Found>(
+  lookup: Lookup<Found>,
   environment: Environment,
   { max, ttl, negativeMax, negativeTtl, unknownLookups }: DirectoryOptions,
-): Directory {
-  const known = createCache<KnownDatabase>(max, ttl, environment.now)
+): Finder<Found> {
+  const known = createCache<Found>(max, ttl, environment.now)
   const unknown = createCache<true>(negativeMax, negativeTtl, environment.now)
   const listing = createSingleFlight<ReadonlySet<string>>(environment.runtime === 'node')
   let window = newWindow(0)
 
-  async function locate(tenantId: TenantId, options: CallOptions): Promise<KnownDatabase> {
-    const cached = known.get(tenantId)
-    if (cached !== undefined) return cached
-    if (unknown.get(tenantId) !== undefined) throw notFound(tenantId)
-    const name = await nameTenant(tenantId)
-    if (environment.now() >= window.ends) window = newWindow(environment.now() + negativeTtl)
-    // Counted before the answer, so that a burst in parallel is bounded too; a tenant that is there is not a miss.
+  function keys(options: CallOptions): Promise<ReadonlySet<string>> {
     const current = window
-    const flooded = ++current.misses > unknownLookups && !current.anew.has(tenantId)
-    if (flooded && !(await names(options)).has(name)) throw notFound(tenantId)
-    const locator = await provider.find(name, options).catch((error: unknown) => {
-      current.misses--
-      throw error
-    })
-    if (locator === undefined) {
-      unknown.set(tenantId, true)
-      throw notFound(tenantId)
-    }
-    current.misses--
-    const database: KnownDatabase = { locator, generation: 1 }
-    known.set(tenantId, database)
-    return database
-  }
-
-  function names(options: CallOptions): Promise<ReadonlySet<string>> {
-    const current = window
-    if (current.names !== undefined) return Promise.resolve(current.names)
-    return listing.run('names', async () => {
-      const found = new Set<string>()
-      for (let cursor: string | undefined, page = 0; page === 0 || cursor !== undefined; page++) {
-        const answer = await provider.list({ prefix, ...(cursor === undefined ? {} : { cursor }) }, options)
-        for (const { name } of answer.databases) found.add(name)
-        cursor = answer.cursor
-      }
-      current.names = found
-      return found
+    if (current.keys !== undefined) return Promise.resolve(current.keys)
+    return listing.run('keys', async () => {
+      current.keys = await lookup.keys(options)
+      return current.keys
     })
   }
 
   return {
-    locate,
-    remember(tenantId, database) {
+    peek: known.get,
+    async find(tenantId, options) {
+      const cached = known.get(tenantId)
+      if (cached !== undefined) return cached
+      if (unknown.get(tenantId) !== undefined) throw notFound(tenantId)
+      const key = await lookup.keyOf(tenantId)
+      if (environment.now() >= window.ends) window = newWindow(environment.now() + negativeTtl)
+      // Counted before the answer, so that a burst in parallel is bounded too; a tenant that is there is not a miss.
+      const current = window
+      const flooded = ++current.misses > unknownLookups && !current.anew.has(tenantId)
+      if (flooded && !(await keys(options)).has(key)) throw notFound(tenantId)
+      const found = await lookup.find(tenantId, options).catch((error: unknown) => {
+        current.misses--
+        throw error
+      })
+      if (found === undefined) {
+        unknown.set(tenantId, true)
+        throw notFound(tenantId)
+      }
+      current.misses--
+      known.set(tenantId, found)
+      return found
+    },
+    remember(tenantId, found) {
       unknown.delete(tenantId)
-      known.set(tenantId, database)
+      known.set(tenantId, found)
       window.anew.add(tenantId)
     },
     forget(tenantId) {
@@ -106,19 +119,51 @@ export function createDirectory(
   }
 }
 
+/** Finds tenant databases by the name they must have. */
+export function createDirectory(
+  provider: Pick<TenantProvider<never>, 'find' | 'list'>,
+  prefix: string,
+  nameTenant: NameTenant,
+  environment: Environment,
+  options: DirectoryOptions,
+): Directory {
+  const finder = createFinder<KnownDatabase>(
+    {
+      keyOf: nameTenant,
+      async find(tenantId, call) {
+        const locator = await provider.find(await nameTenant(tenantId), call)
+        return locator && { locator, generation: 1 }
+      },
+      async keys(call) {
+        const names = new Set<string>()
+        for (let cursor: string | undefined, page = 0; page === 0 || cursor !== undefined; page++) {
+          const answer = await provider.list({ prefix, ...(cursor === undefined ? {} : { cursor }) }, call)
+          for (const { name } of answer.databases) names.add(name)
+          cursor = answer.cursor
+        }
+        return names
+      },
+    },
+    environment,
+    options,
+  )
+  return { locate: finder.find, remember: finder.remember, forget: finder.forget }
+}
+
 interface Window {
   readonly ends: number
   misses: number
   /** The listing that answers while there are too many misses. */
-  names: ReadonlySet<string> | undefined
+  keys: ReadonlySet<string> | undefined
   /** Made or forgotten since the listing, which therefore does not answer for them. */
   readonly anew: Set<TenantId>
 }
 
 function newWindow(ends: number): Window {
-  return { ends, misses: 0, names: undefined, anew: new Set() }
+  return { ends, misses: 0, keys: undefined, anew: new Set() }
 }
 
-function notFound(tenantId: TenantId): TenancyError {
+/** The answer for a tenant that is not there. */
+export function notFound(tenantId: TenantId): TenancyError {
   return new TenancyError('tenant_not_found', 'No such tenant', { tenantId })
 }

@@ -25,6 +25,7 @@ const MISMATCHES: ReadonlySet<TenancyErrorCode> = new Set(['wrong_tenant', 'stal
  * provider's own connections through `verify`, a client without connections here.
  *
  * @param onTrouble what is cached of the tenant is no longer true; with the error of a failed identity check
+ * @param admit asked before each use of the client; work on the tenant's life asks nobody
  */
 export async function connectChecked<Client>(
   provider: TenantProvider<Client>,
@@ -33,6 +34,7 @@ export async function connectChecked<Client>(
   check: Check,
   onTrouble: (error?: TenancyError) => void,
   options: CallOptions,
+  admit?: () => void | Promise<void>,
 ): Promise<Client> {
   let verified = false
   const { dialect } = provider.capabilities
@@ -52,7 +54,7 @@ export async function connectChecked<Client>(
   }
 
   const client = await provider.connect(
-    { locator: database.locator, verify, lost: () => onTrouble() },
+    { locator: database.locator, verify, lost: () => onTrouble(), ...(admit && { admit }) },
     options,
   )
   if (!verified) await verify((statement) => provider.query(client, statement))

@@ -2,7 +2,9 @@ import type { Kysely } from 'kysely'
 import type { Tenant } from '../database-factory.ts'
 import { configError } from '../errors.ts'
 import type { MigrationSource } from '../migrations/index.ts'
+import type { Catalog } from './backend.ts'
 import type { Environment } from './environment.ts'
+import type { Report } from './provisioning.ts'
 
 export interface CacheOptions {
   /**
@@ -76,8 +78,13 @@ export interface TenantOptions<Adapters> {
   readonly databasePrefix?: string
   /** Run by `provision` and `migrate`, inside the tenant's database. */
   readonly migrations?: MigrationSource
-  /** Fills a new tenant after its migrations. Runs again if provision dies before it is done: make it repeatable. */
-  readonly seed?: (adapters: Adapters, tenant: Tenant) => Promise<void>
+  /**
+   * Fills a new tenant after its migrations. Runs again if provision dies before it is done: make it repeatable.
+   * With a catalog, `report` writes down how far it is, and a seed that reports is not taken for dead.
+   */
+  readonly seed?: (adapters: Adapters, tenant: Tenant, report: Report) => Promise<void>
+  /** The record of all tenants, from `createCatalog`: what makes their life durable, listable and reversible. */
+  readonly catalog?: Catalog
   readonly cache?: CacheOptions
   /**
    * Ids that are never a tenant.

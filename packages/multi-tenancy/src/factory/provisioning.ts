@@ -3,6 +3,7 @@ import type { Tenant } from '../database-factory.ts'
 import { TenancyError } from '../errors.ts'
 import {
   assertOwner,
+  type ExpectedIdentity,
   isEmpty,
   readStamp,
   type Stamp,
@@ -15,6 +16,9 @@ import type { TenantId } from '../tenant-id.ts'
 import type { KnownDatabase } from './directory.ts'
 import { connectChecked, managing, tenantOf } from './opening.ts'
 
+/** Says how far a long step is; in a recorded operation it also prolongs the lease. */
+export type Report = (detail: string) => void | Promise<void>
+
 type Query = (statement: Statement) => Promise<Row[]>
 
 /** Runs one step, with its retries, and names it in errors. */
@@ -24,7 +28,7 @@ export interface ProvisionContext<Client, Adapters> {
   readonly provider: TenantProvider<Client>
   readonly migrations: Migrations | undefined
   readonly createAdapters: (client: Client, tenant: Tenant) => Adapters | Promise<Adapters>
-  readonly seed: ((adapters: Adapters, tenant: Tenant) => Promise<void>) | undefined
+  readonly seed: ((adapters: Adapters, tenant: Tenant, report: Report) => Promise<void>) | undefined
   readonly onTrouble: (error?: TenancyError) => void
 }
 
@@ -47,7 +51,7 @@ export async function provisionTenant<Client, Adapters>(
   const client = await step('connect', (options) =>
     connectChecked(provider, tenantId, database, managing, context.onTrouble, options),
   )
-  const stamp = await step('stamp', () => ensureStamp(provider, client, tenantId, database.generation))
+  const stamp = await step('stamp', () => ensureStamp(provider, client, { tenantId, generation: 1 }))
   database.identity = stamp
   if (stamp.state === 'deprovisioning') {
     throw new TenancyError('conflict', 'The tenant is being deleted; finish that first', {
@@ -61,7 +65,7 @@ export async function provisionTenant<Client, Adapters>(
   if (stamp.state === 'ready') return database
   if (seed !== undefined) {
     const tenant = tenantOf(tenantId, database)
-    await step('seed', async () => seed(await createAdapters(client, tenant), tenant))
+    await step('seed', async () => seed(await createAdapters(client, tenant), tenant, () => {}))
   }
   await step('ready', () => moveStamp(provider, client, tenantId, stamp.uid, 'ready'))
   return database
@@ -81,32 +85,45 @@ export async function deprovisionTenant<Client>(
   const locator = await step('mark', async (options) => {
     const found = await provider.find(name, options)
     if (found === undefined) return undefined
-    await markForDeletion(provider, tenantId, found, options).catch((e) => unlessGone(provider.mapError(e)))
+    await markForDeletion(provider, { tenantId, generation: 1 }, found, options).catch((e) =>
+      unlessGone(provider.mapError(e)),
+    )
     return found
   })
   if (locator === undefined) return
-  await step('drop', async (options) => {
-    await provider.drop(locator, options)
-    if ((await provider.find(name, options)) !== undefined) {
-      throw new TenancyError('provider_unavailable', 'The database is still there', {
-        tenantId,
-        retryAfter: 1,
-      })
-    }
-  })
+  await step('drop', (options) => dropDatabase(provider, tenantId, name, locator, options))
 }
 
-async function markForDeletion<Client>(
+/** Deletes a database that was marked for it, and is done only when the service no longer finds it. */
+export async function dropDatabase<Client>(
   provider: TenantProvider<Client>,
   tenantId: TenantId,
+  name: string,
+  locator: Locator,
+  options: CallOptions,
+): Promise<void> {
+  await provider.drop(locator, options)
+  if ((await provider.find(name, options)) !== undefined) {
+    throw new TenancyError('provider_unavailable', 'The database is still there', { tenantId, retryAfter: 1 })
+  }
+}
+
+/**
+ * Moves the stamp to `deprovisioning`. A database that holds nothing has none and needs none.
+ *
+ * @throws `wrong_tenant`, `stale_tenant` or `name_taken` for a database that is not the expected one
+ */
+export async function markForDeletion<Client>(
+  provider: TenantProvider<Client>,
+  expected: ExpectedIdentity,
   locator: Locator,
   options: CallOptions,
 ): Promise<void> {
   const client = await provider.connect({ locator, verify: async () => {} }, options)
-  const stamp = await findStamp(provider, client, tenantId)
+  const stamp = await findStamp(provider, client, expected.tenantId)
   if (stamp === undefined) return
-  assertOwner(stamp, { tenantId, generation: 1 })
-  await moveStamp(provider, client, tenantId, stamp.uid, 'deprovisioning')
+  assertOwner(stamp, expected)
+  await moveStamp(provider, client, expected.tenantId, stamp.uid, 'deprovisioning')
 }
 
 /** It was there a moment ago, so somebody else is deleting it too: look again. */
@@ -137,35 +154,44 @@ async function findStamp<Client>(
   })
 }
 
-async function ensureStamp<Client>(
+/**
+ * The stamp of exactly this tenant, written where the database holds nothing yet.
+ *
+ * @throws `name_taken` for tables without a stamp; `wrong_tenant`, `stale_tenant`
+ */
+export async function ensureStamp<Client>(
   provider: TenantProvider<Client>,
   client: Client,
-  tenantId: TenantId,
-  generation: number,
+  expected: ExpectedIdentity,
 ): Promise<Stamp> {
+  const { tenantId } = expected
   const { dialect } = provider.capabilities
+  const owned = (stamp: Stamp): Stamp => {
+    assertOwner(stamp, expected)
+    return stamp
+  }
   const found = await findStamp(provider, client, tenantId)
-  if (found !== undefined) return owned(found, tenantId, generation)
-  const identity = { tenantId, generation, uid: crypto.randomUUID() }
+  if (found !== undefined) return owned(found)
+  const identity = { ...expected, uid: expected.uid ?? crypto.randomUUID() }
   // Two callers may both get here, and a reply may be lost: whichever row is there afterwards is the stamp.
   const failure = await provider.batch(client, stampStatements(dialect, identity)).then(
     () => undefined,
     (error: unknown) => ({ error }),
   )
   const stamp = await readStamp(dialect, (statement) => provider.query(client, statement))
-  if (stamp !== undefined) return owned(stamp, tenantId, generation)
+  if (stamp !== undefined) return owned(stamp)
   throw (
     failure?.error ??
     new TenancyError('provider_unavailable', 'The identity stamp was not kept', { tenantId })
   )
 }
 
-function owned(stamp: Stamp, tenantId: TenantId, generation: number): Stamp {
-  assertOwner(stamp, { tenantId, generation })
-  return stamp
-}
-
-async function moveStamp<Client>(
+/**
+ * Moves the stamp of exactly this database; to `ready` only while nobody has begun to delete it.
+ *
+ * @throws `conflict` when it is not there afterwards
+ */
+export async function moveStamp<Client>(
   provider: TenantProvider<Client>,
   client: Client,
   tenantId: TenantId,

@@ -4,7 +4,8 @@ import type { TenantId } from '../tenant-id.ts'
 /** The tenant a request is served for, as `c.var.tenant`. */
 export interface RequestTenant {
   readonly id: TenantId
-  readonly state: 'active'
+  /** `upgrading`: its schema is being changed while it is served. */
+  readonly state: 'active' | 'upgrading'
   /** Which incarnation of the id this is, from 1. Absent where only `getAdapters` was given. */
   readonly generation?: number
 }

@@ -1,0 +1,129 @@
+import type { SqlMigration } from '../migrations/index.ts'
+import { type Dialect, TEXT_KEY } from '../sql.ts'
+
+/** The catalog's tables as Kysely sees them. Times are ms since the epoch; some drivers give `bigint` as text. */
+export interface CatalogTables {
+  tenantry_tenants: TenantRow
+  tenantry_operations: OperationRow
+  tenantry_operation_steps: StepRow
+  tenantry_sightings: { finding: string; first_seen: number | string; last_seen: number | string }
+}
+
+export interface TenantRow {
+  tenant_id: string
+  generation: number | string
+  uid: string
+  name: string
+  locator: string | null
+  placement: string | null
+  state: string
+  superseded: number | string
+  operation_id: string | null
+  last_operation_id: string | null
+  schema_version: string | null
+  metadata: string
+  error: string | null
+  revision: string
+  created_at: number | string
+  updated_at: number | string
+  ready_at: number | string | null
+  deleted_at: number | string | null
+  deleted_from: string | null
+  purge_after: number | string | null
+}
+
+export interface OperationRow {
+  id: string
+  tenant_id: string
+  generation: number | string
+  kind: string
+  state: string
+  attempt: number | string
+  lease_owner: string
+  lease_until: number | string
+  request_key: string | null
+  request_hash: string | null
+  params: string
+  error: string | null
+  created_at: number | string
+  finished_at: number | string | null
+}
+
+export interface StepRow {
+  operation_id: string
+  attempt: number | string
+  position: number | string
+  name: string
+  outcome: string
+  detail: string | null
+  started_at: number | string
+  finished_at: number | string | null
+}
+
+/** Ids, names and states compare byte by byte in every dialect: no two tenants differ by case or accent alone. */
+export function catalogMigrations(dialect: Dialect): Record<string, SqlMigration> {
+  const key = TEXT_KEY[dialect]
+  return {
+    '0001_catalog': {
+      sql: `
+CREATE TABLE tenantry_tenants (
+  tenant_id ${key} NOT NULL,
+  generation INTEGER NOT NULL,
+  uid ${key} NOT NULL UNIQUE,
+  name ${key} NOT NULL UNIQUE,
+  locator TEXT,
+  placement ${key},
+  state ${key} NOT NULL,
+  superseded INTEGER NOT NULL,
+  operation_id ${key},
+  last_operation_id ${key},
+  schema_version ${key},
+  metadata TEXT NOT NULL,
+  error TEXT,
+  revision ${key} NOT NULL,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL,
+  ready_at BIGINT,
+  deleted_at BIGINT,
+  deleted_from ${key},
+  purge_after BIGINT,
+  PRIMARY KEY (tenant_id, generation)
+);
+CREATE INDEX tenantry_tenants_due ON tenantry_tenants (state, purge_after);
+CREATE TABLE tenantry_operations (
+  id ${key} NOT NULL PRIMARY KEY,
+  tenant_id ${key} NOT NULL,
+  generation INTEGER NOT NULL,
+  kind ${key} NOT NULL,
+  state ${key} NOT NULL,
+  attempt INTEGER NOT NULL,
+  lease_owner ${key} NOT NULL,
+  lease_until BIGINT NOT NULL,
+  request_key ${key} UNIQUE,
+  request_hash ${key},
+  params TEXT NOT NULL,
+  error TEXT,
+  created_at BIGINT NOT NULL,
+  finished_at BIGINT
+);
+CREATE INDEX tenantry_operations_tenant ON tenantry_operations (tenant_id, created_at);
+CREATE INDEX tenantry_operations_stuck ON tenantry_operations (state, lease_until);
+CREATE TABLE tenantry_operation_steps (
+  operation_id ${key} NOT NULL,
+  attempt INTEGER NOT NULL,
+  position INTEGER NOT NULL,
+  name ${key} NOT NULL,
+  outcome ${key} NOT NULL,
+  detail TEXT,
+  started_at BIGINT NOT NULL,
+  finished_at BIGINT,
+  PRIMARY KEY (operation_id, attempt, position)
+);
+CREATE TABLE tenantry_sightings (
+  finding ${key} NOT NULL PRIMARY KEY,
+  first_seen BIGINT NOT NULL,
+  last_seen BIGINT NOT NULL
+)`,
+    },
+  }
+}

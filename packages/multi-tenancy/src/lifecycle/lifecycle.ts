@@ -1,0 +1,308 @@
+import type { OperationStore } from '../catalog/operations.ts'
+import type { OperationKind, TenantMetadata, TenantRecord } from '../catalog/record.ts'
+import type { TenantStore } from '../catalog/store.ts'
+import { TenancyError } from '../errors.ts'
+import type { FactoryCore } from '../factory/backend.ts'
+import { notFound } from '../factory/directory.ts'
+import { positive } from '../factory/options.ts'
+import type { TenantId } from '../tenant-id.ts'
+import { adoptTenant } from './adopt.ts'
+import { decodeCursor, encodeCursor, pageLimit } from './cursor.ts'
+import { conflict, type Decision, type Engine } from './engine.ts'
+import { checkMetadata, mergeMetadata } from './metadata.ts'
+import type { Reconciler } from './reconcile.ts'
+import type { Lifecycle, OperationHooks, OperationOptions } from './types.ts'
+
+export interface LifecycleParts<Client, Adapters> {
+  readonly core: FactoryCore<Client, Adapters>
+  readonly tenants: TenantStore
+  readonly operations: OperationStore
+  readonly engine: Engine
+  readonly reconciler: Reconciler
+  /** Milliseconds. */
+  readonly retention: number
+  readonly hooks: { get(): OperationHooks | undefined; set(hooks: OperationHooks): void }
+}
+
+/** The public calls: which states each may begin in, and what it answers. */
+export function createLifecycle<Client, Adapters>({
+  core,
+  tenants,
+  operations,
+  engine,
+  reconciler,
+  retention: defaultRetention,
+  hooks,
+}: LifecycleParts<Client, Adapters>): Omit<Lifecycle, 'api'> {
+  const { environment, parse } = core
+
+  async function act(
+    tenantId: string,
+    kind: OperationKind,
+    decide: (record: TenantRecord | undefined, id: TenantId) => Decision,
+    options: OperationOptions & { readonly alone?: boolean } = {},
+  ) {
+    const id = parse(tenantId)
+    return engine.act(id, kind, (record) => decide(record, id), options)
+  }
+
+  async function expect(result: Promise<{ record: TenantRecord | undefined }>): Promise<TenantRecord> {
+    const { record } = await result
+    if (record === undefined) throw new TenancyError('internal', 'The record is gone')
+    return record
+  }
+
+  const lifecycle: Omit<Lifecycle, 'api'> = {
+    async provision(tenantId, options = {}) {
+      const { metadata = {}, placement, exclusive = false } = options
+      checkMetadata(metadata)
+      const params = { metadata, ...(placement !== undefined && { placement }) }
+      const made = act(
+        tenantId,
+        'provision',
+        (record, id) => {
+          if (record === undefined) return { begin: { from: undefined, params } }
+          const { state } = record
+          if (record.superseded || state === 'deleted' || state === 'purged') {
+            return { begin: { from: undefined, previous: record, params } }
+          }
+          if (state === 'provisioning' || isUnfinished(record)) {
+            return { begin: { from: record, states: [state], change: { state: 'provisioning' }, params } }
+          }
+          if (exclusive) throw conflict('There is such a tenant already', id)
+          if (state === 'active' || state === 'upgrading') return { done: record }
+          throw conflict(`The tenant is ${state}`, id)
+        },
+        { ...options, alone: exclusive },
+      )
+      return expect(made)
+    },
+    async migrate(tenantId) {
+      const newest = (await core.migrations?.load())?.at(-1)?.name
+      const { operation } = await act(tenantId, 'migrate', (record, id) => {
+        const current = living(record, id)
+        if (current.state === 'suspended') {
+          throw new TenancyError('tenant_suspended', 'The tenant is suspended: it is migrated when resumed', {
+            tenantId: id,
+          })
+        }
+        if (newest === undefined || (current.state === 'active' && current.schemaVersion === newest)) {
+          return { done: current }
+        }
+        if (current.state !== 'active' && !(current.state === 'failed' && isReady(current))) {
+          throw new TenancyError('tenant_not_ready', `The tenant is ${current.state}`, { tenantId: id })
+        }
+        const { state } = current
+        return { begin: { from: current, states: [state], change: { state: 'upgrading' } } }
+      })
+      if (operation === undefined) return []
+      const events = await operations.steps(operation.id)
+      const detail = events.findLast(({ step }) => step === 'migrate')?.detail
+      return applied(detail)
+    },
+    suspend: (tenantId, options) =>
+      expect(
+        act(
+          tenantId,
+          'suspend',
+          (record, id) => {
+            const current = living(record, id)
+            const { state } = current
+            if (state === 'suspended' && current.error === undefined) return { done: current }
+            if (state === 'suspended' || state === 'active' || (state === 'failed' && isReady(current))) {
+              return { begin: { from: current, states: [state], change: { state: 'suspended' } } }
+            }
+            throw conflict(`The tenant is ${state}`, id)
+          },
+          options,
+        ),
+      ),
+    resume: (tenantId, options) =>
+      expect(
+        act(
+          tenantId,
+          'resume',
+          (record, id) => {
+            const current = living(record, id)
+            const { state } = current
+            if (state === 'active') return { done: current }
+            if (state === 'suspended' || (state === 'failed' && isReady(current))) {
+              return { begin: { from: current, states: [state] } }
+            }
+            throw conflict(`The tenant is ${state}`, id)
+          },
+          options,
+        ),
+      ),
+    async deprovision(tenantId, options = {}) {
+      const retention = positive('retention', options.retention ?? defaultRetention)
+      const { record } = await act(
+        tenantId,
+        'deprovision',
+        (current) => {
+          if (current === undefined || current.superseded) return { done: undefined }
+          const { state } = current
+          if (state === 'deleted' || state === 'purged') return { done: current }
+          const deletedFrom = current.deletedFrom ?? (state === 'suspended' ? 'suspended' : 'active')
+          const change = { state: 'deprovisioning', deleted_from: deletedFrom }
+          return { begin: { from: current, states: [state], change, params: { retention } } }
+        },
+        options,
+      )
+      const due = record?.state === 'deleted' && (record.purgeAfter ?? Infinity) <= environment.now()
+      return due ? lifecycle.purge(tenantId, { ...options, request: undefined }) : record
+    },
+    undelete: (tenantId, options) =>
+      expect(
+        act(
+          tenantId,
+          'undelete',
+          (record, id) => {
+            if (record === undefined || record.state === 'purged') throw notFound(id)
+            if (record.state === 'active' || record.state === 'suspended') return { done: record }
+            if (record.state !== 'deleted') throw conflict(`The tenant is ${record.state}`, id)
+            if (record.superseded) throw conflict('A newer incarnation has taken its place', id)
+            if (record.readyAt === undefined)
+              throw conflict('It was never ready: purge it, and make it anew', id)
+            return { begin: { from: record, states: ['deleted'] } }
+          },
+          options,
+        ),
+      ),
+    purge: (tenantId, options = {}) =>
+      expect(
+        act(
+          tenantId,
+          'purge',
+          (record, id) => {
+            if (record === undefined) throw notFound(id)
+            if (record.state === 'purged') return { done: record }
+            if (record.state !== 'deleted') throw conflict('Only a deleted tenant is purged', id)
+            const due = (record.purgeAfter ?? Infinity) <= environment.now()
+            if (!due && options.uid !== record.uid) {
+              throw conflict('Its retention has not ended: repeat its uid to purge it now', id)
+            }
+            return { begin: { from: record, states: ['deleted'] } }
+          },
+          options,
+        ),
+      ),
+    async retry(tenantId, options = {}) {
+      const id = parse(tenantId)
+      const record = await tenants.latest(id)
+      if (record === undefined || record.state === 'purged') throw notFound(id)
+      const failed = record.error && (await operations.get(record.error.operation))
+      if (record.operation !== undefined || failed === undefined) return record
+      const { kind, params } = failed
+      const again = { ...options, hooks: params.hooks ?? options.hooks ?? false }
+      if (kind === 'migrate') await lifecycle.migrate(id)
+      else if (kind === 'purge') await lifecycle.purge(id, { ...again, uid: record.uid })
+      else if (kind === 'deprovision')
+        await lifecycle.deprovision(id, { ...again, retention: params.retention })
+      else await lifecycle[kind](id, again)
+      return (await tenants.latest(id)) ?? record
+    },
+    async update(tenantId, metadata) {
+      const id = parse(tenantId)
+      checkMetadata(metadata)
+      for (;;) {
+        const record = living(await tenants.latest(id), id)
+        const merged: TenantMetadata = mergeMetadata(record.metadata, metadata)
+        const { revision } = record
+        const { record: after, changed } = await tenants.update(
+          record,
+          { revision },
+          { metadata: JSON.stringify(merged) },
+        )
+        if (changed) return after
+      }
+    },
+    async get(tenantId) {
+      const id = parse(tenantId)
+      const record = await tenants.latest(id)
+      if (record === undefined || record.state === 'purged') throw notFound(id)
+      return record
+    },
+    async list({ cursor, limit, total = false, ...filter } = {}) {
+      const size = pageLimit(limit)
+      const after = cursor === undefined ? undefined : decodeCursor(cursor)
+      const found = await tenants.list(filter, after, size + 1)
+      const page = found.slice(0, size)
+      const end = found.length > size ? page.at(-1) : undefined
+      return {
+        tenants: page,
+        ...(end && { cursor: encodeCursor(end.id) }),
+        ...(total && { total: await tenants.count(filter) }),
+      }
+    },
+    async operations(tenantId, { cursor, limit } = {}) {
+      const id = parse(tenantId)
+      const size = pageLimit(limit)
+      const [time, last] = cursor === undefined ? [] : decodeCursor(cursor).split(' ')
+      const after = last === undefined ? undefined : { createdAt: Number(time), id: last }
+      const found = await operations.ofTenant(id, after, size + 1)
+      if (found.length === 0 && (await tenants.latest(id)) === undefined) throw notFound(id)
+      const page = found.slice(0, size)
+      const end = found.length > size ? page.at(-1) : undefined
+      return { operations: page, ...(end && { cursor: encodeCursor(`${end.createdAt} ${end.id}`) }) }
+    },
+    async operation(operationId) {
+      const operation = await operations.get(operationId)
+      if (operation === undefined) throw new TenancyError('tenant_not_found', 'No such operation')
+      return { ...operation, steps: await operations.steps(operationId) }
+    },
+    async run(operationId, options = {}) {
+      const operation = await operations.get(operationId)
+      if (operation?.state === 'running') await engine.resume(operation, options)
+    },
+    async sweep({ limit = 50 } = {}) {
+      const finished = []
+      for (const operation of await operations.stuck(environment.now(), limit)) {
+        const outcome = await engine.resume(operation)
+        if (outcome === 'lost') continue
+        const { id, kind, tenantId } = operation
+        finished.push({ id, kind, tenantId, ...(outcome.error && { error: outcome.error }) })
+      }
+      return { finished, purged: await reconciler.purgeDue(limit) }
+    },
+    reconcile: (options) => reconciler.reconcile(options),
+    async adopt(tenantId) {
+      const id = parse(tenantId)
+      const record = await adoptTenant(core, tenants, id)
+      core.forget(id)
+      return record
+    },
+    attachHooks(given) {
+      hooks.set(given)
+    },
+  }
+  return lifecycle
+}
+
+/** A tenant that has not been deleted. */
+function living(record: TenantRecord | undefined, id: TenantId): TenantRecord {
+  const gone = ['deprovisioning', 'deleted', 'purged'] as const
+  if (record === undefined || record.superseded || gone.some((state) => state === record.state)) {
+    throw notFound(id)
+  }
+  return record
+}
+
+/** Provisioned to its end once, and not half deleted. */
+function isReady({ readyAt, deletedFrom }: TenantRecord): boolean {
+  return readyAt !== undefined && deletedFrom === undefined
+}
+
+/** A provision that failed and may go on. */
+function isUnfinished({ state, readyAt, deletedFrom }: TenantRecord): boolean {
+  return state === 'failed' && readyAt === undefined && deletedFrom === undefined
+}
+
+function applied(detail: string | undefined): readonly string[] {
+  try {
+    return JSON.parse(detail ?? '[]') as string[]
+  } catch {
+    // Too many to be written down whole.
+    return []
+  }
+}

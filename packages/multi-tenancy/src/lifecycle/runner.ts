@@ -1,0 +1,193 @@
+import type { OperationStore } from '../catalog/operations.ts'
+import type { Operation, OperationError, TenantRecord, TenantState } from '../catalog/record.ts'
+import type { Change, TenantRef, TenantStore } from '../catalog/store.ts'
+import { TenancyError } from '../errors.ts'
+import type { FactoryCore } from '../factory/backend.ts'
+import type { OperationHooks, StepRunner } from './types.ts'
+import { createSteps, HOOK_STEPS, PLANS } from './work.ts'
+
+/** How an operation ended for the one who ran it: `lost` when another runner has it now. */
+export type Outcome = { readonly error: TenancyError | undefined } | 'lost'
+
+export interface RunnerOptions {
+  /** Milliseconds a runner is believed alive without a sign of life. */
+  readonly leaseTtl: number
+  /** Milliseconds, where an operation does not say. */
+  readonly retention: number
+  readonly hooks: () => OperationHooks | undefined
+}
+
+/** Runs operations whose lease this process holds, step after step, and writes down what becomes of each. */
+export interface Runner {
+  run(operation: Operation, owner: string, step?: StepRunner): Promise<Outcome>
+}
+
+/** Runs steps at once. */
+export const inline: StepRunner = { do: (_name, work) => work() }
+
+/** Where a tenant is after an operation on it failed; `undefined`: where it was. */
+const FAILED: Readonly<Record<Operation['kind'], TenantState | undefined>> = {
+  provision: 'failed',
+  migrate: undefined,
+  suspend: 'suspended',
+  resume: undefined,
+  deprovision: 'failed',
+  undelete: 'deleted',
+  purge: 'deleted',
+}
+
+export function createRunner<Client, Adapters>(
+  core: FactoryCore<Client, Adapters>,
+  tenants: TenantStore,
+  operations: OperationStore,
+  { leaseTtl, retention, hooks }: RunnerOptions,
+): Runner {
+  const { environment } = core
+  const lost = new TenancyError('conflict', 'Another runner has taken the operation over')
+
+  async function run(operation: Operation, owner: string, step: StepRunner = inline): Promise<Outcome> {
+    const { id } = operation
+    const ref: TenantRef = { id: operation.tenantId, generation: operation.generation }
+    const prolong = () => operations.renew(id, owner, environment.now() + leaseTtl)
+    // A renewal that fails is made up for by the next; a lease that is lost is noticed before the next step.
+    const beat = setInterval(() => void prolong().catch(() => {}), leaseTtl / 3)
+    try {
+      const record = await tenants.get(ref)
+      if (record?.operation !== id) return await settled(operation, record)
+      await runSteps(operation, ref, prolong, step)
+      return await close(operation, ref, undefined, {})
+    } catch (cause) {
+      if (cause === lost) return 'lost'
+      const error = TenancyError.from(cause)
+      return await close(operation, ref, error, await afterFailure(operation, ref, error))
+    } finally {
+      clearInterval(beat)
+      core.forget(ref.id)
+    }
+  }
+
+  async function runSteps(
+    operation: Operation,
+    ref: TenantRef,
+    prolong: () => Promise<boolean>,
+    step: StepRunner,
+  ): Promise<void> {
+    const { id, attempt, kind, params } = operation
+    const attached = params.hooks === true ? hooks() : undefined
+    const work = createSteps(core)
+    const done = new Set<string>()
+    if (attempt > 1) {
+      for (const event of await operations.steps(id)) if (event.outcome === 'succeeded') done.add(event.step)
+    }
+    for (const [position, name] of PLANS[kind].entries()) {
+      const isHook = (HOOK_STEPS as readonly string[]).includes(name)
+      if (isHook && attached?.[name as (typeof HOOK_STEPS)[number]] === undefined) continue
+      if (done.has(name)) continue
+      await step.do(name, async () => {
+        // The fence: a runner that was thought dead stops here.
+        if (!(await prolong())) throw lost
+        const record = await tenants.get(ref)
+        if (record?.operation !== id) throw lost
+        await operations.beginStep(id, attempt, position, name)
+        const change = async (columns: Change): Promise<void> => {
+          const { record: after } = await tenants.update(ref, { operation: id }, columns)
+          if (after.operation !== id) throw lost
+          core.forget(ref.id)
+        }
+        const report = async (detail: string): Promise<void> => {
+          await operations.endStep(id, attempt, position, 'started', detail)
+          if (!(await prolong())) throw lost
+        }
+        const context = {
+          record,
+          kind,
+          retention: params.retention ?? retention,
+          hooks: attached ?? {},
+          change,
+          report,
+        }
+        try {
+          const detail = await work[name]?.(context)
+          await operations.endStep(id, attempt, position, 'succeeded', detail)
+          return detail ?? null
+        } catch (cause) {
+          if (cause === lost) throw cause
+          const error = located(core.provider.mapError(cause), name, ref.id)
+          await operations
+            .endStep(id, attempt, position, 'failed', `${error.code}: ${error.message}`)
+            .catch(() => {})
+          throw error
+        }
+      })
+    }
+  }
+
+  /** The tenant was let go already, or never taken: only the operation's own row is behind. */
+  async function settled(operation: Operation, record: TenantRecord | undefined): Promise<Outcome> {
+    const last = (await operations.steps(operation.id)).at(-1)
+    if (last === undefined && record?.lastOperation !== operation.id) {
+      await operations.withdraw(operation.id)
+      return 'lost'
+    }
+    const message = last?.detail ?? 'It failed'
+    const guess: OperationError = { code: 'internal', message, step: last?.step, operation: operation.id }
+    const known = record?.error?.operation === operation.id ? record.error : undefined
+    const error = known ?? (last?.outcome === 'failed' ? guess : undefined)
+    await operations.finish(operation.id, error)
+    return { error: error && errorOf(error, operation.tenantId) }
+  }
+
+  /** Lets the tenant go first: should this die between the two, the row left behind is closed by what it says. */
+  async function close(
+    operation: Operation,
+    ref: TenantRef,
+    error: TenancyError | undefined,
+    change: Change,
+  ): Promise<Outcome> {
+    const { id } = operation
+    const shown = error && shownError(error, id)
+    const { record } = await tenants.update(
+      ref,
+      { operation: id },
+      { ...change, operation_id: null, error: shown === undefined ? null : JSON.stringify(shown) },
+    )
+    if (record.operation === id) return 'lost'
+    await operations.finish(id, shown)
+    return { error }
+  }
+
+  async function afterFailure(operation: Operation, ref: TenantRef, error: TenancyError): Promise<Change> {
+    const state = FAILED[operation.kind] ?? operation.params.from
+    const dirty =
+      operation.kind === 'migrate' || operation.kind === 'resume' ? error.code === 'migration_dirty' : false
+    const reached = operation.kind === 'undelete' ? await tenants.get(ref) : undefined
+    if (reached?.state === 'active' || reached?.state === 'suspended') return {}
+    return dirty ? { state: 'failed' } : state === undefined ? {} : { state }
+  }
+
+  return { run }
+}
+
+function located(error: TenancyError, step: string, tenantId: string): TenancyError {
+  if (error.step !== undefined && error.tenantId !== undefined) return error
+  const { code, message, cause, retryAfter } = error
+  return new TenancyError(code, message, {
+    cause,
+    tenantId: error.tenantId ?? tenantId,
+    step: error.step ?? step,
+    ...(retryAfter === undefined ? {} : { retryAfter }),
+  })
+}
+
+function shownError({ code, message, step, retryAfter }: TenancyError, operation: string): OperationError {
+  return { code, message, step, ...(retryAfter === undefined ? {} : { retryAfter }), operation }
+}
+
+/** The error an operation ended with, as whoever joined it gets it. */
+export function errorOf({ code, message, step, retryAfter }: OperationError, tenantId: string): TenancyError {
+  return new TenancyError(code, message, {
+    tenantId,
+    ...(step === undefined ? {} : { step }),
+    ...(retryAfter === undefined ? {} : { retryAfter }),
+  })
+}

@@ -1,0 +1,250 @@
+import type { OperationKind, TenantRecord } from '../catalog/record.ts'
+import type { Change } from '../catalog/store.ts'
+import type { Locator } from '../contract.ts'
+import { TenancyError } from '../errors.ts'
+import type { FactoryCore } from '../factory/backend.ts'
+import type { KnownDatabase } from '../factory/directory.ts'
+import { connectChecked, managing, tenantOf } from '../factory/opening.ts'
+import {
+  dropDatabase,
+  ensureStamp,
+  markForDeletion,
+  moveStamp,
+  type Report,
+} from '../factory/provisioning.ts'
+import { type ExpectedIdentity, IDENTITY_TABLE, readStamp } from '../identity.ts'
+import { migrate } from '../migrations/index.ts'
+import { statement } from '../sql.ts'
+import type { OperationHooks } from './types.ts'
+
+/** What a step finds when it begins. */
+export interface StepContext {
+  /** Read just before. */
+  readonly record: TenantRecord
+  readonly kind: OperationKind
+  /** Milliseconds. */
+  readonly retention: number
+  readonly hooks: OperationHooks
+  /** Changes the record, while this operation holds it. */
+  readonly change: (change: Change) => Promise<void>
+  readonly report: Report
+}
+
+/** Each may run again after any failure. Resolves with what is worth writing down. */
+export type Steps = Readonly<Record<string, (context: StepContext) => Promise<string | undefined>>>
+
+/** The steps of every operation, in order. Hooks are left out where an operation was not begun with them. */
+export const PLANS: Readonly<Record<OperationKind, readonly string[]>> = {
+  provision: ['create', 'stamp', 'migrate', 'seed', 'onProvision', 'ready', 'activate', 'afterCreate'],
+  migrate: ['migrate', 'activate'],
+  suspend: ['close'],
+  resume: ['open', 'migrate', 'activate'],
+  deprovision: ['open', 'onDeprovision', 'mark', 'close', 'delete', 'afterDelete'],
+  undelete: ['open', 'reopen', 'migrate', 'activate', 'settle'],
+  purge: ['open', 'drop', 'purge'],
+}
+
+export const HOOK_STEPS = ['onProvision', 'onDeprovision', 'afterCreate', 'afterDelete'] as const
+
+/** What each step does to the tenant's database and record. One object for one run: it keeps the connection. */
+export function createSteps<Client, Adapters>(core: FactoryCore<Client, Adapters>): Steps {
+  const { provider, migrations, environment } = core
+  const clients = new Map<string, Client>()
+
+  async function connect(record: TenantRecord): Promise<Client> {
+    const key = JSON.stringify(record.locator)
+    const kept = clients.get(key)
+    if (kept !== undefined) return kept
+    const database = databaseOf(record)
+    const client = await core.steps(record.id)('connect', (call) =>
+      connectChecked(provider, record.id, database, managing, core.trouble(record.id), call),
+    )
+    clients.set(key, client)
+    return client
+  }
+
+  /** Where the database is; one whose `create` was never answered is looked for by its name. */
+  async function locate({ record, change }: StepContext): Promise<Locator | undefined> {
+    if (record.locator !== undefined) return record.locator
+    const locator = await core.steps(record.id)('find', (call) => provider.find(record.name, call))
+    if (locator !== undefined) await change({ locator: JSON.stringify(locator) })
+    return locator
+  }
+
+  async function setAccess(context: StepContext, access: 'open' | 'closed'): Promise<string | undefined> {
+    const { setAccess } = provider
+    if (setAccess === undefined) return 'nothing to do here'
+    const locator = await locate(context)
+    if (locator === undefined) return 'there is no database'
+    return core.steps(context.record.id)(access === 'open' ? 'open' : 'close', async (call) => {
+      try {
+        await setAccess(locator, access, call)
+        return undefined
+      } catch (cause) {
+        return gone(provider.mapError(cause))
+      }
+    })
+  }
+
+  async function hook(context: StepContext, name: (typeof HOOK_STEPS)[number]): Promise<undefined> {
+    await context.hooks[name]?.(context.record.id, context.report)
+  }
+
+  async function afterwards(context: StepContext, name: 'afterCreate' | 'afterDelete') {
+    try {
+      await hook(context, name)
+      return undefined
+    } catch (cause) {
+      // The thing is done, whatever a hook makes of it.
+      const error = hookError(cause, context.record.id, name)
+      try {
+        context.hooks.onHookError?.(error)
+      } catch {
+        // Whoever is told of errors failed too.
+      }
+      return `failed: ${error.message}`
+    }
+  }
+
+  return {
+    async create({ record, change }) {
+      const { id, name, placement } = record
+      const { locator, created } = await core.steps(id)('create', (call) =>
+        provider.create(name, placement === undefined ? call : { ...call, placement }),
+      )
+      await change({ locator: JSON.stringify(locator) })
+      return created ? 'created' : 'found'
+    },
+    async stamp({ record }) {
+      const client = await connect(record)
+      await core.steps(record.id)('stamp', () =>
+        ensureStamp(provider, client, identityOf(record)).catch((cause: unknown) => {
+          const error = provider.mapError(cause)
+          throw error.code === 'stale_tenant' ? unknownStamp(record) : error
+        }),
+      )
+      return record.uid
+    },
+    async migrate({ record }) {
+      if (migrations === undefined) return '[]'
+      const client = await connect(record)
+      const applied = await core.steps(record.id)('migrate', ({ signal }) =>
+        migrate({ provider, client, migrations, tenantId: record.id, signal }),
+      )
+      return JSON.stringify(applied)
+    },
+    async seed({ record, report }) {
+      const { seed, createAdapters } = core
+      if (seed === undefined) return undefined
+      const client = await connect(record)
+      const tenant = tenantOf(record.id, databaseOf(record))
+      await core.steps(record.id)('seed', async () => {
+        await seed(await createAdapters(client, tenant), tenant, report)
+      })
+      return undefined
+    },
+    onProvision: (context) => hook(context, 'onProvision'),
+    onDeprovision: (context) => hook(context, 'onDeprovision'),
+    afterCreate: (context) => afterwards(context, 'afterCreate'),
+    afterDelete: (context) => afterwards(context, 'afterDelete'),
+    async ready({ record }) {
+      const client = await connect(record)
+      await core.steps(record.id)('ready', () => moveStamp(provider, client, record.id, record.uid, 'ready'))
+      return undefined
+    },
+    async activate({ record, kind, change }) {
+      const newest = (await migrations?.load())?.at(-1)?.name
+      const back = kind === 'undelete' && record.deletedFrom === 'suspended'
+      await change({
+        state: back ? 'suspended' : 'active',
+        schema_version: newest ?? record.schemaVersion ?? null,
+        ready_at: record.readyAt ?? environment.now(),
+        deleted_at: null,
+        deleted_from: null,
+        purge_after: null,
+      })
+      return newest
+    },
+    open: (context) => setAccess(context, 'open'),
+    close: (context) => setAccess(context, 'closed'),
+    async settle(context) {
+      return context.record.state === 'suspended' ? setAccess(context, 'closed') : undefined
+    },
+    async mark(context) {
+      const locator = await locate(context)
+      if (locator === undefined) return 'there is no database'
+      const { record } = context
+      return core.steps(record.id)('mark', async (call) => {
+        try {
+          await markForDeletion(provider, identityOf(record), locator, call)
+          return undefined
+        } catch (cause) {
+          return gone(provider.mapError(cause))
+        }
+      })
+    },
+    async delete({ record, change, retention }) {
+      const now = environment.now()
+      await change({ state: 'deleted', deleted_at: now, purge_after: now + retention })
+      return record.locator === undefined ? 'there was no database' : undefined
+    },
+    async reopen({ record }) {
+      const client = await connect(record)
+      const { dialect } = provider.capabilities
+      return core.steps(record.id)('reopen', async () => {
+        const reopen = `UPDATE ${IDENTITY_TABLE} SET state = 'ready' WHERE slot = 1 AND uid = ? AND state = ?`
+        await provider.batch(client, [statement(dialect, reopen, record.uid, 'deprovisioning')])
+        const stamp = await readStamp(dialect, (read) => provider.query(client, read))
+        if (stamp?.uid === record.uid && stamp.state === 'ready') return undefined
+        throw new TenancyError('conflict', 'The database does not carry this incarnation’s stamp', {
+          tenantId: record.id,
+        })
+      })
+    },
+    async drop(context) {
+      const locator = await locate(context)
+      if (locator === undefined) return 'there is no database'
+      const { record } = context
+      return core.steps(record.id)('drop', async (call) => {
+        // The stamp is read once more: nothing is destroyed that is not exactly this incarnation.
+        const missing = await markForDeletion(provider, identityOf(record), locator, call).then(
+          () => undefined,
+          (cause: unknown) => gone(provider.mapError(cause)),
+        )
+        await dropDatabase(provider, record.id, record.name, locator, call)
+        return missing
+      })
+    },
+    async purge({ change }) {
+      await change({ state: 'purged', locator: null, metadata: '{}', purge_after: null })
+      return undefined
+    },
+  }
+}
+
+function identityOf({ id, generation, uid }: TenantRecord): ExpectedIdentity {
+  return { tenantId: id, generation, uid }
+}
+
+function databaseOf({ id, generation, uid, locator }: TenantRecord): KnownDatabase {
+  if (locator === undefined) throw new TenancyError('internal', 'The record has no locator', { tenantId: id })
+  return { locator, generation, identity: { tenantId: id, generation, uid } }
+}
+
+/** What is to be deleted and is not there is as good as deleted. */
+function gone(error: TenancyError): string {
+  if (error.code === 'tenant_not_found') return 'it was gone'
+  throw error
+}
+
+function unknownStamp({ id, name }: TenantRecord): TenancyError {
+  const message = `The database ${name} carries a stamp that the catalog does not know: adopt it, or remove it`
+  return new TenancyError('name_taken', message, { tenantId: id })
+}
+
+/** The coded error of a hook. */
+export function hookError(cause: unknown, tenantId: string, step: string): TenancyError {
+  if (cause instanceof TenancyError) return cause
+  const { message } = TenancyError.from(cause)
+  return new TenancyError('internal', `${step}: ${message}`, { cause, tenantId, step })
+}
