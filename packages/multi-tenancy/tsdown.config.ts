@@ -1,4 +1,7 @@
 import { defineConfig } from 'tsdown'
 import { base } from '../../tsdown.base.ts'
 
-export default defineConfig({ ...base, entry: { index: 'src/index.ts', catalog: 'src/catalog/index.ts', memory: 'src/memory/index.ts' } })
+export default defineConfig({
+  ...base,
+  entry: { index: 'src/index.ts', catalog: 'src/catalog/index.ts', memory: 'src/memory/index.ts' },
+})

@@ -130,7 +130,7 @@ export class TenancyError extends Error {
   }
 
   /**
-   * The problem+json answer. A message is shown only for a client's own mistake; of a server's fault
+   * The problem+json answer (`type` about:blank: `status` and `code` say it all). A message is shown only for a client's own mistake; of a server's fault
    * the client learns the code and when to come back.
    */
   getResponse(): Response {
@@ -139,7 +139,7 @@ export class TenancyError extends Error {
     if (retryAfter !== undefined) headers.set('retry-after', String(Math.max(1, Math.ceil(retryAfter))))
     else if (status === 503) headers.set('retry-after', '5')
     const detail = status < 500 ? { detail: this.message } : {}
-    const problem = { type: 'about:blank', title: TITLES[status] ?? 'Error', status, code, ...detail }
+    const problem = { type: 'about:blank', status, code, ...detail }
     return new Response(JSON.stringify(problem), { status, headers })
   }
 
@@ -152,17 +152,9 @@ export class TenancyError extends Error {
   }
 }
 
-const TITLES: Record<number, string> = {
-  400: 'Bad Request',
-  401: 'Unauthorized',
-  403: 'Forbidden',
-  404: 'Not Found',
-  409: 'Conflict',
-  500: 'Internal Server Error',
-  501: 'Not Implemented',
-  502: 'Bad Gateway',
-  503: 'Service Unavailable',
-  504: 'Gateway Timeout',
+/** The one answer for a tenant that is not there, for one on its way out, and for one that is out of reach. */
+export function notFound(tenantId: string, cause?: unknown): TenancyError {
+  return new TenancyError('tenant_not_found', 'There is no such tenant', { tenantId, cause })
 }
 
 /** A set-up mistake: thrown while constructing, naming the option. */

@@ -1,5 +1,5 @@
 import type { Row, Statement } from './contract.ts'
-import { TenancyError } from './errors.ts'
+import { notFound, TenancyError } from './errors.ts'
 import { type Dialect, statement, TEXT_KEY } from './sql.ts'
 import type { TenantId } from './tenant-id.ts'
 
@@ -108,7 +108,7 @@ export function checkStamp(stamp: Stamp | undefined, expected: ExpectedIdentity)
     })
   }
   if (stamp.state !== 'ready') {
-    throw new TenancyError('tenant_not_found', 'No such tenant', { tenantId })
+    throw notFound(tenantId)
   }
   return stamp
 }

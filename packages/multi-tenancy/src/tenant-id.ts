@@ -35,8 +35,7 @@ export function parseTenantId(value: unknown, reserved: ReadonlySet<string> = DE
 export function reservedSet(ids: readonly string[] | undefined, option: string): ReadonlySet<string> {
   if (ids === undefined) return DEFAULT_RESERVED
   for (const id of ids) {
-    if (!isTenantId(id))
-      throw configError(option, `${JSON.stringify(id)} can be no tenant id, so it needs no reserving`)
+    if (!isTenantId(id)) throw configError(option, `${JSON.stringify(id)} can be no tenant id`)
   }
   return new Set(ids)
 }

@@ -19,8 +19,6 @@ export interface FactoryCore<Client, Adapters> extends Omit<ProvisionContext<Cli
   trouble(tenantId: TenantId): ProvisionContext<Client, Adapters>['onTrouble']
   /** Drops what this process cached of a tenant. */
   forget(tenantId: TenantId): void
-  /** Lifts a quarantine too. */
-  release(tenantId: TenantId): void
   readonly cache: DirectoryOptions
 }
 

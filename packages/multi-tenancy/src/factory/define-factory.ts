@@ -1,12 +1,12 @@
 import type { Kysely } from 'kysely'
 import type { CallOptions, TenantProvider } from '../contract.ts'
 import type { OpenTenant, TenantFactory } from '../database-factory.ts'
-import { TenancyError } from '../errors.ts'
+import { notFound, TenancyError } from '../errors.ts'
 import { defineMigrations, migrate } from '../migrations/index.ts'
 import { nameTenants } from '../names.ts'
 import { parseTenantId, reservedSet, type TenantId } from '../tenant-id.ts'
 import { createCache } from './cache.ts'
-import { createDirectory, type KnownDatabase, notFound } from './directory.ts'
+import { createDirectory, type KnownDatabase } from './directory.ts'
 import { environmentOf } from './environment.ts'
 import { connectChecked, managing, serving, tenantOf } from './opening.ts'
 import {
@@ -24,14 +24,6 @@ import { createSingleFlight } from './single-flight.ts'
 interface View<Adapters> {
   readonly tenant: OpenTenant<Adapters>
   readonly database: KnownDatabase
-}
-
-/** Whether a look-up anew found the very database a view was built on. */
-function sameDatabase(a: KnownDatabase | undefined, b: KnownDatabase): boolean {
-  const uid = a?.identity?.uid
-  return (
-    uid !== undefined && uid === b.identity?.uid && JSON.stringify(a?.locator) === JSON.stringify(b.locator)
-  )
 }
 
 /**
@@ -88,13 +80,6 @@ export function defineFactory<Client, Adapters>(
   const opened = createCache<View<Adapters>>(shared ? cache.max : 0, cache.ttl, environment.now)
   const openings = createSingleFlight<OpenTenant<Adapters>>(shared)
   const provisions = createSingleFlight<void>(shared)
-  const lookups = {
-    max: cache.locatorMax,
-    ttl: cache.locatorTtl,
-    negativeMax: cache.negativeMax,
-    negativeTtl: cache.negativeTtl,
-    unknownLookups: cache.unknownLookups,
-  }
   const quarantined = new Set<TenantId>()
   const deleting = new Set<TenantId>()
   let closed = false
@@ -105,21 +90,16 @@ export function defineFactory<Client, Adapters>(
     directory.forget(tenantId)
   }
 
-  function release(tenantId: TenantId): void {
-    quarantined.delete(tenantId)
-    forget(tenantId)
-  }
-
   /** Asked before each use of a client, so that one held for long obeys what happened meanwhile. */
   function admit(tenantId: TenantId, database: KnownDatabase): void | Promise<void> {
-    if (closed) throw new TenancyError('closed', 'The factory was closed')
+    if (closed) throw new TenancyError('closed', 'The factory is closed')
     assertServable(tenantId)
     return directory.admit?.(tenantId, database)
   }
 
   function assertServable(tenantId: TenantId): void {
     if (quarantined.has(tenantId)) {
-      throw new TenancyError('wrong_tenant', 'The tenant is in quarantine: its database was not its own', {
+      throw new TenancyError('wrong_tenant', 'The tenant is in quarantine', {
         tenantId,
       })
     }
@@ -135,7 +115,7 @@ export function defineFactory<Client, Adapters>(
   }
 
   function parse(value: unknown): TenantId {
-    if (closed) throw new TenancyError('closed', 'The factory was closed')
+    if (closed) throw new TenancyError('closed', 'The factory is closed')
     return parseTenantId(value, reserved)
   }
 
@@ -147,11 +127,11 @@ export function defineFactory<Client, Adapters>(
     assertServable(tenantId)
     return retry(environment, { ...brief, tenantId }, async (call) => {
       const database = await directory.locate(tenantId, call)
-      const { state = 'active' } = database
+      // Where only the age of what was known was in doubt, the view is still good.
       const kept = opened.get(tenantId)
-      const adapters = sameDatabase(kept?.database, database)
-        ? (kept as View<Adapters>).tenant.adapters
-        : await build(tenantId, database, call)
+      if (kept && directory.fresh?.(tenantId, kept.database)) return kept.tenant
+      const { state = 'active' } = database
+      const adapters = await build(tenantId, database, call)
       const tenant: OpenTenant<Adapters> = Object.freeze({ ...tenantOf(tenantId, database), state, adapters })
       if (current() && !closed) opened.set(tenantId, { tenant, database })
       return tenant
@@ -172,10 +152,7 @@ export function defineFactory<Client, Adapters>(
 
   async function open(tenantId: string): Promise<OpenTenant<Adapters>> {
     const warm = opened.get(tenantId)
-    if (warm !== undefined && !closed) {
-      const { tenant, database } = warm
-      if (directory.fresh?.(tenant.id, database) ?? true) return tenant
-    }
+    if (warm && !closed && (directory.fresh?.(warm.tenant.id, warm.database) ?? true)) return warm.tenant
     const id = parse(tenantId)
     return openings.run(id, (current) => openNow(id, current))
   }
@@ -190,10 +167,9 @@ export function defineFactory<Client, Adapters>(
     steps,
     trouble,
     forget,
-    release,
-    cache: lookups,
+    cache,
   })
-  const directory = backend?.directory ?? createDirectory(provider, prefix, nameTenant, environment, lookups)
+  const directory = backend?.directory ?? createDirectory(provider, prefix, nameTenant, environment, cache)
   const lifecycle = backend?.lifecycle
 
   return {
@@ -243,7 +219,9 @@ export function defineFactory<Client, Adapters>(
       return step('migrate', ({ signal }) => migrate({ provider, client, migrations, tenantId: id, signal }))
     },
     release(tenantId) {
-      release(parse(tenantId))
+      const id = parse(tenantId)
+      quarantined.delete(id)
+      forget(id)
     },
     async close() {
       closed = true

@@ -1,10 +1,11 @@
 import type { CallOptions, Locator, TenantProvider } from '../contract.ts'
-import { TenancyError } from '../errors.ts'
+import { notFound } from '../errors.ts'
 import type { Identity } from '../identity.ts'
 import type { NameTenant } from '../names.ts'
 import type { TenantId } from '../tenant-id.ts'
 import { createCache } from './cache.ts'
 import type { Environment } from './environment.ts'
+import type { CacheOptions } from './options.ts'
 import { createSingleFlight } from './single-flight.ts'
 
 /** A tenant database that was found; plain data, so it may outlive a request on Workers. */
@@ -37,16 +38,11 @@ export interface Lookup<Found> {
   keyOf(tenantId: TenantId): string | Promise<string>
 }
 
-export interface DirectoryOptions {
-  readonly max: number
-  /** Milliseconds. */
-  readonly ttl: number
-  readonly negativeMax: number
-  /** Milliseconds. */
-  readonly negativeTtl: number
-  /** Unknown ids that may each cost a look-up of their own within one `negativeTtl`. */
-  readonly unknownLookups: number
-}
+/** Those of the cache's options that are about look-ups. */
+export type DirectoryOptions = Pick<
+  Required<CacheOptions>,
+  'locatorMax' | 'locatorTtl' | 'negativeMax' | 'negativeTtl' | 'unknownLookups'
+>
 
 /** Look-ups with a memory. */
 export interface Finder<Found> {
@@ -66,9 +62,9 @@ export interface Finder<Found> {
 export function createFinder<Found>(
   lookup: Lookup<Found>,
   environment: Environment,
-  { max, ttl, negativeMax, negativeTtl, unknownLookups }: DirectoryOptions,
+  { locatorMax, locatorTtl, negativeMax, negativeTtl, unknownLookups }: DirectoryOptions,
 ): Finder<Found> {
-  const known = createCache<Found>(max, ttl, environment.now)
+  const known = createCache<Found>(locatorMax, locatorTtl, environment.now)
   const unknown = createCache<true>(negativeMax, negativeTtl, environment.now)
   const listing = createSingleFlight<ReadonlySet<string>>(environment.runtime === 'node')
   let window = newWindow(0)
@@ -161,9 +157,4 @@ interface Window {
 
 function newWindow(ends: number): Window {
   return { ends, misses: 0, keys: undefined, anew: new Set() }
-}
-
-/** The answer for a tenant that is not there. */
-export function notFound(tenantId: TenantId): TenancyError {
-  return new TenancyError('tenant_not_found', 'No such tenant', { tenantId })
 }

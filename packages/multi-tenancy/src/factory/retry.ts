@@ -47,7 +47,7 @@ export async function retry<Value>(
 }
 
 /** The same error with the step and tenant it happened in, unless it already says. */
-function located(error: TenancyError, step: string, tenantId: string): TenancyError {
+export function located(error: TenancyError, step: string, tenantId: string): TenancyError {
   if (error.step !== undefined && error.tenantId !== undefined) return error
   const { code, message, cause, retryAfter } = error
   return new TenancyError(code, message, {

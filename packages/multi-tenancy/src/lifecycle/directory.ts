@@ -1,7 +1,7 @@
 import type { TenantRecord } from '../catalog/record.ts'
 import type { TenantStore } from '../catalog/store.ts'
-import type { CallOptions } from '../contract.ts'
-import { configError, TenancyError } from '../errors.ts'
+import type { CallOptions, Locator } from '../contract.ts'
+import { configError, notFound, TenancyError } from '../errors.ts'
 import {
   createFinder,
   type Directory,
@@ -58,7 +58,7 @@ export function createCatalogDirectory(
       return record && { record, readAt, database: databaseOf(record) }
     },
   }
-  const finder = createFinder<Known>(lookup, environment, { ...cache, ttl: maxAge })
+  const finder = createFinder<Known>(lookup, environment, { ...cache, locatorTtl: maxAge })
 
   function refresh(id: TenantId): void {
     refreshes
@@ -93,7 +93,8 @@ export function createCatalogDirectory(
     },
     fresh(id, database) {
       const current = peek(id)?.database
-      return isSame(current, database) && current?.state === database.state
+      const { state, locator } = database
+      return isSame(current, database) && current.state === state && sameLocator(current.locator, locator)
     },
     admit(id, database) {
       if (isSame(peek(id)?.database, database)) return
@@ -106,8 +107,12 @@ export function createCatalogDirectory(
 }
 
 /** The same incarnation, wherever and in whichever state it is. */
-function isSame(a: KnownDatabase | undefined, b: KnownDatabase): boolean {
+function isSame(a: KnownDatabase | undefined, b: KnownDatabase): a is KnownDatabase {
   return a?.identity !== undefined && a.identity.uid === b.identity?.uid
+}
+
+function sameLocator(a: Locator, b: Locator): boolean {
+  return a === b || JSON.stringify(a) === JSON.stringify(b)
 }
 
 function databaseOf(record: TenantRecord): KnownDatabase | undefined {
@@ -133,5 +138,5 @@ export function servable(record: TenantRecord): KnownDatabase {
       retryAfter: state === 'failed' ? 60 : 2,
     })
   }
-  throw new TenancyError('tenant_not_found', 'No such tenant', { tenantId })
+  throw notFound(tenantId)
 }

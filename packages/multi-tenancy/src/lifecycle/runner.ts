@@ -3,6 +3,7 @@ import type { Operation, OperationError, TenantRecord, TenantState } from '../ca
 import type { Change, TenantRef, TenantStore } from '../catalog/store.ts'
 import { TenancyError } from '../errors.ts'
 import type { FactoryCore } from '../factory/backend.ts'
+import { located } from '../factory/retry.ts'
 import type { OperationHooks, StepRunner } from './types.ts'
 import { createSteps, HOOK_STEPS, PLANS } from './work.ts'
 
@@ -166,17 +167,6 @@ export function createRunner<Client, Adapters>(
   }
 
   return { run }
-}
-
-function located(error: TenancyError, step: string, tenantId: string): TenancyError {
-  if (error.step !== undefined && error.tenantId !== undefined) return error
-  const { code, message, cause, retryAfter } = error
-  return new TenancyError(code, message, {
-    cause,
-    tenantId: error.tenantId ?? tenantId,
-    step: error.step ?? step,
-    ...(retryAfter === undefined ? {} : { retryAfter }),
-  })
 }
 
 function shownError({ code, message, step, retryAfter }: TenancyError, operation: string): OperationError {

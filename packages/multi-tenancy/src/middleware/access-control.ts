@@ -1,5 +1,5 @@
 import type { Context, MiddlewareHandler } from 'hono'
-import { configError, TenancyError } from '../errors.ts'
+import { configError, notFound, TenancyError } from '../errors.ts'
 import { CLAIM_OPTIONS, type ClaimOptions, tokenReader } from '../resolvers/claim.ts'
 import { checkFunctions, checkOptions } from '../resolvers/options.ts'
 import { isTenantId, type TenantId } from '../tenant-id.ts'
@@ -87,7 +87,7 @@ export function controlPlaneTenantId(options: AccessControlOptions): string | un
   }
   const { controlPlaneTenantId = options.mainTenantId, mainTenantId = controlPlaneTenantId } = options
   if (controlPlaneTenantId !== mainTenantId) {
-    throw configError(`${at}.mainTenantId`, 'is another name of controlPlaneTenantId and differs from it')
+    throw configError(`${at}.mainTenantId`, 'differs from controlPlaneTenantId')
   }
   return controlPlaneTenantId
 }
@@ -104,9 +104,4 @@ export async function decide<T>(ask: () => T | Promise<T>): Promise<T> {
 /** The answer to a request without a token. */
 export function unauthenticated(): TenancyError {
   return new TenancyError('unauthenticated', 'This request carries no accepted token')
-}
-
-/** The one answer for a tenant that is not there and for one that is out of reach. */
-export function notFound(tenantId: string, cause?: unknown): TenancyError {
-  return new TenancyError('tenant_not_found', 'There is no such tenant', { tenantId, cause })
 }
