@@ -86,6 +86,8 @@ export interface TenantProvider<Client> {
   query(client: Client, statement: Statement): Promise<Row[]>
   /** Runs statements in order, stopping at the first error; atomic where `transactionalDdl` says so. */
   batch(client: Client, statements: readonly Statement[]): Promise<void>
+  /** Waited for before pending migrations change a database that has had some: to keep a way back, where there is one. */
+  beforeMigrate?(client: Client, migrations: readonly string[]): Promise<void>
   /** Kysely over the client: for migrations, and the adapters' `db` when the app builds none of its own. */
   kysely(client: Client): Kysely<any>
   /** The coded error for whatever a member, or a client in use, threw. Leaves a `TenancyError` as it is. */

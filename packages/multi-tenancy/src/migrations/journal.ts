@@ -5,7 +5,7 @@ import { type Dialect, TEXT_KEY } from '../sql.ts'
 /** What the runner needs of a provider. */
 export type MigrationProvider<Client> = Pick<
   TenantProvider<Client>,
-  'capabilities' | 'query' | 'batch' | 'kysely' | 'mapError'
+  'capabilities' | 'query' | 'batch' | 'beforeMigrate' | 'kysely' | 'mapError'
 >
 
 /** One row per migration that was begun, in the tenant's own database. */

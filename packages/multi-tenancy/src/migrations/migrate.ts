@@ -19,17 +19,29 @@ import { planSteps, type Step } from './plan.ts'
 export async function migrate<Client>(options: MigrateOptions<Client>): Promise<readonly string[]> {
   const session = createSession(options)
   const migrations = await options.migrations.load()
+  const { beforeMigrate } = options.provider
   const applied: string[] = []
+  let told = false
   try {
     let steps: readonly Step[]
     do {
+      let fresh = true
       steps = await settle(session, (journal, mine, free) => {
+        fresh = journal.rows.size === 0
         const plan = planSteps(migrations, journal, session)
         if (plan.steps.length === 0 && !plan.dirty) return []
         if (!free) return undefined
         if (plan.dirty) throw plan.dirty
         return mine || plan.steps.every(({ mode }) => mode === 'batch') ? plan.steps : undefined
       })
+      // A new database has nothing to go back to.
+      if (steps.length > 0 && !fresh && !told) {
+        await beforeMigrate?.(
+          session.client,
+          steps.map(({ name }) => name),
+        )
+        told = true
+      }
     } while (!(await applySteps(session, steps, applied)))
     return applied
   } catch (cause) {

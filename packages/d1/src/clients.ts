@@ -1,0 +1,105 @@
+import { type ConnectTarget, TenancyError } from '@tenantry/multi-tenancy'
+import type { Rung } from './access/access.ts'
+import type { D1Api, KnownD1 } from './api.ts'
+import { guardDatabase, type Use } from './database/guard.ts'
+import type { D1Database } from './database/types.ts'
+import type { ErrorMap } from './errors.ts'
+import { isMissingWorker } from './http.ts'
+import type { D1RestorePoint } from './options.ts'
+import { type D1Info, type D1TimeTravel, d1Info, register } from './time-travel.ts'
+
+/** Clients of tenants' databases. */
+export interface Clients {
+  /** @throws `not_supported` when no way of `access` leads to the database */
+  connect(database: KnownD1, target: Omit<ConnectTarget, 'locator'>): Promise<D1Database>
+  /** Reports a restore point before the migrations run. */
+  beforeMigrate(client: D1Database, migrations: readonly string[]): Promise<void>
+}
+
+export interface ClientsOptions {
+  readonly api: Pick<D1Api, 'exists' | 'bookmark' | 'restore'>
+  readonly rungs: readonly Rung[]
+  readonly errors: ErrorMap
+  readonly onRestorePoint: ((point: D1RestorePoint) => void | Promise<void>) | undefined
+  readonly isClosed: () => boolean
+  /** Milliseconds. */
+  readonly requestTimeout: number
+}
+
+export function createClients(options: ClientsOptions): Clients {
+  const { api, rungs, errors, onRestorePoint, isClosed, requestTimeout } = options
+  const limit = (): AbortSignal => AbortSignal.timeout(requestTimeout)
+
+  function useOf({ uuid }: KnownD1, { admit, lost }: Omit<ConnectTarget, 'locator'>): Use {
+    return async (work) => {
+      if (isClosed()) throw new TenancyError('closed', 'The provider was closed')
+      const admission = admit?.()
+      if (admission !== undefined) await admission
+      try {
+        return await work()
+      } catch (error) {
+        const truth = errors.surface(isMissingWorker(error) ? await whyMissing(uuid) : error)
+        if (truth instanceof TenancyError && GONE.has(truth.code)) lost?.()
+        throw truth
+      }
+    }
+  }
+
+  /** Its Worker is not there: the database may be gone with it, or shut, or not yet open. */
+  async function whyMissing(uuid: string): Promise<unknown> {
+    const there = await api.exists(uuid, limit()).catch((error: unknown) => ({ error }))
+    if (there === false) return new TenancyError('tenant_not_found', 'The database does not exist')
+    if (there !== true) return there.error
+    return new TenancyError('tenant_not_ready', 'The tenant’s Worker is not there', { retryAfter: 5 })
+  }
+
+  function timeTravelOf(database: KnownD1, lost: ConnectTarget['lost']): D1TimeTravel {
+    const coded = <Value>(work: Promise<Value>): Promise<Value> =>
+      work.catch((error: unknown) => {
+        throw errors.mapError(error)
+      })
+    return {
+      bookmark: (at) => coded(api.bookmark(database.uuid, at?.toISOString(), limit())),
+      async restore(to) {
+        if (onRestorePoint !== undefined) {
+          const bookmark = await coded(api.bookmark(database.uuid, undefined, limit()))
+          await onRestorePoint({ ...database, bookmark, before: 'restore', migrations: [] })
+        }
+        const target = 'bookmark' in to ? to : { timestamp: to.timestamp.toISOString() }
+        const { bookmark, previous } = await coded(api.restore(database.uuid, target, limit()))
+        // What was read of it before may not be true any more.
+        lost?.()
+        return { bookmark, undo: previous }
+      },
+    }
+  }
+
+  return {
+    async connect(database, target) {
+      // Only what serves a tenant is asked for admission.
+      const managing = target.admit === undefined
+      for (const rung of rungs) {
+        const reached = await rung.open(database, managing)
+        if (reached === undefined) continue
+        const client = guardDatabase(reached, useOf(database, target))
+        const info: D1Info = {
+          ...database,
+          access: rung.kind,
+          sessions: rung.kind !== 'rest',
+          timeTravel: timeTravelOf(database, target.lost),
+        }
+        register(client, info)
+        return client
+      }
+      throw new TenancyError('not_supported', 'No way of `access` leads to the tenant’s database')
+    },
+    async beforeMigrate(client, migrations) {
+      const { name, uuid, timeTravel } = d1Info(client)
+      const bookmark = await timeTravel.bookmark()
+      await onRestorePoint?.({ name, uuid, bookmark, before: 'migrate', migrations })
+    },
+  }
+}
+
+/** What is cached of the tenant is no longer true. */
+const GONE: ReadonlySet<string> = new Set(['tenant_not_found', 'stale_tenant'])

@@ -1,0 +1,24 @@
+import { defineFactory, type FactoryOptions, type TenantFactory } from '@tenantry/multi-tenancy'
+import type { Kysely } from 'kysely'
+import type { D1Database } from './database/types.ts'
+import type { D1ProviderOptions } from './options.ts'
+import { createD1Provider } from './provider.ts'
+
+/** Whose account, the ways to its databases, and what every provider's factory takes. */
+export type D1FactoryOptions<Adapters> = Omit<D1ProviderOptions, 'environment'> &
+  FactoryOptions<D1Database, Adapters>
+
+/**
+ * A Cloudflare D1 database per tenant: for Workers, Node and every runtime with `fetch`.
+ *
+ * @throws `config_invalid`, naming the option
+ * @example
+ * const factory = createD1Factory({ accountId, apiToken, access: [{ kind: 'binding', env }, { kind: 'rest' }] })
+ * await factory.provision('acme')
+ * const { db } = await factory.getAdapters('acme')
+ */
+export function createD1Factory<Adapters = { db: Kysely<any> }>(
+  options: D1FactoryOptions<Adapters>,
+): TenantFactory<Adapters> {
+  return defineFactory<D1Database, Adapters>(createD1Provider(options), options)
+}
