@@ -178,7 +178,7 @@ function moveOn(session: SessionState | undefined, bookmark: string | null | und
 }
 
 /** A key for one database: who learns it can open no other. */
-async function deriveKey(secret: string, uuid: string): Promise<string> {
+export async function deriveKey(secret: string, uuid: string): Promise<string> {
   const bytes = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text)
   const algorithm = { name: 'HMAC', hash: 'SHA-256' }
   const key = await crypto.subtle.importKey('raw', bytes(secret), algorithm, false, ['sign'])

@@ -52,7 +52,7 @@ export function createTenantWorkers({ api, namespace, keyOf }: TenantWorkersOpti
       const found = await api.call('get', scripts, { signal })
       if (!Array.isArray(found)) throw new ApiError(200, 'Cloudflare answered with no list of Workers')
       return found
-        .flatMap((script) => databaseOf(script?.id ?? script?.script_name) ?? [])
+        .flatMap((script) => databaseOfScript(script?.id ?? script?.script_name) ?? [])
         .filter(({ name }) => name.startsWith(prefix))
     },
   }
@@ -68,7 +68,8 @@ export function scriptNameOf({ name, uuid }: KnownD1): string {
     .padStart(25, '0')}`
 }
 
-function databaseOf(script: unknown): KnownD1 | undefined {
+/** The database a Worker is for, by its name; `undefined` for a Worker of another kind. */
+export function databaseOfScript(script: unknown): KnownD1 | undefined {
   const [, name, digits] =
     (typeof script === 'string' && /^([a-z0-9][a-z0-9_-]*)-([0-9a-z]{25})$/.exec(script)) || []
   if (name === undefined || digits === undefined) return undefined
