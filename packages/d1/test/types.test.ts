@@ -1,0 +1,8 @@
+import type { D1Database as Binding } from '@cloudflare/workers-types'
+import { expectTypeOf, test } from 'vitest'
+import type { D1Database } from '../src/index.ts'
+
+test('a binding is a client, and a client is taken where a binding is', () => {
+  expectTypeOf<Binding>().toExtend<D1Database>()
+  expectTypeOf<D1Database>().toExtend<Binding>()
+})
