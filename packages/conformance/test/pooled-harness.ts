@@ -6,7 +6,7 @@ import type { Provider } from './mistake.ts'
 /** Connections as a pool has them, over the in-memory provider; `careless` verifies only the first. */
 export function pooledHarness(base: Harness<MemoryClient>, careless: boolean): Harness<PooledClient> {
   const open: Connection[] = []
-  const pooled = (provider: Provider): TenantProvider<PooledClient> => {
+  const pooled = ({ beforeMigrate: _, ...provider }: Provider): TenantProvider<PooledClient> => {
     const pool = {}
     return {
       ...provider,

@@ -3,7 +3,7 @@ import type { Environment } from '../factory/environment.ts'
 import type { TenantId } from '../tenant-id.ts'
 import type { Operation, OperationError, OperationKind, OperationParams, StepEvent } from './record.ts'
 import { operationOf, stepOf } from './rows.ts'
-import type { CatalogTables } from './schema.ts'
+import type { CatalogTables, OperationRow } from './schema.ts'
 import { persist, type Ready, settle } from './store.ts'
 
 /** An operation as whoever begins it writes it down. */
@@ -44,8 +44,13 @@ export interface OperationStore {
   renew(id: string, owner: string, until: number): Promise<boolean>
   /** Closes it, whoever runs it: what its tenant's record says is what became of it. */
   finish(id: string, error: OperationError | undefined): Promise<void>
-  /** Takes back an intent that never got its tenant. */
+  /** Confirms that an operation which has got its tenant is run by `owner`, also one withdrawn in the meantime. */
+  hold(id: string, owner: string, until: number): Promise<Operation | undefined>
+  /** Puts an intent aside that did not get its tenant, so far: whoever wrote it may only be slow. */
   withdraw(id: string): Promise<void>
+  /** Takes an intent back that cannot get its tenant any more, or was withdrawn long ago. */
+  remove(id: string): Promise<void>
+  removeWithdrawn(before: number): Promise<void>
   /** Running, but with a lease that ended before `now`; the longest ended first. */
   stuck(now: number, limit: number): Promise<Operation[]>
   steps(id: string): Promise<StepEvent[]>
@@ -118,7 +123,11 @@ export function createOperationStore(ready: Ready, environment: Environment): Op
     },
     async ofTenant(id, after, limit) {
       const rows = await use((db) => {
-        let query = db.selectFrom('tenantry_operations').selectAll().where('tenant_id', '=', id)
+        let query = db
+          .selectFrom('tenantry_operations')
+          .selectAll()
+          .where('tenant_id', '=', id)
+          .where('state', '<>', 'withdrawn')
         if (after !== undefined) {
           query = query.where(({ eb, and, or }) =>
             or([
@@ -138,9 +147,9 @@ export function createOperationStore(ready: Ready, environment: Environment): Op
         async () => {
           await (await ready())
             .updateTable('tenantry_operations')
-            .set({ lease_owner: owner, lease_until: until, attempt })
+            .set({ state: 'running', lease_owner: owner, lease_until: until, attempt })
             .where('id', '=', operation.id)
-            .where('state', '=', 'running')
+            .where('state', 'in', ['running', 'withdrawn'])
             .where('attempt', '=', operation.attempt)
             .where(({ or, eb }) =>
               or([eb('lease_until', '<=', environment.now()), eb('lease_owner', '=', owner)]),
@@ -186,8 +195,57 @@ export function createOperationStore(ready: Ready, environment: Environment): Op
           .execute(),
       )
     },
+    async hold(id, owner, until) {
+      const held = await settle<OperationRow | null>(
+        environment,
+        async () => {
+          await (await ready())
+            .updateTable('tenantry_operations')
+            .set({ state: 'running', lease_owner: owner, lease_until: until })
+            .where('id', '=', id)
+            .where(({ or, and, eb }) =>
+              or([
+                eb('state', '=', 'withdrawn'),
+                and([eb('state', '=', 'running'), eb('lease_owner', '=', owner)]),
+              ]),
+            )
+            .execute()
+          return undefined
+        },
+        async () => (await row(id)) ?? null,
+      )
+      return held?.lease_owner === owner && held.state === 'running' ? operationOf(held) : undefined
+    },
     async withdraw(id) {
+      await use((db) =>
+        db
+          .updateTable('tenantry_operations')
+          .set({ state: 'withdrawn', lease_owner: '', lease_until: 0 })
+          .where('id', '=', id)
+          .where('state', '=', 'running')
+          .execute(),
+      )
+    },
+    async remove(id) {
       await use((db) => db.deleteFrom('tenantry_operations').where('id', '=', id).execute())
+    },
+    async removeWithdrawn(before) {
+      await use((db) =>
+        db
+          .deleteFrom('tenantry_operations')
+          .where('state', '=', 'withdrawn')
+          .where('created_at', '<', before)
+          .where(({ not, exists, selectFrom }) =>
+            not(
+              exists(
+                selectFrom('tenantry_tenants')
+                  .select('tenant_id')
+                  .whereRef('tenantry_tenants.operation_id', '=', 'tenantry_operations.id'),
+              ),
+            ),
+          )
+          .execute(),
+      )
     },
     async stuck(now, limit) {
       const rows = await use((db) =>

@@ -88,7 +88,8 @@ export interface Operation {
   readonly tenantId: TenantId
   readonly generation: number
   readonly kind: OperationKind
-  readonly state: 'running' | 'succeeded' | 'failed'
+  /** `withdrawn`: an intent whose process died before it had its tenant; should it come back, it goes on. */
+  readonly state: 'running' | 'succeeded' | 'failed' | 'withdrawn'
   /** How many runners have worked on it: above 1 another took over from one that died. */
   readonly attempt: number
   /** Until when its runner is believed alive, in ms since the epoch. */

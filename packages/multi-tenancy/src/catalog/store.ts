@@ -44,6 +44,8 @@ export interface TenantStore {
   all(after: TenantRef | undefined, limit: number): Promise<TenantRecord[]>
   /** The ids that have a database or are about to. */
   ids(): Promise<Set<TenantId>>
+  /** Tenants that an operation has held since before `time`, the longest first. */
+  held(time: number, limit: number): Promise<TenantRecord[]>
   /** Deleted tenants whose retention ended, the longest ended first. */
   due(now: number, limit: number): Promise<TenantRecord[]>
 }
@@ -202,6 +204,19 @@ export function createTenantStore(ready: Ready, environment: Environment): Tenan
           .execute(),
       )
       return new Set(rows.map(({ tenant_id }) => tenant_id as TenantId))
+    },
+    async held(time, limit) {
+      const rows = await read((db) =>
+        db
+          .selectFrom('tenantry_tenants')
+          .selectAll()
+          .where('operation_id', 'is not', null)
+          .where('updated_at', '<=', time)
+          .orderBy('updated_at')
+          .limit(limit)
+          .execute(),
+      )
+      return rows.map(recordOf)
     },
     async due(now, limit) {
       const rows = await read((db) =>

@@ -86,13 +86,37 @@ export function createEngine<Client, Adapters>(
     return mine === undefined ? 'lost' : run(mine, name, step)
   }
 
+  /** Frees a tenant from an operation that has no row: nothing of ours leaves one so, but it must not be stuck. */
+  async function letGo(record: TenantRecord, operation: string): Promise<void> {
+    const { id, state } = record
+    const error = {
+      code: 'internal',
+      message: 'The record of the operation was lost',
+      step: undefined,
+      operation,
+    }
+    const stopped = state === 'provisioning' || state === 'deprovisioning'
+    const change = stopped
+      ? { state: 'failed', error: JSON.stringify(error) }
+      : { state: state === 'upgrading' ? 'active' : state }
+    await tenants.update(record, { operation }, { ...change, operation_id: null })
+    core.forget(id)
+  }
+
+  /** Makes room for a request whose intent was withdrawn, unless that has its tenant after all. */
+  async function abandon(operation: Operation): Promise<void> {
+    const record = await tenants.get(refOf(operation))
+    if (record?.operation === operation.id) await resume(operation)
+    else await operations.remove(operation.id)
+  }
+
   /** Waits until an operation is settled, finishing it should its runner die. */
   async function join(id: string, deadline: number): Promise<Operation> {
     for (let delay = 20; ; delay = Math.min(delay * 1.5, 500)) {
       await running.get(id)?.catch(() => {})
       const operation = await operations.get(id)
       if (operation === undefined) throw conflict('The operation was withdrawn')
-      if (operation.state !== 'running') return operation
+      if (operation.state === 'succeeded' || operation.state === 'failed') return operation
       if (operation.leaseUntil <= environment.now() && executor === undefined) {
         await resume(operation)
         continue
@@ -126,8 +150,9 @@ export function createEngine<Client, Adapters>(
       const { record } = await tenants.update(previous, guard, { superseded: 1 })
       if (!record.superseded) return undefined
     }
-    const leaseUntil = executor === undefined ? environment.now() + leaseTtl : environment.now()
-    const written = await operations.insert({
+    // What an executor is to run waits without a runner.
+    const lease = () => environment.now() + (executor === undefined ? leaseTtl : 0)
+    const written = {
       id: operation,
       tenantId: id,
       generation,
@@ -135,9 +160,9 @@ export function createEngine<Client, Adapters>(
       params,
       request,
       owner,
-      leaseUntil,
-    })
-    if (!written) return undefined
+      leaseUntil: lease(),
+    }
+    if (!(await operations.insert(written))) return undefined
     const held = { operation_id: operation, last_operation_id: operation }
     const record =
       from === undefined
@@ -145,8 +170,15 @@ export function createEngine<Client, Adapters>(
         : (await tenants.update(from, { operation: null, ...(states && { states }) }, { ...change, ...held }))
             .record
     core.forget(id)
-    if (record.operation === operation) return operations.get(operation)
-    await operations.withdraw(operation)
+    // It has its tenant, however long that took: nobody may think it withdrawn.
+    if (record.operation === operation) {
+      const mine = await operations.hold(operation, owner, lease())
+      if (mine !== undefined) return mine
+      // Cleared away for its age, or another runner has it.
+      await operations.insert(written)
+      return operations.hold(operation, owner, lease())
+    }
+    await operations.remove(operation)
     return undefined
   }
 
@@ -197,14 +229,14 @@ export function createEngine<Client, Adapters>(
       for (;;) {
         if (request !== undefined) {
           const earlier = await operations.byRequest(request.key)
-          if (earlier !== undefined) return repeat(earlier, id, kind, options, deadline)
+          if (earlier?.operation.state === 'withdrawn') await abandon(earlier.operation)
+          else if (earlier !== undefined) return repeat(earlier, id, kind, options, deadline)
         }
         const record = await tenants.latest(id)
         if (record?.operation !== undefined) {
           const busy = await operations.get(record.operation)
           if (busy === undefined) {
-            // Its row is gone, which nothing of ours does: let the tenant go.
-            await tenants.update(record, { operation: record.operation }, { operation_id: null })
+            await letGo(record, record.operation)
           } else if (busy.kind === kind && !alone && request === undefined) {
             if (!wait) return { record, operation: busy }
             return answer(await join(busy.id, deadline))

@@ -256,7 +256,17 @@ export function createLifecycle<Client, Adapters>({
     },
     async sweep({ limit = 50 } = {}) {
       const finished = []
-      for (const operation of await operations.stuck(environment.now(), limit)) {
+      const now = environment.now()
+      const found = new Map(
+        (await operations.stuck(now, limit)).map((operation) => [operation.id, operation]),
+      )
+      // An operation that was withdrawn and got its tenant after all has no lease to end.
+      for (const { operation } of await tenants.held(now - DAY, limit)) {
+        const held = operation === undefined ? undefined : await operations.get(operation)
+        if (held?.state === 'withdrawn') found.set(held.id, held)
+      }
+      await operations.removeWithdrawn(now - DAY)
+      for (const operation of found.values()) {
         const outcome = await engine.resume(operation)
         if (outcome === 'lost') continue
         const { id, kind, tenantId } = operation
@@ -277,6 +287,8 @@ export function createLifecycle<Client, Adapters>({
   }
   return lifecycle
 }
+
+const DAY = 86_400_000
 
 /** A tenant that has not been deleted. */
 function living(record: TenantRecord | undefined, id: TenantId): TenantRecord {

@@ -1,0 +1,3 @@
+export type { CrashHarness, ServiceConfig } from './harness.ts'
+export type { Around } from './points.ts'
+export { type TestCrashesOptions, testCrashes } from './test-crashes.ts'

@@ -1,0 +1,227 @@
+import { fork } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import {
+  type Actor,
+  type CrashOperation,
+  createActor,
+  LEASE,
+  OPERATIONS,
+  perform,
+  unharmed,
+  type World,
+} from './actors.ts'
+import type { Doom, DoomReport } from './child.ts'
+import type { CrashHarness } from './harness.ts'
+import { createPoints } from './points.ts'
+
+export interface TestCrashesOptions {
+  /**
+   * Tenants that die in one process, each at a point of its own.
+   *
+   * @default 40
+   */
+  readonly perProcess?: number
+  /**
+   * Milliseconds one operation's points may take together.
+   *
+   * @default 120_000
+   */
+  readonly timeout?: number
+}
+
+const EXTENSION = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
+const CHILD = fileURLToPath(
+  new URL(`./${EXTENSION === '.ts' ? 'child' : 'crash-child'}${EXTENSION}`, import.meta.url),
+)
+
+/**
+ * Kills processes (`kill -9`) at every await of provision, migrate and deprovision that reaches the service or the
+ * catalog, and has another process go on: each tenant ends with one record and one database, or neither, and the
+ * same operation done again succeeds. Then once more with processes that were only thought dead and go on too late.
+ *
+ * @param harness of a module that exports a `CrashHarness`, as a URL
+ */
+export function testCrashes(
+  name: string,
+  harness: string,
+  { perProcess = 40, timeout = 120_000 }: TestCrashesOptions = {},
+): void {
+  describe(`${name}, dying at every await`, () => {
+    let world: World
+    let service: Awaited<ReturnType<CrashHarness['setup']>>
+    let folder: string
+    const tried: string[] = []
+
+    beforeAll(async () => {
+      const { setup } = (await import(harness)) as CrashHarness
+      service = await setup()
+      folder = await mkdtemp(path.join(tmpdir(), 'tenantry-crash-'))
+      const prefix = `crash${Math.random().toString(36).slice(2, 8)}-`
+      world = { harness, config: service.config, catalogPath: path.join(folder, 'catalog.db'), prefix }
+    }, timeout)
+
+    afterAll(async () => {
+      console.log(`${name}: ${tried.join('; ')}`)
+      await service?.cleanup()
+      await rm(folder, { recursive: true, force: true })
+    })
+
+    /** Tenants in the state the operation begins from. */
+    async function prepare(operation: CrashOperation, ids: readonly string[]): Promise<void> {
+      const actor = await createActor(world, unharmed)
+      if (operation === 'provision') await actor.lifecycle.list()
+      else for (const id of ids) await actor.factory.provision(id)
+      await actor.close()
+    }
+
+    async function check(actor: Actor, operation: CrashOperation, id: string, point: string): Promise<void> {
+      const { lifecycle } = actor
+      const record = await lifecycle.get(id).catch(() => undefined)
+      const names = (await service.oracle.databases(`${world.prefix}${id}`)).filter((found) =>
+        [`${world.prefix}${id}`].includes(found),
+      )
+      expect(record?.operation, `${point}: an operation is left`).toBeUndefined()
+      expect(names, `${point}: databases`).toHaveLength(record === undefined ? 0 : 1)
+      if (record !== undefined) expect(record.state, point).toBe('active')
+      await perform(actor, operation, id)
+      const after = await lifecycle.get(id).catch(() => undefined)
+      if (operation === 'deprovision') {
+        expect(after, point).toBeUndefined()
+        return
+      }
+      expect(after?.state, point).toBe('active')
+      const { db } = await actor.factory.getAdapters(id)
+      expect(await db.selectFrom('notes').select(['id', 'body']).execute(), point).toEqual([
+        { id, body: `of ${id}` },
+      ])
+      const applied = await db.selectFrom('tenantry_migrations').select('state').execute()
+      expect(
+        applied.map(({ state }) => state),
+        point,
+      ).toEqual(operation === 'migrate' ? ['done', 'done', 'done'] : ['done'])
+    }
+
+    /** Another process, later: every lease of the dead has ended. */
+    async function survive(operation: CrashOperation, points: ReadonlyMap<string, string>): Promise<void> {
+      const actor = await createActor(world, unharmed, { later: 2 * LEASE, newer: operation === 'migrate' })
+      try {
+        await actor.lifecycle.sweep({ limit: 1_000 })
+        for (const [id, point] of points) await check(actor, operation, id, `killed ${point}`)
+        const { operations } = await left(actor, points)
+        expect(operations).toEqual([])
+      } finally {
+        await actor.close()
+      }
+    }
+
+    for (const operation of OPERATIONS) {
+      it(`${operation}: a process that is killed`, { timeout }, async () => {
+        let total = 0
+        for (let finished = false; !finished; ) {
+          const tenants = Array.from({ length: perProcess }, (_, index) => ({
+            id: `${operation[0]}k${total + index}`,
+            stopAt: total + index,
+          }))
+          await prepare(
+            operation,
+            tenants.map(({ id }) => id),
+          )
+          const reports = await die({ world, operation, tenants })
+          const points = new Map<string, string>()
+          for (const { id, point, failed } of reports) {
+            expect(failed, id).toBeUndefined()
+            if (point !== undefined) points.set(id, point)
+          }
+          await survive(operation, points)
+          finished = points.size < tenants.length
+          total += points.size
+        }
+        expect(total).toBeGreaterThan(20)
+        tried.push(`${operation} killed at ${total} points`)
+      })
+
+      it(`${operation}: a process that is thought dead and goes on`, { timeout }, async () => {
+        let total = 0
+        for (let finished = false; !finished; ) {
+          const ids = Array.from({ length: perProcess }, (_, index) => `${operation[0]}z${total + index}`)
+          await prepare(operation, ids)
+          const zombies = await Promise.all(
+            ids.map((id, index) => stand(world, operation, id, total + index)),
+          )
+          const points = new Map(
+            zombies.flatMap(({ id, point }) => (point === undefined ? [] : [[id, point]])),
+          )
+          await survive(operation, points)
+          for (const { thaw } of zombies) thaw()
+          await Promise.all(zombies.map(({ ended }) => ended))
+          await survive(operation, points)
+          for (const { close } of zombies) await close()
+          finished = points.size < ids.length
+          total += points.size
+        }
+        tried.push(`${operation} overtaken at ${total} points`)
+      })
+    }
+  })
+}
+
+async function left(actor: Actor, points: ReadonlyMap<string, string>): Promise<{ operations: string[] }> {
+  const operations: string[] = []
+  for (const id of points.keys()) {
+    const found = await actor.lifecycle.operations(id, { limit: 100 }).catch(() => ({ operations: [] }))
+    for (const { state, kind } of found.operations) if (state === 'running') operations.push(`${id}: ${kind}`)
+  }
+  return { operations }
+}
+
+/** Runs a process until every tenant in it stands still or is done, and kills it. */
+async function die(doom: Doom): Promise<DoomReport[]> {
+  const child = fork(CHILD, {
+    env: { ...process.env, TENANTRY_DOOM: JSON.stringify(doom) },
+    execArgv: EXTENSION === '.ts' ? ['--conditions=source', '--no-warnings'] : ['--no-warnings'],
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+  })
+  const reports: DoomReport[] = []
+  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  if (child.stdout !== null) {
+    for await (const line of createInterface({ input: child.stdout })) {
+      reports.push(JSON.parse(line))
+      if (reports.length === doom.tenants.length) break
+    }
+  }
+  child.kill('SIGKILL')
+  await exited
+  expect(reports).toHaveLength(doom.tenants.length)
+  return reports
+}
+
+interface Zombie {
+  readonly id: string
+  /** Where it stands still; `undefined` when it was done before. */
+  readonly point: string | undefined
+  thaw(): void
+  /** However it ends. */
+  readonly ended: Promise<unknown>
+  close(): Promise<void>
+}
+
+async function stand(world: World, operation: CrashOperation, id: string, stopAt: number): Promise<Zombie> {
+  let point: string | undefined
+  let stopped = (): void => {}
+  const still = new Promise<void>((resolve) => {
+    stopped = resolve
+  })
+  const points = createPoints(stopAt, (name) => {
+    point = name
+    stopped()
+  })
+  const actor = await createActor(world, points.around, { newer: operation === 'migrate' })
+  const ended = perform(actor, operation, id).catch((error: unknown) => error)
+  await Promise.race([still, ended])
+  return { id, point, thaw: points.thaw, ended, close: actor.close }
+}
