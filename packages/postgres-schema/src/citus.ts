@@ -1,0 +1,11 @@
+import { escapeIdentifier, escapeLiteral } from 'pg'
+
+/**
+ * Makes an empty schema a distributed one, in the transaction that makes the schema: its tables then live on one
+ * worker, together. `DROP SCHEMA` takes them away as it does local ones.
+ *
+ * @see https://docs.citusdata.com/en/stable/develop/api_udf.html#citus-schema-distribute
+ */
+export function distributeStatement(schema: string): string {
+  return `SELECT pg_catalog.citus_schema_distribute(${escapeLiteral(escapeIdentifier(schema))}::pg_catalog.regnamespace)`
+}

@@ -1,0 +1,85 @@
+import { type Redactor, TenancyError, type TenancyErrorCode } from '@tenantry/multi-tenancy'
+
+/** Turns what was thrown into errors an app may see. */
+export interface ErrorMap {
+  /** The coded error, without secrets, for anything a member or a client in use threw. */
+  mapError(cause: unknown): TenancyError
+  /** What a client's user gets: the server's own error about a statement, as native code expects; else the coded one. */
+  surface(error: unknown): never
+}
+
+/** SQLSTATEs, or the first two characters of a class; any other is `provider_rejected`. */
+const CODES: Readonly<Record<string, TenancyErrorCode>> = {
+  '08': 'provider_unavailable',
+  '28': 'credentials_rejected',
+  '40001': 'provider_unavailable',
+  '40P01': 'provider_unavailable',
+  '53100': 'quota_exceeded',
+  '53': 'provider_unavailable',
+  '55006': 'provider_unavailable',
+  '55P03': 'provider_unavailable',
+  '57014': 'timeout',
+  '57P04': 'provider_rejected',
+  '57P': 'provider_unavailable',
+  '58': 'provider_unavailable',
+}
+
+const NETWORK =
+  /^E(?:AI_AGAIN|CONNABORTED|CONNREFUSED|CONNRESET|HOSTUNREACH|NETUNREACH|NOTFOUND|PIPE|TIMEDOUT)$/
+
+/** The driver's own words, which have no code. */
+const LOST =
+  /connection terminated|timeout expired|not queryable|connection error|server does not support ssl|client was closed/i
+
+/** @param redactor knows the passwords and the secret */
+export function createErrorMap(redactor: Redactor): ErrorMap {
+  function mapError(cause: unknown): TenancyError {
+    if (cause instanceof TenancyError) return cause
+    if (!(cause instanceof Error)) return new TenancyError('internal', 'Something failed', { cause })
+    const code = codeOf(cause)
+    const hint = isState(cause, '53200') ? ' (see max_locks_per_transaction)' : ''
+    return new TenancyError(code, redactor.text(cause.message) + hint, {
+      cause: redactor.error(cause),
+      ...(code === 'provider_unavailable' ? { retryAfter: 1 } : {}),
+    })
+  }
+  return {
+    mapError,
+    surface(error) {
+      throw isServerError(error) && codeOf(error) === 'provider_rejected' ? error : mapError(error)
+    },
+  }
+}
+
+function codeOf(error: Error): TenancyErrorCode {
+  const { code } = error as { code?: unknown }
+  if (isServerError(error)) {
+    const state = String(code)
+    return CODES[state] ?? CODES[state.slice(0, 3)] ?? CODES[state.slice(0, 2)] ?? 'provider_rejected'
+  }
+  if (/query read timeout/i.test(error.message)) return 'timeout'
+  if (NETWORK.test(String(code)) || LOST.test(error.message)) return 'provider_unavailable'
+  return 'internal'
+}
+
+/** Whether the server itself sent the error. */
+export function isServerError(error: unknown): error is Error & { code: string } {
+  if (!(error instanceof Error)) return false
+  const { code, severity } = error as { code?: unknown; severity?: unknown }
+  return typeof severity === 'string' && typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code)
+}
+
+/** Whether the server sent an error with one of these SQLSTATEs. */
+export function isState(error: unknown, ...states: readonly string[]): boolean {
+  return isServerError(error) && states.includes(error.code)
+}
+
+/**
+ * Whether a statement's failure leaves no doubt about its connection: the server answered, and goes on listening.
+ * (The severity would say it too, but is translated.)
+ */
+export function leavesNoDoubt(error: unknown): boolean {
+  if (error instanceof TenancyError)
+    return error.code === 'not_supported' || error.code === 'statement_refused'
+  return isServerError(error) && !/^(?:08|57P|58|XX)/.test(error.code)
+}

@@ -1,0 +1,55 @@
+import { type Locator, TenancyError } from '@tenantry/multi-tenancy'
+
+/** One tenant's schema, as its locator names it. */
+export interface SchemaPlace {
+  /** The server's name in the options. */
+  readonly server: string
+  readonly schema: string
+  /** The schema's number in the server's catalogue; 0 where only its role remains. */
+  readonly oid: number
+  /** Random, made with the schema: another schema of that name has another. Names the role too. */
+  readonly id: string
+}
+
+const MARK = 'tenantry:'
+
+/** @throws `internal` for what is no locator of ours */
+export function placeOf({ server, schema, oid, id }: Locator): SchemaPlace {
+  const fine =
+    typeof server === 'string' &&
+    isName(schema) &&
+    typeof oid === 'number' &&
+    Number.isInteger(oid) &&
+    isId(id)
+  if (!fine) throw new TenancyError('internal', 'The locator is not one of a PostgreSQL schema')
+  return { server, schema: String(schema), oid, id: String(id) }
+}
+
+export function locatorOf({ server, schema, oid, id }: SchemaPlace): Locator {
+  return { server, schema, oid, id }
+}
+
+/** Names reach DDL as text, so they are held against the grammar once more. */
+export function isName(value: unknown): boolean {
+  return typeof value === 'string' && /^[a-z][a-z0-9_-]{0,62}$/.test(value)
+}
+
+export function isId(value: unknown): boolean {
+  return typeof value === 'string' && /^[0-9a-v]{26}$/.test(value)
+}
+
+/** The tenant's role. Roles belong to the whole server, so a schema's name would not be enough. */
+export function roleOf(id: string): string {
+  return `tenantry_${id}`
+}
+
+/** The comment on the schema: it says whose make it is, which incarnation, and whether it is shut. */
+export function markOf(id: string, access: 'open' | 'closed' = 'open'): string {
+  return `${MARK}${id}${access === 'closed' ? ':closed' : ''}`
+}
+
+/** The id in a schema's comment; `undefined` for a schema of somebody else. */
+export function idIn(comment: unknown): string | undefined {
+  const [, id] = /^tenantry:([0-9a-v]{26})(?::closed)?$/.exec(String(comment)) ?? []
+  return id
+}

@@ -1,0 +1,198 @@
+import {
+  type CallOptions,
+  type ConnectTarget,
+  createRedactor,
+  type Lease,
+  type Row,
+  TenancyError,
+  type TenantProvider,
+} from '@tenantry/multi-tenancy'
+import { Kysely } from 'kysely'
+import type { Pool } from 'pg'
+import { createTenantPool } from './client.ts'
+import type { Connection } from './connection.ts'
+import { diagnose } from './diagnose.ts'
+import { createErrorMap, isState, leavesNoDoubt } from './errors.ts'
+import { postgresKysely } from './kysely.ts'
+import { locatorOf, placeOf, roleOf, type SchemaPlace } from './locator.ts'
+import { type PostgresSchemaProviderOptions, postgresSettings } from './options.ts'
+import { createSchemas, type Schemas } from './schemas.ts'
+import { type Scope, searchPath } from './scope.ts'
+import { createServer, type Server, type Target } from './server.ts'
+import { createStatements, type Statements } from './statements.ts'
+import { type QueryInput, RefusedUnit } from './unit.ts'
+
+interface Site {
+  readonly server: Server
+  readonly schemas: Schemas
+}
+
+/**
+ * A schema per tenant in one or several PostgreSQL databases (14 or later). The client is a `pg.Pool` bound to the
+ * tenant.
+ *
+ * @throws `config_invalid`, naming the option
+ * @example
+ * const provider = createPostgresSchemaProvider({ connection: process.env.DATABASE_URL, secret: process.env.ROLE_SECRET })
+ */
+export function createPostgresSchemaProvider(options: PostgresSchemaProviderOptions): TenantProvider<Pool> {
+  const settings = postgresSettings(options)
+  const { isolation, pooler, extensionsSchema, drainTimeout, environment } = settings
+  const redactor = createRedactor()
+  redactor.add(settings.secret)
+  const { mapError, surface } = createErrorMap(redactor)
+  const sites = new Map<string, Site>()
+  /** How a client of ours runs several statements at once; the driver's shape has no word for it. */
+  const batches = new WeakMap<Pool, (inputs: readonly QueryInput[]) => Promise<void>>()
+  for (const [name, each] of settings.servers) {
+    const server = createServer(name, each, settings, redactor)
+    sites.set(name, { server, schemas: createSchemas(server, settings) })
+  }
+
+  function siteOf(name: string): Site {
+    const site = sites.get(name)
+    if (site === undefined)
+      throw new TenancyError('provider_rejected', 'The options name no such server (servers)')
+    return site
+  }
+
+  async function find(name: string, call: CallOptions): Promise<SchemaPlace | undefined> {
+    const found = await Promise.all([...sites.values()].map(({ schemas }) => schemas.find(name, call)))
+    return found.find((place) => place !== undefined)
+  }
+
+  /** Tells a tenant that is gone from one that was made anew, when a client in use met something missing. */
+  async function explain(place: SchemaPlace, error: unknown, lost: () => void): Promise<never> {
+    const refused = error instanceof RefusedUnit
+    const cause = refused ? error.cause : error
+    if (!refused && !isState(error, '28000', '28P01', '3F000', '42P01', '57P01')) return surface(error)
+    const signal = AbortSignal.timeout(settings.connectTimeout)
+    const now = await siteOf(place.server)
+      .schemas.find(place.schema, { signal })
+      .catch(() => ({ ...place, closed: false }))
+    if (now?.id === place.id && now.oid === place.oid) {
+      if (!now.closed) return surface(cause)
+      throw new TenancyError('tenant_not_ready', 'The tenant is shut', {
+        cause: redactor.error(cause),
+        retryAfter: 2,
+      })
+    }
+    lost()
+    const [code, message] =
+      now === undefined
+        ? (['tenant_not_found', 'The tenant’s schema is gone'] as const)
+        : (['stale_tenant', 'Another schema has this name now'] as const)
+    throw new TenancyError(code, message, { cause: redactor.error(cause) })
+  }
+
+  async function connect({ locator, verify, admit, lost = () => {} }: ConnectTarget): Promise<Pool> {
+    const place = placeOf(locator)
+    const { server } = siteOf(place.server)
+    const path = searchPath(place.schema, extensionsSchema)
+    const ownConnections = isolation === 'role'
+    const scope: Scope | undefined =
+      ownConnections && pooler === 'session'
+        ? undefined
+        : { place, path, role: isolation === 'set_role' ? roleOf(place.id) : 'none' }
+    const statements = createStatements(scope, pooler)
+    const target: Target = {
+      kind: 'tenant',
+      place,
+      ...(ownConnections
+        ? {
+            verify: (connection) =>
+              verify(async ({ sql, params = [] }) => {
+                const { rows } = await statements.single(connection, { text: sql, values: [...params] })
+                return rows
+              }),
+          }
+        : {}),
+    }
+    const pool = server.pool()
+    async function lease(): Promise<Lease<Connection>> {
+      await admit?.()
+      return pool.acquire(keyOf(place), target)
+    }
+    const fail = (error: unknown): Promise<never> => explain(place, error, lost)
+    const client = createTenantPool({ lease, statements, max: settings.maxConnectionsPerTenant, fail })
+    batches.set(client, (inputs) => runBatch(lease, statements, inputs).catch(fail))
+    return client
+  }
+
+  return {
+    name: 'postgres-schema',
+    capabilities: { dialect: 'postgres', transactions: true, transactionalDdl: true },
+    naming: { maxLength: 63, separator: '_' },
+
+    async create(name, call) {
+      const wanted = call.placement ?? settings.placement(name)
+      const elsewhere = sites.size > 1 ? await find(name, call) : undefined
+      const { place, created } =
+        elsewhere === undefined
+          ? await siteOf(wanted).schemas.create(name, call)
+          : { place: elsewhere, created: false }
+      return { locator: locatorOf(place), created }
+    },
+    async find(name, call) {
+      const place = await find(name, call)
+      return place && locatorOf(place)
+    },
+    async drop(locator, call) {
+      const place = placeOf(locator)
+      const { server, schemas } = siteOf(place.server)
+      const during = (): Promise<void> => schemas.drop(place, call)
+      if (environment.runtime === 'workers') return during()
+      await server.pool().drain(keyOf(place), { deadline: drainTimeout, during })
+    },
+    async setAccess(locator, access, call) {
+      const place = placeOf(locator)
+      await siteOf(place.server).schemas.setAccess(place, access, call)
+    },
+    async list({ prefix, cursor = '' }, call) {
+      const [name = '', after = ''] = cursor.split('/')
+      const names = [...sites.keys()]
+      const at = Math.max(0, names.indexOf(name))
+      const { databases, last } = await siteOf(names[at] ?? '').schemas.list({ prefix, after }, call)
+      const next =
+        last !== undefined ? `${names[at]}/${last}` : at + 1 < names.length ? `${names[at + 1]}/` : undefined
+      return { databases, ...(next === undefined ? {} : { cursor: next }) }
+    },
+    connect,
+    async query(client, { sql, params = [] }) {
+      const { rows } = await client.query(sql, [...params])
+      return rows as Row[]
+    },
+    async batch(client, statements) {
+      if (statements.length === 0) return
+      const batch = batches.get(client)
+      if (batch === undefined) throw new TenancyError('internal', 'The client is not of this provider')
+      await batch(statements.map(({ sql, params = [] }) => ({ text: sql, values: [...params] })))
+    },
+    kysely: (client) => new Kysely<any>({ dialect: postgresKysely(client) }),
+    mapError,
+    diagnose: ({ tenants }, call) => diagnose([...sites.values()], settings, tenants, call),
+    async close() {
+      await Promise.all([...sites.values()].map(({ server }) => server.close()))
+    },
+  }
+}
+
+async function runBatch(
+  lease: () => Promise<Lease<Connection>>,
+  statements: Statements,
+  inputs: readonly QueryInput[],
+): Promise<void> {
+  const held = await lease()
+  try {
+    await statements.batch(held.connection, inputs)
+    held.release()
+  } catch (error) {
+    if (leavesNoDoubt(error)) held.release()
+    else held.destroy()
+    throw error
+  }
+}
+
+function keyOf({ schema, id }: SchemaPlace): string {
+  return `${schema}/${id}`
+}

@@ -1,0 +1,265 @@
+import { type CallOptions, type ListedDatabase, type Locator, TenancyError } from '@tenantry/multi-tenancy'
+import { escapeIdentifier, escapeLiteral } from 'pg'
+import { distributeStatement } from './citus.ts'
+import { passwordOf, randomId, scramVerifier } from './credentials.ts'
+import { isState } from './errors.ts'
+import type { ServerFacts } from './facts.ts'
+import { idIn, isName, locatorOf, markOf, roleOf, type SchemaPlace } from './locator.ts'
+import type { Settings } from './options.ts'
+import { applicationName, searchPath } from './scope.ts'
+import type { Server } from './server.ts'
+
+export interface FoundSchema extends SchemaPlace {
+  /** Shut by `setAccess`. */
+  readonly closed: boolean
+}
+
+/** The schemas of one database, as the administrator manages them. */
+export interface Schemas {
+  create(name: string, options: CallOptions): Promise<{ place: SchemaPlace; created: boolean }>
+  /** @throws `name_taken` for a schema of that name that is not of our make */
+  find(name: string, options: CallOptions): Promise<FoundSchema | undefined>
+  /** Takes away schema and role, in bounded time also where others hold locks. */
+  drop(place: SchemaPlace, options: CallOptions): Promise<void>
+  setAccess(place: SchemaPlace, access: 'open' | 'closed', options: CallOptions): Promise<void>
+  list(
+    query: { prefix: string; after: string },
+    options: CallOptions,
+  ): Promise<{ databases: ListedDatabase[]; last: string | undefined }>
+}
+
+const PAGE = 500
+/** Relations dropped in one transaction: each takes several locks, and the server has 6,400 by default. */
+const CHUNK = 200
+
+export function createSchemas(server: Server, settings: Settings): Schemas {
+  const { isolation, extensionsSchema, distribute, secret, drainTimeout, environment } = settings
+  const { admin } = server
+
+  async function create(
+    name: string,
+    options: CallOptions,
+  ): Promise<{ place: SchemaPlace; created: boolean }> {
+    checkName(name)
+    const facts = await server.facts.prepare(options)
+    const there = await find(name, options)
+    if (there !== undefined) return { place: there, created: false }
+    const id = randomId()
+    try {
+      const results = await admin(await creation(name, id, facts), options)
+      const oid = Number(results.at(-1)?.rows[0].oid)
+      return { place: { server: server.name, schema: name, oid, id }, created: true }
+    } catch (error) {
+      if (!isState(error, '42P06')) throw error
+      const place = await find(name, options)
+      if (place !== undefined) return { place, created: false }
+      throw new TenancyError('provider_unavailable', 'The schema came and went', {
+        retryAfter: 1,
+        cause: error,
+      })
+    }
+  }
+
+  /** Everything in one transaction: a role without its schema never was. The schema comes first: it is the fence. */
+  async function creation(name: string, id: string, facts: ServerFacts): Promise<string> {
+    const [schema, role, database] = [name, roleOf(id), facts.database].map(escapeIdentifier)
+    const statements = [
+      lock(name),
+      `CREATE SCHEMA ${schema}`,
+      `COMMENT ON SCHEMA ${schema} IS ${escapeLiteral(markOf(id))}`,
+    ]
+    if (isolation !== 'search_path') {
+      const password =
+        isolation === 'role' ? escapeLiteral(await scramVerifier(await passwordOf(secret, roleOf(id)))) : ''
+      statements.push(
+        `CREATE ROLE ${role} ${isolation === 'role' ? `LOGIN PASSWORD ${password}` : 'NOLOGIN'}`,
+        `COMMENT ON ROLE ${role} IS ${escapeLiteral(roleMark(facts, name))}`,
+        `GRANT USAGE, CREATE ON SCHEMA ${schema} TO ${role}`,
+        // What the administrator makes there is the tenant's to use as well.
+        `ALTER DEFAULT PRIVILEGES IN SCHEMA ${schema} GRANT ALL ON TABLES TO ${role}`,
+        `ALTER DEFAULT PRIVILEGES IN SCHEMA ${schema} GRANT ALL ON SEQUENCES TO ${role}`,
+        // So that it may end the role's connections and drop what the role owns.
+        ...(facts.superuser ? [] : [`GRANT ${role} TO CURRENT_USER`]),
+      )
+    } else if (server.login(facts) !== facts.user) {
+      statements.push(`GRANT USAGE, CREATE ON SCHEMA ${schema} TO ${escapeIdentifier(server.login(facts))}`)
+    }
+    if (isolation === 'set_role') statements.push(`GRANT ${role} TO ${escapeIdentifier(server.login(facts))}`)
+    if (isolation === 'role') {
+      const path = searchPath(name, extensionsSchema)
+      statements.push(`ALTER ROLE ${role} IN DATABASE ${database} SET search_path TO ${path}`)
+    }
+    if (distribute === 'citus') statements.push(distributeStatement(name))
+    statements.push(`SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = ${escapeLiteral(name)}`)
+    return statements.join(';\n')
+  }
+
+  async function find(name: string, options: CallOptions): Promise<FoundSchema | undefined> {
+    if (!isName(name)) return undefined
+    const [found] = await admin(
+      "SELECT oid, pg_catalog.obj_description(oid, 'pg_namespace') AS mark FROM pg_catalog.pg_namespace " +
+        `WHERE nspname = ${escapeLiteral(name)}`,
+      options,
+    )
+    const row = found?.rows[0]
+    if (row === undefined) return undefined
+    const id = idIn(row.mark)
+    if (id === undefined) {
+      throw new TenancyError('name_taken', 'A schema of this name is there that Tenantry did not make')
+    }
+    return { server: server.name, schema: name, oid: Number(row.oid), id, closed: row.mark !== markOf(id) }
+  }
+
+  async function drop(place: SchemaPlace, options: CallOptions): Promise<void> {
+    const { schema, id } = place
+    await setAccess(place, 'closed', options)
+    const until = environment.now() + drainTimeout
+    for (;;) {
+      try {
+        await empty(place, options)
+        await admin(
+          [
+            lock(schema),
+            "SET LOCAL lock_timeout = '1s'",
+            ifOurs(place, `DROP SCHEMA ${escapeIdentifier(schema)} CASCADE`),
+            ifRole(roleOf(id), `DROP OWNED BY ${escapeIdentifier(roleOf(id))}`),
+            ifRole(roleOf(id), `DROP ROLE ${escapeIdentifier(roleOf(id))}`),
+          ].join(';\n'),
+          options,
+        )
+        return
+      } catch (error) {
+        // Somebody holds a lock, or a role that ends: its connections are ended again.
+        if (!isState(error, '55P03', '40P01', '55006') || environment.now() > until) throw error
+        await terminate(place, options)
+      }
+    }
+  }
+
+  /** Drops the tables of a large schema some at a time: all at once they would need more locks than there are. */
+  async function empty({ oid, schema }: SchemaPlace, options: CallOptions): Promise<void> {
+    const relations =
+      "SELECT relname, relkind FROM pg_catalog.pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'f') " +
+      `AND relnamespace = ${oid} AND NOT relispartition ORDER BY relkind = 'v' DESC, oid DESC LIMIT ${2 * CHUNK}`
+    for (;;) {
+      const [found] = await admin(relations, options)
+      const rows = found?.rows ?? []
+      if (rows.length <= CHUNK) return
+      const drops = rows.slice(0, CHUNK).map(({ relname, relkind }) => {
+        const name = `${escapeIdentifier(schema)}.${escapeIdentifier(relname)}`
+        return `DROP ${KINDS[relkind as keyof typeof KINDS]} IF EXISTS ${name} CASCADE`
+      })
+      await admin(["SET LOCAL lock_timeout = '1s'", ...drops].join(';\n'), options)
+    }
+  }
+
+  async function setAccess(
+    place: SchemaPlace,
+    access: 'open' | 'closed',
+    options: CallOptions,
+  ): Promise<void> {
+    const { schema, id } = place
+    const role = escapeIdentifier(roleOf(id))
+    const statements = [
+      lock(schema),
+      ifOurs(place, `COMMENT ON SCHEMA ${escapeIdentifier(schema)} IS ${escapeLiteral(markOf(id, access))}`),
+    ]
+    if (isolation === 'role') {
+      statements.push(ifRole(roleOf(id), `ALTER ROLE ${role} ${access === 'open' ? 'LOGIN' : 'NOLOGIN'}`))
+    }
+    if (isolation === 'set_role') {
+      const login = escapeIdentifier(server.login(await server.facts.read(options)))
+      const change = access === 'open' ? `GRANT ${role} TO ${login}` : `REVOKE ${role} FROM ${login}`
+      statements.push(ifRole(roleOf(id), change))
+    }
+    await admin(statements.join(';\n'), options)
+    if (access === 'closed') await terminate(place, options)
+  }
+
+  /** Ends, in every process, the connections of the tenant's role and all that work in its schema now. */
+  async function terminate({ oid, id }: SchemaPlace, options: CallOptions): Promise<void> {
+    await admin(
+      'SELECT pg_catalog.pg_terminate_backend(a.pid, 1000) FROM pg_catalog.pg_stat_activity a ' +
+        'WHERE a.pid <> pg_catalog.pg_backend_pid() AND a.datname = pg_catalog.current_database() AND ' +
+        `(a.usename = ${escapeLiteral(roleOf(id))} OR a.application_name = ${escapeLiteral(applicationName(id))} OR ` +
+        'a.pid IN (SELECT l.pid FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation ' +
+        `WHERE c.relnamespace = ${oid} AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())))`,
+      options,
+    )
+  }
+
+  async function list(
+    { prefix, after }: { prefix: string; after: string },
+    options: CallOptions,
+  ): Promise<{ databases: ListedDatabase[]; last: string | undefined }> {
+    const facts = await server.facts.read(options)
+    const mark = roleMark(facts, '')
+    const [schemas, roles] = await admin(
+      `SELECT * FROM (${LIST}) s WHERE left(name, ${prefix.length}) = ${escapeLiteral(prefix)} ` +
+        `AND name COLLATE "C" > ${escapeLiteral(after)} ORDER BY name COLLATE "C" LIMIT ${PAGE};` +
+        `SELECT * FROM (${REMAINS.replaceAll('$mark', escapeLiteral(mark))}) r ` +
+        `WHERE ${after === '' ? '' : 'false AND '} left(name, ${prefix.length}) = ${escapeLiteral(prefix)}`,
+      options,
+    )
+    const found = (schemas?.rows ?? []).flatMap(({ name, oid, mark: comment }): ListedDatabase[] => {
+      const id = idIn(comment)
+      return id === undefined ? [] : [{ name, locator: locate(name, Number(oid), id) }]
+    })
+    const remaining = (roles?.rows ?? []).map(({ name, id }): ListedDatabase => {
+      return { name, locator: locate(name, 0, id), remains: 'role' }
+    })
+    const rows = schemas?.rows ?? []
+    const last = rows.length === PAGE ? String(rows.at(-1)?.name) : undefined
+    return { databases: [...found, ...remaining], last }
+  }
+
+  function locate(schema: string, oid: number, id: string): Locator {
+    return locatorOf({ server: server.name, schema, oid, id })
+  }
+
+  return { create, find, drop, setAccess, list }
+}
+
+const KINDS = { r: 'TABLE', p: 'TABLE', v: 'VIEW', m: 'MATERIALIZED VIEW', f: 'FOREIGN TABLE' }
+
+const LIST =
+  "SELECT nspname::text AS name, oid, pg_catalog.obj_description(oid, 'pg_namespace') AS mark FROM pg_catalog.pg_namespace " +
+  "WHERE pg_catalog.obj_description(oid, 'pg_namespace') LIKE 'tenantry:%'"
+
+/** Roles of this database's tenants whose schema is gone: their comment names it. */
+const REMAINS =
+  "SELECT substr(d.description, length($mark) + 1) AS name, substr(r.rolname::text, length('tenantry_') + 1) AS id " +
+  'FROM pg_catalog.pg_roles r JOIN pg_catalog.pg_shdescription d ON d.objoid = r.oid ' +
+  "WHERE d.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND left(d.description, length($mark)) = $mark " +
+  "AND NOT EXISTS (SELECT FROM pg_catalog.pg_description s WHERE s.classoid = 'pg_catalog.pg_namespace'::pg_catalog.regclass " +
+  "AND s.description LIKE 'tenantry:' || substr(r.rolname::text, length('tenantry_') + 1) || '%')"
+
+function roleMark({ databaseOid }: ServerFacts, schema: string): string {
+  return `tenantry ${databaseOid} ${schema}`
+}
+
+/** Makes, drops and shuts of one name come one after the other, whoever asks. */
+function lock(name: string): string {
+  return `SELECT pg_catalog.pg_advisory_xact_lock(1952804961, pg_catalog.hashtext(${escapeLiteral(name)}))`
+}
+
+/** Runs a statement only if the schema is the one the locator was made for. */
+function ifOurs({ oid, id }: SchemaPlace, statement: string): string {
+  const ours =
+    "SELECT FROM pg_catalog.pg_description WHERE classoid = 'pg_catalog.pg_namespace'::pg_catalog.regclass " +
+    `AND objsubid = 0 AND objoid = ${oid} AND description LIKE ${escapeLiteral(`${markOf(id)}%`)}`
+  return conditional(ours, statement)
+}
+
+function ifRole(role: string, statement: string): string {
+  return conditional(`SELECT FROM pg_catalog.pg_roles WHERE rolname = ${escapeLiteral(role)}`, statement)
+}
+
+function conditional(query: string, statement: string): string {
+  const body = `BEGIN IF EXISTS (${query}) THEN EXECUTE ${escapeLiteral(statement)}; END IF; END`
+  return `DO ${escapeLiteral(body)}`
+}
+
+function checkName(name: string): void {
+  if (!isName(name)) throw new TenancyError('internal', 'The name is not one of a schema')
+}

@@ -1,0 +1,49 @@
+import { leadingKeyword, TenancyError } from '@tenantry/multi-tenancy'
+
+/** Statements that change the session they run in, by their first word. */
+const FIRST: Readonly<Record<string, string>> = {
+  DEALLOCATE: 'prepared statements',
+  DISCARD: 'the session',
+  LISTEN: 'LISTEN',
+  LOAD: 'the session',
+  PREPARE: 'prepared statements',
+  UNLISTEN: 'LISTEN',
+}
+
+const LATER: readonly (readonly [RegExp, string])[] = [
+  [/^\s*(?:SET|RESET)\s+(?!LOCAL\b|TRANSACTION\b|CONSTRAINTS\b)/i, 'settings of the session: use SET LOCAL'],
+  [/^\s*CREATE\s+(?:(?:GLOBAL|LOCAL)\s+)?TEMP(?:ORARY)?\b/i, 'temporary tables'],
+  [/^\s*DECLARE\b[^;]*\bWITH\s+HOLD\b/i, 'cursors WITH HOLD'],
+  [/\bpg_(?:try_)?advisory_(?!xact|unlock)(?:lock|lock_shared)\s*\(/i, 'advisory locks of the session: use pg_advisory_xact_lock'],
+  [/\bset_config\s*\([^()]*,[^()]*,\s*(?:false|'f(?:alse)?'|0::bool\w*)\s*\)/i, 'settings of the session: use set_config(…, true)'],
+] // biome-ignore format: a table
+
+/** Whether the statement opens a transaction. */
+export function opensTransaction(text: string): boolean {
+  const first = leadingKeyword(text, 'postgres')
+  return first === 'BEGIN' || (first === 'START' && /\bTRANSACTION\b/i.test(text))
+}
+
+/** Whether the statement ends one. */
+export function endsTransaction(text: string): boolean {
+  return /^(?:COMMIT|END|ROLLBACK|ABORT)$/.test(leadingKeyword(text, 'postgres')) && !/\bTO\b/i.test(text)
+}
+
+/** Whether the statement only says how the transaction shall be: it must come before any query. */
+export function shapesTransaction(text: string): boolean {
+  return leadingKeyword(text, 'postgres') === 'SET'
+}
+
+/**
+ * Behind a transaction pooler the session is anybody's: what would outlive the transaction is refused, so that it is
+ * noticed in development. (What a function does is undone after each statement instead.)
+ *
+ * @throws `not_supported`
+ */
+export function refuseSessionState(text: string): void {
+  const bare = text.replace(/--[^\n]*|\/\*[\s\S]*?\*\//g, ' ')
+  const what = FIRST[leadingKeyword(text, 'postgres')] ?? LATER.find(([pattern]) => pattern.test(bare))?.[1]
+  if (what !== undefined) {
+    throw new TenancyError('not_supported', `pooler: 'transaction' has no session for ${what}`)
+  }
+}

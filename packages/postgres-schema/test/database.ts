@@ -1,0 +1,55 @@
+import { Client, escapeIdentifier } from 'pg'
+import { findServer, type TestServer } from './server.ts'
+
+/** A database of the test's own, seen with the bare driver. Everything in it, and its roles, goes with `drop`. */
+export interface TestDatabase {
+  readonly url: string
+  /** What the passwords of its roles are derived from. */
+  readonly secret: string
+  /** Runs SQL as the administrator. */
+  sql(text: string, values?: unknown[]): Promise<Record<string, any>[]>
+  drop(): Promise<void>
+}
+
+let counter = 0
+
+export async function createDatabase(server?: TestServer): Promise<TestDatabase> {
+  const { url, stop } = server ?? (await findServer())
+  const name = `tenantry_test_${process.pid}_${counter++}_${Math.random().toString(36).slice(2, 8)}`
+  const admin = await connected(url)
+  await admin.query(`CREATE DATABASE ${name}`)
+  const own = new URL(url)
+  own.pathname = `/${name}`
+  const client = await connected(own.href)
+  const { rows } = await client.query('SELECT oid FROM pg_database WHERE datname = current_database()')
+  const { oid } = rows[0]
+  return {
+    url: own.href,
+    secret: 'a secret for tests, of more than 32 characters',
+    async sql(text, values) {
+      const result: unknown = await client.query(text, values)
+      const last = Array.isArray(result) ? result.at(-1) : result
+      return last.rows
+    },
+    async drop() {
+      await client.end()
+      // Before the database goes: its roles name it, but own nothing outside.
+      const owned = await admin.query(
+        "SELECT rolname FROM pg_roles r LEFT JOIN pg_shdescription d ON d.objoid = r.oid AND d.classoid = 'pg_authid'::regclass " +
+          `WHERE rolname = 'tenantry_${oid}' OR d.description LIKE 'tenantry ${oid} %'`,
+      )
+      await admin.query(`DROP DATABASE ${name} WITH (FORCE)`)
+      for (const { rolname } of owned.rows)
+        await admin.query(`DROP ROLE IF EXISTS ${escapeIdentifier(rolname)}`)
+      await admin.end()
+      if (server === undefined) await stop()
+    },
+  }
+}
+
+export async function connected(url: string): Promise<Client> {
+  const client = new Client({ connectionString: url, application_name: 'the test' })
+  client.on('error', () => {})
+  await client.connect()
+  return client
+}

@@ -1,0 +1,59 @@
+import type { Harness } from '@tenantry/conformance'
+import type { Pool } from 'pg'
+import { createPostgresSchemaProvider, type PostgresSchemaProviderOptions } from '../src/index.ts'
+import type { TestDatabase } from './database.ts'
+import { hostileSql } from './hostile-sql.ts'
+
+const MAX_CONNECTIONS = 12
+
+/** Schemas in one database, looked into with the administrator's own connection. */
+export function createHarness(
+  database: TestDatabase,
+  options: Partial<PostgresSchemaProviderOptions>,
+): Harness<Pool> {
+  const { url, secret, sql } = database
+  const providerOptions = {
+    connection: url,
+    secret,
+    maxConnections: MAX_CONNECTIONS,
+    drainTimeout: 3_000,
+    ...options,
+  }
+  const another = () => createPostgresSchemaProvider(providerOptions)
+  const inside = (name: string, text: string) => sql(`SET search_path TO "${name}"; ${text}`)
+  return {
+    provider: another(),
+    another,
+    connectionLimit: 3 * MAX_CONNECTIONS,
+    async openConnections(name) {
+      const id = name === undefined ? '' : await idOf(name)
+      const [row] = await sql(
+        "SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND application_name <> 'the test' " +
+          (name === undefined ? '' : `AND usename = 'tenantry_${id}'`),
+      )
+      return row?.n
+    },
+    hostileSql,
+    secrets: [secret],
+    ...(options.isolation === 'search_path' ? { openToSql: 'all tenants share one role (search_path)' } : {}),
+    oracle: {
+      async databases(prefix) {
+        const rows = await sql('SELECT nspname::text AS name FROM pg_namespace')
+        return rows.map(({ name }) => name).filter((name) => name.startsWith(prefix))
+      },
+      query: inside,
+      async execute(name, text) {
+        await inside(name, text)
+      },
+    },
+    async cleanup() {},
+  }
+
+  async function idOf(name: string): Promise<string> {
+    const [row] = await sql(
+      "SELECT obj_description(oid, 'pg_namespace') AS mark FROM pg_namespace WHERE nspname = $1",
+      [name],
+    )
+    return String(row?.mark).slice('tenantry:'.length)
+  }
+}
