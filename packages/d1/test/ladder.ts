@@ -55,7 +55,10 @@ export async function startLadder(): Promise<Ladder> {
     const dispatcher = {
       get: () => ({
         fetch: async (input: string, init?: RequestInit) =>
-          (await miniflare.dispatchFetch(`${input}${at}/${uuid}/${key}`, init as never)) as unknown as Response,
+          (await miniflare.dispatchFetch(
+            `${input}${at}/${uuid}/${key}`,
+            init as never,
+          )) as unknown as Response,
       }),
     }
     const unused = (): never => {

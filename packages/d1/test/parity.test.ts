@@ -1,5 +1,5 @@
-import { drizzle } from 'drizzle-orm/d1'
 import { eq } from 'drizzle-orm'
+import { drizzle } from 'drizzle-orm/d1'
 import { integer, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 import { Kysely, sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -71,7 +71,10 @@ const OPERATIONS: Record<string, (db: D1Database) => Promise<unknown>> = {
   'bytes in a list': (db) => db.prepare('SELECT hex(?) AS h').bind([0, 255]).first('h'),
   'bytes in a column': async (db) => {
     await db.prepare('CREATE TABLE files (data BLOB)').run()
-    await db.prepare('INSERT INTO files VALUES (?)').bind(new Uint8Array([1, 2, 3])).run()
+    await db
+      .prepare('INSERT INTO files VALUES (?)')
+      .bind(new Uint8Array([1, 2, 3]))
+      .run()
     return db.prepare('SELECT typeof(data) AS t, data FROM files').all()
   },
   undefined: async (db) => db.prepare('SELECT ?').bind(undefined).all(),
