@@ -48,7 +48,7 @@ export async function createDatabase(server?: TestServer): Promise<TestDatabase>
 }
 
 export async function connected(url: string): Promise<Client> {
-  const client = new Client({ connectionString: url, application_name: 'the test' })
+  const client = new Client({ connectionString: url, application_name: 'the test', pipeline: true })
   client.on('error', () => {})
   await client.connect()
   return client

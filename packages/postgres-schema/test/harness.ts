@@ -16,6 +16,8 @@ export function createHarness(
     connection: url,
     secret,
     maxConnections: MAX_CONNECTIONS,
+    // The kit has dozens of providers at once: together they must not use the server up.
+    idleTimeout: 200,
     drainTimeout: 3_000,
     ...options,
   }
