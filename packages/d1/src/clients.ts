@@ -1,4 +1,4 @@
-import { type ConnectTarget, TenancyError } from '@tenantry/multi-tenancy'
+import { type ConnectTarget, TenancyError, type TenancyErrorCode } from '@tenantry/multi-tenancy'
 import type { Rung } from './access/access.ts'
 import type { D1Api, KnownD1 } from './api.ts'
 import { guardDatabase, type Use } from './database/guard.ts'
@@ -38,19 +38,22 @@ export function createClients(options: ClientsOptions): Clients {
       try {
         return await work()
       } catch (error) {
-        const truth = errors.surface(isMissingWorker(error) ? await whyMissing(uuid) : error)
+        const missing = isMissingWorker(error)
+        const truth = errors.surface(
+          missing ? await why(uuid, 'tenant_not_ready', 'The tenant’s Worker is not there') : error,
+        )
         if (truth instanceof TenancyError && GONE.has(truth.code)) lost?.()
         throw truth
       }
     }
   }
 
-  /** Its Worker is not there: the database may be gone with it, or shut, or not yet open. */
-  async function whyMissing(uuid: string): Promise<unknown> {
+  /** Why a database is not reached: it is gone, or else what the code says; the API knows which. */
+  async function why(uuid: string, code: TenancyErrorCode, message: string): Promise<unknown> {
     const there = await api.exists(uuid, limit()).catch((error: unknown) => ({ error }))
     if (there === false) return new TenancyError('tenant_not_found', 'The database does not exist')
     if (there !== true) return there.error
-    return new TenancyError('tenant_not_ready', 'The tenant’s Worker is not there', { retryAfter: 5 })
+    return new TenancyError(code, message, code === 'tenant_not_ready' ? { retryAfter: 5 } : {})
   }
 
   function timeTravelOf(database: KnownD1, lost: ConnectTarget['lost']): D1TimeTravel {
@@ -91,7 +94,8 @@ export function createClients(options: ClientsOptions): Clients {
         register(client, info)
         return client
       }
-      throw new TenancyError('not_supported', 'No way of `access` leads to the tenant’s database')
+      const reason = await why(database.uuid, 'not_supported', 'No way of `access` leads to the database')
+      throw errors.mapError(reason)
     },
     async beforeMigrate(client, migrations) {
       const { name, uuid, timeTravel } = d1Info(client)
