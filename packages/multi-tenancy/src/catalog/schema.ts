@@ -63,6 +63,8 @@ export interface StepRow {
 /** Ids, names and states compare byte by byte in every dialect: no two tenants differ by case or accent alone. */
 export function catalogMigrations(dialect: Dialect): Record<string, SqlMigration> {
   const key = TEXT_KEY[dialect]
+  // Else a MySQL database of another character set refuses what is not in that.
+  const text = dialect === 'mysql' ? 'TEXT CHARACTER SET utf8mb4' : 'TEXT'
   return {
     '0001_catalog': {
       sql: `
@@ -71,15 +73,15 @@ CREATE TABLE tenantry_tenants (
   generation INTEGER NOT NULL,
   uid ${key} NOT NULL UNIQUE,
   name ${key} NOT NULL UNIQUE,
-  locator TEXT,
+  locator ${text},
   placement ${key},
   state ${key} NOT NULL,
   superseded INTEGER NOT NULL,
   operation_id ${key},
   last_operation_id ${key},
   schema_version ${key},
-  metadata TEXT NOT NULL,
-  error TEXT,
+  metadata ${text} NOT NULL,
+  error ${text},
   revision ${key} NOT NULL,
   created_at BIGINT NOT NULL,
   updated_at BIGINT NOT NULL,
@@ -101,8 +103,8 @@ CREATE TABLE tenantry_operations (
   lease_until BIGINT NOT NULL,
   request_key ${key} UNIQUE,
   request_hash ${key},
-  params TEXT NOT NULL,
-  error TEXT,
+  params ${text} NOT NULL,
+  error ${text},
   created_at BIGINT NOT NULL,
   finished_at BIGINT
 );
@@ -114,7 +116,7 @@ CREATE TABLE tenantry_operation_steps (
   position INTEGER NOT NULL,
   name ${key} NOT NULL,
   outcome ${key} NOT NULL,
-  detail TEXT,
+  detail ${text},
   started_at BIGINT NOT NULL,
   finished_at BIGINT,
   PRIMARY KEY (operation_id, attempt, position)
