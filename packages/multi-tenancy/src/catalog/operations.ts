@@ -142,7 +142,9 @@ export function createOperationStore(ready: Ready, environment: Environment): Op
     },
     async claim(operation, owner, until) {
       const attempt = operation.attempt + 1
-      const after = await settle(
+      const isMine = (row: OperationRow | undefined) =>
+        row?.lease_owner === owner && Number(row.attempt) === attempt
+      const after = await settle<OperationRow | null>(
         environment,
         async () => {
           await (await ready())
@@ -157,9 +159,13 @@ export function createOperationStore(ready: Ready, environment: Environment): Op
             .execute()
           return undefined
         },
-        () => row(operation.id),
+        async (answered) => {
+          const after = await row(operation.id)
+          // Taken back meanwhile, it is nobody's to run.
+          return answered || isMine(after) ? (after ?? null) : undefined
+        },
       )
-      return after.lease_owner === owner && Number(after.attempt) === attempt ? operationOf(after) : undefined
+      return after !== null && isMine(after) ? operationOf(after) : undefined
     },
     async renew(id, owner, until) {
       return settle(
@@ -174,9 +180,10 @@ export function createOperationStore(ready: Ready, environment: Environment): Op
             .executeTakeFirst()
           return numUpdatedRows > 0n ? true : undefined
         },
-        async () => {
+        async (answered) => {
           const after = await row(id)
-          return after?.lease_owner === owner && after.state === 'running'
+          const mine = after?.lease_owner === owner && after.state === 'running'
+          return answered || !mine || Number(after.lease_until) === until ? mine : undefined
         },
       )
     },
@@ -212,7 +219,12 @@ export function createOperationStore(ready: Ready, environment: Environment): Op
             .execute()
           return undefined
         },
-        async () => (await row(id)) ?? null,
+        async (answered) => {
+          const after = await row(id)
+          const mine = after?.lease_owner === owner && after.state === 'running'
+          const open = mine ? Number(after.lease_until) !== until : after?.state === 'withdrawn'
+          return answered || !open ? (after ?? null) : undefined
+        },
       )
       return held?.lease_owner === owner && held.state === 'running' ? operationOf(held) : undefined
     },

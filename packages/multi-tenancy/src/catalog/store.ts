@@ -54,23 +54,25 @@ const TRIES = 4
 
 /**
  * Does a write whose reply may be lost: `write` may run several times. Where it does not say itself what became of
- * it, `settled` reads that.
+ * it, `settled` reads that; told whether the write was `answered`, it resolves with `undefined` to have it repeated.
  *
  * @throws `provider_unavailable` when the database stays away
  */
 export async function settle<Value>(
   environment: Environment,
   write: () => Promise<Value | undefined>,
-  settled: () => Promise<Value | undefined>,
+  settled: (answered: boolean) => Promise<Value | undefined>,
 ): Promise<Value> {
   for (let attempt = 1; ; attempt++) {
     let failure: unknown
+    let answered = true
     const answer = await write().catch((error: unknown) => {
       failure = error
+      answered = false
       return undefined
     })
     if (answer !== undefined) return answer
-    const value = await persist(environment, settled)
+    const value = await persist(environment, () => settled(answered))
     if (value !== undefined) return value
     if (attempt >= TRIES) throw catalogError(failure)
     await environment.sleep(25 * 2 ** attempt * (1 + environment.random()))
@@ -134,11 +136,9 @@ export function createTenantStore(ready: Ready, environment: Environment): Tenan
     },
     async update(ref, guard, change) {
       const revision = crypto.randomUUID()
-      let tried = false
       const record = await settle(
         environment,
         async () => {
-          tried = false
           const set = { ...change, revision, updated_at: environment.now() }
           let query = (await ready())
             .updateTable('tenantry_tenants')
@@ -151,13 +151,12 @@ export function createTenantStore(ready: Ready, environment: Environment): Tenan
           if (typeof operation === 'string') query = query.where('operation_id', '=', operation)
           if (known !== undefined) query = query.where('revision', '=', known)
           await query.execute()
-          tried = true
           return undefined
         },
-        async () => {
+        async (answered) => {
           const after = await get(ref)
           // Without an answer it is repeated, unless it can be seen to have happened.
-          return tried || after?.revision === revision ? after : undefined
+          return answered || after?.revision === revision ? after : undefined
         },
       )
       return { record, changed: record.revision === revision }
