@@ -1,0 +1,50 @@
+import type { Kysely, KyselyPlugin } from 'kysely'
+
+/** A Kysely whose statements fail when a test says so. */
+export interface FaultyKysely {
+  readonly db: Kysely<any>
+  /** Statements since `arm`. */
+  count(): number
+  /**
+   * The statement at `index` (from 0, counted from now) fails once: `before` it runs, or `after`, with its reply
+   * lost. `outage` fails it and whatever follows, before it runs.
+   */
+  arm(index: number, mode: 'before' | 'after' | 'outage'): void
+  disarm(): void
+}
+
+/** What a driver throws when a connection goes. */
+export function lostConnection(): Error {
+  return Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' })
+}
+
+export function faulty(bare: Kysely<any>): FaultyKysely {
+  let count = 0
+  let armed: { index: number; mode: 'before' | 'after' | 'outage' } | undefined
+  const plugin: KyselyPlugin = {
+    transformQuery({ node }) {
+      const index = count++
+      if (armed === undefined) return node
+      const { mode } = armed
+      if (mode === 'outage' ? index >= armed.index : mode === 'before' && index === armed.index)
+        throw lostConnection()
+      return node
+    },
+    async transformResult({ result }) {
+      if (armed?.mode === 'after' && count - 1 === armed.index) throw lostConnection()
+      return result
+    },
+  }
+  return {
+    db: bare.withPlugin(plugin),
+    count: () => count,
+    arm(index, mode) {
+      count = 0
+      armed = { index, mode }
+    },
+    disarm() {
+      count = 0
+      armed = undefined
+    },
+  }
+}
