@@ -5,7 +5,13 @@ const config: UserConfig = {
   ...base,
   // `client` is for Workers too: it imports nothing, so the platform changes nothing in it.
   platform: 'node',
-  entry: { index: 'src/index.ts', client: 'src/client.ts', bin: 'src/bin.ts' },
+  entry: {
+    index: 'src/index.ts',
+    client: 'src/client.ts',
+    bin: 'src/bin.ts',
+    'cloudflare-worker': 'src/cloudflare/worker/main.ts',
+  },
+  deps: { neverBundle: [/^node:/, /^cloudflare:/] },
 }
 
 export default defineConfig(config)

@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 import { type Command, UsageError } from './commands/command.ts'
+import { d1Command } from './commands/d1.ts'
 import { tursoCommand } from './commands/turso.ts'
 
 /** Each emulated service is one command. */
-const commands: readonly Command[] = [tursoCommand]
+const commands: readonly Command[] = [d1Command, tursoCommand]
 
 const usage = ['Usage:', ...commands.map(({ usage }) => `  tenantry-emulators ${usage}`)].join('\n')
 

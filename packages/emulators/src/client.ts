@@ -43,3 +43,50 @@ export function tursoEmulatorFetch(
     return await baseFetch(input instanceof Request ? new Request(rewritten, input) : rewritten, init)
   }
 }
+
+/**
+ * Where the emulator serves what Cloudflare serves at `target`: `https://api.cloudflare.com/client/v4/…` becomes
+ * `{emulatorUrl}/client/v4/…`. Any other address gives `undefined`.
+ */
+export function cloudflareEmulatorUrl(emulatorUrl: string, target: string | URL): string | undefined {
+  const { hostname, pathname, search } = new URL(target)
+  if (hostname !== 'api.cloudflare.com') return undefined
+  return `${emulatorUrl.replace(/\/+$/, '')}${pathname}${search}`
+}
+
+/** What an app uses of the binding of a dispatch namespace. */
+export interface DispatcherLike {
+  /** A script by its name; that it is not there shows when it is called. */
+  get(name: string, args?: object, options?: object): { fetch: Fetch }
+}
+
+/**
+ * A stand-in for the binding of a dispatch namespace (`env.DISPATCHER`), which `wrangler dev` has no local form of:
+ * the script runs in the emulator. Arguments, limits and outbound Workers are not passed on. It uses nothing but the
+ * web platform, so it runs in Workers.
+ *
+ * @param emulatorUrl The emulator's address, such as `http://127.0.0.1:8911`.
+ * @param baseFetch What does the sending. @default globalThis.fetch
+ * @returns Its `fetch` rejects with an Error that begins `Worker not found` when the script is not there, and with
+ * the script's own message when the script throws, as the binding's does
+ */
+export function cloudflareEmulatorDispatcher(
+  emulatorUrl: string,
+  namespace: string,
+  baseFetch: Fetch = (input, init) => globalThis.fetch(input, init),
+): DispatcherLike {
+  const base = `${emulatorUrl.replace(/\/+$/, '')}/_dispatch/${encodeURIComponent(namespace)}`
+  return {
+    get: (name) => ({
+      fetch: async (input, init) => {
+        const request = new Request(input, { ...init, redirect: 'manual' })
+        const target = new Request(`${base}/${encodeURIComponent(name)}`, request)
+        target.headers.set('x-emulator-url', request.url)
+        const response = await baseFetch(target)
+        const problem = response.headers.get('x-emulator-error')
+        if (problem !== null) throw new Error(await response.text())
+        return response
+      },
+    }),
+  }
+}

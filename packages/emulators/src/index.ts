@@ -1,4 +1,28 @@
-export { type Fetch, tursoEmulatorFetch, tursoEmulatorUrl } from './client.ts'
+export {
+  cloudflareEmulatorDispatcher,
+  cloudflareEmulatorUrl,
+  type DispatcherLike,
+  type Fetch,
+  tursoEmulatorFetch,
+  tursoEmulatorUrl,
+} from './client.ts'
+export type { CloudflareRequestRecord } from './cloudflare/call.ts'
+export {
+  type CloudflareEmulator,
+  type CloudflareEmulatorOptions,
+  startCloudflareEmulator,
+} from './cloudflare/emulator.ts'
+export type { CloudflareRateLimitOptions } from './cloudflare/fault-rate-limit.ts'
+export type {
+  CloudflareErrorOptions,
+  CloudflareFaults,
+  CloudflareFaultTarget,
+} from './cloudflare/faults.ts'
+export type { ApiOperation, CloudflareOperation, Permission } from './cloudflare/operations.ts'
+export type { CloudflareOracle, D1Value, OracleD1Database } from './cloudflare/oracle.ts'
+export type { CloudflareExchange } from './cloudflare/server.ts'
+
+export type { Fault } from './fault-engine.ts'
 export type { RequestRecord } from './turso/call.ts'
 export {
   startTursoEmulator,
@@ -6,7 +30,7 @@ export {
   type TursoEmulatorOptions,
 } from './turso/emulator.ts'
 export type { ConsistencyFaults } from './turso/fault-consistency.ts'
-export type { Fault, FaultTarget } from './turso/fault-engine.ts'
+export type { FaultTarget } from './turso/fault-engine.ts'
 export type { RateLimitOptions } from './turso/fault-rate-limit.ts'
 export type { DuplicateStatus, Faults, StatusOptions } from './turso/faults.ts'
 export type { SqlRow, SqlValue } from './turso/hrana.ts'

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { jsonReply, type Reply } from './http.ts'
+import { jsonReply, type Reply } from '../http.ts'
 import { databaseAt, isHostnameOf } from './names.ts'
 import { classify, type TursoOperation } from './operations.ts'
 
@@ -33,9 +33,6 @@ export interface Call {
   /** Set by a fault: tokens minted by this call are expired already. */
   expireToken: boolean
 }
-
-/** What happens to a call in the end: an answer, or a connection that is cut without one. */
-export type Outcome = Reply | 'cut'
 
 /** Answers a call. */
 export type Handler = (call: Call) => Promise<Reply>

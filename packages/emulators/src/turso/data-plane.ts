@@ -1,6 +1,6 @@
 import { Agent, type IncomingHttpHeaders } from 'node:http'
+import { jsonReply, sendLocal } from '../http.ts'
 import { type Handler, namespaceNotFound } from './call.ts'
-import { jsonReply, sendLocal } from './http.ts'
 import type { Records } from './records.ts'
 import type { SqldProcess } from './sqld.ts'
 

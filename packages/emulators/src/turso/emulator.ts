@@ -3,10 +3,12 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { Fetch } from '../client.ts'
-import type { RequestRecord } from './call.ts'
+import { createFaultEngine } from '../fault-engine.ts'
+import type { Call, RequestRecord } from './call.ts'
 import { createDataPlane } from './data-plane.ts'
 import { createDatabases } from './databases.ts'
-import { createFaultEngine } from './fault-engine.ts'
+
+import type { FaultTarget } from './fault-engine.ts'
 import { createFaults, type Faults } from './faults.ts'
 import { createEmulatorFetch } from './fetch.ts'
 import { createGroups } from './groups.ts'
@@ -105,7 +107,7 @@ export async function startTursoEmulator(options: TursoEmulatorOptions = {}): Pr
     undo.push(sqld.stop)
 
     const requests: RequestRecord[] = []
-    const engine = createFaultEngine()
+    const engine = createFaultEngine<Call, FaultTarget>()
     const { faults, duplicate } = createFaults(engine, now, (name) => {
       const record = records.databases.get(name)
       return record && presentDatabase(record)

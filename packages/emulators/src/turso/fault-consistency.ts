@@ -1,6 +1,7 @@
+import type { Fault } from '../fault-engine.ts'
+import { jsonReply } from '../http.ts'
 import { namespaceNotFound } from './call.ts'
-import type { Fault, FaultEngine } from './fault-engine.ts'
-import { jsonReply } from './http.ts'
+import type { FaultEngine } from './fault-engine.ts'
 
 /** Faults of a control plane that runs ahead of, or behind, what it controls. */
 export interface ConsistencyFaults {

@@ -1,5 +1,5 @@
+import { jsonReply } from '../http.ts'
 import type { FaultEffect, FaultTarget } from './fault-engine.ts'
-import { jsonReply } from './http.ts'
 
 /** A rate limit. Turso documents none, so every figure here is the test's own. */
 export interface RateLimitOptions {

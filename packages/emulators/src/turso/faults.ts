@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Fault } from '../fault-engine.ts'
+import { jsonReply } from '../http.ts'
 import { ApiError } from './errors.ts'
 import { type ConsistencyFaults, createConsistencyFaults } from './fault-consistency.ts'
-import type { Fault, FaultEngine, FaultTarget } from './fault-engine.ts'
+import type { FaultEngine, FaultTarget } from './fault-engine.ts'
 import { createRateLimit, type RateLimitOptions } from './fault-rate-limit.ts'
-import { jsonReply } from './http.ts'
 
 /** A status to answer with, and the body. */
 export interface StatusOptions {

@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import path from 'node:path'
-import { type Reply, sendLocal } from './http.ts'
+import { type Reply, sendLocal } from '../http.ts'
 import type { SqldProcess } from './sqld.ts'
 
 /** What sqld keeps for a namespace. Every field is sent each time: sqld replaces the whole configuration. */

@@ -1,6 +1,6 @@
+import { sendLocal } from '../http.ts'
 import type { Databases } from './databases.ts'
 import { executeRequest, readRows, type SqlRow, type SqlValue } from './hrana.ts'
-import { sendLocal } from './http.ts'
 import { namespaceOf } from './names.ts'
 import type { Namespaces } from './namespaces.ts'
 import type { GroupScope, PlatformTokens } from './platform-tokens.ts'

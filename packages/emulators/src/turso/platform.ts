@@ -1,7 +1,7 @@
 import { type Context, Hono } from 'hono'
+import { jsonReply } from '../http.ts'
 import { type Handler, readJson } from './call.ts'
 import { ApiError } from './errors.ts'
-import { jsonReply } from './http.ts'
 import { locations } from './names.ts'
 import { operations, type PlatformOperation } from './operations.ts'
 import { databaseRoutes } from './platform-databases.ts'

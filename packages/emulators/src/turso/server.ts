@@ -1,8 +1,9 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { type Call, type Handler, type Outcome, type RequestRecord, readCall } from './call.ts'
+import type { Outcome } from '../fault-engine.ts'
+import { jsonReply, readBody } from '../http.ts'
+import { type Call, type Handler, type RequestRecord, readCall } from './call.ts'
 import type { FaultEngine } from './fault-engine.ts'
-import { jsonReply, readBody } from './http.ts'
 
 /** A finished exchange with the Platform API, for tests that check answers against its description. */
 export interface Exchange {

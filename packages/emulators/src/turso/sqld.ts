@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import { sendLocal } from './http.ts'
+import { sendLocal } from '../http.ts'
 import { watchOver } from './sqld-guard.ts'
 
 /** A running libSQL server, owned by this process. */
