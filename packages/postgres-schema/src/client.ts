@@ -11,8 +11,10 @@ export interface TenantPoolOptions {
   /** A connection for the tenant, once it may be served. */
   readonly lease: () => Promise<Lease<Connection>>
   readonly statements: Statements
-  /** Throws what the user of the client gets. */
+  /** Throws what the user of the client gets; it may need a connection to find out. */
   readonly fail: (error: unknown) => Promise<never>
+  /** Throws it without asking anybody. */
+  readonly surface: (error: unknown) => never
   /** Connections one tenant may have. */
   readonly max: number
 }
@@ -23,7 +25,8 @@ type Callback<Value> = (error: Error | undefined, value?: Value, release?: (erro
  * A `pg.Pool` bound to one tenant, that holds no connection: each query leases one and gives it back, and `connect`
  * leases one until `release`. Ending it ends nothing but itself.
  */
-export function createTenantPool({ lease, statements, fail, max }: TenantPoolOptions): Pool {
+export function createTenantPool(options: TenantPoolOptions): Pool {
+  const { lease, statements, fail, max } = options
   // A real one, never connected, so that `instanceof` and the emitter are what libraries expect.
   const pool = new Pool({ max })
   let ended = false
@@ -63,7 +66,7 @@ export function createTenantPool({ lease, statements, fail, max }: TenantPoolOpt
   async function connect(): Promise<PoolClient> {
     const held = await acquire().catch(fail)
     leased++
-    const client = createLeasedClient(held, { statements, fail }, (error) => {
+    const client = createLeasedClient(held, options, (error) => {
       leased--
       pool.emit('release', error, client)
     })
@@ -100,7 +103,7 @@ export function createTenantPool({ lease, statements, fail, max }: TenantPoolOpt
 /** A `pg.PoolClient` that works until it is released, and never reaches the connection after that. */
 function createLeasedClient(
   held: Lease<Connection>,
-  { statements, fail }: Pick<TenantPoolOptions, 'statements' | 'fail'>,
+  { statements, fail, surface }: TenantPoolOptions,
   onRelease: (error: unknown) => void,
 ): PoolClient {
   const { client: physical } = held.connection
@@ -111,7 +114,6 @@ function createLeasedClient(
   })
   const ended = (): void => void (client.listenerCount('end') > 0 && client.emit('end'))
   physical.once('end', ended)
-  let doubt = false
   let released = false
   let busy = 0
 
@@ -120,7 +122,9 @@ function createLeasedClient(
     try {
       return await statements.next(held.connection, input)
     } catch (error) {
-      if (!leavesNoDoubt(error)) doubt = true
+      if (leavesNoDoubt(error)) return surface(error)
+      // Ended first: who asks what became of the tenant may need its place.
+      held.destroy()
       return fail(error)
     } finally {
       busy--
@@ -145,7 +149,7 @@ function createLeasedClient(
       for (const stop of listeners) stop()
       physical.removeListener('end', ended)
       // What is still running would be read by the next.
-      if (error || doubt || busy > 0) held.destroy()
+      if (error || busy > 0) held.destroy()
       else held.release()
       onRelease(error)
     },

@@ -114,7 +114,13 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
       return pool.acquire(keyOf(place), target)
     }
     const fail = (error: unknown): Promise<never> => explain(place, error, lost)
-    const client = createTenantPool({ lease, statements, max: settings.maxConnectionsPerTenant, fail })
+    const client = createTenantPool({
+      lease,
+      statements,
+      max: settings.maxConnectionsPerTenant,
+      fail,
+      surface,
+    })
     batches.set(client, (inputs) => runBatch(lease, statements, inputs).catch(fail))
     return client
   }

@@ -1,0 +1,65 @@
+import type { Pool, PoolClient } from 'pg'
+
+/** What a tenant's code may leave in its session, each list run by one holder of a connection. */
+export const POLLUTERS: Readonly<Record<string, readonly string[]>> = {
+  'a setting': ["SET TimeZone = 'Asia/Tokyo'"],
+  'a search_path': ['SET search_path TO public'],
+  'a timeout': ['SET statement_timeout = 12345'],
+  'read-only transactions': ['SET default_transaction_read_only = on'],
+  'a setting of its own': ["SET app.tenant = 'somebody'"],
+  'a setting from a function': ["SELECT set_config('app.tenant', 'somebody', false)"],
+  'a role': ['SET ROLE NONE'],
+  'a session authorization': ['SET SESSION AUTHORIZATION DEFAULT'],
+  'a temporary table named like a real one': [
+    "CREATE TEMP TABLE notes AS SELECT 1 AS id, 'leaked'::text AS body",
+  ],
+  'a temporary table from a block': ['DO $$ BEGIN CREATE TEMP TABLE notes (id int, body text); END $$'],
+  'an advisory lock': ['SELECT pg_advisory_lock(4711)'],
+  'an advisory lock before an error': [
+    'SELECT pg_advisory_lock(4711), 1 / (length(current_user) - length(current_user))',
+  ],
+  'a prepared statement': ['PREPARE leaked AS SELECT 1'],
+  'a channel listened to': ['LISTEN leaked'],
+  'a cursor that outlives its transaction': [
+    'BEGIN',
+    'DECLARE leaked CURSOR WITH HOLD FOR SELECT 1',
+    'COMMIT',
+  ],
+  'a transaction not ended': ['BEGIN', 'DELETE FROM notes WHERE false'],
+  'an aborted transaction': ['BEGIN', 'SELECT * FROM missing'],
+  'a sequence’s last value': ["SELECT nextval('notes_id_seq')"],
+  'an isolation level': ['SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE'],
+}
+
+/** Runs them one by one, whatever becomes of each. */
+export async function pollute(on: Pick<Pool, 'query'>, statements: readonly string[]): Promise<void> {
+  for (const text of statements) await on.query(text).catch(() => {})
+}
+
+const SNAPSHOT = `
+  SELECT pg_backend_pid() AS pid, json_build_object(
+    'user', current_user, 'session', session_user, 'path', current_setting('search_path'),
+    'settings', (SELECT json_agg(json_build_array(name, setting, source) ORDER BY name) FROM pg_settings
+      WHERE source = 'session' AND name NOT IN ('search_path', 'role')),
+    -- Once used, a setting keeps its name for the life of the process, without a value.
+    'own', coalesce(current_setting('app.tenant', true), ''),
+    'isolation', current_setting('transaction_isolation'),
+    'readonly', current_setting('transaction_read_only'),
+    'locks', (SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'),
+    'prepared', (SELECT json_agg(name) FROM pg_prepared_statements WHERE name NOT LIKE 'tenantry%'),
+    'channels', (SELECT json_agg(c) FROM pg_listening_channels() AS c),
+    'cursors', (SELECT json_agg(name) FROM pg_cursors WHERE is_holdable),
+    'temporary', (SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema()),
+    'body', (SELECT min(body) FROM notes)) AS state`
+
+/** All that a session can show its user, and on which server process. */
+export async function snapshot(
+  client: Pick<Pool | PoolClient, 'query'>,
+): Promise<{ pid: number; state: unknown }> {
+  const { rows } = await (client as Pool).query(SNAPSHOT)
+  const last = await (client as Pool).query('SELECT lastval()').then(
+    ({ rows: [row] }) => row.lastval,
+    (error) => error.code,
+  )
+  return { pid: rows[0].pid, state: { ...rows[0].state, last } }
+}
