@@ -1,7 +1,7 @@
 import { CompiledQuery, type Kysely } from 'kysely'
 import type { Row, Statement } from '../contract.ts'
 import { TenancyError } from '../errors.ts'
-import { checkStamp, readStamp, stampStatements, stampStateStatement } from '../identity.ts'
+import { assertOwner, checkStamp, readStamp, stampStatements, stampStateStatement } from '../identity.ts'
 import { defineMigrations, type MigrationProvider, migrate } from '../migrations/index.ts'
 import type { Dialect } from '../sql.ts'
 import type { TenantId } from '../tenant-id.ts'
@@ -52,12 +52,15 @@ export function openCatalogDatabase({ db, dialect, transactions = true }: Catalo
 
   async function prepare(): Promise<void> {
     const stamp = await readOwn()
+    // Before anything is written: a tenant's stamp is not the catalog's to move.
+    if (stamp !== undefined) assertOwner(stamp, expected)
     if (stamp === undefined) {
       // Whoever else does the same at once: the first row stands, and is read again.
       const identity = { ...expected, uid: crypto.randomUUID() }
       const failure = await provider.batch(db, stampStatements(dialect, identity)).catch((error) => error)
       const made = await readOwn()
       if (made === undefined) throw failure
+      assertOwner(made, expected)
       await query(db, stampStateStatement(dialect, made.uid, 'ready'))
     } else if (stamp.state !== 'ready') {
       await query(db, stampStateStatement(dialect, stamp.uid, 'ready'))
