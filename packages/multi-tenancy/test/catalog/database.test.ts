@@ -1,0 +1,148 @@
+import { CompiledQuery, type Kysely } from 'kysely'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createCatalog } from '../../src/catalog/index.ts'
+import { readStamp, stampStatements, stampStateStatement } from '../../src/identity.ts'
+import { createMemoryFactory, createMemoryServer } from '../../src/memory/index.ts'
+import { startChild } from './children.ts'
+import { sqlite } from './database.ts'
+import { kindsHere, makeDatabase, type TestDatabase } from './databases.ts'
+import { asId, type Stores, storesOf, tenantRow } from './stores.ts'
+
+for (const kind of await kindsHere()) {
+  describe(`the catalog's tables on ${kind}`, () => {
+    let database: TestDatabase
+    beforeAll(async () => {
+      database = await makeDatabase(kind)
+    })
+    afterAll(() => database?.cleanup())
+
+    it('are made once by four processes at once', async () => {
+      const module = new URL('./process.ts', import.meta.url)
+      const children = await Promise.all(
+        [0, 1, 2, 3].map((n) => startChild(module, [JSON.stringify(database.address), `made-by-${n}`])),
+      )
+      for (const child of children) child.send('go')
+      expect(await Promise.all(children.map((child) => child.receive()))).toEqual(Array(4).fill('done'))
+      await Promise.all(children.map((child) => child.end()))
+      const { db, tenants } = storesOf(database.open(), database.dialect)
+      expect(await tenants.count({})).toBe(4)
+      const untyped = db as Kysely<any>
+      const journal = await untyped.selectFrom('tenantry_migrations').selectAll().execute()
+      expect(journal.map(({ name, state }) => [name, state])).toEqual([['0001_catalog', 'done']])
+      expect(await untyped.selectFrom('tenantry_identity').selectAll().execute()).toHaveLength(1)
+    })
+
+    it('hold 10,000 tenants: counted, listed and paged while others come and go', {
+      timeout: 60_000,
+    }, async () => {
+      const stores = storesOf(database.open(), database.dialect)
+      await fill(stores, 10_000)
+      const { tenants } = stores
+      const state = 'active' as const
+      await timed('count', 500, async () => expect(await tenants.count({ idPrefix: 'fleet-' })).toBe(10_000))
+      await timed('a prefix', 250, async () =>
+        expect(await tenants.list({ idPrefix: 'fleet-012' }, undefined, 100)).toHaveLength(100),
+      )
+      await timed('a page from the middle', 250, async () =>
+        expect((await tenants.list({ state }, asId('fleet-04999'), 100))[0]?.id).toBe('fleet-05000'),
+      )
+      await timed('one tenant', 100, () => tenants.latest(asId('fleet-07777')))
+      await timed('all ids', 1_000, async () => expect((await tenants.ids()).size).toBeGreaterThan(10_000))
+      const seen: string[] = []
+      await timed('every page', 8_000, async () => {
+        for (let after: string | undefined, page = 0; ; page++) {
+          const found = await tenants.list({ idPrefix: 'fleet-' }, after, 100)
+          seen.push(...found.map(({ id }) => id))
+          after = found.at(-1)?.id
+          if (after === undefined) break
+          // Somebody comes before the cursor, somebody after, and somebody in the page goes.
+          await tenants.insert(tenantRow(`fleet-00000-${page}`))
+          await tenants.insert(tenantRow(`fleet-zz-${page}`))
+          await tenants.update({ id: asId(after), generation: 1 }, {}, { state: 'purged' })
+        }
+      })
+      const steady = seen.filter((id) => /^fleet-\d{5}$/.test(id))
+      expect(steady).toEqual(Array.from({ length: 10_000 }, (_, index) => fleetId(index)))
+      expect(new Set(seen).size).toBe(seen.length)
+      expect([...seen].sort()).toEqual(seen)
+    })
+  })
+}
+
+function fleetId(index: number): string {
+  return `fleet-${String(index).padStart(5, '0')}`
+}
+
+async function fill({ ready }: Stores, count: number): Promise<void> {
+  const db = await ready()
+  const rows = Array.from({ length: count }, (_, index) => tenantRow(fleetId(index)))
+  // No order of ids.
+  rows.sort((a, b) => (a.uid < b.uid ? -1 : 1))
+  for (let start = 0; start < count; start += 500) {
+    await db
+      .insertInto('tenantry_tenants')
+      .values(rows.slice(start, start + 500))
+      .execute()
+  }
+}
+
+/** Bounds that only a scan per row, or worse, exceeds. */
+async function timed(what: string, most: number, work: () => Promise<unknown>): Promise<void> {
+  const start = performance.now()
+  await work()
+  expect(performance.now() - start, `${what}, ms`).toBeLessThan(most)
+}
+
+describe('a database that is another’s', () => {
+  const stampOf = (db: Kysely<any>) =>
+    readStamp('sqlite', async ({ sql, params = [] }) => {
+      return (await db.executeQuery<Record<string, unknown>>(CompiledQuery.raw(sql, [...params]))).rows
+    })
+
+  for (const state of ['provisioning', 'ready', 'deprovisioning'] as const) {
+    it(`a tenant's, ${state}, is not taken for the catalog, and is left as it was`, async () => {
+      const db = sqlite()
+      const identity = { tenantId: asId('acme'), generation: 1, uid: 'u' }
+      const statements = [
+        ...stampStatements('sqlite', identity),
+        ...(state === 'provisioning' ? [] : [stampStateStatement('sqlite', 'u', state)]),
+      ]
+      for (const { sql, params = [] } of statements)
+        await db.executeQuery(CompiledQuery.raw(sql, [...params]))
+      const before = await stampOf(db)
+      const catalog = createCatalog({ db, dialect: 'sqlite' })
+      const { lifecycle } = createMemoryFactory({ catalog })
+      await expect(lifecycle?.list()).rejects.toMatchObject({ code: 'wrong_tenant' })
+      await expect(lifecycle?.provision('beta')).rejects.toMatchObject({ code: 'wrong_tenant' })
+      expect(await stampOf(db)).toEqual(before)
+      expect(before?.state).toBe(state)
+    })
+  }
+
+  it('the catalog’s is not taken for a tenant’s: not served, not provisioned, not deleted', async () => {
+    const db = sqlite()
+    const server = createMemoryServer()
+    const factory = createMemoryFactory({ catalog: createCatalog({ db, dialect: 'sqlite' }), server })
+    await factory.provision('acme')
+    server.set('tenant_acme', db)
+    server.set('tenant_beta', db)
+    await expect(factory.getAdapters('acme')).rejects.toMatchObject({ code: 'wrong_tenant' })
+    await expect(factory.provision('beta')).rejects.toMatchObject({ code: 'wrong_tenant' })
+    await expect(factory.lifecycle?.deprovision('acme', { retention: 0 })).rejects.toMatchObject({
+      code: 'wrong_tenant',
+    })
+    expect((await factory.lifecycle?.list())?.tenants.map(({ id }) => id)).toEqual(['acme', 'beta'])
+    // Without a catalog too: the stamp is what counts.
+    await expect(createMemoryFactory({ server }).provision('beta')).rejects.toMatchObject({
+      code: 'wrong_tenant',
+    })
+    await expect(createMemoryFactory({ server }).deprovision('beta')).rejects.toMatchObject({
+      code: 'wrong_tenant',
+    })
+  })
+
+  it('no tenant can have the id that the catalog is stamped with', async () => {
+    const factory = createMemoryFactory()
+    await expect(factory.provision('tenantry--catalog')).rejects.toMatchObject({ code: 'invalid_tenant_id' })
+  })
+})

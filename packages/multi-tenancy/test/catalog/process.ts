@@ -1,0 +1,19 @@
+import { type Address, connect, dialectOf } from './databases.ts'
+import { storesOf, tenantRow } from './stores.ts'
+
+// A process of its own: says when it stands ready, opens the catalog when told to, and writes a tenant.
+const address = JSON.parse(process.argv[2] ?? '') as Address
+const id = process.argv[3] ?? ''
+const db = connect(address)
+const { tenants } = storesOf(db, dialectOf(address))
+process.send?.('ready')
+process.once('message', () => {
+  tenants
+    .insert(tenantRow(id))
+    .then(
+      () => process.send?.('done'),
+      (error: unknown) => process.send?.(String((error as Error).cause ?? error)),
+    )
+    .finally(() => db.destroy())
+    .finally(() => process.disconnect())
+})
