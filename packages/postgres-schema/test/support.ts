@@ -38,5 +38,5 @@ export async function failure(work: Promise<unknown>): Promise<TenancyError> {
     (error: unknown) => error,
   )
   if (outcome instanceof TenancyError) return outcome
-  throw new Error('It should have thrown a TenancyError', { cause: outcome })
+  throw new Error('It should have thrown a TenancyError', outcome instanceof Error ? { cause: outcome } : {})
 }

@@ -1,0 +1,91 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { freePort } from './server.ts'
+
+/** A PgBouncer of the test's own, in front of one database. */
+export interface PgBouncer {
+  readonly host: '127.0.0.1'
+  readonly port: number
+  stop(): Promise<void>
+}
+
+const program = [...(process.env.PATH ?? '').split(path.delimiter), '/usr/sbin']
+  .map((folder) => path.join(folder, 'pgbouncer'))
+  .find((file) => existsSync(file))
+
+/** Why the tests behind a pooler cannot run here; printed, never silent. */
+export const withoutPgBouncer: string | undefined =
+  program === undefined ? 'no pgbouncer on the PATH (Debian: apt install pgbouncer)' : undefined
+
+export async function startPgBouncer(
+  url: string,
+  { mode = 'transaction', size = 1 }: { mode?: 'transaction' | 'session'; size?: number } = {},
+): Promise<PgBouncer> {
+  const { hostname, port: serverPort, username, password, pathname } = new URL(url)
+  const database = pathname.slice(1)
+  const folder = mkdtempSync(path.join(tmpdir(), 'tenantry-pgbouncer-'))
+  const port = await freePort()
+  const ini = path.join(folder, 'pgbouncer.ini')
+  writeFileSync(path.join(folder, 'users'), `"${username}" "${decodeURIComponent(password)}"\n`)
+  writeFileSync(
+    ini,
+    [
+      '[databases]',
+      `${database} = host=${hostname} port=${serverPort || 5432} dbname=${database}`,
+      '[pgbouncer]',
+      `listen_addr = 127.0.0.1`,
+      `listen_port = ${port}`,
+      'unix_socket_dir =',
+      'auth_type = trust',
+      `auth_file = ${path.join(folder, 'users')}`,
+      `auth_user = ${username}`,
+      'auth_query = SELECT usename, passwd FROM pg_shadow WHERE usename = $1',
+      `pool_mode = ${mode}`,
+      `default_pool_size = ${size}`,
+      'max_client_conn = 500',
+      'query_wait_timeout = 20',
+      'server_lifetime = 60',
+      'ignore_startup_parameters = extra_float_digits,options',
+      'log_connections = 0',
+      'log_disconnections = 0',
+    ].join('\n'),
+  )
+  chmodSync(folder, 0o755)
+  // It refuses to run as root.
+  const asRoot = process.getuid?.() === 0
+  const child: ChildProcess = spawn(program ?? '', [ini], {
+    stdio: 'ignore',
+    ...(asRoot ? { uid: 65534, gid: 65534 } : {}),
+  })
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  await Promise.race([
+    answering(port),
+    ended.then(() => {
+      throw new Error('PgBouncer ended')
+    }),
+  ])
+  return {
+    host: '127.0.0.1',
+    port,
+    async stop() {
+      child.kill('SIGKILL')
+      await ended
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+async function answering(port: number): Promise<void> {
+  for (;;) {
+    const open = await new Promise<boolean>((resolve) => {
+      const socket = connect(port, '127.0.0.1', () => resolve(true))
+      socket.on('error', () => resolve(false))
+      socket.on('connect', () => socket.destroy())
+    })
+    if (open) return
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}

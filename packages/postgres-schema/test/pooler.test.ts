@@ -1,0 +1,161 @@
+import { Pool } from 'pg'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { PostgresSchemaProviderOptions } from '../src/index.ts'
+import { createDatabase, type TestDatabase } from './database.ts'
+import { type PgBouncer, startPgBouncer, withoutPgBouncer } from './pgbouncer.ts'
+import { POLLUTERS, pollute, snapshot } from './polluters.ts'
+import { failure, open, type Provider, providerOf } from './support.ts'
+
+if (withoutPgBouncer !== undefined) console.warn(`SKIPPED, all tests behind a pooler: ${withoutPgBouncer}`)
+
+describe.skipIf(withoutPgBouncer !== undefined)('behind PgBouncer', () => {
+  let database: TestDatabase
+  let transaction: PgBouncer
+  const closing: (() => Promise<void>)[] = []
+  beforeAll(async () => {
+    database = await createDatabase()
+    transaction = await startPgBouncer(database.url, { size: 1 })
+    closing.push(transaction.stop)
+  })
+  afterAll(async () => {
+    for (const close of closing.reverse()) await close()
+    await database?.drop()
+  })
+
+  function through(bouncer: PgBouncer, options: Partial<PostgresSchemaProviderOptions>): Provider {
+    const { host, port } = bouncer
+    const provider = providerOf(database, { serve: { host, port }, ...options })
+    closing.push(provider.close)
+    return provider
+  }
+
+  it('a naive search_path leaks between two tenants: the danger is real', async () => {
+    const direct = providerOf(database, { isolation: 'search_path' })
+    closing.push(direct.close)
+    for (const name of ['naive_a', 'naive_b']) await open(direct, name)
+    const url = new URL(database.url)
+    url.host = `127.0.0.1:${transaction.port}`
+    const [a, b] = ['naive_a', 'naive_b'].map(() => new Pool({ connectionString: url.href, max: 1 }))
+    await a?.query('SET search_path TO naive_a')
+    await b?.query('SET search_path TO naive_b')
+    expect((await a?.query('SELECT body FROM notes'))?.rows).toEqual([{ body: 'of naive_b' }])
+    await b?.query('RESET ALL')
+    await Promise.all([a?.end(), b?.end()])
+  })
+
+  it.each([1, 3])(
+    'the session setting is caught at the first connection, of %d server connections',
+    async (size) => {
+      const bouncer = size === 1 ? transaction : await startPgBouncer(database.url, { size })
+      if (size > 1) closing.push(bouncer.stop)
+      for (const isolation of ['search_path', 'set_role'] as const) {
+        const provider = through(bouncer, { isolation, pooler: 'session' })
+        const error = await failure(open(provider, `probe_${isolation}_${size}`))
+        expect(error).toMatchObject({ code: 'config_invalid' })
+        expect(error.message).toContain("pooler: 'transaction'")
+        const client = await open(provider, `probe_${isolation}_${size}`)
+        expect(await failure(client.query('SELECT 1'))).toMatchObject({ code: 'config_invalid' })
+        expect(await failure(client.connect())).toMatchObject({ code: 'config_invalid' })
+      }
+    },
+  )
+
+  it('a session pooler passes the probe, and serves', async () => {
+    const bouncer = await startPgBouncer(database.url, { mode: 'session', size: 5 })
+    closing.push(bouncer.stop)
+    const provider = through(bouncer, { isolation: 'search_path', maxConnections: 3 })
+    const client = await open(provider, 'session_a')
+    expect((await client.query('SELECT body FROM notes')).rows).toEqual([{ body: 'of session_a' }])
+  })
+
+  it.each(['set_role', 'search_path', 'role'] as const)(
+    '%s: 5,000 interleaved queries of eight tenants on one server connection, and none crosses',
+    async (isolation) => {
+      const provider = through(transaction, {
+        isolation,
+        pooler: 'transaction',
+        maxConnections: 8,
+        maxConnectionsPerTenant: 2,
+      })
+      const names = Array.from({ length: 8 }, (_, at) => `${isolation}_cross_${at}`)
+      const clients = []
+      for (const name of names) clients.push(await open(provider, name))
+      const pids = new Set<number>()
+      let crossed = 0
+      let queries = 0
+      const check = ({ rows }: { rows: any[] }, at: number) => {
+        queries++
+        pids.add(rows[0].pid)
+        if (rows.length !== 1 || rows[0].body !== `of ${names[at]}`) crossed++
+      }
+      const read = 'SELECT body, pg_backend_pid() AS pid FROM notes WHERE id = $1'
+      await Promise.all(
+        clients.map(async (client, at) => {
+          for (let round = 0; round < 105; round++) {
+            await Promise.all([client.query(read, [1]), client.query(read, [1])]).then((all) => {
+              for (const each of all) check(each, at)
+            })
+            const held = await client.connect()
+            await held.query('BEGIN')
+            check(await held.query(read, [1]), at)
+            check(await held.query(read, [1]), at)
+            await held.query(round % 2 === 0 ? 'COMMIT' : 'ROLLBACK')
+            check(await held.query(read, [1]), at)
+            check(await held.query(read, [1]), at)
+            held.release()
+          }
+        }),
+      )
+      expect(queries).toBe(5_040)
+      expect(crossed).toBe(0)
+      // They truly shared: a role of its own has a pool of its own in PgBouncer.
+      expect(pids.size).toBe(isolation === 'role' ? names.length : 1)
+    },
+    60_000,
+  )
+
+  it.each(['set_role', 'search_path'] as const)(
+    '%s: what a session would keep is refused, or gone after the statement',
+    async (isolation) => {
+      const provider = through(transaction, { isolation, pooler: 'transaction' })
+      const [alice, bob] = [
+        await open(provider, `${isolation}_alice`),
+        await open(provider, `${isolation}_bob`),
+      ]
+      const before = (await snapshot(bob)).state
+      const refused: string[] = []
+      for (const [what, statements] of Object.entries(POLLUTERS)) {
+        const [first = ''] = statements.filter((text) => !/^(?:BEGIN|COMMIT)$/.test(text))
+        const error = await alice.query(first).then(
+          () => undefined,
+          (thrown: any) => thrown,
+        )
+        if (error?.code === 'not_supported') refused.push(what)
+        const client = await alice.connect()
+        await pollute(client, statements)
+        client.release()
+        expect((await snapshot(bob)).state, what).toEqual(before)
+        await bob.query('SELECT count(*) FROM notes')
+      }
+      expect(refused).toEqual([
+      'a setting', 'a search_path', 'a timeout', 'read-only transactions', 'a setting of its own', 'a setting from a function',
+      'a role', 'a session authorization', 'a temporary table named like a real one', 'an advisory lock',
+      'an advisory lock before an error', 'a prepared statement', 'a channel listened to', 'a cursor that outlives its transaction',
+      'an isolation level',
+    ]) // biome-ignore format: a list
+    },
+  )
+
+  it('named statements of the driver work: they are sent without their names', async () => {
+    const provider = through(transaction, { isolation: 'set_role', pooler: 'transaction' })
+    const client = await open(provider, 'named_a')
+    for (let round = 0; round < 3; round++) {
+      const { rows } = await client.query({
+        name: 'by-id',
+        text: 'SELECT body FROM notes WHERE id = $1',
+        values: [1],
+      })
+      expect(rows).toEqual([{ body: 'of named_a' }])
+    }
+  })
+})
