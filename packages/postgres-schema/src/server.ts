@@ -56,6 +56,8 @@ export function createServer(
   const facts = createFacts((text, call) => admin(text, call), settings)
   let shared: ConnectionPool | undefined
   let sharing: Promise<void> | undefined
+  /** The last connection went to the server itself. */
+  let direct = false
 
   async function tenantConfig(
     target: Target,
@@ -107,11 +109,19 @@ export function createServer(
     config: ClientConfig,
     call: CallOptions,
   ): Promise<void> {
-    const ask = 'SELECT pg_catalog.pg_backend_pid() AS pid'
-    const { result } = await runUnit(client, ask, () => ({ before: [], after: preparations(login) }))
-    const { processID } = client as unknown as { processID: number }
-    // A server says at the start which process serves; a pooler makes a number up.
-    if (Number(result.rows[0].pid) === processID) return
+    // A server says at the start which process serves; a pooler makes a number up. Where it may be a pooler's,
+    // nothing is prepared before that is known: others would meet it.
+    const prepared = direct
+    const { result } = await runUnit(client, 'SELECT pg_catalog.pg_backend_pid() AS pid', () => ({
+      before: [],
+      after: prepared ? preparations(login) : [],
+    }))
+    direct = Number(result.rows[0].pid) === (client as unknown as { processID: number }).processID
+    if (!direct) await probe(client, config, call)
+    if (!prepared) await runUnit(client, '', () => ({ before: [], after: preparations(login) }))
+  }
+
+  async function probe(client: Client, config: ClientConfig, call: CallOptions): Promise<void> {
     // One asks for all who open a connection now; on Workers another request's promise may never settle.
     if (environment.runtime === 'workers') return refuseSharing(client, config, call.signal)
     sharing ??= refuseSharing(client, config, call.signal)
