@@ -98,14 +98,15 @@ export function checkStamp(stamp: Stamp | undefined, expected: ExpectedIdentity)
     throw new TenancyError('tenant_not_ready', 'The tenant database has no identity yet', { tenantId })
   }
   assertOwner(stamp, expected)
-  if (stamp.dirty !== null) {
-    throw new TenancyError('migration_dirty', `Migration ${stamp.dirty} was left half applied`, { tenantId })
-  }
+  // First: while a database is made, each migration that is journaled marks it until it is done.
   if (stamp.state === 'provisioning') {
     throw new TenancyError('tenant_not_ready', 'The tenant is still being provisioned', {
       tenantId,
       retryAfter: 2,
     })
+  }
+  if (stamp.dirty !== null) {
+    throw new TenancyError('migration_dirty', `Migration ${stamp.dirty} was left half applied`, { tenantId })
   }
   if (stamp.state !== 'ready') {
     throw notFound(tenantId)

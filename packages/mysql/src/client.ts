@@ -1,0 +1,49 @@
+import { type Lease, TenancyError } from '@tenantry/multi-tenancy'
+import { type Pool as CallbackPool, type ConnectionOptions, createPool, type PoolConnection } from 'mysql2'
+import type { Pool } from 'mysql2/promise'
+import type { Connection } from './connection.ts'
+import { createLeasedConnection } from './leased.ts'
+
+/** What the client of one tenant works with. */
+export interface TenantPoolOptions {
+  /** A connection for the tenant, once it may be served. */
+  readonly lease: () => Promise<Lease<Connection>>
+  /** Throws what the user of the client gets. */
+  readonly fail: (error: unknown) => Promise<never>
+  readonly format: ConnectionOptions
+  /** Connections one tenant may have. */
+  readonly max: number
+}
+
+/**
+ * A `mysql2/promise` pool bound to one tenant, that holds no connection: each query leases one and gives it back, and
+ * `getConnection` leases one until `release`. Ending it ends nothing but itself.
+ */
+export function createTenantPool({ lease, fail, format, max }: TenantPoolOptions): Pool {
+  // A real one that never connects, so that whatever libraries expect of the driver's is there.
+  const pool = createPool({ ...format, connectionLimit: max, maxIdle: max })
+  let ended = false
+
+  async function connect(): Promise<PoolConnection> {
+    if (ended) throw new TenancyError('closed', 'The client was closed')
+    return createLeasedConnection(await lease().catch(fail), fail)
+  }
+
+  Object.assign(pool, {
+    getConnection(callback: (error: unknown, connection?: PoolConnection) => void) {
+      connect().then(
+        (connection) => {
+          pool.emit('acquire', connection)
+          callback(null, connection)
+        },
+        (error: unknown) => callback(error),
+      )
+    },
+    releaseConnection: (connection: PoolConnection) => connection.release(),
+    end(callback?: (error: unknown) => void) {
+      ended = true
+      callback?.(null)
+    },
+  } as unknown as Partial<CallbackPool>)
+  return pool.promise()
+}

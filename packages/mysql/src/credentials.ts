@@ -1,0 +1,38 @@
+import { configError } from '@tenantry/multi-tenancy'
+
+const encoder = new TextEncoder()
+
+/**
+ * The password of a user: derived from the secret and the user's random name, so that it is stored nowhere. Whoever
+ * has the locator, or reads the server's tables of users, has not got it. Its first characters satisfy the common
+ * password policies.
+ */
+export async function passwordOf(secret: string | undefined, user: string): Promise<string> {
+  if (secret === undefined) throw configError('secret', 'is missing')
+  const key = await crypto.subtle.importKey(
+    'raw',
+    encoder.encode(secret),
+    { name: 'HMAC', hash: 'SHA-256' },
+    false,
+    ['sign'],
+  )
+  const mac = await crypto.subtle.sign('HMAC', key, encoder.encode(`tenantry password of ${user}`))
+  return `aA1_${btoa(String.fromCharCode(...new Uint8Array(mac))).replace(/[+/=]/g, '_')}`
+}
+
+/**
+ * What MariaDB keeps of a password, in the form that `IDENTIFIED BY PASSWORD` takes as it is: the password itself
+ * never travels, and is in no log of statements.
+ *
+ * @see https://mariadb.com/kb/en/authentication-plugin-mysql_native_password/
+ */
+export async function nativeHash(password: string): Promise<string> {
+  const once = await crypto.subtle.digest('SHA-1', encoder.encode(password))
+  const twice = new Uint8Array(await crypto.subtle.digest('SHA-1', once))
+  return `*${[...twice].map((byte) => byte.toString(16).padStart(2, '0')).join('')}`.toUpperCase()
+}
+
+/** A name part no other database ever has: 115 bits, of `a-z` and `0-9`. */
+export function randomId(): string {
+  return [...crypto.getRandomValues(new Uint8Array(23))].map((byte) => (byte % 32).toString(32)).join('')
+}

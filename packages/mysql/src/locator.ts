@@ -1,0 +1,49 @@
+import { type Locator, TenancyError } from '@tenantry/multi-tenancy'
+
+/** One tenant's database, as its locator names it. */
+export interface DatabasePlace {
+  /** The server's name in the options. */
+  readonly server: string
+  readonly database: string
+  /** Random, made with the database: another database of that name has another. Names the user too. */
+  readonly id: string
+}
+
+const USER = 'tenantry_'
+
+/**
+ * Names have 64 characters, in GRANT too, where each `_` counts twice. So there is room for a prefix of seven and the
+ * core's own separator.
+ */
+export const MAX_NAME_LENGTH = 56
+
+/** @throws `internal` for what is no locator of ours */
+export function placeOf({ server, database, id }: Locator): DatabasePlace {
+  if (typeof server !== 'string' || !isName(database) || !isId(id))
+    throw new TenancyError('internal', 'The locator is not one of a MySQL database')
+  return { server, database: String(database), id: String(id) }
+}
+
+export function locatorOf({ server, database, id }: DatabasePlace): Locator {
+  return { server, database, id }
+}
+
+/** Names reach DDL as text, so they are held against the grammar once more. */
+export function isName(value: unknown): boolean {
+  return typeof value === 'string' && /^[a-z][a-z0-9_-]{0,63}$/.test(value)
+}
+
+export function isId(value: unknown): boolean {
+  return typeof value === 'string' && /^[0-9a-v]{23}$/.test(value)
+}
+
+/** The tenant's user: MySQL takes 32 characters, which the name of a database would not fit. */
+export function userOf(id: string): string {
+  return USER + id
+}
+
+/** The id in a user's name; `undefined` for a user of somebody else. */
+export function idOfUser(user: unknown): string | undefined {
+  const id = String(user).slice(USER.length)
+  return String(user).startsWith(USER) && isId(id) ? id : undefined
+}

@@ -1,0 +1,194 @@
+import {
+  type CallOptions,
+  type ConnectTarget,
+  createRedactor,
+  leadingKeyword,
+  type Row,
+  type Statement,
+  TenancyError,
+  type TenantProvider,
+} from '@tenantry/multi-tenancy'
+import { Kysely } from 'kysely'
+import type { Pool, PoolConnection } from 'mysql2/promise'
+import { createTenantPool } from './client.ts'
+import { createDatabases, type Databases } from './databases.ts'
+import { diagnose } from './diagnose.ts'
+import { createErrorMap, isNumber } from './errors.ts'
+import { mysqlKysely } from './kysely.ts'
+import { type DatabasePlace, locatorOf, MAX_NAME_LENGTH, placeOf } from './locator.ts'
+import { type MysqlProviderOptions, mysqlSettings } from './options.ts'
+import { createServer, type Server, type TenantTarget } from './server.ts'
+import { STRICT_SESSION } from './session.ts'
+
+interface Site {
+  readonly server: Server
+  readonly databases: Databases
+}
+
+/** Access denied or locked, no such database, none chosen; a table missing where the database is. */
+const SUSPICIOUS = [1044, 1045, 1046, 1049, 1146, 1698, 3118, 4151]
+const REFUSED = [1044, 1045, 1698, 3118, 4151]
+
+/**
+ * A database per tenant on one or several MySQL or MariaDB servers, and a user with rights on it alone. The client is a
+ * pool of `mysql2/promise` bound to the tenant. Node only.
+ *
+ * @throws `config_invalid`, naming the option
+ * @example
+ * const provider = createMysqlProvider({ connection: process.env.MYSQL_URL, secret: process.env.USER_SECRET })
+ */
+export function createMysqlProvider(options: MysqlProviderOptions): TenantProvider<Pool> {
+  const settings = mysqlSettings(options)
+  const { isolation } = settings
+  const redactor = createRedactor()
+  redactor.add(settings.secret)
+  const { mapError, surface } = createErrorMap(redactor)
+  const sites = new Map<string, Site>()
+  for (const [name, each] of settings.servers) {
+    const server = createServer(name, each, settings, redactor)
+    sites.set(name, { server, databases: createDatabases(server, settings) })
+  }
+
+  function siteOf(name: string): Site {
+    const site = sites.get(name)
+    if (site === undefined)
+      throw new TenancyError('provider_rejected', 'The options name no such server (servers)')
+    return site
+  }
+
+  async function find(name: string, call: CallOptions): Promise<DatabasePlace | undefined> {
+    const found = await Promise.all([...sites.values()].map(({ databases }) => databases.find(name, call)))
+    return found.find((each) => each !== undefined)?.place
+  }
+
+  /** Tells a tenant that is gone, made anew or shut from one that is there, when a client in use met something missing. */
+  async function explain(place: DatabasePlace, error: unknown, lost: () => void): Promise<never> {
+    if (!isNumber(error, ...SUSPICIOUS)) return surface(error)
+    const signal = AbortSignal.timeout(settings.connectTimeout)
+    const now = await siteOf(place.server)
+      .databases.find(place.database, { signal })
+      .catch(() => ({ place, access: 'open' }))
+    if (now?.place.id !== place.id) {
+      lost()
+      throw goneOrNew(now !== undefined, redactor.error(error))
+    }
+    if (!isNumber(error, ...REFUSED)) return surface(error)
+    if (now.access === 'closed') throw shut(redactor.error(error))
+    // A statement that reached for another database is the statement's own affair.
+    return surface(error)
+  }
+
+  /** In a shared set-up no credential says who may come in, so each new or turned connection asks the registry. */
+  async function checkEntry(place: DatabasePlace, ask: (sql: string, values: string[]) => Promise<Row[]>) {
+    const { table } = siteOf(place.server).databases.registry
+    const [row] = await ask(`SELECT id, access FROM ${table} WHERE name = ?`, [place.database])
+    if (row?.id !== place.id || row.access === 'dropping')
+      throw goneOrNew(row !== undefined && row.id !== place.id)
+    if (row.access === 'closed') throw shut()
+  }
+
+  async function connect({ locator, verify, admit, lost = () => {} }: ConnectTarget): Promise<Pool> {
+    const place = placeOf(locator)
+    const { server } = siteOf(place.server)
+    const target: TenantTarget = {
+      kind: 'tenant',
+      place,
+      async verify(ask) {
+        if (isolation === 'shared') await checkEntry(place, ask)
+        await verify(({ sql, params }: Statement) => ask(sql, params))
+      },
+    }
+    return createTenantPool({
+      async lease() {
+        await admit?.()
+        return server.lease(target)
+      },
+      async fail(error) {
+        if (error instanceof TenancyError && /^(?:tenant_not_found|stale_tenant)$/.test(error.code)) lost()
+        return explain(place, error, lost)
+      },
+      format: server.format,
+      max: settings.maxConnectionsPerTenant,
+    })
+  }
+
+  /** Runs the core's own statements on one connection, in a session in which its fences hold. */
+  async function strictly<Result>(
+    client: Pool,
+    work: (held: PoolConnection) => Promise<Result>,
+  ): Promise<Result> {
+    const held = await client.getConnection()
+    try {
+      await held.query(STRICT_SESSION)
+      return await work(held)
+    } finally {
+      held.release()
+    }
+  }
+
+  return {
+    name: 'mysql',
+    capabilities: { dialect: 'mysql', transactions: true, transactionalDdl: false },
+    naming: { maxLength: MAX_NAME_LENGTH, separator: '_' },
+
+    async create(name, call) {
+      const wanted = call.placement ?? settings.placement(name)
+      const elsewhere = sites.size > 1 ? await find(name, call) : undefined
+      const { databases } = siteOf(elsewhere?.server ?? wanted)
+      const { place, created } = await databases.create(name, call)
+      return { locator: locatorOf(place), created }
+    },
+    async find(name, call) {
+      const place = await find(name, call)
+      return place && locatorOf(place)
+    },
+    async drop(locator, call) {
+      const place = placeOf(locator)
+      const { server, databases } = siteOf(place.server)
+      await server.drain(place, () => databases.drop(place, call))
+    },
+    async setAccess(locator, access, call) {
+      const place = placeOf(locator)
+      await siteOf(place.server).databases.setAccess(place, access, call)
+    },
+    async list({ prefix, cursor = '' }, call) {
+      const [name = '', after = ''] = cursor.split('/')
+      const names = [...sites.keys()]
+      const at = Math.max(0, names.indexOf(name))
+      const { databases, last } = await siteOf(names[at] ?? '').databases.list({ prefix, after }, call)
+      const next =
+        last !== undefined ? `${names[at]}/${last}` : at + 1 < names.length ? `${names[at + 1]}/` : undefined
+      return { databases, ...(next === undefined ? {} : { cursor: next }) }
+    },
+    connect,
+    async query(client, { sql, params = [] }) {
+      const run = async (on: Pool | PoolConnection): Promise<Row[]> => {
+        const [rows] = await on.query(sql, [...params])
+        return Array.isArray(rows) ? (rows as Row[]) : []
+      }
+      return leadingKeyword(sql, 'mysql') === 'SELECT' ? run(client) : strictly(client, run)
+    },
+    async batch(client, statements) {
+      if (statements.length === 0) return
+      await strictly(client, async (held) => {
+        for (const { sql, params = [] } of statements) await held.query(sql, [...params])
+      })
+    },
+    kysely: (client) => new Kysely<any>({ dialect: mysqlKysely(client) }),
+    mapError,
+    diagnose: ({ tenants }, call) => diagnose([...sites.values()], settings, tenants, call),
+    async close() {
+      await Promise.all([...sites.values()].map(({ server }) => server.close()))
+    },
+  }
+}
+
+function goneOrNew(another: boolean, cause?: unknown): TenancyError {
+  return another
+    ? new TenancyError('stale_tenant', 'Another database has this name now', { cause })
+    : new TenancyError('tenant_not_found', 'The tenant’s database is gone', { cause })
+}
+
+function shut(cause?: unknown): TenancyError {
+  return new TenancyError('tenant_not_ready', 'The tenant is shut', { retryAfter: 2, cause })
+}

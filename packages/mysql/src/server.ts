@@ -1,0 +1,157 @@
+import {
+  type CallOptions,
+  createLeasePool,
+  type Lease,
+  type LeasePool,
+  type Redactor,
+  TenancyError,
+} from '@tenantry/multi-tenancy'
+import type { ConnectionOptions } from 'mysql2'
+import { adminLogin, driverOptions, formatOptions, type Login, passwordsIn } from './config.ts'
+import {
+  ask,
+  type Connection,
+  changeUser,
+  closeConnection,
+  openConnection,
+  type Row,
+  untilAborted,
+} from './connection.ts'
+import { passwordOf } from './credentials.ts'
+import { leavesNoDoubt } from './errors.ts'
+import { type DatabasePlace, userOf } from './locator.ts'
+import type { ServerOptions, Settings } from './options.ts'
+
+/** Whom a connection is for. */
+export type Target = { readonly kind: 'admin' } | TenantTarget
+
+/** One client of one tenant; the object is the client's identity. */
+export interface TenantTarget {
+  readonly kind: 'tenant'
+  readonly place: DatabasePlace
+  /** Looks whose database the connection has before anything else does. */
+  readonly verify: (ask: (sql: string, values?: readonly unknown[]) => Promise<Row[]>) => Promise<void>
+}
+
+/** Runs one statement on the administrator's connection. */
+export type Run = (sql: string, values?: readonly unknown[]) => Promise<Row[]>
+
+/** One server. */
+export interface Server {
+  readonly name: string
+  /** The administrator, for messages. */
+  readonly admin: string
+  /** How values become SQL and rows values, for clients. */
+  readonly format: ConnectionOptions
+  /** A connection for a tenant, verified by this very client, and like new. */
+  lease(target: TenantTarget): Promise<Lease<Connection>>
+  /** Runs statements as the administrator, all on one connection. */
+  administer<Result>(call: CallOptions, work: (run: Run) => Promise<Result>): Promise<Result>
+  drain(place: DatabasePlace, during: () => Promise<void>): Promise<void>
+  close(): Promise<void>
+}
+
+export function createServer(
+  name: string,
+  { connection }: ServerOptions,
+  settings: Settings,
+  redactor: Redactor,
+): Server {
+  const { isolation, secret, cleaning, drainTimeout: deadline } = settings
+  const options = driverOptions(connection)
+  const admin = adminLogin(options)
+  for (const password of passwordsIn(options)) redactor.add(password)
+
+  async function loginOf(target: Target): Promise<Login> {
+    if (target.kind === 'admin') return admin
+    const { database, id } = target.place
+    if (isolation === 'shared') return { ...admin, database }
+    const user = userOf(id)
+    const password = await passwordOf(secret, user)
+    redactor.add(password)
+    return { user, password, database }
+  }
+
+  const pool: LeasePool<Connection, Target> = createLeasePool<Connection, Target>({
+    async open(target, { signal }) {
+      const login = await loginOf(target)
+      const made = await openConnection(target.kind, options, login, signal, (ended) =>
+        pool.invalidate(ended),
+      )
+      try {
+        await untilAborted(signal, verify(made, target))
+        return made
+      } catch (error) {
+        await closeConnection(made)
+        throw error
+      }
+    },
+    async retarget(held, target) {
+      if (held.kind !== 'tenant' || target.kind !== 'tenant')
+        throw new TenancyError('internal', 'The connection is the administrator’s')
+      await changeUser(held, await loginOf(target))
+      await verify(held, target)
+    },
+    async clean(held) {
+      if (held.kind === 'admin' || held.trace === 'none') return true
+      // What a plain statement left holds nobody up. With a queue the next use may be another tenant's, which
+      // changes the user anyway.
+      if (held.trace === 'plain' && (cleaning === 'needed' || pool.stats().waiting > 0)) return true
+      await changeUser(held, held.login)
+      return true
+    },
+    close: closeConnection,
+    max: settings.maxConnections,
+    maxPerKey: Math.min(settings.maxConnections, settings.maxConnectionsPerTenant),
+    queueTimeout: settings.queueTimeout,
+    openTimeout: settings.connectTimeout,
+    idleTimeout: settings.idleTimeout,
+    maxLifetime: settings.maxLifetime,
+  })
+
+  async function verify(held: Connection, target: Target): Promise<void> {
+    if (target.kind === 'tenant') await target.verify((sql, values) => ask(held.client, sql, values))
+    held.verified = target
+  }
+
+  return {
+    name,
+    admin: admin.user,
+    format: formatOptions(options),
+    async lease(target) {
+      const held = await pool.acquire(keyOf(target.place), target)
+      const { connection } = held
+      try {
+        const { signal } = connection.ended
+        if (connection.trace !== 'none' && cleaning === 'always')
+          await untilAborted(signal, changeUser(connection, connection.login))
+        // Another client of this tenant verified it; what that one knew of the tenant may be out of date.
+        if (connection.verified !== target) await untilAborted(signal, verify(connection, target))
+        return held
+      } catch (error) {
+        held.destroy()
+        throw error
+      }
+    },
+    async administer({ signal }, work) {
+      const held = await pool.acquire('', { kind: 'admin' }, { signal })
+      const { client, ended } = held.connection
+      const stop = AbortSignal.any([signal, ended.signal])
+      try {
+        const result = await work((sql, values) => untilAborted(stop, ask(client, sql, values)))
+        held.release()
+        return result
+      } catch (error) {
+        if (leavesNoDoubt(error)) held.release()
+        else held.destroy()
+        throw error
+      }
+    },
+    drain: (place, during) => pool.drain(keyOf(place), { deadline, during }),
+    close: () => pool.close({ deadline }),
+  }
+}
+
+function keyOf({ database, id }: DatabasePlace): string {
+  return `${database}/${id}`
+}

@@ -1,0 +1,41 @@
+import { leadingKeyword } from '@tenantry/multi-tenancy'
+
+/** What a statement that was sent can leave on its connection. */
+export type Trace = 'none' | 'plain' | 'any'
+
+const PLAIN = new Set(['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'REPLACE', 'WITH', 'VALUES'])
+
+/** Variables, functions that take named locks or set what the session answers, and `SELECT … INTO`. */
+const LASTING =
+  /@|:=|\b(?:into\s+(?:out|dump)file|get_lock|release_all_locks|setval|nextval|last_insert_id)\b/i
+
+/**
+ * `plain` when the statement itself leaves nothing behind: one read or write, without variables and locks. Triggers,
+ * views and functions it runs are not seen here. In doubt: `any`.
+ */
+export function traceOf(sql: string): Trace {
+  // Also inside quotes: what is quoted is not worth finding out. Comments may hold what only MySQL executes.
+  if (sql.includes('/*') || LASTING.test(sql)) return 'any'
+  return PLAIN.has(leadingKeyword(sql, 'mysql')) ? 'plain' : 'any'
+}
+
+/** What may follow: two plain ones are plain, and nothing undoes `any`. */
+export function worse(one: Trace, other: Trace): Trace {
+  if (one === 'any' || other === 'any') return 'any'
+  return one === 'plain' ? one : other
+}
+
+/** The name in backquotes. */
+export function quote(name: string): string {
+  return `\`${name.replaceAll('`', '``')}\``
+}
+
+/** The text in quotes, for statements that take no parameters; sessions of ours know backslash escapes. */
+export function literal(text: string): string {
+  return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`
+}
+
+/** A database's name as GRANT reads it: there `_` and `%` are patterns unless escaped. */
+export function grantPattern(name: string): string {
+  return name.replace(/[\\_%]/g, '\\$&')
+}

@@ -1,0 +1,106 @@
+import { TenancyError } from '@tenantry/multi-tenancy'
+import { nativeHash, passwordOf } from './credentials.ts'
+import { isNumber } from './errors.ts'
+import { userOf } from './locator.ts'
+import type { Settings } from './options.ts'
+import { asAdmin, assertGrants } from './privileges.ts'
+import type { Run } from './server.ts'
+import { grantPattern, literal, quote } from './statements.ts'
+
+/** The users of one server's tenants. */
+export interface Users {
+  /** Makes the user of an incarnation with rights on its database alone; confirms them where it is there. */
+  make(run: Run, database: string, id: string): Promise<void>
+  /** Lets nobody in as this user, in any process, or lets in again. */
+  setAccess(run: Run, id: string, access: 'open' | 'closed'): Promise<void>
+  /** Takes the user away, its connections last. */
+  drop(run: Run, id: string): Promise<void>
+}
+
+/** No such grant, for a user that is not there. */
+const NO_GRANT = 1141
+
+export function createUsers(admin: string, { userHost, secret }: Settings): Users {
+  const account = (id: string): string => `${literal(userOf(id))}@${literal(userHost)}`
+
+  async function make(run: Run, database: string, id: string): Promise<void> {
+    const [facts] = await run('SELECT VERSION() AS version')
+    const [partial] = await run("SHOW GLOBAL VARIABLES LIKE 'partial_revokes'")
+    // With them a database's name in GRANT is no pattern: https://dev.mysql.com/doc/refman/8.4/en/partial-revokes.html
+    const escaped = String(partial?.Value ?? 'OFF').toUpperCase() !== 'ON'
+    const pattern = escaped ? grantPattern(database) : database
+    if (pattern.length > 64)
+      throw new TenancyError(
+        'provider_rejected',
+        'Too many underscores for GRANT: choose another databasePrefix',
+      )
+    const show = (): Promise<Record<string, unknown>[]> =>
+      asAdmin('SHOW GRANTS', admin, run(`SHOW GRANTS FOR ${account(id)}`))
+    const there = await show().catch((error: unknown) => {
+      if (isNumber(error, NO_GRANT)) return undefined
+      throw error
+    })
+    if (there !== undefined && there.length > 1) return assertGrants(there, pattern)
+    const password = await passwordOf(secret, userOf(id))
+    const identified = /mariadb/i.test(String(facts?.version))
+      ? `IDENTIFIED BY PASSWORD ${literal(await nativeHash(password))}`
+      : `IDENTIFIED BY ${literal(password)}`
+    await refuseStrangers(run, database)
+    if (there === undefined)
+      await asAdmin('CREATE USER', admin, run(`CREATE USER ${account(id)} ${identified}`))
+    await asAdmin('GRANT', admin, run(`GRANT ALL PRIVILEGES ON ${quote(pattern)}.* TO ${account(id)}`))
+    assertGrants(await show(), pattern)
+  }
+
+  /** Refuses a database that users without a name may open, as `test` and `test_…` are on old installations. */
+  async function refuseStrangers(run: Run, database: string): Promise<void> {
+    const ask = run("SELECT Db FROM mysql.db WHERE User IN ('', 'PUBLIC') AND ? LIKE Db", [database])
+    const [open] = await asAdmin('SHOW GRANTS', admin, ask)
+    if (open === undefined) return
+    throw new TenancyError(
+      'provider_rejected',
+      `Anybody may use databases named like ${open.Db}: delete that row of mysql.db, or choose another databasePrefix`,
+    )
+  }
+
+  return {
+    make,
+    async setAccess(run, id, access) {
+      const lock = access === 'closed' ? 'LOCK' : 'UNLOCK'
+      await asAdmin('ALTER USER', admin, run(`ALTER USER IF EXISTS ${account(id)} ACCOUNT ${lock}`))
+      if (access === 'closed') await kill(run, admin, 'user', userOf(id))
+    },
+    async drop(run, id) {
+      await asAdmin('DROP USER', admin, run(`DROP USER IF EXISTS ${account(id)}`))
+      await kill(run, admin, 'user', userOf(id))
+    },
+  }
+}
+
+/** Milliseconds that killed connections are waited for: one that rolls back takes its time. */
+const PATIENCE = 10_000
+
+/**
+ * Ends the connections of a user, or in a database, but our own; resolves when the server has none left.
+ *
+ * @throws `provider_unavailable` when they do not end
+ */
+export async function kill(run: Run, admin: string, column: 'user' | 'db', value: string): Promise<void> {
+  const until = Date.now() + PATIENCE
+  for (let delay = 1; ; delay = Math.min(2 * delay, 100)) {
+    const rows = await run(
+      `SELECT id FROM information_schema.processlist WHERE ${column} = ? AND id <> CONNECTION_ID()`,
+      [value],
+    )
+    if (rows.length === 0) return
+    for (const { id, ID = id } of rows) {
+      await asAdmin('KILL', admin, run(`KILL CONNECTION ${Number(ID)}`)).catch((error: unknown) => {
+        // It has ended meanwhile.
+        if (!isNumber(error, 1094)) throw error
+      })
+    }
+    if (Date.now() > until)
+      throw new TenancyError('provider_unavailable', 'The tenant’s connections do not end', { retryAfter: 5 })
+    await new Promise((resolve) => setTimeout(resolve, delay))
+  }
+}

@@ -1,0 +1,70 @@
+import type { Pool, PoolConnection } from 'mysql2/promise'
+
+/** What a tenant's code may leave in its session, each list run by one holder of a connection. */
+export const POLLUTERS: Readonly<Record<string, readonly string[]>> = {
+  'a user variable': ["SET @left = 'leaked'"],
+  'a user variable from a query': ["SELECT @left := 'leaked'"],
+  'a user variable from a trigger': [
+    "CREATE TRIGGER notes_left BEFORE INSERT ON notes FOR EACH ROW SET @left = 'leaked'",
+    "INSERT INTO notes VALUES (7, 'seven')",
+    'DELETE FROM notes WHERE id = 7',
+    'DROP TRIGGER notes_left',
+  ],
+  'a named lock': ["SELECT GET_LOCK('tenantry_left', 0)"],
+  'another database': ['USE information_schema'],
+  'another database, from a prepared statement': ["PREPARE s FROM 'USE information_schema'", 'EXECUTE s'],
+  'another database, in a comment that is executed': ['/*! USE information_schema */'],
+  'a temporary table named like a real one': ["CREATE TEMPORARY TABLE notes AS SELECT 1 AS id, 'leaked' AS body"],
+  'a prepared statement': ["PREPARE leaked FROM 'SELECT 1'"],
+  'a table lock': ['LOCK TABLES notes WRITE'],
+  'an open transaction': ['START TRANSACTION', "INSERT INTO notes VALUES (8, 'uncommitted')"],
+  'a failed transaction': ['BEGIN', "INSERT INTO notes VALUES (8, 'uncommitted')", 'SELECT * FROM missing'],
+  'a distributed transaction': ["XA START 'left'", "INSERT INTO notes VALUES (8, 'uncommitted')"],
+  'no autocommit': ['SET autocommit = 0', "INSERT INTO notes VALUES (8, 'uncommitted')"],
+  'an isolation level': ['SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE'],
+  'read-only transactions': ['SET SESSION TRANSACTION READ ONLY'],
+  'the next transaction’s isolation': ['SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED'],
+  'a sql_mode': ["SET SESSION sql_mode = ''"],
+  'a sql_mode without escapes': ["SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES,ANSI_QUOTES'"],
+  'a time zone': ["SET time_zone = '+09:00'"],
+  'a character set': ['SET NAMES latin1'],
+  'no foreign keys': ['SET foreign_key_checks = 0'],
+  'a limit of rows': ['SET sql_select_limit = 0'],
+  'a time limit': ['SET SESSION lock_wait_timeout = 1'],
+  'a fixed time': ['SET timestamp = 1'],
+  'an increment': ['SET auto_increment_increment = 7'],
+  'a handler': ['HANDLER notes OPEN'],
+  'the last key': ['CREATE TEMPORARY TABLE k (id INT AUTO_INCREMENT PRIMARY KEY)', 'INSERT INTO k VALUES (4711)', 'SELECT LAST_INSERT_ID(4711)'],
+} // biome-ignore format: a table
+
+/** Runs them one by one, whatever becomes of each. */
+export async function pollute(on: Pool | PoolConnection, statements: readonly string[]): Promise<void> {
+  for (const text of statements) await on.query(text).catch(() => {})
+}
+
+const SNAPSHOT = `
+  SELECT CONNECTION_ID() AS id, DATABASE() AS db, CURRENT_USER() AS user, @left AS variable,
+    IS_USED_LOCK('tenantry_left') AS lock_holder, LAST_INSERT_ID() AS last,
+    @@autocommit AS autocommit, @@in_transaction AS in_transaction, @@tx_isolation AS isolation, @@tx_read_only AS read_only,
+    @@sql_mode AS mode, @@time_zone AS zone, @@character_set_client AS client, @@collation_connection AS collation,
+    @@character_set_results AS results, @@foreign_key_checks AS foreign_keys, @@sql_select_limit AS row_limit,
+    @@lock_wait_timeout AS lock_wait, @@auto_increment_increment AS increment, @@timestamp > 1000 AS clock,
+    (SELECT count(*) FROM information_schema.session_variables v JOIN information_schema.global_variables g
+      USING (variable_name) WHERE v.variable_value <> g.variable_value
+      AND variable_name NOT IN ('TIMESTAMP', 'RAND_SEED1', 'RAND_SEED2', 'PSEUDO_THREAD_ID', 'PSEUDO_SLAVE_MODE', 'LAST_INSERT_ID',
+        'IDENTITY', 'INSERT_ID', 'IN_TRANSACTION', 'ERROR_COUNT', 'WARNING_COUNT', 'LAST_GTID', 'SKIP_REPLICATION', 'RAND_SEED')) AS changed`
+
+/** All that a session can show its user, and on which of the server's connections. */
+export async function snapshot(client: Pool | PoolConnection): Promise<{ id: unknown; state: unknown }> {
+  const [rows] = await client.query(SNAPSHOT)
+  const { id, ...state } = (rows as Record<string, unknown>[])[0] ?? {}
+  const [prepared, handler, notes] = await Promise.all(
+    ['EXECUTE leaked', 'HANDLER notes READ FIRST', 'SELECT body FROM notes'].map(async (text) =>
+      client.query(text).then(
+        ([found]) => found,
+        (error: { code: string }) => error.code,
+      ),
+    ),
+  )
+  return { id, state: { ...state, prepared, handler, notes } }
+}
