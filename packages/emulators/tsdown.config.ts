@@ -9,6 +9,7 @@ const config: UserConfig = {
     index: 'src/index.ts',
     client: 'src/client.ts',
     bin: 'src/bin.ts',
+    'cloudflare-host': 'src/cloudflare/host.ts',
     'cloudflare-worker': 'src/cloudflare/worker/main.ts',
   },
   deps: { neverBundle: [/^node:/, /^cloudflare:/] },

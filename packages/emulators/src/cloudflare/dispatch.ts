@@ -28,12 +28,12 @@ export function createDispatch(records: Records, storage: Storage): (call: Call)
     }
     const url = headers[urlHeader]?.toString() ?? 'https://script.invalid/'
     const kept = Object.entries(headers).flatMap(([name, value]) =>
-      value === undefined || connectionHeaders.has(name) ? [] : [[name, String(value)] as const],
+      value === undefined || connectionHeaders.has(name) ? [] : [[name, value] as const],
     )
     return await storage.dispatch(`${namespace}/${script}@${record.version}`, {
       method,
       url,
-      headers: kept,
+      headers: Object.fromEntries(kept),
       body,
     })
   }

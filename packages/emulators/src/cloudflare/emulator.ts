@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -13,7 +14,8 @@ import { type CloudflareOracle, createOracle } from './oracle.ts'
 import { newNamespace, openRecords, type Records } from './records.ts'
 import { toWireScript } from './script-upload.ts'
 import { type CloudflareExchange, startServer } from './server.ts'
-import { startStorage } from './storage.ts'
+import { createStorage } from './storage.ts'
+import { startWorkerd } from './workerd.ts'
 
 /** How to start a Cloudflare emulator; every option has a default. */
 export interface CloudflareEmulatorOptions {
@@ -90,8 +92,9 @@ export async function startCloudflareEmulator(
     await mkdir(directory, { recursive: true })
     const records = await openRecords({ directory: persistTo, accountId, apiToken })
     await addNamespaces(records, dispatchNamespaces, now())
-    const storage = await startStorage({
-      ...{ directory, now },
+    const secret = randomBytes(24).toString('base64url')
+    const workerd = await startWorkerd({
+      ...{ directory, temporary, secret },
       script: (id) => {
         const record = [...records.scripts.values()].find(
           ({ namespace, name, version }) => id === `${namespace}/${name}@${version}`,
@@ -99,7 +102,8 @@ export async function startCloudflareEmulator(
         return record && toWireScript(record)
       },
     })
-    undo.push(storage.close)
+    const storage = createStorage({ port: workerd.port, secret, now })
+    undo.push(workerd.stop, storage.close)
 
     const requests: CloudflareRequestRecord[] = []
     const engine = createFaultEngine<Call, CloudflareFaultTarget>()

@@ -2,14 +2,15 @@ import { DurableObject, type SqlCell } from 'cloudflare:workers'
 import { dumpSql } from './dump.ts'
 import type { History, Period } from './history.ts'
 import { restoreSnapshot, takeSnapshot } from './snapshot.ts'
-import type {
-  WireCell,
-  WireDumpOptions,
-  WireMoment,
-  WireResult,
-  WireRun,
-  WireStatement,
-  WireTravel,
+import {
+  missingDatabase,
+  type WireCell,
+  type WireDumpOptions,
+  type WireMoment,
+  type WireResult,
+  type WireRun,
+  type WireStatement,
+  type WireTravel,
 } from './wire.ts'
 
 /** What {@link Database} needs around it: objects by the database's uuid. */
@@ -207,7 +208,7 @@ export class Database extends DurableObject<DatabaseEnv> {
 
   #state(): State {
     const state = this.#find()
-    if (state === undefined) throw new Error('The database could not be found')
+    if (state === undefined) throw new Error(missingDatabase)
     return state
   }
 

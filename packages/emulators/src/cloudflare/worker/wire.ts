@@ -1,3 +1,6 @@
+/** What is said of a database that is not there. */
+export const missingDatabase = 'The database could not be found'
+
 /** A cell as JSON carries it; bytes are a list of numbers, as in D1's own protocol. */
 export type WireCell = string | number | boolean | null | number[]
 
