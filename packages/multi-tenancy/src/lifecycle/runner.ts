@@ -56,9 +56,12 @@ export function createRunner<Client, Adapters>(
       const record = await tenants.get(ref)
       if (record?.operation !== id) return await settled(operation, record)
       await runSteps(operation, ref, prolong, step)
+      if (!(await prolong())) return 'lost'
       return await close(operation, ref, undefined, {})
     } catch (cause) {
-      if (cause === lost) return 'lost'
+      // What failed for a runner that was thought dead says nothing: another is at it. A durable engine may have
+      // made another error of ours, too.
+      if (cause === lost || !(await prolong())) return 'lost'
       const error = TenancyError.from(cause)
       return await close(operation, ref, error, await afterFailure(operation, ref, error))
     } finally {
