@@ -86,12 +86,12 @@ export function createEngine<Client, Adapters>(
     return mine === undefined ? 'lost' : run(mine, name, step)
   }
 
-  /** Frees a tenant from an operation that has no row: nothing of ours leaves one so, but it must not be stuck. */
+  /** Frees a tenant from an operation that has no row, or came to its end: nothing of ours leaves one so. */
   async function letGo(record: TenantRecord, operation: string): Promise<void> {
     const { id, state } = record
     const error = {
       code: 'internal',
-      message: 'The record of the operation was lost',
+      message: 'What became of the operation is not known',
       step: undefined,
       operation,
     }
@@ -99,7 +99,8 @@ export function createEngine<Client, Adapters>(
     const change = stopped
       ? { state: 'failed', error: JSON.stringify(error) }
       : { state: state === 'upgrading' ? 'active' : state }
-    await tenants.update(record, { operation }, { ...change, operation_id: null })
+    const { revision } = record
+    await tenants.update(record, { operation, revision }, { ...change, operation_id: null })
     core.forget(id)
   }
 
@@ -117,10 +118,9 @@ export function createEngine<Client, Adapters>(
       const operation = await operations.get(id)
       if (operation === undefined) throw conflict('The operation was withdrawn')
       if (operation.state === 'succeeded' || operation.state === 'failed') return operation
-      if (operation.leaseUntil <= environment.now() && executor === undefined) {
-        await resume(operation)
-        continue
-      }
+      const dead = operation.leaseUntil <= environment.now() && executor === undefined
+      // Where it cannot be taken over (its hooks are elsewhere), it is waited for like one that is alive.
+      if (dead && (await resume(operation)) !== 'lost') continue
       if (environment.now() >= deadline) {
         throw conflict(`The tenant’s ${operation.kind} is still under way`, operation.tenantId, 5)
       }
@@ -145,8 +145,9 @@ export function createEngine<Client, Adapters>(
       ...(withHooks && hooks() !== undefined && { hooks: true }),
     }
     if (previous !== undefined && !previous.superseded) {
-      // One statement on one row decides between this and an undelete.
-      const guard = { states: ['deleted', 'purged'] as const, operation: null }
+      // One statement on one row decides between this and an undelete, either way round; and should it arrive late,
+      // when the row has moved on, it does nothing.
+      const guard = { states: ['deleted', 'purged'] as const, operation: null, revision: previous.revision }
       const { record } = await tenants.update(previous, guard, { superseded: 1 })
       if (!record.superseded) return undefined
     }
@@ -167,8 +168,13 @@ export function createEngine<Client, Adapters>(
     const record =
       from === undefined
         ? await tenants.insert(await newRow(id, generation, intent, held))
-        : (await tenants.update(from, { operation: null, ...(states && { states }) }, { ...change, ...held }))
-            .record
+        : (
+            await tenants.update(
+              from,
+              { operation: null, revision: from.revision, ...(states && { states }) },
+              { ...change, ...held },
+            )
+          ).record
     core.forget(id)
     // It has its tenant, however long that took: nobody may think it withdrawn.
     if (record.operation === operation) {
@@ -235,13 +241,16 @@ export function createEngine<Client, Adapters>(
         const record = await tenants.latest(id)
         if (record?.operation !== undefined) {
           const busy = await operations.get(record.operation)
-          if (busy === undefined) {
+          if (busy === undefined || busy.state === 'succeeded' || busy.state === 'failed') {
             await letGo(record, record.operation)
           } else if (busy.kind === kind && !alone && request === undefined) {
             if (!wait) return { record, operation: busy }
             return answer(await join(busy.id, deadline))
           } else if (busy.leaseUntil <= environment.now() && executor === undefined) {
-            if ((await resume(busy)) === 'lost' && environment.now() >= deadline) throw inTheWay(busy)
+            if ((await resume(busy)) === 'lost') {
+              if (environment.now() >= deadline) throw inTheWay(busy)
+              await environment.sleep(200 * (0.5 + environment.random()))
+            }
           } else if (running.has(busy.id) && busy.kind === kind && !alone) {
             await running.get(busy.id)
           } else throw inTheWay(busy)
