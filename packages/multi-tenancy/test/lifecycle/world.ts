@@ -1,0 +1,128 @@
+import type { Kysely } from 'kysely'
+import { createCatalog } from '../../src/catalog/index.ts'
+import type { CatalogTables, TenantRow } from '../../src/catalog/schema.ts'
+import type { TenantFactory } from '../../src/database-factory.ts'
+import { TenancyError } from '../../src/errors.ts'
+import { defineFactory } from '../../src/factory/define-factory.ts'
+import type { Report } from '../../src/factory/provisioning.ts'
+import type { Lifecycle, OperationHooks } from '../../src/lifecycle/types.ts'
+import { sqlite } from '../catalog/database.ts'
+import { faulty } from '../catalog/faults.ts'
+import { type Around, createService, type TestService } from './service.ts'
+import { type SimulatedTime, simulatedTime } from './time.ts'
+
+export const LEASE = 60_000
+export const MAX_AGE = 30_000
+export const RETENTION = 86_400_000
+
+export const MIGRATIONS = {
+  '0001_notes': 'CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL)',
+}
+
+/** One process of a world: a factory with its own caches over the catalog and service that all share. */
+export interface Process {
+  readonly factory: TenantFactory<{ db: Kysely<any> }>
+  readonly lifecycle: Lifecycle
+  /** The catalog as this process reaches it, to make fail. */
+  readonly catalog: ReturnType<typeof faulty>
+}
+
+export interface ProcessOptions {
+  readonly around?: Around
+  readonly hooks?: OperationHooks
+  readonly executor?: (operationId: string) => Promise<void>
+  readonly migrations?: Record<string, string>
+  readonly seed?: (id: string, report: Report) => Promise<void>
+  readonly waitTimeout?: number
+  readonly cache?: { readonly locatorMax?: number; readonly max?: number }
+  readonly wrap?: (db: Kysely<any>) => Kysely<any>
+}
+
+export interface World {
+  readonly time: SimulatedTime
+  readonly service: TestService
+  /** The catalog, around all processes. */
+  readonly db: Kysely<CatalogTables>
+  start(options?: ProcessOptions): Promise<Process>
+  row(id: string, generation?: number): Promise<TenantRow>
+  /** Writes into the catalog behind everybody's back. */
+  alter(id: string, change: Partial<TenantRow>): Promise<void>
+}
+
+export function createWorld(service: TestService = createService(), random?: () => number): World {
+  const time = simulatedTime(random)
+  const db: Kysely<CatalogTables> = sqlite()
+
+  async function start({
+    around,
+    hooks,
+    executor,
+    seed,
+    migrations = MIGRATIONS,
+    waitTimeout = 120_000,
+    cache = {},
+    wrap = (bare) => bare,
+  }: ProcessOptions = {}): Promise<Process> {
+    const catalog = faulty(wrap(db))
+    const factory = defineFactory<Kysely<any>>(service.provider(around), {
+      migrations,
+      environment: time,
+      cache,
+      ...(seed && { seed: (_adapters, { id }, report) => seed(id, report) }),
+      catalog: createCatalog({
+        db: catalog.db,
+        dialect: 'sqlite',
+        retention: RETENTION,
+        leaseTtl: LEASE,
+        stateMaxAge: MAX_AGE,
+        waitTimeout,
+        ...(executor && { executor }),
+      }),
+    })
+    const { lifecycle } = factory
+    if (lifecycle === undefined) throw new Error('The factory has no lifecycle')
+    if (hooks !== undefined) lifecycle.attachHooks(hooks)
+    // Hashes of migrations are made outside of simulated time: once, and now.
+    await lifecycle.migrate('nobody').catch(() => {})
+    return { factory, lifecycle, catalog }
+  }
+
+  return {
+    time,
+    service,
+    db,
+    start,
+    row: (id, generation = 1) =>
+      db
+        .selectFrom('tenantry_tenants')
+        .selectAll()
+        .where('tenant_id', '=', id)
+        .where('generation', '=', generation)
+        .executeTakeFirstOrThrow(),
+    async alter(id, change) {
+      await db.updateTable('tenantry_tenants').set(change).where('tenant_id', '=', id).execute()
+    },
+  }
+}
+
+/** The code of what a call threw; `done` when it did not. */
+export async function outcome(call: Promise<unknown> | (() => Promise<unknown>)): Promise<string> {
+  try {
+    await (typeof call === 'function' ? call() : call)
+    return 'done'
+  } catch (error) {
+    if (error instanceof TenancyError) return error.code
+    return `uncoded: ${error}`
+  }
+}
+
+export async function write({ factory }: Process, id: string, body: string): Promise<void> {
+  const { db } = await factory.getAdapters(id)
+  await db.insertInto('notes').values({ body }).execute()
+}
+
+export async function read({ factory }: Process, id: string): Promise<string[]> {
+  const { db } = await factory.getAdapters(id)
+  const rows = await db.selectFrom('notes').select('body').orderBy('id').execute()
+  return rows.map(({ body }) => String(body))
+}
