@@ -1,0 +1,169 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import type { Isolation } from '../src/index.ts'
+import { createPostgresSchemaProvider } from '../src/index.ts'
+import { createDatabase, type TestDatabase } from './database.ts'
+import { type FaultProxy, startFaultProxy } from './fault-proxy.ts'
+import { open, type Provider, providerOf } from './support.ts'
+
+const ISOLATIONS: readonly Isolation[] = ['role', 'set_role', 'search_path']
+
+let database: TestDatabase
+let proxy: FaultProxy
+const providers: Provider[] = []
+beforeAll(async () => {
+  database = await createDatabase()
+  proxy = await startFaultProxy(database.url)
+})
+afterEach(() => {
+  proxy.delay = () => 0
+  proxy.cutAfter = Number.POSITIVE_INFINITY
+})
+afterAll(async () => {
+  for (const provider of providers) await provider.close()
+  await proxy?.stop()
+  await database?.drop()
+})
+
+/** Tenants go through the proxy, with a deadline on their side; the administrator does not. */
+function through(isolation: Isolation, queryTimeout: number): Provider {
+  const { hostname: host, port, username: user, password, pathname } = new URL(database.url)
+  const connection = {
+    host,
+    port: Number(port || 5432),
+    user,
+    password: decodeURIComponent(password),
+    database: pathname.slice(1),
+  }
+  const provider = createPostgresSchemaProvider({
+    connection: { ...connection, query_timeout: queryTimeout },
+    serve: { host: proxy.host, port: proxy.port },
+    secret: database.secret, isolation, maxConnections: 6, drainTimeout: 500,
+  }) // biome-ignore format: one object
+  providers.push(provider)
+  return provider
+}
+
+describe('answers that come late', () => {
+  it.each(ISOLATIONS)(
+    '%s: each of 1,000 queries gets its own answer or an error',
+    async (isolation) => {
+      const provider = through(isolation, 60)
+      const clients = await Promise.all(
+        ['a', 'b', 'c'].map((end) => open(provider, `${isolation}_late_${end}`)),
+      )
+      let seed = 1
+      const random = (): number => {
+        seed = (seed * 16807) % 2147483647
+        return seed / 2147483647
+      }
+      // Long after their deadline, but delivered.
+      proxy.delay = () => (random() < 0.03 ? 100 : 0)
+      const outcomes = { own: 0, error: 0, another: 0 }
+      let id = 0
+      await Promise.all(
+        Array.from({ length: 6 }, async (_, worker) => {
+          const at = worker % 3
+          while (id < 1_000) {
+            const mine = id++
+            await clients[at]?.query('SELECT $1::int AS id, body FROM notes', [mine]).then(
+              ({ rows: [row] }) => {
+                const own = row.id === mine && row.body === `of ${isolation}_late_${'abc'[at]}`
+                outcomes[own ? 'own' : 'another']++
+              },
+              () => outcomes.error++,
+            )
+          }
+        }),
+      )
+      expect(outcomes.another).toBe(0)
+      expect(outcomes.own + outcomes.error).toBe(1_000)
+      expect(outcomes.own).toBeGreaterThan(500)
+      expect(outcomes.error).toBeGreaterThan(5)
+      proxy.delay = () => 0
+      for (const client of clients) expect((await client.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }])
+    },
+    60_000,
+  )
+
+  it('a transaction whose statement timed out is over: its lease reaches nothing any more', async () => {
+    const provider = through('set_role', 60)
+    const client = await open(provider, 'late_transaction')
+    const held = await client.connect()
+    await held.query('BEGIN')
+    await held.query("UPDATE notes SET body = 'changed'")
+    await expect(held.query('SELECT pg_sleep(0.3)')).rejects.toMatchObject({ code: 'timeout' })
+    await expect(held.query('COMMIT')).rejects.toMatchObject({ code: 'closed' })
+    held.release()
+    expect((await client.query('SELECT body FROM notes')).rows).toEqual([{ body: 'of late_transaction' }])
+  })
+})
+
+describe('connections that are cut', () => {
+  it.each(ISOLATIONS)(
+    '%s: at any byte of the answers, the query fails with a code and the next works',
+    async (isolation) => {
+      const provider = through(isolation, 2_000)
+      const client = await open(provider, `${isolation}_cut`)
+      for (let bytes = 0; bytes < 400; bytes += 23) {
+        proxy.cutAfter = bytes
+        const outcome = await client.query('SELECT body FROM notes').then(
+          ({ rows }) => rows[0].body,
+          (error) => provider.mapError(error).code,
+        )
+        proxy.cutAfter = Number.POSITIVE_INFINITY
+        expect([`of ${isolation}_cut`, 'provider_unavailable'], `cut after ${bytes} bytes`).toContain(outcome)
+        expect((await client.query('SELECT body FROM notes')).rows).toEqual([{ body: `of ${isolation}_cut` }])
+      }
+    },
+  )
+})
+
+describe('round trips', () => {
+  it.each([
+    ['role', 'session', 1],
+    ['set_role', 'session', 1],
+    ['search_path', 'session', 1],
+    ['set_role', 'transaction', 1],
+    ['search_path', 'transaction', 1],
+  ] as const)(
+    '%s, pooler %s: a query is %d, with the tenant switching each time',
+    async (isolation, pooler, trips) => {
+      // biome-ignore format: a table
+      const provider = providerOf(database, { isolation, pooler, serve: { host: proxy.host, port: proxy.port }, maxConnections: 4 })
+      providers.push(provider)
+      const clients = await Promise.all(['a', 'b'].map((end) => open(provider, `${isolation}_trips_${end}`)))
+      const query = (at: number) => clients[at % 2]?.query('SELECT body FROM notes WHERE id = $1', [1])
+      for (let at = 0; at < 10; at++) await query(at)
+      const before = proxy.roundTrips
+      for (let at = 0; at < 100; at++) await query(at)
+      expect(proxy.roundTrips - before).toBe(100 * trips)
+    },
+  )
+
+  it('a transaction of two statements is four; a batch of ten is one', async () => {
+    const provider = providerOf(database, {
+      isolation: 'set_role',
+      serve: { host: proxy.host, port: proxy.port },
+      maxConnections: 4,
+    })
+    providers.push(provider)
+    const client = await open(provider, 'trips_batch')
+    const held = await client.connect()
+    const before = proxy.roundTrips
+    for (const text of ['BEGIN', 'SELECT * FROM notes', 'SELECT * FROM notes', 'COMMIT'])
+      await held.query(text)
+    expect(proxy.roundTrips - before).toBe(4)
+    held.release(true)
+    await client.query('SELECT 1')
+    const begun = proxy.roundTrips
+    await provider.batch(
+      client,
+      Array.from({ length: 10 }, (_, at) => ({
+        sql: 'INSERT INTO notes (body) VALUES ($1)',
+        params: [String(at)],
+      })),
+    )
+    // One more brings the session back to new, after the answer.
+    expect(proxy.roundTrips - begun).toBeLessThanOrEqual(2)
+  })
+})
