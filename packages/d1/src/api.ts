@@ -130,7 +130,8 @@ export function createD1Api(options: D1ApiOptions): D1Api {
       } catch (error) {
         if (isAbsent(error)) return undefined
         // "Invalid uuid": names are not documented here.
-        if (error instanceof ApiError && error.codes.includes(7400)) return findByListing(name, signal)
+        if (error instanceof ApiError && error.status === 400 && error.codes.includes(7400))
+          return findByListing(name, signal)
         throw error
       }
     },

@@ -75,14 +75,14 @@ const API_CODES: Readonly<Record<number, TenancyErrorCode>> = {
 /** By Cloudflare's own code, then by HTTP status; 7500 is a refused statement or an outage, which only the status says. */
 function refusalOfApi({ status, codes, retryAfter }: ApiError): Refusal {
   if (status === 429) return { code: 'rate_limited', retryAfter: retryAfter ?? 300 }
+  if (status === 0 || status === 408 || status >= 500) return { code: 'provider_unavailable', retryAfter }
   for (const code of codes) {
     const known = API_CODES[code]
     if (known !== undefined) return { code: known }
   }
   if (status === 401 || status === 403) return { code: 'credentials_rejected' }
-  if (status === 0 || status === 200 || status === 408 || status >= 500) {
-    return { code: 'provider_unavailable', retryAfter }
-  }
+  // Not as documented, and nobody knows what was done.
+  if (status === 200) return { code: 'provider_unavailable', retryAfter }
   return { code: 'provider_rejected' }
 }
 

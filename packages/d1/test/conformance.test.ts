@@ -1,14 +1,12 @@
 import { testProvider } from '@tenantry/conformance'
+import { type CloudflareEmulator, startCloudflareEmulator } from '@tenantry/emulators'
 import { afterAll, beforeAll } from 'vitest'
-import { type Account, startAccount } from './account/account.ts'
-import { createHarness, waysOf } from './harness.ts'
+import { createHarness } from './harness.ts'
 
-let account: Account
+let emulator: CloudflareEmulator
 beforeAll(async () => {
-  account = await startAccount(2_500)
+  emulator = await startCloudflareEmulator()
 })
-afterAll(() => account?.stop())
+afterAll(() => emulator?.close())
 
-testProvider('rest', () => createHarness(account, waysOf(account).rest))
-testProvider('dispatch', () => createHarness(account, waysOf(account).dispatch))
-testProvider('binding', () => createHarness(account, waysOf(account).binding))
+testProvider('rest', () => createHarness(emulator, { kind: 'rest' }))

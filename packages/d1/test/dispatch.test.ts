@@ -1,59 +1,55 @@
-import { createRedactor, TenancyError } from '@tenantry/multi-tenancy'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createDispatchRung, deriveKey } from '../src/access/dispatch.ts'
+import { type CloudflareEmulator, startCloudflareEmulator } from '@tenantry/emulators'
+import { type ConnectTarget, TenancyError, type TenantProvider } from '@tenantry/multi-tenancy'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { deriveKey } from '../src/access/dispatch.ts'
 import { databaseOfScript, scriptNameOf } from '../src/access/tenant-workers.ts'
-import { createErrorMap } from '../src/errors.ts'
-import type { D1Database } from '../src/index.ts'
-import { type RunningDataWorker, startDataWorker } from './data-worker.ts'
+import type { KnownD1 } from '../src/api.ts'
+import { createD1Provider, type D1Database, type DispatchAccess, d1Info } from '../src/index.ts'
+import { dispatchWay, NAMESPACE, SECRET } from './harness.ts'
+import { call } from './ladder.ts'
 
-const SECRET = 'a secret of the whole app, long enough'
-const database = { name: 'tenant_acme', uuid: '51e7c314-456e-4167-b6c3-869ad188fc23' }
-const { mapError } = createErrorMap(createRedactor())
-let worker: RunningDataWorker
-let asked: string[]
-
+let emulator: CloudflareEmulator
+let provider: TenantProvider<D1Database>
+let made = 0
 beforeAll(async () => {
-  worker = await startDataWorker(database.uuid, await deriveKey(SECRET, database.uuid))
+  emulator = await startCloudflareEmulator({ dispatchNamespaces: [NAMESPACE] })
+  provider = providerWith({})
 })
-afterAll(() => worker?.stop())
+afterEach(() => {
+  emulator.faults.clear()
+  emulator.requests.length = 0
+})
+afterAll(() => emulator?.close())
 
-/** The way through the Worker, whose platform knows it by its name. */
-async function open(
-  of: { name: string; uuid: string } = database,
-  { secret = SECRET, known = scriptNameOf(database) }: { secret?: string; known?: string } = {},
-): Promise<D1Database> {
-  asked = []
-  const dispatcher = {
-    get: (name: string) => ({
-      async fetch(input: string, init?: RequestInit): Promise<Response> {
-        asked.push(name)
-        if (name !== known) throw new Error('Worker not found.')
-        return worker.fetch(input, init)
-      },
-    }),
-  }
-  const unused = (): never => {
-    throw new Error('Not asked for here')
-  }
-  const rung = createDispatchRung(
-    { kind: 'dispatch', namespace: 'tenants', secret, dispatcher },
-    { api: { call: unused }, rest: unused, redactor: createRedactor(), requestTimeout: 10_000 },
-  )
-  const client = await rung.open(of, false)
-  if (client === undefined) throw new Error('The way leads nowhere')
-  return client
+function providerWith(own: Partial<DispatchAccess>): TenantProvider<D1Database> {
+  const { accountId, apiToken, fetch } = emulator
+  const access = [{ ...dispatchWay(emulator), ...own } as DispatchAccess]
+  return createD1Provider({ accountId, apiToken, fetch, access, rateLimit: 1_000_000 })
 }
 
-const codeOf = (work: Promise<unknown>): Promise<unknown> =>
+async function create(name = `t_${made++}`): Promise<KnownD1> {
+  const { locator } = await provider.create(name, call)
+  return { name, uuid: String(locator.uuid) }
+}
+
+/** As an app is served: with `admit`. */
+function serve(database: KnownD1, own: Partial<ConnectTarget> = {}, by = provider): Promise<D1Database> {
+  const target = { locator: { ...database }, verify: async () => {}, admit: () => {}, ...own }
+  return by.connect(target, call)
+}
+
+const code = (work: Promise<unknown>): Promise<unknown> =>
   work.then(
     () => 'nothing was thrown',
-    (error: unknown) => mapError(error).code,
+    (error: unknown) => (error instanceof TenancyError ? error.code : error),
   )
+const scripts = (): string[] => emulator.oracle.scripts().map(({ script }) => script)
+const operations = (): unknown[] => emulator.requests.map(({ operation }) => operation)
 
 test('the Worker of a tenant is named after its database and says which one it is for', () => {
-  const name = scriptNameOf(database)
-  expect(name).toMatch(/^tenant_acme-[0-9a-z]{25}$/)
-  expect(databaseOfScript(name)).toEqual(database)
+  const database = { name: 'tenant_acme', uuid: '51e7c314-456e-4167-b6c3-869ad188fc23' }
+  expect(scriptNameOf(database)).toMatch(/^tenant_acme-[0-9a-z]{25}$/)
+  expect(databaseOfScript(scriptNameOf(database))).toEqual(database)
   const last = { name: 'a-b', uuid: 'ffffffff-ffff-ffff-ffff-ffffffffffff' }
   expect(databaseOfScript(scriptNameOf(last))).toEqual(last)
   for (const other of ['tenant_acme', `tenant_acme-${'z'.repeat(25)}`, 7, undefined]) {
@@ -62,68 +58,161 @@ test('the Worker of a tenant is named after its database and says which one it i
 })
 
 describe('the tenant Worker', () => {
-  test('runs nothing without its key', async () => {
-    const body = JSON.stringify({ database: database.uuid, statements: [{ sql: 'SELECT 1', params: [] }] })
-    for (const authorization of [undefined, '', 'Bearer ', 'Bearer undefined', `Bearer ${SECRET}`]) {
-      const headers = authorization === undefined ? {} : { authorization }
-      const answer = await worker.fetch('https://x.invalid/', { method: 'POST', headers, body })
-      expect(answer.status).toBe(401)
+  async function ask(
+    database: KnownD1,
+    authorization: string | undefined,
+    about = database,
+  ): Promise<Response> {
+    const headers = authorization === undefined ? {} : { authorization }
+    const body = JSON.stringify({ database: about.uuid, statements: [{ sql: 'SELECT 1', params: [] }] })
+    const stub = emulator.dispatcher(NAMESPACE).get(scriptNameOf(database))
+    return stub.fetch('https://x.invalid/', { method: 'POST', headers, body })
+  }
+
+  test('runs nothing without its key, and each has another', async () => {
+    const [mine, other] = [await create(), await create()]
+    const key = await deriveKey(SECRET, mine.uuid)
+    expect((await ask(mine, `Bearer ${key}`)).status).toBe(200)
+    const wrong = [
+      undefined,
+      '',
+      'Bearer ',
+      'Bearer undefined',
+      `Bearer ${SECRET}`,
+      `Bearer ${emulator.apiToken}`,
+    ]
+    for (const shown of [...wrong, `Bearer ${await deriveKey(SECRET, other.uuid)}`]) {
+      const answer = await ask(mine, shown)
+      expect(answer.status, shown).toBe(401)
       expect(await answer.text()).not.toContain('results')
     }
   })
 
   test('does not answer for another database, even to its own key', async () => {
-    const authorization = `Bearer ${await deriveKey(SECRET, database.uuid)}`
-    const body = JSON.stringify({ database: 'another', statements: [{ sql: 'SELECT 1', params: [] }] })
-    const answer = await worker.fetch('https://x.invalid/', {
-      method: 'POST',
-      headers: { authorization },
-      body,
-    })
+    const [mine, other] = [await create(), await create()]
+    const answer = await ask(mine, `Bearer ${await deriveKey(SECRET, mine.uuid)}`, other)
     expect(answer.status).toBe(409)
     expect(await answer.text()).not.toContain('results')
   })
 
-  test('is asked with a key of its database alone: another app’s secret opens nothing', async () => {
-    const client = await open(database, { secret: 'the secret of another app, long enough' })
-    expect(await codeOf(client.prepare('SELECT 1').all())).toBe('credentials_rejected')
+  test('opens nothing to another app’s secret', async () => {
+    const database = await create()
+    const stranger = providerWith({ secret: 'the secret of another app, long enough' })
+    expect(await code((await serve(database, {}, stranger)).prepare('SELECT 1').all())).toBe(
+      'credentials_rejected',
+    )
   })
 
-  test('of an earlier incarnation is not the Worker of the next', async () => {
-    const next = { ...database, uuid: '00000000-456e-4167-b6c3-869ad188fc23' }
-    const client = await open(next)
-    await expect(client.prepare('SELECT 1').all()).rejects.toMatchObject({ codes: [10007] })
-    expect(asked).toEqual([scriptNameOf(next)])
+  test('gets no API token, and its key is no plain text', async () => {
+    await create()
+    const { accountId, apiToken, fetch } = emulator
+    for (const script of scripts()) {
+      const name = script.slice(NAMESPACE.length + 1)
+      const url = `https://api.cloudflare.com/client/v4/accounts/${accountId}/workers/dispatch/namespaces/${NAMESPACE}/scripts/${name}/bindings`
+      const text = await (await fetch(url, { headers: { authorization: `Bearer ${apiToken}` } })).text()
+      expect(text).toContain('"d1"')
+      expect(text).not.toContain(apiToken)
+      const { uuid } = databaseOfScript(name) as KnownD1
+      expect(text).not.toContain(await deriveKey(SECRET, uuid))
+    }
   })
 })
 
+test('a client from before a drop does not reach the next database of the name', async () => {
+  const old = await create('again')
+  let lost = 0
+  const client = await serve(old, { lost: () => lost++ })
+  await provider.drop({ ...old }, call)
+  const next = await create('again')
+  expect(next.uuid).not.toBe(old.uuid)
+  expect(await code(client.prepare('SELECT 1').all())).toBe('tenant_not_found')
+  expect(lost).toBe(1)
+})
+
+test('the Worker is removed before its database, and a drop that broke off between goes on', async () => {
+  const database = await create()
+  emulator.requests.length = 0
+  emulator.faults.fail({ operation: 'databases.delete' })
+  expect(await code(provider.drop({ ...database }, call))).toBe('provider_unavailable')
+  expect(operations()).toEqual(['scripts.delete', 'databases.delete'])
+  await provider.drop({ ...database }, call)
+  expect(scripts().filter((name) => name.includes(scriptNameOf(database)))).toEqual([])
+  expect(await provider.find(database.name, call)).toBeUndefined()
+})
+
+test('a database whose Worker could not be uploaded is finished by the next create', async () => {
+  emulator.faults.fail({ operation: 'scripts.put' })
+  const name = `t_${made++}`
+  expect(await code(provider.create(name, call))).toBe('provider_unavailable')
+  const { created } = await provider.create(name, call)
+  expect(created).toBe(false)
+  expect(emulator.oracle.databases().filter((database) => database.name === name)).toHaveLength(1)
+  expect(scripts().filter((script) => script.startsWith(`${NAMESPACE}/${name}-`))).toHaveLength(1)
+})
+
+test('closed access ends every process’s way to the data, which stays; management goes on; open undoes it', async () => {
+  const database = await create()
+  const client = await serve(database)
+  const elsewhere = await serve(database, {}, providerWith({}))
+  await client.prepare('CREATE TABLE kept (n INTEGER)').run()
+  await provider.setAccess?.({ ...database }, 'closed', call)
+  await provider.setAccess?.({ ...database }, 'closed', call)
+  for (const each of [client, elsewhere, await serve(database)]) {
+    expect(await code(each.prepare('SELECT * FROM kept').all())).toBe('tenant_not_ready')
+  }
+  const managing = await provider.connect({ locator: { ...database }, verify: async () => {} }, call)
+  await provider.batch(managing, [{ sql: 'INSERT INTO kept VALUES (?)', params: [7] }])
+  await provider.setAccess?.({ ...database }, 'open', call)
+  expect(await client.prepare('SELECT n FROM kept').raw()).toEqual([[7]])
+})
+
+test('what a crash left of a tenant shows in the listing, and can be dropped', async () => {
+  const [whole, gone] = [await create('left_whole'), await create('left_gone')]
+  await emulator.oracle.destroy(gone.name)
+  const all = []
+  let cursor: string | undefined
+  do {
+    const page = await provider.list({ prefix: 'left_', ...(cursor === undefined ? {} : { cursor }) }, call)
+    all.push(...page.databases)
+    cursor = page.cursor
+  } while (cursor !== undefined)
+  expect(all).toEqual([
+    { name: whole.name, locator: whole },
+    { name: gone.name, locator: gone, remains: 'script' },
+  ])
+  await provider.drop(gone as never, call)
+  expect(scripts().filter((name) => name.includes('left_gone'))).toEqual([])
+})
+
+test('without a dispatcher tenants are provisioned for it, and reached on the next way', async () => {
+  const { accountId, apiToken, fetch } = emulator
+  const access = [{ kind: 'dispatch', namespace: NAMESPACE, secret: SECRET }, { kind: 'rest' }] as const
+  const node = createD1Provider({ accountId, apiToken, fetch, access, rateLimit: 1_000_000 })
+  const { locator } = await node.create('from_node', call)
+  const client = await node.connect({ locator, verify: async () => {}, admit: () => {} }, call)
+  expect(d1Info(client)).toMatchObject({ access: 'rest', sessions: false })
+  await client.prepare('CREATE TABLE here (n INTEGER)').run()
+  const worker = await serve({ name: 'from_node', uuid: String(locator.uuid) })
+  expect(d1Info(worker)).toMatchObject({ access: 'dispatch', sessions: true })
+  expect(await worker.prepare('SELECT count(*) AS n FROM here').first('n')).toBe(0)
+})
+
 test('a session’s bookmark travels with its statements', async () => {
-  const client = await open()
+  const client = await serve(await create())
   const session = client.withSession('first-primary')
   expect(session.getBookmark()).toBeNull()
-  await session.prepare('CREATE TABLE IF NOT EXISTS seen (n INTEGER)').run()
-  const first = session.getBookmark()
+  await session.prepare('CREATE TABLE seen (n INTEGER)').run()
+  const bookmark = session.getBookmark()
+  expect(bookmark).toMatch(/^[\w-]+$/)
   await session.batch([session.prepare('INSERT INTO seen VALUES (1)')])
-  const second = session.getBookmark()
-  expect(first).toMatch(/^[\w-]+$/)
-  expect(second).toMatch(/^[\w-]+$/)
-  expect(second).not.toBe(first)
-  const again = client.withSession(second ?? undefined)
-  expect(again.getBookmark()).toBe(second)
+  const again = client.withSession(session.getBookmark() ?? undefined)
+  expect(again.getBookmark()).toBe(session.getBookmark())
   expect(await again.prepare('SELECT n FROM seen').raw()).toEqual([[1]])
 })
 
 test('an answer that is not the Worker’s own is no answer', async () => {
-  const strange = { ...worker, fetch: async () => new Response('{"results":[]}') }
-  const own = worker
-  worker = strange
-  try {
-    expect(await codeOf((await open()).prepare('SELECT 1').all())).toBe('provider_unavailable')
-  } finally {
-    worker = own
-  }
-})
-
-test('what cannot be done is refused with a code', async () => {
-  await expect((await open()).dump()).rejects.toBeInstanceOf(TenancyError)
+  const database = await create()
+  const strange = { get: () => ({ fetch: async () => new Response('{"results":[]}') }) }
+  const client = await serve(database, {}, providerWith({ dispatcher: strange }))
+  expect(await code(client.prepare('SELECT 1').all())).toBe('provider_unavailable')
 })

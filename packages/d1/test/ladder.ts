@@ -1,78 +1,45 @@
-import { randomUUID } from 'node:crypto'
-import { createRedactor, TenancyError } from '@tenantry/multi-tenancy'
-import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
-import { DATA_WORKER } from '../src/access/data-worker.ts'
-import { createDispatchRung, deriveKey } from '../src/access/dispatch.ts'
-import { guardDatabase } from '../src/database/guard.ts'
-import { createErrorMap } from '../src/errors.ts'
-import type { D1Database } from '../src/index.ts'
+import { type CloudflareEmulator, startCloudflareEmulator } from '@tenantry/emulators'
+import type { CallOptions } from '@tenantry/multi-tenancy'
+import { createD1Provider, type D1Access, type D1Database } from '../src/index.ts'
+import { startBindings } from './bindings.ts'
+import { dispatchWay, NAMESPACE } from './harness.ts'
 
-/** The ways to databases, each to a new one: `binding` is workerd's own and what the others are compared with. */
+/** The ways to databases, each to a new one: `workerd` is its own binding, which the others are compared with. */
 export interface Ladder {
-  open(): Record<'binding' | 'guarded' | 'dispatch', () => Promise<D1Database>>
+  readonly emulator: CloudflareEmulator
+  open(): Record<'workerd' | 'binding' | 'dispatch' | 'rest', () => Promise<D1Database>>
   stop(): Promise<void>
 }
 
-const SECRET = 'a secret of the whole app, long enough'
-const DATABASES = 150
-const MAIN = `import worker from './worker.mjs'
-export default {
-  fetch(request, env) {
-    const [, at, DATABASE_ID, KEY] = new URL(request.url).pathname.split('/')
-    return worker.fetch(request, { DB: env['DB' + at], DATABASE_ID, KEY })
-  },
-}`
+/** A call nobody gives up. */
+export const call: CallOptions = { signal: new AbortController().signal }
 
 export async function startLadder(): Promise<Ladder> {
-  const names = Array.from({ length: DATABASES }, (_, at) => `DB${at}`)
-  const miniflare = new Miniflare(
-    convertV4MiniflareOptions({
-      modules: [
-        { type: 'ESModule', path: 'main.mjs', contents: MAIN },
-        { type: 'ESModule', path: 'worker.mjs', contents: DATA_WORKER },
-      ],
-      compatibilityDate: '2026-04-01',
-      d1Databases: Object.fromEntries(names.map((name) => [name, name])),
-    }),
-  )
-  const { mapError, surface } = createErrorMap(createRedactor())
-  let used = 0
-  const binding = async (): Promise<D1Database> => {
-    if (used >= DATABASES) throw new Error('The ladder has no database left')
-    return (await miniflare.getD1Database(`DB${used++}`)) as unknown as D1Database
-  }
-  const guarded = (database: D1Database): D1Database =>
-    guardDatabase(database, (work) =>
-      work().catch((error: unknown) => {
-        throw surface(error)
-      }),
-    )
+  const emulator = await startCloudflareEmulator({ dispatchNamespaces: [NAMESPACE] })
+  const bindings = await startBindings(emulator, 150)
+  let made = 0
 
-  async function dispatch(): Promise<D1Database> {
-    const at = used++
-    const uuid = randomUUID()
-    const key = await deriveKey(SECRET, uuid)
-    const dispatcher = {
-      get: () => ({
-        fetch: async (input: string, init?: RequestInit) =>
-          (await miniflare.dispatchFetch(
-            `${input}${at}/${uuid}/${key}`,
-            init as never,
-          )) as unknown as Response,
-      }),
-    }
-    const unused = (): never => {
-      throw mapError(new TenancyError('internal', 'Not asked for here'))
-    }
-    const rung = createDispatchRung(
-      { kind: 'dispatch', namespace: 'tenants', secret: SECRET, dispatcher },
-      { api: { call: unused }, rest: unused, redactor: createRedactor(), requestTimeout: 10_000 },
-    )
-    return guarded((await rung.open({ name: 'tenant', uuid }, false)) as D1Database)
+  const by = (access: D1Access) => async (): Promise<D1Database> => {
+    const { accountId, apiToken, fetch } = emulator
+    const provider = createD1Provider({ accountId, apiToken, fetch, access: [access], rateLimit: 1_000_000 })
+    const { locator } = await provider.create(`ladder_${made++}`, call)
+    return provider.connect({ locator, verify: async () => {} }, call)
   }
 
   return {
-    open: () => ({ binding, guarded: async () => guarded(await binding()), dispatch }),
-    stop: () => miniflare.dispose(),
+    emulator,
+    open: () => ({
+      workerd: bindings.fresh,
+      binding: async () => {
+        const DB = await bindings.fresh()
+        return by({ kind: 'binding', env: { DB }, bindingOf: () => 'DB' })()
+      },
+      dispatch: by(dispatchWay(emulator)),
+      rest: by({ kind: 'rest' }),
+    }),
+    async stop() {
+      await bindings.close()
+      await emulator.close()
+    },
   }
 }

@@ -104,8 +104,8 @@ async function prepared(db: D1Database): Promise<D1Database> {
 
 describe('code written for a binding sees the same', () => {
   test.for(Object.entries(OPERATIONS))('%s', async ([, run]) => {
-    const { binding, ...others } = ladder.open()
-    const expected = await outcomeOf(async () => run(await prepared(await binding())))
+    const { workerd, ...others } = ladder.open()
+    const expected = await outcomeOf(async () => run(await prepared(await workerd())))
     for (const [way, open] of Object.entries(others)) {
       expect(await outcomeOf(async () => run(await prepared(await open()))), way).toEqual(expected)
     }

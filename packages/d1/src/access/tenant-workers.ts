@@ -52,7 +52,7 @@ export function createTenantWorkers({ api, namespace, keyOf }: TenantWorkersOpti
       const found = await api.call('get', scripts, { signal })
       if (!Array.isArray(found)) throw new ApiError(200, 'Cloudflare answered with no list of Workers')
       return found
-        .flatMap((script) => databaseOfScript(script?.id ?? script?.script_name) ?? [])
+        .flatMap((script) => databaseOfScript(script?.script?.id) ?? [])
         .filter(({ name }) => name.startsWith(prefix))
     },
   }
