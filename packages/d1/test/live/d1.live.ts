@@ -1,0 +1,55 @@
+import { type Harness, testProvider } from '@tenantry/conformance'
+import { createD1Provider, type D1Access, type D1Database } from '../../src/index.ts'
+
+const accountId = required('CLOUDFLARE_ACCOUNT_ID')
+const apiToken = required('CLOUDFLARE_API_TOKEN')
+const base = `https://api.cloudflare.com/client/v4/accounts/${accountId}/d1/database`
+const access: D1Access[] = [{ kind: 'rest' }]
+
+/** The account itself, asked without the provider: the API by hand. */
+function createLiveHarness(): Harness<D1Database> {
+  const another = () => createD1Provider({ accountId, apiToken, access, pageSize: 10 })
+  return {
+    provider: another(),
+    another,
+    secrets: [apiToken],
+    manyDatabases: 3,
+    oracle: {
+      async databases(prefix) {
+        const found: { name: string }[] = await ask('GET', `?name=${prefix}&per_page=1000`)
+        return found.map(({ name }) => name).filter((name) => name.startsWith(prefix))
+      },
+      async query(name, sql) {
+        const { uuid } = await ask('GET', `/${name}`)
+        return (await ask('POST', `/${uuid}/query`, { sql }))[0].results
+      },
+      async execute(name, sql) {
+        await this.query(name, sql)
+      },
+    },
+    cleanup: async () => {},
+  }
+}
+
+/** It waits as long as it is told: the kit asks more than 1,200 times. */
+async function ask(method: string, path: string, body?: unknown): Promise<any> {
+  for (;;) {
+    const headers = { authorization: `Bearer ${apiToken}`, 'content-type': 'application/json' }
+    const sent = body === undefined ? null : JSON.stringify(body)
+    const response = await fetch(base + path, { method, headers, body: sent })
+    if (response.ok) return ((await response.json()) as { result: unknown }).result
+    if (response.status !== 429)
+      throw new Error(`Cloudflare answered ${response.status} to ${method} ${path}`)
+    const wait = Number(response.headers.get('retry-after') ?? 300)
+    await new Promise((resolve) => setTimeout(resolve, wait * 1_000))
+  }
+}
+
+function required(name: string): string {
+  const value = process.env[name]
+  if (!value) throw new Error(`Set ${name}: this suite makes and deletes databases in a real account`)
+  return value
+}
+
+// By its rate limit Cloudflare makes the kit's many requests wait for hours, not minutes.
+testProvider('d1 (live)', createLiveHarness, { timeout: 3_600_000 })
