@@ -1,5 +1,10 @@
 import { defineProject } from 'vitest/config'
 
 export default defineProject({
-  test: { name: 'mysql', include: ['test/**/*.test.ts'], globalSetup: 'test/global-setup.ts' },
+  test: {
+    name: 'mysql',
+    include: ['test/**/*.test.ts'],
+    globalSetup: 'test/global-setup.ts',
+    testTimeout: 60_000,
+  },
 })

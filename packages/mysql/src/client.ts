@@ -6,10 +6,10 @@ import { createLeasedConnection } from './leased.ts'
 
 /** What the client of one tenant works with. */
 export interface TenantPoolOptions {
-  /** A connection for the tenant, once it may be served. */
+  /** A connection for the tenant, once it may be served; it throws what the user of the client gets. */
   readonly lease: () => Promise<Lease<Connection>>
-  /** Throws what the user of the client gets. */
-  readonly fail: (error: unknown) => Promise<never>
+  /** What the user of the client gets for the error of a statement. */
+  readonly tell: (error: unknown) => unknown
   readonly format: ConnectionOptions
   /** Connections one tenant may have. */
   readonly max: number
@@ -19,14 +19,14 @@ export interface TenantPoolOptions {
  * A `mysql2/promise` pool bound to one tenant, that holds no connection: each query leases one and gives it back, and
  * `getConnection` leases one until `release`. Ending it ends nothing but itself.
  */
-export function createTenantPool({ lease, fail, format, max }: TenantPoolOptions): Pool {
+export function createTenantPool({ lease, tell, format, max }: TenantPoolOptions): Pool {
   // A real one that never connects, so that whatever libraries expect of the driver's is there.
   const pool = createPool({ ...format, connectionLimit: max, maxIdle: max })
   let ended = false
 
   async function connect(): Promise<PoolConnection> {
     if (ended) throw new TenancyError('closed', 'The client was closed')
-    return createLeasedConnection(await lease().catch(fail), fail)
+    return createLeasedConnection(await lease(), tell)
   }
 
   Object.assign(pool, {

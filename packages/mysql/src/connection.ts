@@ -12,6 +12,8 @@ export interface Connection {
   login: Login
   /** What is said first in each session, where the server's own settings would not do. */
   readonly preparation: string | undefined
+  /** The character set it was opened with: the driver takes over what `SET NAMES` chose. */
+  readonly charset: unknown
   /** The client (of a tenant) that has seen whose database this is. */
   verified: object | undefined
   /** What may be left of what ran since it was last like new. */
@@ -54,7 +56,8 @@ export async function openConnection(
     )
     const rows = await untilAborted(signal, ask(client, 'SELECT @@GLOBAL.sql_mode AS mode'))
     const preparation = sessionModeOf(String(rows[0]?.mode ?? '')).statement
-    made = { client, kind, login, preparation, verified: undefined, trace: 'none', ended }
+    const { charsetNumber: charset } = (client as unknown as Internals).config
+    made = { client, kind, login, preparation, charset, verified: undefined, trace: 'none', ended }
     await untilAborted(signal, prepare(made))
     return made
   } catch (error) {
@@ -73,6 +76,7 @@ export async function openConnection(
 export async function changeUser(connection: Connection, login: Login): Promise<void> {
   const { user, password, database } = login
   connection.verified = connection.login === login ? connection.verified : undefined
+  ;(connection.client as unknown as Internals).config.charsetNumber = connection.charset
   await new Promise<void>((resolve, reject) => {
     connection.client.changeUser({ user, password, ...(database && { database }) }, (error: unknown) =>
       error ? reject(error) : resolve(),
@@ -123,6 +127,7 @@ interface Internals {
     once(event: 'close', on: () => void): void
   }
   readonly _command: unknown
+  readonly config: { charsetNumber: unknown }
 }
 
 /** The driver never settles what is under way on a connection that was destroyed. */

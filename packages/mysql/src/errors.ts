@@ -5,7 +5,7 @@ export interface ErrorMap {
   /** The coded error, without secrets, for anything a member or a client in use threw. */
   mapError(cause: unknown): TenancyError
   /** What a client's user gets: the server's own error about a statement, as native code expects; else the coded one. */
-  surface(error: unknown): never
+  tell(error: unknown): unknown
 }
 
 /** The numbers of server errors; any other is `provider_rejected`. MySQL and MariaDB share those below 1900. */
@@ -50,9 +50,8 @@ export function createErrorMap(redactor: Redactor): ErrorMap {
   }
   return {
     mapError,
-    surface(error) {
-      throw isServerError(error) && codeOf(error) === 'provider_rejected' ? error : mapError(error)
-    },
+    tell: (error) =>
+      isServerError(error) && codeOf(error) === 'provider_rejected' ? error : mapError(error),
   }
 }
 

@@ -17,11 +17,11 @@ interface Command extends EventEmitter {
  * A `PoolConnection` of `mysql2` that works until it is released, and never reaches the connection after that. It
  * goes back only when nothing of it is under way; in doubt it is ended.
  *
- * @param fail throws what the user of the client gets for an error
+ * @param tell what the user of the client gets for an error
  */
 export function createLeasedConnection(
   held: Lease<Connection>,
-  fail: (error: unknown) => Promise<never>,
+  tell: (error: unknown) => unknown,
 ): PoolConnection {
   const { client, ended } = held.connection
   /** Callbacks that wait for the server. */
@@ -75,7 +75,7 @@ export function createLeasedConnection(
       if (!leavesNoDoubt(error)) doubt = true
       // The server goes on with it, and what it answers must not reach another.
       if ((error as { code?: unknown }).code === 'PROTOCOL_SEQUENCE_TIMEOUT') finish(true)
-      fail(error).catch((told: unknown) => callback(told))
+      callback(tell(error))
     }
     pending.add(settle)
     return settle

@@ -25,9 +25,9 @@ interface Site {
   readonly databases: Databases
 }
 
-/** Access denied or locked, no such database, none chosen; a table missing where the database is. */
-const SUSPICIOUS = [1044, 1045, 1046, 1049, 1146, 1698, 3118, 4151]
+/** Access denied to the user or to its database, or the account is locked; no such database. */
 const REFUSED = [1044, 1045, 1698, 3118, 4151]
+const MISSING = [1046, 1049]
 
 /**
  * A database per tenant on one or several MySQL or MariaDB servers, and a user with rights on it alone. The client is a
@@ -42,7 +42,7 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
   const { isolation } = settings
   const redactor = createRedactor()
   redactor.add(settings.secret)
-  const { mapError, surface } = createErrorMap(redactor)
+  const { mapError, tell } = createErrorMap(redactor)
   const sites = new Map<string, Site>()
   for (const [name, each] of settings.servers) {
     const server = createServer(name, each, settings, redactor)
@@ -61,9 +61,13 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
     return found.find((each) => each !== undefined)?.place
   }
 
-  /** Tells a tenant that is gone, made anew or shut from one that is there, when a client in use met something missing. */
+  /**
+   * Says why a connection was refused: the tenant is gone, made anew, or shut. (Of a statement nothing is looked up: its
+   * connection may be the last one there is.)
+   */
   async function explain(place: DatabasePlace, error: unknown, lost: () => void): Promise<never> {
-    if (!isNumber(error, ...SUSPICIOUS)) return surface(error)
+    if (error instanceof TenancyError && /^(?:tenant_not_found|stale_tenant)$/.test(error.code)) lost()
+    if (!isNumber(error, ...REFUSED, ...MISSING)) throw mapError(error)
     const signal = AbortSignal.timeout(settings.connectTimeout)
     const now = await siteOf(place.server)
       .databases.find(place.database, { signal })
@@ -72,10 +76,7 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
       lost()
       throw goneOrNew(now !== undefined, redactor.error(error))
     }
-    if (!isNumber(error, ...REFUSED)) return surface(error)
-    if (now.access === 'closed') throw shut(redactor.error(error))
-    // A statement that reached for another database is the statement's own affair.
-    return surface(error)
+    throw now.access === 'closed' ? shut(redactor.error(error)) : mapError(error)
   }
 
   /** In a shared set-up no credential says who may come in, so each new or turned connection asks the registry. */
@@ -101,12 +102,9 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
     return createTenantPool({
       async lease() {
         await admit?.()
-        return server.lease(target)
+        return server.lease(target).catch((error: unknown) => explain(place, error, lost))
       },
-      async fail(error) {
-        if (error instanceof TenancyError && /^(?:tenant_not_found|stale_tenant)$/.test(error.code)) lost()
-        return explain(place, error, lost)
-      },
+      tell,
       format: server.format,
       max: settings.maxConnectionsPerTenant,
     })

@@ -11,7 +11,7 @@ import { grantPattern, literal, quote } from './statements.ts'
 export interface Users {
   /** Makes the user of an incarnation with rights on its database alone; confirms them where it is there. */
   make(run: Run, database: string, id: string): Promise<void>
-  /** Lets nobody in as this user, in any process, or lets in again. */
+  /** Lets nobody in as this user, in any process, or lets in again with the password that is derived. */
   setAccess(run: Run, id: string, access: 'open' | 'closed'): Promise<void>
   /** Takes the user away, its connections last. */
   drop(run: Run, id: string): Promise<void>
@@ -23,8 +23,15 @@ const NO_GRANT = 1141
 export function createUsers(admin: string, { userHost, secret }: Settings): Users {
   const account = (id: string): string => `${literal(userOf(id))}@${literal(userHost)}`
 
-  async function make(run: Run, database: string, id: string): Promise<void> {
+  async function identified(run: Run, id: string): Promise<string> {
     const [facts] = await run('SELECT VERSION() AS version')
+    const password = await passwordOf(secret, userOf(id))
+    return /mariadb/i.test(String(facts?.version))
+      ? `IDENTIFIED BY PASSWORD ${literal(await nativeHash(password))}`
+      : `IDENTIFIED BY ${literal(password)}`
+  }
+
+  async function make(run: Run, database: string, id: string): Promise<void> {
     const [partial] = await run("SHOW GLOBAL VARIABLES LIKE 'partial_revokes'")
     // With them a database's name in GRANT is no pattern: https://dev.mysql.com/doc/refman/8.4/en/partial-revokes.html
     const escaped = String(partial?.Value ?? 'OFF').toUpperCase() !== 'ON'
@@ -41,13 +48,9 @@ export function createUsers(admin: string, { userHost, secret }: Settings): User
       throw error
     })
     if (there !== undefined && there.length > 1) return assertGrants(there, pattern)
-    const password = await passwordOf(secret, userOf(id))
-    const identified = /mariadb/i.test(String(facts?.version))
-      ? `IDENTIFIED BY PASSWORD ${literal(await nativeHash(password))}`
-      : `IDENTIFIED BY ${literal(password)}`
     await refuseStrangers(run, database)
     if (there === undefined)
-      await asAdmin('CREATE USER', admin, run(`CREATE USER ${account(id)} ${identified}`))
+      await asAdmin('CREATE USER', admin, run(`CREATE USER ${account(id)} ${await identified(run, id)}`))
     await asAdmin('GRANT', admin, run(`GRANT ALL PRIVILEGES ON ${quote(pattern)}.* TO ${account(id)}`))
     assertGrants(await show(), pattern)
   }
@@ -66,8 +69,9 @@ export function createUsers(admin: string, { userHost, secret }: Settings): User
   return {
     make,
     async setAccess(run, id, access) {
-      const lock = access === 'closed' ? 'LOCK' : 'UNLOCK'
-      await asAdmin('ALTER USER', admin, run(`ALTER USER IF EXISTS ${account(id)} ACCOUNT ${lock}`))
+      // The password too: a tenant's SQL may have changed its own.
+      const change = access === 'closed' ? 'ACCOUNT LOCK' : `${await identified(run, id)} ACCOUNT UNLOCK`
+      await asAdmin('ALTER USER', admin, run(`ALTER USER IF EXISTS ${account(id)} ${change}`))
       if (access === 'closed') await kill(run, admin, 'user', userOf(id))
     },
     async drop(run, id) {

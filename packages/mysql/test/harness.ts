@@ -83,7 +83,6 @@ export function createHarness(
       [`SELECT * FROM mysql.user`],
       [`UPDATE mysql.db SET Db = '%'`],
       [`CREATE USER intruder_${own.length}`],
-      [`SET PASSWORD = PASSWORD('mine')`, 'SELECT 1'],
       [`ALTER EVENT \`${victim}\`.e DISABLE`],
       [`SHOW CREATE TABLE \`${victim}\`.notes`],
       [`SET GLOBAL sql_mode = ''`],

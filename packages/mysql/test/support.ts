@@ -18,12 +18,18 @@ export interface World {
   another(options?: Partial<MysqlProviderOptions>): TenantProvider<Pool>
   sql(text: string, values?: unknown[]): Promise<RowDataPacket[]>
   /** Makes or finds a database, with a table `notes`, and connects. */
-  open(name: string, provider?: TenantProvider<Pool>): Promise<{ client: Pool; locator: Locator; name: string }>
+  open(
+    name: string,
+    provider?: TenantProvider<Pool>,
+  ): Promise<{ client: Pool; locator: Locator; name: string }>
   userOf(locator: Locator): string
   end(): Promise<void>
 }
 
-export function createWorld(options: Partial<MysqlProviderOptions> = {}, url: string = inject('mysqlUrl')): World {
+export function createWorld(
+  options: Partial<MysqlProviderOptions> = {},
+  url: string = inject('mysqlUrl'),
+): World {
   const root = openRoot(url)
   const registry = randomName('tenantry_test_')
   const prefix = `${randomName('w')}_`

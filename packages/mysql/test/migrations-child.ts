@@ -1,0 +1,10 @@
+import { createMysqlFactory } from '../src/index.ts'
+import { FIVE } from './five.ts'
+
+/** A process of its own that migrates one tenant through a relay, and is killed by its parent. */
+const { connection, registry, prefix, secret, id } = JSON.parse(process.env.TENANTRY_CHILD ?? '')
+const factory = createMysqlFactory({ connection, registry, secret, databasePrefix: prefix, migrations: FIVE })
+await factory.migrate(id).then(
+  () => console.log('done'),
+  (error: unknown) => console.log(`failed ${error}`),
+)

@@ -1,0 +1,74 @@
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
+
+/** What happens to a message of the client's that matched. */
+export type Fate = 'hold' | 'cut before' | 'cut after'
+
+/** A TCP relay to the server that looks at what clients send. */
+export interface Relay {
+  readonly port: number
+  /** Resolves when a message with this text is met, once it came to its fate. */
+  at(text: string, fate: Fate): Promise<void>
+  close(): Promise<void>
+}
+
+/** @param target the server's URL */
+export async function startRelay(target: string): Promise<Relay> {
+  const { hostname, port } = new URL(target)
+  const sockets = new Set<Socket>()
+  let trap: { text: string; fate: Fate; met: () => void } | undefined
+
+  const server = createServer((client) => {
+    const upstream = connect(Number(port || 3306), hostname)
+    for (const socket of [client, upstream]) {
+      sockets.add(socket)
+      socket.on('error', () => {})
+      socket.on('close', () => sockets.delete(socket))
+    }
+    client.setNoDelay(true)
+    upstream.setNoDelay(true)
+    const cut = (): void => {
+      client.destroy()
+      upstream.destroy()
+    }
+    let swallow = false
+    client.on('data', (chunk) => {
+      if (trap === undefined || !chunk.toString('latin1').includes(trap.text))
+        return void upstream.write(chunk)
+      const { fate, met } = trap
+      trap = undefined
+      if (fate === 'cut before') {
+        cut()
+        met()
+      }
+      if (fate === 'hold') met()
+      if (fate !== 'cut after') return
+      // The server does it, and its answer is lost.
+      swallow = true
+      upstream.write(chunk)
+      upstream.once('data', () => {
+        cut()
+        met()
+      })
+    })
+    upstream.on('data', (chunk) => {
+      if (!swallow) client.write(chunk)
+    })
+    client.on('end', () => upstream.end())
+    upstream.on('end', () => client.end())
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    port: (server.address() as { port: number }).port,
+    at(text, fate) {
+      return new Promise((met) => {
+        trap = { text, fate, met }
+      })
+    },
+    async close() {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
