@@ -5,7 +5,7 @@ import { TenancyError } from '../errors.ts'
 import type { FactoryCore } from '../factory/backend.ts'
 import { located } from '../factory/retry.ts'
 import type { OperationHooks, StepRunner } from './types.ts'
-import { createSteps, HOOK_STEPS, PLANS } from './work.ts'
+import { createSteps, FOREIGN, HOOK_STEPS, PLANS } from './work.ts'
 
 /** How an operation ended for the one who ran it: `lost` when another runner has it now. */
 export type Outcome = { readonly error: TenancyError | undefined } | 'lost'
@@ -63,7 +63,9 @@ export function createRunner<Client, Adapters>(
       // made another error of ours, too.
       if (cause === lost || !(await prolong())) return 'lost'
       const error = TenancyError.from(cause)
-      return await close(operation, ref, error, await afterFailure(operation, ref, error))
+      const change = await afterFailure(operation, ref, error)
+      await shut(operation, ref, error, change)
+      return await close(operation, ref, error, change)
     } finally {
       clearInterval(beat)
       core.forget(ref.id)
@@ -128,15 +130,18 @@ export function createRunner<Client, Adapters>(
 
   /** The tenant was let go already, or never taken: only the operation's own row is behind. */
   async function settled(operation: Operation, record: TenantRecord | undefined): Promise<Outcome> {
-    const last = (await operations.steps(operation.id)).at(-1)
+    const events = await operations.steps(operation.id)
+    const last = events.at(-1)
     if (last === undefined && record?.lastOperation !== operation.id) {
       await operations.withdraw(operation.id)
       return 'lost'
     }
-    const message = last?.detail ?? 'It failed'
-    const guess: OperationError = { code: 'internal', message, step: last?.step, operation: operation.id }
     const known = record?.error?.operation === operation.id ? record.error : undefined
-    const error = known ?? (last?.outcome === 'failed' ? guess : undefined)
+    const message = (last?.outcome === 'failed' ? last.detail : undefined) ?? 'It did not come to its end'
+    const guess: OperationError = { code: 'internal', message, step: last?.step, operation: operation.id }
+    const final = PLANS[operation.kind].findLast((name) => !(HOOK_STEPS as readonly string[]).includes(name))
+    const complete = events.some(({ step, outcome }) => step === final && outcome === 'succeeded')
+    const error = known ?? (complete ? undefined : guess)
     await operations.finish(operation.id, error)
     return { error: error && errorOf(error, operation.tenantId) }
   }
@@ -167,6 +172,31 @@ export function createRunner<Client, Adapters>(
     const reached = operation.kind === 'undelete' ? await tenants.get(ref) : undefined
     if (reached?.state === 'active' || reached?.state === 'suspended') return {}
     return dirty ? { state: 'failed' } : state === undefined ? {} : { state }
+  }
+
+  /** A tenant that stays suspended or deleted was opened for the work alone. */
+  async function shut(
+    { id, kind, params }: Operation,
+    ref: TenantRef,
+    error: TenancyError,
+    { state: next }: Change,
+  ): Promise<void> {
+    if (!PLANS[kind].includes('open') || FOREIGN.has(error.code)) return
+    const record = await tenants.get(ref)
+    const state = next ?? record?.state
+    if (record?.operation !== id || (state !== 'suspended' && state !== 'deleted')) return
+    const context = {
+      record,
+      kind,
+      retention: params.retention ?? retention,
+      hooks: {},
+      change: async () => {},
+      report: () => {},
+    }
+    // What it failed with is what counts.
+    await createSteps(core)
+      .close?.(context)
+      .catch(() => {})
   }
 
   return { run }

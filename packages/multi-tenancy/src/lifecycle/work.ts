@@ -1,7 +1,7 @@
 import type { OperationKind, TenantRecord } from '../catalog/record.ts'
 import type { Change } from '../catalog/store.ts'
 import type { Locator } from '../contract.ts'
-import { TenancyError } from '../errors.ts'
+import { TenancyError, type TenancyErrorCode } from '../errors.ts'
 import type { FactoryCore } from '../factory/backend.ts'
 import type { KnownDatabase } from '../factory/directory.ts'
 import { connectChecked, managing, tenantOf } from '../factory/opening.ts'
@@ -44,6 +44,9 @@ export const PLANS: Readonly<Record<OperationKind, readonly string[]>> = {
   purge: ['open', 'drop', 'purge'],
 }
 
+/** What says that the database reached is not the record's. */
+export const FOREIGN: ReadonlySet<TenancyErrorCode> = new Set(['wrong_tenant', 'stale_tenant', 'name_taken'])
+
 export const HOOK_STEPS = ['onProvision', 'onDeprovision', 'afterCreate', 'afterDelete'] as const
 
 /** What each step does to the tenant's database and record. One object for one run: it keeps the connection. */
@@ -74,6 +77,8 @@ export function createSteps<Client, Adapters>(core: FactoryCore<Client, Adapters
   async function setAccess(context: StepContext, access: 'open' | 'closed'): Promise<string | undefined> {
     const { setAccess } = provider
     if (setAccess === undefined) return 'nothing to do here'
+    // Nobody was let in yet; and what has its name may be anybody's.
+    if (context.record.readyAt === undefined) return 'it was never ready'
     const locator = await locate(context)
     if (locator === undefined) return 'there is no database'
     return core.steps(context.record.id)(access === 'open' ? 'open' : 'close', async (call) => {
@@ -116,12 +121,13 @@ export function createSteps<Client, Adapters>(core: FactoryCore<Client, Adapters
       return created ? 'created' : 'found'
     },
     async stamp({ record }) {
-      const client = await connect(record)
+      const unknown = (cause: unknown): never => {
+        const error = provider.mapError(cause)
+        throw error.code === 'stale_tenant' ? unknownStamp(record) : error
+      }
+      const client = await connect(record).catch(unknown)
       await core.steps(record.id)('stamp', () =>
-        ensureStamp(provider, client, identityOf(record)).catch((cause: unknown) => {
-          const error = provider.mapError(cause)
-          throw error.code === 'stale_tenant' ? unknownStamp(record) : error
-        }),
+        ensureStamp(provider, client, identityOf(record)).catch(unknown),
       )
       return record.uid
     },
@@ -179,7 +185,7 @@ export function createSteps<Client, Adapters>(core: FactoryCore<Client, Adapters
           await markForDeletion(provider, identityOf(record), locator, call)
           return undefined
         } catch (cause) {
-          return gone(provider.mapError(cause))
+          return notOurs(record, provider.mapError(cause)) ?? gone(provider.mapError(cause))
         }
       })
     },
@@ -207,10 +213,14 @@ export function createSteps<Client, Adapters>(core: FactoryCore<Client, Adapters
       const { record } = context
       return core.steps(record.id)('drop', async (call) => {
         // The stamp is read once more: nothing is destroyed that is not exactly this incarnation.
-        const missing = await markForDeletion(provider, identityOf(record), locator, call).then(
-          () => undefined,
-          (cause: unknown) => gone(provider.mapError(cause)),
-        )
+        let missing: string | undefined
+        try {
+          await markForDeletion(provider, identityOf(record), locator, call)
+        } catch (cause) {
+          const foreign = notOurs(record, provider.mapError(cause))
+          if (foreign !== undefined) return foreign
+          missing = gone(provider.mapError(cause))
+        }
         await dropDatabase(provider, record.id, record.name, locator, call)
         return missing
       })
@@ -235,6 +245,11 @@ function databaseOf({ id, generation, uid, locator }: TenantRecord): KnownDataba
 function gone(error: TenancyError): string {
   if (error.code === 'tenant_not_found') return 'it was gone'
   throw error
+}
+
+/** A tenant that was never ready may have failed just because somebody else's database has its name. */
+function notOurs({ readyAt }: TenantRecord, { code }: TenancyError): string | undefined {
+  return readyAt === undefined && FOREIGN.has(code) ? 'left alone: it is somebody else’s' : undefined
 }
 
 function unknownStamp({ id, name }: TenantRecord): TenancyError {
