@@ -149,7 +149,15 @@ export function createLifecycle<Client, Adapters>({
         options,
       )
       const due = record?.state === 'deleted' && (record.purgeAfter ?? Infinity) <= environment.now()
-      return due ? lifecycle.purge(tenantId, { ...options, request: undefined }) : record
+      if (!due) return record
+      try {
+        return await lifecycle.purge(tenantId, { ...options, request: undefined })
+      } catch (error) {
+        // A new incarnation has come between: `sweep` purges the old one.
+        const now = await tenants.get(record)
+        if (now?.superseded) return now
+        throw error
+      }
     },
     undelete: (tenantId, options) =>
       expect(
@@ -267,7 +275,10 @@ export function createLifecycle<Client, Adapters>({
       }
       await operations.removeWithdrawn(now - DAY)
       for (const operation of found.values()) {
-        const outcome = await engine.resume(operation)
+        // One that cannot be finished must not keep the others waiting.
+        const outcome = await engine
+          .resume(operation)
+          .catch((cause: unknown) => ({ error: TenancyError.from(cause) }))
         if (outcome === 'lost') continue
         const { id, kind, tenantId } = operation
         finished.push({ id, kind, tenantId, ...(outcome.error && { error: outcome.error }) })
