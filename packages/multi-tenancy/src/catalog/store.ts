@@ -46,7 +46,7 @@ export interface TenantStore {
   ids(): Promise<Set<TenantId>>
   /** Tenants that an operation has held since before `time`, the longest first. */
   held(time: number, limit: number): Promise<TenantRecord[]>
-  /** Deleted tenants whose retention ended, the longest ended first. */
+  /** Deleted tenants whose retention ended; whichever was tried last comes last. */
   due(now: number, limit: number): Promise<TenantRecord[]>
 }
 
@@ -225,7 +225,7 @@ export function createTenantStore(ready: Ready, environment: Environment): Tenan
           .where('state', '=', 'deleted')
           .where('operation_id', 'is', null)
           .where('purge_after', '<=', now)
-          .orderBy('purge_after')
+          .orderBy('updated_at')
           .limit(limit)
           .execute(),
       )
