@@ -136,7 +136,9 @@ export function createService({ pageSize = 100 }: { pageSize?: number } = {}): T
     }
     return new Kysely<any>({
       dialect: {
-        createAdapter: () => new SqliteAdapter(),
+        // Otherwise Kysely keeps its lock when `acquireConnection` throws, and whoever comes next waits for ever.
+        createAdapter: () =>
+          Object.defineProperty(new SqliteAdapter(), 'supportsMultipleConnections', { value: true }),
         createDriver: () => driver,
         createIntrospector: (db) => new SqliteIntrospector(db),
         createQueryCompiler: () => new SqliteQueryCompiler(),
