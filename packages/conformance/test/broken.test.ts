@@ -1,8 +1,10 @@
 import { AssertionError, equal, ok } from 'node:assert/strict'
 import { afterAll, describe, it } from 'vitest'
 import { type ConformanceCase, type CreateHarness, conformanceCases, runCase } from '../src/index.ts'
+import { ACCESS_MISTAKES } from './broken-access.ts'
 import { CLIENT_MISTAKES } from './broken-clients.ts'
 import { DATABASE_MISTAKES } from './broken-databases.ts'
+import { FLEET_MISTAKES } from './broken-fleet.ts'
 import { memoryHarness } from './memory-harness.ts'
 import type { Mistake } from './mistake.ts'
 import { pooledHarness } from './pooled-harness.ts'
@@ -32,7 +34,7 @@ describe('a broken provider fails the case named for it', () => {
     })
   }
 
-  for (const each of [...DATABASE_MISTAKES, ...CLIENT_MISTAKES]) {
+  for (const each of [...DATABASE_MISTAKES, ...CLIENT_MISTAKES, ...ACCESS_MISTAKES, ...FLEET_MISTAKES]) {
     it(each.mistake, () => prove(each.mistake, each.fails, harnessOf(each, false), harnessOf(each, true)))
   }
 
@@ -54,11 +56,18 @@ function named(name: string): ConformanceCase {
   return each
 }
 
-function harnessOf({ declares, capabilities, break: spoil }: Mistake, broken: boolean): CreateHarness {
+function harnessOf(
+  { declares, offers, capabilities, break: spoil }: Mistake,
+  broken: boolean,
+): CreateHarness {
   return () => {
     const harness = memoryHarness()
     const make = (intact: typeof harness.provider): typeof harness.provider => {
-      const declared = { ...intact, capabilities: { ...intact.capabilities, ...capabilities } }
+      const declared = {
+        ...intact,
+        ...offers?.(intact, harness.server),
+        capabilities: { ...intact.capabilities, ...capabilities },
+      }
       return broken ? spoil(declared, harness.server) : declared
     }
     return {

@@ -10,6 +10,8 @@ export interface Mistake {
   readonly fails: string
   /** What the harness declares for this case, for the intact provider too. */
   readonly declares?: Partial<Harness<MemoryClient>>
+  /** Optional members that the intact provider has for this case. */
+  offers?(intact: Provider, server: MemoryServer): Partial<Provider>
   readonly capabilities?: Partial<Provider['capabilities']>
   break(intact: Provider, server: MemoryServer): Provider
 }

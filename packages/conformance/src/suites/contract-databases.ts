@@ -1,8 +1,8 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
-import type { Locator, TenantProvider } from '@tenantry/multi-tenancy'
+import type { Locator } from '@tenantry/multi-tenancy'
 import { refusesMapped, succeeds } from '../assert.ts'
 import { type ConformanceCase, suite } from '../case.ts'
-import type { ConformanceContext } from '../context.ts'
+import { everyPage } from '../pages.ts'
 import { bodies, CREATE_NOTES, countTables, insertNote, SELECT_NOTES } from '../sql.ts'
 
 /** create, find, drop, list, connect, close: databases as the bare provider manages them. */
@@ -201,19 +201,3 @@ export const contractDatabases: readonly ConformanceCase[] = suite('contract', [
     },
   },
 ])
-
-async function everyPage(
-  provider: TenantProvider<any>,
-  prefix: string,
-  { call }: ConformanceContext,
-): Promise<{ name: string; locator: Locator }[]> {
-  const all: { name: string; locator: Locator }[] = []
-  let cursor: string | undefined
-  for (let page = 0; page === 0 || cursor !== undefined; page++) {
-    ok(page < 1_000, 'list has no last page')
-    const answer = await provider.list({ prefix, ...(cursor === undefined ? {} : { cursor }) }, call)
-    all.push(...answer.databases)
-    cursor = answer.cursor
-  }
-  return all
-}

@@ -1,6 +1,9 @@
 import type { ConformanceCase } from '../case.ts'
+import { contractAccess } from './contract-access.ts'
+import { contractAdmission } from './contract-admission.ts'
 import { contractDatabases } from './contract-databases.ts'
 import { contractErrors } from './contract-errors.ts'
+import { contractFleet } from './contract-fleet.ts'
 import { contractKysely } from './contract-kysely.ts'
 import { contractSql } from './contract-sql.ts'
 
@@ -10,4 +13,7 @@ export const contract: readonly ConformanceCase[] = [
   ...contractSql,
   ...contractKysely,
   ...contractErrors,
+  ...contractAdmission,
+  ...contractAccess,
+  ...contractFleet,
 ]

@@ -5,7 +5,17 @@ import { interceptKysely, type KyselyCall } from './kysely.ts'
 export interface Call {
   /** Its place among all calls of this wrapper, from 0. */
   readonly index: number
-  readonly member: 'create' | 'find' | 'drop' | 'list' | 'connect' | 'verify' | 'query' | 'batch' | KyselyCall
+  readonly member:
+    | 'create'
+    | 'find'
+    | 'drop'
+    | 'setAccess'
+    | 'list'
+    | 'connect'
+    | 'verify'
+    | 'query'
+    | 'batch'
+    | KyselyCall
   /** What the call was given: a name, a locator, statements. */
   readonly subject: unknown
   /** Only for `batch`: runs its first `count` statements. */
@@ -33,13 +43,17 @@ export function intercept<Client>(provider: TenantProvider<Client>, around: Arou
   ): Promise<Value> =>
     around({ index: calls++, member, subject, ...(partly === undefined ? {} : { partly }) }, run)
 
-  const { create, find, drop, list, connect, query, batch, kysely } = provider
+  const { create, find, drop, setAccess, list, connect, query, batch, kysely } = provider
   return {
     provider: {
       ...provider,
       create: (name, options) => passing('create', name, () => create(name, options)),
       find: (name, options) => passing('find', name, () => find(name, options)),
       drop: (locator, options) => passing('drop', locator, () => drop(locator, options)),
+      ...(setAccess && {
+        setAccess: (locator, access, options) =>
+          passing('setAccess', { locator, access }, () => setAccess(locator, access, options)),
+      }),
       list: (listed, options) => passing('list', listed, () => list(listed, options)),
       connect: (target, options) => {
         const verify = (read: Parameters<typeof target.verify>[0]): Promise<void> =>

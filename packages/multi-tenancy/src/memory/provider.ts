@@ -1,30 +1,45 @@
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import { CompiledQuery, Kysely, SqliteDialect } from 'kysely'
 import type { Row, Statement, TenantProvider } from '../contract.ts'
-import { TenancyError } from '../errors.ts'
+import { configError, TenancyError } from '../errors.ts'
 import { mapError } from './errors.ts'
+import { createView } from './view.ts'
 
 /** The client's shape: a database per tenant leaves nothing for a driver of its own to do. */
 export type MemoryClient = Kysely<any>
 
 /** The databases, by physical name. */
-export type MemoryServer = Map<string, MemoryClient>
+export interface MemoryServer extends Map<string, MemoryClient> {
+  /** The names of those that `setAccess` closed. */
+  readonly closed: Set<string>
+}
 
 /** A server to share between providers, or to look into from a test. */
 export function createMemoryServer(): MemoryServer {
-  return new Map()
+  return Object.assign(new Map<string, MemoryClient>(), { closed: new Set<string>() })
 }
 
 /** The reference provider: SQLite databases in memory, one per tenant. */
 export function createMemoryProvider(
   server: MemoryServer = createMemoryServer(),
 ): TenantProvider<MemoryClient> {
+  function databaseOf(name: string): MemoryClient {
+    const database = server.get(name)
+    if (database === undefined) throw new TenancyError('tenant_not_found', 'The database does not exist')
+    return database
+  }
+
+  function checkOpen(name: string): void {
+    if (server.closed.has(name)) throw new TenancyError('tenant_suspended', 'The database is closed')
+  }
+
   return {
     name: 'memory',
     capabilities: { dialect: 'sqlite', transactions: true, transactionalDdl: true },
     naming: { maxLength: 64, separator: '_' },
 
-    async create(name) {
+    async create(name, { placement }) {
+      if (placement !== undefined) throw configError('placement', 'this process’s memory is the only place')
       const created = !server.has(name)
       if (created) server.set(name, openDatabase())
       return { locator: { name }, created }
@@ -36,18 +51,24 @@ export function createMemoryProvider(
       const name = String(locator.name)
       const client = server.get(name)
       server.delete(name)
+      server.closed.delete(name)
       // Kysely waits for who is in a transaction; whoever comes later finds it closed.
       await client?.destroy()
+    },
+    async setAccess(locator, access) {
+      const name = String(locator.name)
+      databaseOf(name)
+      if (access === 'closed') server.closed.add(name)
+      else server.closed.delete(name)
     },
     async list({ prefix }) {
       const names = [...server.keys()].filter((name) => name.startsWith(prefix))
       return { databases: names.map((name) => ({ name, locator: { name } })) }
     },
 
-    async connect({ locator }) {
-      const client = server.get(String(locator.name))
-      if (client === undefined) throw new TenancyError('tenant_not_found', 'The database does not exist')
-      return client
+    async connect({ locator, admit }) {
+      const name = String(locator.name)
+      return createView(databaseOf(name), { admit, check: () => checkOpen(name) })
     },
     async query(client, statement) {
       return (await client.executeQuery<Row>(compiled(statement))).rows

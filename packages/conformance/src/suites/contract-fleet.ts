@@ -1,0 +1,87 @@
+import { deepEqual, equal, ok } from 'node:assert/strict'
+import { inspect } from 'node:util'
+import { refusesMapped, succeeds } from '../assert.ts'
+import { type ConformanceCase, suite } from '../case.ts'
+import { everyPage } from '../pages.ts'
+
+/** What concerns many databases: placement, what remains of them, what the service has room for. */
+export const contractFleet: readonly ConformanceCase[] = suite('contract', [
+  {
+    name: 'a database is made where placement says, and found, listed, used and dropped like any other',
+    skip: ({ placements }) => (placements === undefined ? 'the harness has no placements' : undefined),
+    async run(t) {
+      const { provider, call, prefix, harness } = t
+      const { names = [], of = async () => '' } = harness.placements ?? {}
+      ok(names.length > 1, 'placements.names has fewer than two names')
+      const made = names.map((placement, index) => ({ placement, name: `${prefix}p${index}` }))
+      for (const { placement, name } of made) {
+        const { created } = await provider.create(name, { ...call, placement })
+        equal(created, true, name)
+        equal(await of(name), placement, `where ${name} is`)
+        equal((await provider.create(name, call)).created, false, `${name} without its placement`)
+      }
+      const listed = (await everyPage(t.another(), prefix, t)).map(({ name }) => name)
+      deepEqual(listed.sort(), made.map(({ name }) => name).sort(), 'the list of another process')
+      for (const { name } of made) {
+        const locator = await t.another().find(name, call)
+        ok(locator !== undefined, `${name} is not found`)
+        const client = await provider.connect({ locator, verify: async () => {} }, call)
+        await succeeds(`a query of ${name}`, () => provider.query(client, { sql: 'SELECT 1 AS one' }))
+        await provider.drop(locator, call)
+      }
+      deepEqual(await t.oracle.databases(prefix), [])
+    },
+  },
+  {
+    name: 'an unknown placement is refused with a code, and makes nothing',
+    skip: ({ placements }) => (placements === undefined ? 'the harness has no placements' : undefined),
+    async run(t) {
+      const { provider, call, prefix } = t
+      const error = await refusesMapped('create', provider.mapError, () =>
+        provider.create(`${prefix}a`, { ...call, placement: 'no-such-place' }),
+      )
+      ok(
+        error.code === 'config_invalid' || error.code === 'provider_rejected',
+        `an unknown placement is ${error.code}`,
+      )
+      deepEqual(await t.oracle.databases(prefix), [])
+    },
+  },
+  {
+    name: 'nothing remains of a database that is there, nor of one that was dropped',
+    async run(t) {
+      const { provider, call, prefix } = t
+      const { locator } = await provider.create(`${prefix}a`, call)
+      await provider.create(`${prefix}b`, call)
+      const before = await everyPage(provider, prefix, t)
+      deepEqual(
+        before.map(({ name, remains }) => ({ name, remains })).sort((a, b) => (a.name < b.name ? -1 : 1)),
+        [`${prefix}a`, `${prefix}b`].map((name) => ({ name, remains: undefined })),
+      )
+      await provider.drop(locator, call)
+      const after = await everyPage(t.another(), prefix, t)
+      deepEqual(
+        after.map(({ name, remains }) => ({ name, remains })),
+        [{ name: `${prefix}b`, remains: undefined }],
+      )
+    },
+  },
+  {
+    name: 'diagnose answers in sentences, for few tenants and many, and shows no secret',
+    skip: ({ provider }) => (provider.diagnose === undefined ? 'the provider has no diagnose' : undefined),
+    async run({ provider, call, harness }) {
+      for (const tenants of [0, 1, 1_000_000]) {
+        const sentences = await succeeds(`diagnose of ${tenants}`, async () =>
+          provider.diagnose?.({ tenants }, call),
+        )
+        ok(Array.isArray(sentences), `diagnose of ${tenants} answered ${inspect(sentences)}`)
+        for (const sentence of sentences) {
+          ok(typeof sentence === 'string' && / /.test(sentence), `not a sentence: ${inspect(sentence)}`)
+          for (const secret of harness.secrets ?? []) {
+            ok(!sentence.includes(secret), 'a secret shows in a sentence of diagnose')
+          }
+        }
+      }
+    },
+  },
+])

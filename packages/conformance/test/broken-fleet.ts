@@ -1,0 +1,104 @@
+import { TenancyError } from '@tenantry/multi-tenancy'
+import type { Mistake, Provider } from './mistake.ts'
+
+const SECRET = 'canary-7be1a2c3'
+/** Where each database is; names are each case's own. */
+const places = new Map<string, string>()
+const placements = {
+  names: ['east', 'west'],
+  of: async (name: string) => places.get(name) ?? 'nowhere',
+}
+
+/** The in-memory provider with two places. */
+function placed(intact: Provider): Partial<Provider> {
+  return {
+    async create(name, { placement = 'east', ...options }) {
+      if (!placements.names.includes(placement))
+        throw new TenancyError('config_invalid', 'placement: unknown')
+      const made = await intact.create(name, options)
+      if (made.created) places.set(name, placement)
+      return made
+    },
+  }
+}
+
+/** Mistakes with many databases: placement, remains, diagnose. */
+export const FLEET_MISTAKES: readonly Mistake[] = [
+  {
+    mistake: 'placement is ignored',
+    fails: 'a database is made where placement says, and found, listed, used and dropped like any other',
+    declares: { placements },
+    offers: placed,
+    break: (intact) => ({
+      ...intact,
+      create: (name, { placement: _, ...options }) => intact.create(name, options),
+    }),
+  },
+  {
+    mistake: 'list knows the default place only',
+    fails: 'a database is made where placement says, and found, listed, used and dropped like any other',
+    declares: { placements },
+    offers: placed,
+    break: (intact) => ({
+      ...intact,
+      async list(query, options) {
+        const { databases } = await intact.list(query, options)
+        return { databases: databases.filter(({ name }) => places.get(name) === 'east') }
+      },
+    }),
+  },
+  {
+    mistake: 'an unknown placement is taken for the default',
+    fails: 'an unknown placement is refused with a code, and makes nothing',
+    declares: { placements },
+    offers: placed,
+    break: (intact) => ({
+      ...intact,
+      create: (name, options) =>
+        intact.create(name, {
+          ...options,
+          placement: placements.names.find((known) => known === options.placement),
+        }),
+    }),
+  },
+  {
+    mistake: 'drop leaves the database’s user',
+    fails: 'nothing remains of a database that is there, nor of one that was dropped',
+    break: (intact, server) => {
+      const users = usersOf(server)
+      return {
+        ...intact,
+        async create(name, options) {
+          users.add(name)
+          return intact.create(name, options)
+        },
+        async list({ prefix, ...query }, options) {
+          const { databases } = await intact.list({ prefix, ...query }, options)
+          const left = [...users].filter((name) => name.startsWith(prefix) && !server.has(name))
+          return {
+            databases: [...databases, ...left.map((name) => ({ name, locator: { name }, remains: 'user' }))],
+          }
+        },
+      }
+    },
+  },
+  {
+    mistake: 'diagnose shows the connection string',
+    fails: 'diagnose answers in sentences, for few tenants and many, and shows no secret',
+    declares: { secrets: [SECRET] },
+    offers: () => ({ diagnose: async () => ['The server takes 100 connections.'] }),
+    break: (intact) => ({
+      ...intact,
+      diagnose: async () => [`The server at https://x?authToken=${SECRET} takes 100 connections.`],
+    }),
+  },
+]
+
+const registered = new WeakMap<object, Set<string>>()
+
+/** The users of a server, whichever provider made them. */
+function usersOf(server: object): Set<string> {
+  const users = registered.get(server) ?? new Set()
+  registered.set(server, users)
+  return users
+}

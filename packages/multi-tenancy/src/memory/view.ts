@@ -1,0 +1,81 @@
+import {
+  CompiledQuery,
+  type DatabaseConnection,
+  type Driver,
+  Kysely,
+  SqliteAdapter,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+} from 'kysely'
+
+/** What a view asks before it lets its user through. */
+export interface ViewOptions {
+  /** Awaited before each use: each statement outside a transaction, each transaction as it begins. */
+  readonly admit: (() => void | Promise<void>) | undefined
+  /** Called before each statement, also inside a transaction; throws once the database is closed. */
+  readonly check: () => void
+}
+
+/**
+ * A Kysely over the database's own that holds no connection: each use waits for the one there is, as every other
+ * view of the database does, and gives it back. So views can be kept and forgotten freely.
+ */
+export function createView(database: Kysely<any>, { admit, check }: ViewOptions): Kysely<any> {
+  const executor = database.getExecutor()
+  const held = new WeakMap<DatabaseConnection, { shared: DatabaseConnection; release: () => void }>()
+
+  function hold(shared: DatabaseConnection, release: () => void): DatabaseConnection {
+    const connection: DatabaseConnection = {
+      async executeQuery(query) {
+        check()
+        return shared.executeQuery(query)
+      },
+      async *streamQuery(query, chunkSize) {
+        check()
+        yield* shared.streamQuery(query, chunkSize)
+      },
+    }
+    held.set(connection, { shared, release })
+    return connection
+  }
+
+  const driver: Driver = {
+    async init() {},
+    async acquireConnection() {
+      await admit?.()
+      return new Promise((resolve, reject) => {
+        const use = executor.provideConnection(async (shared) => {
+          // Closed while this use waited for its turn.
+          check()
+          await new Promise<void>((release) => resolve(hold(shared, release)))
+        })
+        use.catch(reject)
+      })
+    },
+    async beginTransaction(connection) {
+      await connection.executeQuery(CompiledQuery.raw('begin'))
+    },
+    async commitTransaction(connection) {
+      await connection.executeQuery(CompiledQuery.raw('commit'))
+    },
+    async rollbackTransaction(connection) {
+      // Past the check: what a closed database refuses to go on with is undone.
+      await held.get(connection)?.shared.executeQuery(CompiledQuery.raw('rollback'))
+    },
+    async releaseConnection(connection) {
+      held.get(connection)?.release()
+    },
+    // The database is the server's to end.
+    async destroy() {},
+  }
+  return new Kysely<any>({
+    dialect: {
+      // Kysely's own lock around a view would never open again after an admission that was refused.
+      createAdapter: () =>
+        Object.defineProperty(new SqliteAdapter(), 'supportsMultipleConnections', { value: true }),
+      createDriver: () => driver,
+      createIntrospector: (db) => new SqliteIntrospector(db),
+      createQueryCompiler: () => new SqliteQueryCompiler(),
+    },
+  })
+}
