@@ -28,8 +28,8 @@ function ask(id: string): Promise<unknown> {
 
 async function start(message: Extract<ToHost, { kind: 'start' }>): Promise<void> {
   temporary = message.temporary
-  const miniflare = new Miniflare(
-    convertV4MiniflareOptions({
+  const miniflare = new Miniflare({
+    ...convertV4MiniflareOptions({
       name: 'tenantry-cloudflare',
       modules: workerModules(),
       compatibilityDate,
@@ -37,7 +37,6 @@ async function start(message: Extract<ToHost, { kind: 'start' }>): Promise<void>
         DATABASES: { className: 'Database', useSQLite: true },
         HISTORY: { className: 'History', useSQLite: true },
       },
-      durableObjectsPersist: message.directory,
       d1Databases: { SEED: 'seed' },
       workerLoaders: { LOADER: {} },
       bindings: { SECRET: message.secret },
@@ -50,7 +49,8 @@ async function start(message: Extract<ToHost, { kind: 'start' }>): Promise<void>
       cf: false,
       log: new Log(LogLevel.NONE),
     }),
-  )
+    resourcePersistencePath: message.directory,
+  })
   stop = () => miniflare.dispose()
   const url = await miniflare.ready
   send({ kind: 'ready', port: Number(url.port) })

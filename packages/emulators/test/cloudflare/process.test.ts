@@ -1,0 +1,180 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { type CloudflareEmulatorOptions, startCloudflareEmulator } from '../../src/index.ts'
+import { helpers } from './support.ts'
+
+const bin = fileURLToPath(new URL('../../src/bin.ts', import.meta.url))
+
+let directory: string
+const started: ChildProcess[] = []
+
+beforeEach(async () => {
+  directory = await mkdtemp(path.join(tmpdir(), 'tenantry-emulators-test-'))
+  vi.stubEnv('TMPDIR', directory)
+})
+
+afterEach(async () => {
+  for (const child of started.splice(0)) child.kill('SIGKILL')
+  vi.unstubAllEnvs()
+  await rm(directory, { recursive: true, force: true })
+})
+
+async function start(options: CloudflareEmulatorOptions = {}) {
+  const emulator = await startCloudflareEmulator({ dispatchNamespaces: ['prod'], ...options })
+  return { ...emulator, ...helpers(emulator) }
+}
+
+function run(...args: string[]) {
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  started.push(child)
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  return { child, lines, ended: once(child, 'close').then(([code]) => code as number | null) }
+}
+
+/** The processes below one, by id: the one that holds workerd, and workerd. */
+async function below(pid: number): Promise<number[]> {
+  const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,ppid=,args='])
+  const rows = stdout
+    .split('\n')
+    .map((row) => row.trim().split(/\s+/))
+    .filter(([, , ...args]) => /workerd|host\.ts/.test(args.join(' ')))
+    .map(([id, parent]) => [Number(id), Number(parent)] as const)
+  const children = rows.filter(([, parent]) => parent === pid).map(([id]) => id)
+  return [...children, ...rows.filter(([, parent]) => children.includes(parent)).map(([id]) => id)]
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+describe('closing', () => {
+  test('leaves no process and no file, also when done twice', async () => {
+    const emulator = await start()
+    await emulator.make('one')
+    const processes = await below(process.pid)
+    expect(processes.length).toBeGreaterThanOrEqual(2)
+    await Promise.all([emulator.close(), emulator.close()])
+    await emulator.close()
+    expect(processes.filter(isRunning)).toEqual([])
+    expect(await readdir(directory)).toEqual([])
+    await expect(emulator.call('GET', '/d1/database')).rejects.toThrow()
+  })
+
+  test('is done for us when our process is killed', async () => {
+    const script = path.join(directory, 'killed.ts')
+    const module = new URL('../../src/index.ts', import.meta.url).href
+    await writeFile(
+      script,
+      `import { startCloudflareEmulator } from ${JSON.stringify(module)}
+       console.log((await startCloudflareEmulator()).url)`,
+    )
+    const { child, lines, ended } = run(script)
+    await lines.next()
+    const processes = await below(child.pid ?? 0)
+    expect(processes).toHaveLength(2)
+    child.kill('SIGKILL')
+    await ended
+    const cleared = async () =>
+      !processes.some(isRunning) && (await readdir(directory)).join() === 'killed.ts'
+    await vi.waitUntil(cleared, { timeout: 15_000 })
+  })
+})
+
+describe('starting', () => {
+  test('fails when the port is taken, and leaves nothing', async () => {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const address = server.address()
+    const port = typeof address === 'object' ? address?.port : undefined
+    await expect(start({ port })).rejects.toMatchObject({ code: 'EADDRINUSE' })
+    expect(await readdir(directory)).toEqual([])
+    server.close()
+  })
+
+  test('refuses an account id that is none', async () => {
+    await expect(start({ accountId: 'me' })).rejects.toThrow(TypeError)
+  })
+})
+
+describe('persistence', () => {
+  test('databases, their history, scripts and the token are there in the next run', async () => {
+    const persistTo = path.join(directory, 'kept')
+    const first = await start({ persistTo })
+    const uuid = await first.make('kept')
+    await first.query(uuid, 'create table t as select 1 as v')
+    const told = (await first.call('GET', `/d1/database/${uuid}/time_travel/bookmark`)).body.result.bookmark
+    await first.query(uuid, 'update t set v = 2')
+    const code = `export default { fetch: async (_, env) => Response.json(await env.DB.prepare('select v from t').raw()) }`
+    await first.upload('kept', code, { bindings: [{ type: 'd1', name: 'DB', database_id: uuid }] })
+    await first.close()
+
+    const second = await start({ persistTo })
+    try {
+      expect(second.apiToken).toBe(first.apiToken)
+      const ask = async () =>
+        await (await second.dispatcher('prod').get('kept').fetch('https://x.invalid/')).json()
+      expect(await ask()).toEqual([[2]])
+      await second.call('POST', `/d1/database/${uuid}/time_travel/restore?bookmark=${told}`)
+      expect(await ask()).toEqual([[1]])
+    } finally {
+      await second.close()
+    }
+    await expect(start({ persistTo, accountId: 'f'.repeat(32) })).rejects.toThrow(
+      /holds the databases of account/,
+    )
+  })
+})
+
+describe('the command', () => {
+  test.each(['SIGINT', 'SIGTERM'] as const)('prints what is needed and ends on %s', async (signal) => {
+    const { child, lines, ended } = run(
+      bin,
+      'd1',
+      '--port',
+      '0',
+      '--token',
+      'cli-token',
+      '--namespace',
+      'prod',
+    )
+    const printed: Record<string, string> = {}
+    for (let line = 0; line < 4; line += 1) {
+      const [name = '', value = ''] = String((await lines.next()).value)
+        .trim()
+        .split('=')
+      printed[name] = value
+    }
+    expect(printed.CLOUDFLARE_API_TOKEN).toBe('cli-token')
+    const below = `${printed.CLOUDFLARE_API_BASE_URL}/accounts/${printed.CLOUDFLARE_ACCOUNT_ID}`
+    const response = await fetch(`${below}/workers/dispatch/namespaces`, {
+      headers: { authorization: 'Bearer cli-token' },
+    })
+    expect(await response.json()).toMatchObject({ result: [{ namespace_name: 'prod' }] })
+    child.kill(signal)
+    expect(await ended).toBe(0)
+    expect(await readdir(directory)).toEqual([])
+  })
+
+  test.each([[['d1', '--port', 'x']], [['d1', '--wat']]])('shows its usage for %j', async (args) => {
+    const { child, ended } = run(bin, ...args)
+    let written = ''
+    child.stderr?.on('data', (chunk) => {
+      written += chunk
+    })
+    expect(await ended).toBe(1)
+    expect(written).toContain('tenantry-emulators d1 [--port 8911]')
+  })
+})
