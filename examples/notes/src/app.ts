@@ -63,7 +63,7 @@ export function createNotesApp(
   })
 
   tenant.post('/notes', csrf(), async (c) => {
-    await addNote(c.env.data.db, actorOf(c), parseNote(await c.req.parseBody()))
+    await addNote(c.env.data, actorOf(c), parseNote(await c.req.parseBody()))
     return c.redirect(`${basePath(c.req.path, c.var.tenant.id)}/`, 303)
   })
 

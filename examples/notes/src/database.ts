@@ -1,9 +1,16 @@
-import type { Kysely } from 'kysely'
+import type { CompiledQuery, Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
 
 /** What handlers get as `c.env.data`: the database of the request's tenant, and no other. */
 export interface NotesAdapters {
   readonly db: Kysely<NotesDatabase>
+  /**
+   * Runs writes together or not at all, for a database that has no transactions with reads in between (D1). Resolves
+   * with how many rows each changed.
+   *
+   * @default a transaction of `db`
+   */
+  readonly together?: (writes: readonly CompiledQuery[]) => Promise<number[]>
 }
 
 /** The tables of one tenant's database. No table has a tenant column: there is nobody else in here. */

@@ -1,5 +1,6 @@
 import type { Tenant } from '@tenantry/multi-tenancy'
 import type { Member, NotesAdapters } from './database.ts'
+import { write } from './store.ts'
 
 interface DemoTenant {
   readonly id: string
@@ -46,29 +47,32 @@ export const demoTenants: readonly DemoTenant[] = [
 ]
 
 /**
- * Fills a new tenant's database. In one transaction, and not twice: `provision` may run it again after a crash.
+ * Fills a new tenant's database. At once, and not twice: `provision` may run it again after a crash.
  */
-export async function seedDemo({ db }: NotesAdapters, tenant: Tenant): Promise<void> {
-  const { name, members, notes } = demoTenants.find(({ id }) => id === tenant.id) ?? { name: tenant.id }
-  await db.transaction().execute(async (transaction) => {
-    const seeded = await transaction.selectFrom('workspace').select('id').executeTakeFirst()
-    if (seeded !== undefined) return
-    await transaction.insertInto('workspace').values({ id: crypto.randomUUID(), name }).execute()
-    for (const member of members ?? []) {
-      await transaction
-        .insertInto('members')
-        .values({ id: crypto.randomUUID(), ...member })
-        .execute()
+export async function seedDemo(data: NotesAdapters, tenant: Tenant): Promise<void> {
+  const {
+    name,
+    members = [],
+    notes = [],
+  } = demoTenants.find(({ id }) => id === tenant.id) ?? { name: tenant.id }
+  const { db } = data
+  const seeded = await db.selectFrom('workspace').select('id').executeTakeFirst()
+  if (seeded !== undefined) return
+  const stories = notes.map((note, index) => {
+    const created = new Date(Date.now() - (index + 1) * 47 * 60_000).toISOString()
+    const entry = {
+      id: crypto.randomUUID(),
+      actor: 'Setup',
+      action: 'added note',
+      subject: note.title,
+      at: created,
     }
-    for (const [index, note] of (notes ?? []).entries()) {
-      const created = new Date(Date.now() - (index + 1) * 47 * 60_000).toISOString()
-      const [id, entryId] = [crypto.randomUUID(), crypto.randomUUID()]
-      const entry = { id: entryId, actor: 'Setup', action: 'added note', subject: note.title, at: created }
-      await transaction
-        .insertInto('notes')
-        .values({ id, ...note, created })
-        .execute()
-      await transaction.insertInto('audit_log').values(entry).execute()
-    }
+    return { note: { id: crypto.randomUUID(), ...note, created }, entry }
   })
+  await write(data, [
+    db.insertInto('workspace').values({ id: crypto.randomUUID(), name }),
+    ...members.map((member) => db.insertInto('members').values({ id: crypto.randomUUID(), ...member })),
+    ...stories.map(({ note }) => db.insertInto('notes').values(note)),
+    ...stories.map(({ entry }) => db.insertInto('audit_log').values(entry)),
+  ])
 }

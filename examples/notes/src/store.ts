@@ -1,5 +1,5 @@
-import type { Kysely } from 'kysely'
-import type { AuditEntry, Member, Note, NotesDatabase } from './database.ts'
+import type { Compilable, InsertQueryBuilder, InsertResult, Kysely } from 'kysely'
+import type { AuditEntry, Member, Note, NotesAdapters, NotesDatabase } from './database.ts'
 
 // Plain Kysely queries. `db` is already one tenant's own, so none of them says which tenant it means.
 type Db = Kysely<NotesDatabase>
@@ -16,24 +16,33 @@ export function findNote(db: Db, id: string): Promise<Note | undefined> {
   return db.selectFrom('notes').selectAll().where('id', '=', id).executeTakeFirst()
 }
 
-export async function addNote(db: Db, actor: string, input: Pick<Note, 'title' | 'body'>): Promise<Note> {
+export async function addNote(
+  data: NotesAdapters,
+  actor: string,
+  input: Pick<Note, 'title' | 'body'>,
+): Promise<Note> {
   const note = { id: crypto.randomUUID(), ...input, created: new Date().toISOString() }
-  await db.transaction().execute(async (transaction) => {
-    await transaction.insertInto('notes').values(note).execute()
-    await record(transaction, actor, 'added note', note.title)
-  })
+  const { db } = data
+  await write(data, [db.insertInto('notes').values(note), audit(db, actor, 'added note', note.title)])
   return note
 }
 
 /** Whether there was such a note. */
-export function deleteNote(db: Db, actor: string, id: string): Promise<boolean> {
+export async function deleteNote(data: NotesAdapters, actor: string, id: string): Promise<boolean> {
+  const { db, together } = data
+  const note = await findNote(db, id)
+  if (note === undefined) return false
+  const remove = db.deleteFrom('notes').where('id', '=', id)
+  // Somebody else may have deleted it since it was read: nothing is recorded then.
+  if (together !== undefined) {
+    const entry = audit(db, actor, 'deleted note', note.title, id)
+    const [, deleted = 0] = await together([entry.compile(), remove.compile()])
+    return deleted > 0
+  }
   return db.transaction().execute(async (transaction) => {
-    const note = await findNote(transaction, id)
-    if (note === undefined) return false
     const { numDeletedRows } = await transaction.deleteFrom('notes').where('id', '=', id).executeTakeFirst()
-    // Somebody else may have deleted it since it was read.
     if (numDeletedRows === 0n) return false
-    await record(transaction, actor, 'deleted note', note.title)
+    await audit(transaction, actor, 'deleted note', note.title).execute()
     return true
   })
 }
@@ -43,27 +52,70 @@ export function listMembers(db: Db): Promise<Member[]> {
 }
 
 /** `undefined` when the address is a member already. */
-export function addMember(db: Db, actor: string, input: Omit<Member, 'id'>): Promise<Member | undefined> {
+export async function addMember(
+  data: NotesAdapters,
+  actor: string,
+  input: Omit<Member, 'id'>,
+): Promise<Member | undefined> {
+  const { db, together } = data
+  const member = { id: crypto.randomUUID(), ...input }
+  const writes = (on: Db): Compilable[] => [
+    on.insertInto('members').values(member),
+    audit(on, actor, 'added member', member.name),
+  ]
+  // Of two at once the table itself refuses the second.
+  if (together !== undefined) {
+    if (await isMember(db, input.email)) return undefined
+    await write(data, writes(db))
+    return member
+  }
   return db.transaction().execute(async (transaction) => {
-    const { email } = input
-    const taken = await transaction
-      .selectFrom('members')
-      .select('id')
-      .where('email', '=', email)
-      .executeTakeFirst()
-    if (taken !== undefined) return undefined
-    const member = { id: crypto.randomUUID(), ...input }
-    await transaction.insertInto('members').values(member).execute()
-    await record(transaction, actor, 'added member', member.name)
+    if (await isMember(transaction, input.email)) return undefined
+    for (const each of writes(transaction)) await transaction.executeQuery(each.compile())
     return member
   })
+}
+
+async function isMember(db: Db, email: string): Promise<boolean> {
+  return (
+    (await db.selectFrom('members').select('id').where('email', '=', email).executeTakeFirst()) !== undefined
+  )
 }
 
 export function listAudit(db: Db, limit = 100): Promise<AuditEntry[]> {
   return db.selectFrom('audit_log').selectAll().orderBy('at', 'desc').limit(limit).execute()
 }
 
-async function record(db: Db, actor: string, action: string, subject: string): Promise<void> {
+/** Together or not at all. */
+export async function write({ db, together }: NotesAdapters, writes: readonly Compilable[]): Promise<void> {
+  const queries = writes.map((each) => each.compile())
+  if (together !== undefined) return void (await together(queries))
+  await db.transaction().execute(async (transaction) => {
+    for (const query of queries) await transaction.executeQuery(query)
+  })
+}
+
+/** The entry about a change; with `note`, only if that note is still there. */
+function audit(
+  db: Db,
+  actor: string,
+  action: string,
+  subject: string,
+  note?: string,
+): InsertQueryBuilder<NotesDatabase, 'audit_log', InsertResult> {
   const entry = { id: crypto.randomUUID(), actor, action, subject, at: new Date().toISOString() }
-  await db.insertInto('audit_log').values(entry).execute()
+  const insert = db.insertInto('audit_log')
+  if (note === undefined) return insert.values(entry)
+  return insert.columns(['id', 'actor', 'action', 'subject', 'at']).expression((eb) =>
+    eb
+      .selectFrom('notes')
+      .where('notes.id', '=', note)
+      .select([
+        eb.val(entry.id).as('id'),
+        eb.val(actor).as('actor'),
+        eb.val(action).as('action'),
+        eb.val(subject).as('subject'),
+        eb.val(entry.at).as('at'),
+      ]),
+  )
 }
