@@ -11,6 +11,8 @@ import { createFileTransaction } from './transaction.ts'
 export interface FileClientOptions {
   /** A connection to the tenant's file as it is now. */
   readonly lease: () => Promise<Lease<FileConnection>>
+  /** Asked before each statement of a transaction, which may have begun long ago; throws once the file is closed. */
+  readonly checkOpen: () => void
   readonly patience: Patience
   /** Milliseconds after which a transaction nobody uses is rolled back. */
   readonly transactionIdleTimeout: number
@@ -23,7 +25,8 @@ const TOUCH_LOCK = 'BEGIN IMMEDIATE; ROLLBACK'
  * A libSQL `Client` that holds no connection: each call leases one and gives it back, a transaction keeps one until
  * it ends. Closing it ends nothing but itself.
  */
-export function createFileClient({ lease, patience, transactionIdleTimeout }: FileClientOptions): Client {
+export function createFileClient(options: FileClientOptions): Client {
+  const { lease, checkOpen, patience, transactionIdleTimeout } = options
   let closed = false
 
   /**
@@ -92,7 +95,7 @@ export function createFileClient({ lease, patience, transactionIdleTimeout }: Fi
       const { leased, result: transaction } = await attempt([], (inner) => inner.transaction(mode)).catch(
         surface,
       )
-      return createFileTransaction({ leased, transaction, idleTimeout: transactionIdleTimeout })
+      return createFileTransaction({ leased, transaction, checkOpen, idleTimeout: transactionIdleTimeout })
     },
     async sync() {
       throw new TenancyError('not_supported', 'A tenant’s file has nothing to be synchronised with')

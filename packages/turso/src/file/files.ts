@@ -21,6 +21,14 @@ export interface Files {
   /** Deletes exactly this file and what SQLite keeps beside it. Absent, or another incarnation: succeeds. */
   remove(file: DatabaseFile): Promise<void>
   /**
+   * Closes the file to every process, or opens it again: a mark beside it, which lasts.
+   *
+   * @throws `tenant_not_found` when it is gone
+   */
+  setAccess(file: DatabaseFile, access: 'open' | 'closed'): Promise<void>
+  /** @throws `tenant_suspended` when it is closed; looks at the disk, as others may have closed it */
+  checkOpen(file: DatabaseFile): void
+  /**
    * The file's path, checked to be a regular file inside the root, reached through no link.
    *
    * @throws `tenant_not_found` when it is gone
@@ -38,6 +46,7 @@ const FILE = /^([0-9a-f]{16})\.db$/
 const ID = /^[0-9a-f]{16}$/
 const NEW = '.new-'
 const DELETED = '.deleted-'
+const CLOSED = '-closed'
 /** Milliseconds after which a half-made database is a crashed process's. */
 const ABANDONED = 3_600_000
 
@@ -74,6 +83,11 @@ export function openFiles(directory: string): Files {
     if (stats === undefined) throw gone()
     if (!stats.isFile()) throw notOurs(file.name)
     return stats
+  }
+
+  /** Beside the file, so that it goes with it; named after it, so that no other incarnation heeds it. */
+  function closedMark(file: DatabaseFile): string {
+    return `${place(file)}${CLOSED}`
   }
 
   async function find(name: string): Promise<DatabaseFile | undefined> {
@@ -121,6 +135,17 @@ export function openFiles(directory: string): Files {
       if (ours) await rm(doomed, { recursive: true, force: true })
       else if (existsSync(doomed)) await rename(doomed, path.dirname(current))
     },
+    async setAccess(file, access) {
+      inspect(file)
+      const mark = closedMark(file)
+      if (access === 'open') await rm(mark, { force: true })
+      else await (await open(mark, 'a', 0o600).catch(missing)).close()
+      await keepOnDisk(path.dirname(mark)).catch(missing)
+    },
+    checkOpen(file) {
+      if (lstatSync(closedMark(file), { throwIfNoEntry: false }) === undefined) return
+      throw new TenancyError('tenant_suspended', 'The database file is closed')
+    },
     path(file) {
       inspect(file)
       const target = place(file)
@@ -145,12 +170,27 @@ async function sweep(root: string): Promise<void> {
   }
 }
 
+/** Until its directory is written, a power cut may undo what was made or removed in it. */
+async function keepOnDisk(directory: string): Promise<void> {
+  const handle = await open(directory, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/** @throws `tenant_not_found` where the directory went meanwhile */
+function missing(error: unknown): never {
+  throw (error as { code?: unknown }).code === 'ENOENT' ? gone() : error
+}
+
 /** @throws `tenant_not_found` when it went between two looks */
 function realPath(target: string): string {
   try {
     return realpathSync(target)
   } catch (error) {
-    throw (error as { code?: unknown }).code === 'ENOENT' ? gone() : error
+    return missing(error)
   }
 }
 

@@ -88,13 +88,23 @@ export function createLibsqlFileProvider(options: LibsqlFileProviderOptions): Te
   })
 
   /** A connection to the file that is at the path now: a deleted one stays readable to whoever has it open. */
-  async function lease(target: FileTarget, lost: () => void): Promise<Lease<FileConnection>> {
+  async function lease(target: FileTarget, { admit, lost }: Use): Promise<Lease<FileConnection>> {
+    const { file } = target
     for (;;) {
-      const mark = await present(target.file, files.mark).catch((error: unknown) => {
-        lost()
+      await admit?.()
+      files.checkOpen(file)
+      const mark = await present(file, files.mark).catch((error: unknown) => {
+        lost?.()
         throw error
       })
-      const leased = await pool.acquire(keyOf(target.file), target)
+      const leased = await pool.acquire(keyOf(file), target)
+      try {
+        // It may have been closed while this waited for its turn.
+        files.checkOpen(file)
+      } catch (error) {
+        leased.release()
+        throw error
+      }
       if (leased.connection.mark === mark) return leased
       leased.destroy()
     }
@@ -120,7 +130,8 @@ export function createLibsqlFileProvider(options: LibsqlFileProviderOptions): Te
     capabilities: { dialect: 'sqlite', transactions: true, transactionalDdl: true },
     naming: { maxLength: MAX_NAME_LENGTH, separator: '_' },
 
-    async create(name) {
+    async create(name, { placement }) {
+      if (placement !== undefined) throw configError('placement', 'files have one place, the root')
       const { file, created } = await files.create(name)
       return { locator: locatorOf(file), created }
     },
@@ -132,16 +143,28 @@ export function createLibsqlFileProvider(options: LibsqlFileProviderOptions): Te
       const file = fileOf(locator)
       await pool.drain(keyOf(file), { deadline: drainTimeout, during: () => files.remove(file) })
     },
+    async setAccess(locator, access) {
+      const file = fileOf(locator)
+      await files.setAccess(file, access)
+      // From here on no statement begins, in any process; what is open in this one is rolled back.
+      if (access === 'closed') await pool.drain(keyOf(file), { deadline: 0 })
+    },
     async list({ prefix }) {
       const found = await files.list(prefix)
       return { databases: found.map((file) => ({ name: file.name, locator: locatorOf(file) })) }
     },
 
-    async connect({ locator, verify, lost = () => {} }: ConnectTarget) {
+    async connect({ locator, verify, ...use }: ConnectTarget) {
       const file = fileOf(locator)
+      files.checkOpen(file)
       await present(file, files.path)
       const target = { file, verify }
-      return createFileClient({ lease: () => lease(target, lost), patience, transactionIdleTimeout })
+      return createFileClient({
+        lease: () => lease(target, use),
+        checkOpen: () => files.checkOpen(file),
+        patience,
+        transactionIdleTimeout,
+      })
     },
     async query(client, { sql, params = [] }) {
       return toRows(await client.execute({ sql, args: params.map(toBound) }))
@@ -157,6 +180,8 @@ export function createLibsqlFileProvider(options: LibsqlFileProviderOptions): Te
     close: () => pool.close({ deadline: drainTimeout }),
   }
 }
+
+type Use = Pick<ConnectTarget, 'admit' | 'lost'>
 
 function locatorOf({ name, id }: DatabaseFile): Locator {
   return { name, id }

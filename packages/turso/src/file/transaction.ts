@@ -8,6 +8,8 @@ import { leavesNoDoubt, surface } from './errors.ts'
 export interface FileTransactionOptions {
   readonly leased: Lease<FileConnection>
   readonly transaction: Transaction
+  /** Throws once the file is closed. */
+  readonly checkOpen: () => void
   /** Milliseconds without a statement after which it is rolled back. */
   readonly idleTimeout: number
 }
@@ -18,7 +20,7 @@ export interface FileTransactionOptions {
  * one that began to read before another wrote, only a new transaction helps.
  */
 export function createFileTransaction(options: FileTransactionOptions): Transaction {
-  const { leased, transaction, idleTimeout } = options
+  const { leased, transaction, checkOpen, idleTimeout } = options
   const { connection } = leased
   connection.transaction = transaction
   let ended = false
@@ -50,6 +52,8 @@ export function createFileTransaction(options: FileTransactionOptions): Transact
   async function run<Result>(texts: readonly string[], work: () => Promise<Result>): Promise<Result> {
     try {
       if (forgotten) throw new TenancyError('timeout', `The transaction was not used for ${idleTimeout} ms`)
+      // First: closing it also ends the lease, which says less.
+      if (!ended) checkOpen()
       // The lease may have been ended by others; then this throws.
       for (const text of texts) if (leased.connection.guard(text).taints) connection.tainted = true
       if (!ended) watch()
@@ -76,7 +80,15 @@ export function createFileTransaction(options: FileTransactionOptions): Transact
     },
     commit: () => run([], () => transaction.commit()).finally(end),
     async rollback() {
-      if (!ended) await run([], () => transaction.rollback()).finally(end)
+      if (ended) return
+      try {
+        await transaction.rollback()
+      } catch (error) {
+        connection.tainted = true
+        surface(error)
+      } finally {
+        end()
+      }
     },
     close() {
       if (ended) return
