@@ -67,7 +67,31 @@ export function createFinder<Found>(
   const known = createCache<Found>(locatorMax, locatorTtl, environment.now)
   const unknown = createCache<true>(negativeMax, negativeTtl, environment.now)
   const listing = createSingleFlight<ReadonlySet<string>>(environment.runtime === 'node')
+  /** The last look-up begun of each id; one that something happened to since then is not remembered. */
+  const asking = new Map<TenantId, object>()
   let window = newWindow(0)
+
+  function changed(tenantId: TenantId): void {
+    known.delete(tenantId)
+    unknown.delete(tenantId)
+    asking.delete(tenantId)
+    window.anew.add(tenantId)
+  }
+
+  async function look(tenantId: TenantId, options: CallOptions): Promise<Found | undefined> {
+    const mark = {}
+    asking.set(tenantId, mark)
+    const found = await lookup.find(tenantId, options).catch((error: unknown) => {
+      if (asking.get(tenantId) === mark) asking.delete(tenantId)
+      throw error
+    })
+    if (asking.get(tenantId) === mark) {
+      asking.delete(tenantId)
+      if (found === undefined) unknown.set(tenantId, true)
+      else known.set(tenantId, found)
+    }
+    return found
+  }
 
   function keys(options: CallOptions): Promise<ReadonlySet<string>> {
     const current = window
@@ -90,28 +114,21 @@ export function createFinder<Found>(
       const current = window
       const flooded = ++current.misses > unknownLookups && !current.anew.has(tenantId)
       if (flooded && !(await keys(options)).has(key)) throw notFound(tenantId)
-      const found = await lookup.find(tenantId, options).catch((error: unknown) => {
-        current.misses--
-        throw error
-      })
-      if (found === undefined) {
-        unknown.set(tenantId, true)
-        throw notFound(tenantId)
+      let miss = false
+      try {
+        const found = await look(tenantId, options)
+        miss = found === undefined
+        if (found !== undefined) return found
+      } finally {
+        if (!miss) current.misses--
       }
-      current.misses--
-      known.set(tenantId, found)
-      return found
+      throw notFound(tenantId)
     },
     remember(tenantId, found) {
-      unknown.delete(tenantId)
+      changed(tenantId)
       known.set(tenantId, found)
-      window.anew.add(tenantId)
     },
-    forget(tenantId) {
-      known.delete(tenantId)
-      unknown.delete(tenantId)
-      window.anew.add(tenantId)
-    },
+    forget: changed,
   }
 }
 

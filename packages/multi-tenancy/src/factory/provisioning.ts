@@ -103,7 +103,9 @@ export async function dropDatabase<Client>(
   options: CallOptions,
 ): Promise<void> {
   await provider.drop(locator, options)
-  if ((await provider.find(name, options)) !== undefined) {
+  const left = await provider.find(name, options)
+  // Another one of that name is somebody's who made the tenant anew meanwhile.
+  if (left !== undefined && JSON.stringify(left) === JSON.stringify(locator)) {
     throw new TenancyError('provider_unavailable', 'The database is still there', { tenantId, retryAfter: 1 })
   }
 }

@@ -20,6 +20,8 @@ export interface RetryOptions {
 
 const BASE_DELAY = 100
 const MAX_DELAY = 5_000
+// A longer delay makes setTimeout fire at once.
+const LONGEST = 2 ** 31 - 1
 
 /**
  * Calls `work` until it succeeds, fails for good, or the time is up. Waits what the service asked for
@@ -41,7 +43,7 @@ export async function retry<Value>(
       const backoff = Math.min(MAX_DELAY, BASE_DELAY * 2 ** attempt) * environment.random()
       const delay = error.retryAfter === undefined ? backoff : error.retryAfter * 1_000
       if (!again(error) || environment.now() + delay >= deadline) throw located(error, step, tenantId)
-      await environment.sleep(delay)
+      await environment.sleep(Math.min(delay, LONGEST))
     }
   }
 }
@@ -63,11 +65,14 @@ async function within<Value>(ms: number, work: (options: CallOptions) => Promise
   const controller = new AbortController()
   let timer: ReturnType<typeof setTimeout> | undefined
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      const error = new TenancyError('timeout', `No answer within ${Math.round(ms)} ms`)
-      reject(error)
-      controller.abort(error)
-    }, ms)
+    timer = setTimeout(
+      () => {
+        const error = new TenancyError('timeout', `No answer within ${Math.round(ms)} ms`)
+        reject(error)
+        controller.abort(error)
+      },
+      Math.min(ms, LONGEST),
+    )
   })
   try {
     return await Promise.race([work({ signal: controller.signal }), late])

@@ -202,6 +202,9 @@ export function createConnections<Connection extends object, Target>(
       if (key === undefined) idle.stop()
       const stop = setTimer(() => {
         for (const slot of mine()) slot.lease?.destroy()
+        const late = new TenancyError('provider_unavailable', 'The database connection was not free in time')
+        // One that is being turned to another key is this key's until it is.
+        for (const slot of slots) if (key !== undefined && slot.from === key) slot.filling?.abort(late)
       }, deadline)
       await new Promise<void>((resolve) => {
         const watcher = (): void => {

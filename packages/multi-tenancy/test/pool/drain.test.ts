@@ -78,6 +78,20 @@ describe('draining a key', () => {
     expect((await b).connection).toMatchObject({ id: 1, key: 'b', open: true })
   })
 
+  test('gives up one that is being turned to another key after the deadline', async () => {
+    const driver = createFakeDriver((step) => (step === 'retarget' ? new Promise(() => {}) : undefined))
+    const pool = createFakePool({ max: 1, driver, retarget: driver.retarget })
+    const a = await pool.acquire('a', 'a')
+    a.release()
+    const b = pool.acquire('b', 'b')
+    const drained = pool.drain('a', { deadline: 100 })
+    pool.clock.advance(101)
+    await expect(b).rejects.toMatchObject({ code: 'provider_unavailable' })
+    pool.clock.advance(5_001)
+    await drained
+    expect(driver.count('a')).toBe(0)
+  })
+
   test('keeps the key shut during the work it was given, and opens it then', async () => {
     const pool = createFakePool()
     const lease = await pool.acquire('a', 'a')

@@ -1,0 +1,110 @@
+import { describe, expect, test } from 'vitest'
+import { defineFactory } from '../../src/factory/define-factory.ts'
+import { createFinder } from '../../src/factory/directory.ts'
+import { environmentOf } from '../../src/factory/environment.ts'
+import { createMemoryProvider } from '../../src/memory/index.ts'
+import { parseTenantId } from '../../src/tenant-id.ts'
+import { gate, virtualTime } from './world.ts'
+
+const id = parseTenantId('acme')
+const call = { signal: new AbortController().signal }
+const options = {
+  locatorMax: 10,
+  locatorTtl: 60_000,
+  negativeMax: 10,
+  negativeTtl: 60_000,
+  unknownLookups: 10,
+}
+
+/** A finder whose look-ups wait, each with its own answer. */
+function slowFinder() {
+  const answers: ((found: string | undefined) => void)[] = []
+  const finder = createFinder<string>(
+    {
+      keyOf: (tenantId) => tenantId,
+      keys: async () => new Set(),
+      find: () => new Promise((resolve) => answers.push(resolve)),
+    },
+    environmentOf({ runtime: 'node' }),
+    options,
+  )
+  return { finder, answers }
+}
+
+describe('a look-up that something happened during', () => {
+  test.each(['forget', 'remember'] as const)('is not remembered after %s', async (change) => {
+    const { finder, answers } = slowFinder()
+    const asked = finder.find(id, call)
+    await Promise.resolve()
+    if (change === 'forget') finder.forget(id)
+    else finder.remember(id, 'new')
+    answers[0]?.('old')
+    expect(await asked).toBe('old')
+    expect(finder.peek(id)).toBe(change === 'forget' ? undefined : 'new')
+  })
+
+  test('does not make a tenant unknown that was made meanwhile', async () => {
+    const { finder, answers } = slowFinder()
+    const asked = finder.find(id, call).catch((error) => error.code)
+    await Promise.resolve()
+    finder.forget(id)
+    answers[0]?.(undefined)
+    expect(await asked).toBe('tenant_not_found')
+    const again = finder.find(id, call)
+    await Promise.resolve()
+    answers[1]?.('there')
+    expect(await again).toBe('there')
+  })
+
+  test('is remembered when nothing happened, and its failure is not', async () => {
+    const { finder, answers } = slowFinder()
+    const asked = finder.find(id, call)
+    await Promise.resolve()
+    answers[0]?.('there')
+    await asked
+    expect(finder.peek(id)).toBe('there')
+  })
+})
+
+test('a deletion is done although the tenant was made anew at once', async () => {
+  const world = virtualTime()
+  const memory = createMemoryProvider()
+  let generation = 0
+  const factory = defineFactory(
+    {
+      ...memory,
+      create: async (name, given) => ({
+        ...(await memory.create(name, given)),
+        locator: { name, generation },
+      }),
+      find: async (name, given) => (await memory.find(name, given)) && { name, generation },
+      async drop(locator, given) {
+        await memory.drop(locator, given)
+        generation++
+        await memory.create(String(locator.name), given)
+      },
+    },
+    { environment: world },
+  )
+  await factory.provision('acme')
+  await factory.deprovision('acme')
+  expect(world.slept).toEqual([])
+})
+
+test('a step may be given more time than a timer holds', async () => {
+  const held = gate()
+  const memory = createMemoryProvider()
+  let calls = 0
+  const factory = defineFactory(memory, {
+    stepTimeout: 2 ** 40,
+    async seed() {
+      calls++
+      await held.promise
+    },
+  })
+  const made = factory.provision('acme')
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  held.open()
+  await made
+  expect(calls).toBe(1)
+})
