@@ -1,13 +1,13 @@
 import { Agent } from 'node:http'
 import { type Reply, sendLocal } from '../http.ts'
 import { databaseNotFound } from './envelope.ts'
-import {
-  missingDatabase,
-  type WireDumpOptions,
-  type WireMoment,
-  type WireRun,
-  type WireStatement,
-  type WireTravel,
+import type {
+  WireDumpOptions,
+  WireMoment,
+  WireProblem,
+  WireRun,
+  WireStatement,
+  WireTravel,
 } from './worker/wire.ts'
 
 /** The engine: a Durable Object with SQLite for each database, and the scripts, all in one workerd. */
@@ -18,10 +18,7 @@ export interface Storage {
   info(uuid: string): Promise<{ num_tables: number; file_size: number }>
   /** One transaction. */
   run(uuid: string, statements: readonly WireStatement[]): Promise<WireRun>
-  dump(
-    uuid: string,
-    options: WireDumpOptions,
-  ): Promise<{ ok: true; text: string } | { ok: false; error: string }>
+  dump(uuid: string, options: WireDumpOptions): Promise<{ ok: true; text: string } | WireProblem>
   bookmark(uuid: string, moment: WireMoment): Promise<WireTravel>
   restore(uuid: string, moment: WireMoment): Promise<WireTravel>
   /** Sends a request to the script of an id. */
@@ -66,8 +63,8 @@ export function createStorage({
     if (reply.status !== 200) throw new Error(`workerd answered ${reply.status}: ${text}`)
     return JSON.parse(text) as T
   }
-  const settled = <T extends { ok: boolean }>(uuid: string, outcome: T): T => {
-    if (!outcome.ok && (outcome as { error?: string }).error === missingDatabase) throw databaseNotFound(uuid)
+  const found = <T extends { ok: boolean }>(uuid: string, outcome: T | WireProblem): T | WireProblem => {
+    if ('missing' in outcome && outcome.missing) throw databaseNotFound(uuid)
     return outcome
   }
   return {
@@ -75,10 +72,10 @@ export function createStorage({
     destroy: (uuid) => call(uuid, 'destroy'),
     exists: (uuid) => call(uuid, 'exists'),
     info: (uuid) => call(uuid, 'info'),
-    run: async (uuid, statements) => settled(uuid, await call<WireRun>(uuid, 'run', statements, now())),
-    dump: (uuid, options) => call(uuid, 'dump', options),
-    bookmark: async (uuid, moment) => settled(uuid, await call<WireTravel>(uuid, 'bookmark', moment)),
-    restore: async (uuid, moment) => settled(uuid, await call<WireTravel>(uuid, 'restore', moment, now())),
+    run: async (uuid, statements) => found(uuid, await call<WireRun>(uuid, 'run', statements, now())),
+    dump: async (uuid, options) => found(uuid, await call<{ ok: true; text: string }>(uuid, 'dump', options)),
+    bookmark: async (uuid, moment) => found(uuid, await call<WireTravel>(uuid, 'bookmark', moment)),
+    restore: async (uuid, moment) => found(uuid, await call<WireTravel>(uuid, 'restore', moment, now())),
     dispatch: async (id, { method, url, headers, body }) => {
       const reply = await sendLocal({
         ...{ port, agent, method, path: `/script/${encodeURIComponent(id)}` },

@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import * as wire from '../../src/cloudflare/worker/wire.ts'
 import { type CloudflareEmulatorOptions, startCloudflareEmulator } from '../../src/index.ts'
 import { helpers } from './support.ts'
 
@@ -107,6 +108,10 @@ describe('starting', () => {
   test('refuses an account id that is none', async () => {
     await expect(start({ accountId: 'me' })).rejects.toThrow(TypeError)
   })
+})
+
+test('the Worker and the emulator share types only: what they shared would be a second file of the built Worker', () => {
+  expect(Object.keys(wire)).toEqual([])
 })
 
 describe('persistence', () => {

@@ -2,15 +2,15 @@ import { DurableObject, type SqlCell } from 'cloudflare:workers'
 import { dumpSql } from './dump.ts'
 import type { History, Period } from './history.ts'
 import { restoreSnapshot, takeSnapshot } from './snapshot.ts'
-import {
-  missingDatabase,
-  type WireCell,
-  type WireDumpOptions,
-  type WireMoment,
-  type WireResult,
-  type WireRun,
-  type WireStatement,
-  type WireTravel,
+import type {
+  WireCell,
+  WireDumpOptions,
+  WireMoment,
+  WireProblem,
+  WireResult,
+  WireRun,
+  WireStatement,
+  WireTravel,
 } from './wire.ts'
 
 /** What {@link Database} needs around it: objects by the database's uuid. */
@@ -33,6 +33,8 @@ interface State extends Period {
 
 /** SQLite has no list of what a statement reads only; what begins so does. */
 const readsOnly = /^\s*(?:select|explain|pragma)\b/i
+
+const missingDatabase = 'The database could not be found'
 
 /** D1's limit for one text or blob, in bytes. */
 const largestValue = 2_000_000
@@ -84,7 +86,7 @@ export class Database extends DurableObject<DatabaseEnv> {
     })
   }
 
-  dump(options: WireDumpOptions): Promise<{ ok: true; text: string } | { ok: false; error: string }> {
+  dump(options: WireDumpOptions): Promise<{ ok: true; text: string } | WireProblem> {
     return this.#attempt(async () => ({ ok: true, text: dumpSql(this.ctx.storage.sql, options) }))
   }
 
@@ -125,10 +127,10 @@ export class Database extends DurableObject<DatabaseEnv> {
     return result
   }
 
-  #attempt<T>(work: () => Promise<T>): Promise<T | { ok: false; error: string }> {
+  #attempt<T>(work: () => Promise<T>): Promise<T | WireProblem> {
     return this.#serial(async () => {
+      if (this.#find() === undefined) return { ok: false, error: missingDatabase, missing: true }
       try {
-        this.#state()
         return await work()
       } catch (error) {
         return { ok: false, error: error instanceof Error ? error.message : String(error) }

@@ -1,5 +1,12 @@
-/** What is said of a database that is not there. */
-export const missingDatabase = 'The database could not be found'
+// Types only: the built Worker is one file, and what is shared with the emulator would become a second.
+
+/** Why there is no outcome. */
+export interface WireProblem {
+  readonly ok: false
+  readonly error: string
+  /** There is no such database. */
+  readonly missing?: boolean | undefined
+}
 
 /** A cell as JSON carries it; bytes are a list of numbers, as in D1's own protocol. */
 export type WireCell = string | number | boolean | null | number[]
@@ -31,12 +38,12 @@ export interface WireResult {
 /** The outcome of a batch, which is one transaction. */
 export type WireRun =
   | { readonly ok: true; readonly results: WireResult[]; readonly bookmark: string }
-  | { readonly ok: false; readonly error: string }
+  | WireProblem
 
 /** The outcome of a travel in time, or why there was none. */
 export type WireTravel =
   | { readonly ok: true; readonly bookmark: string; readonly previous: string }
-  | { readonly ok: false; readonly error: string }
+  | WireProblem
 
 /** A point in time: a bookmark, or milliseconds since the epoch; neither is now. */
 export interface WireMoment {
