@@ -1,0 +1,68 @@
+// The Worker of d1.ts: the same query by the binding itself, and by Tenantry over the binding.
+
+import { createD1Factory, createD1Provider, type D1Database } from '@tenantry/d1'
+import { createMultiTenancyMiddleware, type TenancyEnv } from '@tenantry/multi-tenancy'
+import { Hono } from 'hono'
+
+interface Bindings {
+  readonly ACCOUNT_ID: string
+  readonly API_TOKEN: string
+  readonly BASE_URL: string
+  readonly [binding: `DB_${string}`]: D1Database
+}
+type Adapters = { client: D1Database }
+type Env = TenancyEnv<Adapters> & { Bindings: Bindings }
+
+const QUERY = 'SELECT id, title FROM notes WHERE id > ? LIMIT 10'
+const read = async (db: D1Database) => (await db.prepare(QUERY).bind(0).all()).results
+
+let made: ReturnType<typeof makeAll> | undefined
+
+function makeAll(env: Bindings) {
+  const { ACCOUNT_ID: accountId, API_TOKEN: apiToken, BASE_URL: baseUrl } = env
+  const options = { accountId, apiToken, baseUrl, access: [{ kind: 'binding', env }] as const }
+  const factory = createD1Factory<Adapters>({
+    ...options,
+    migrations: {
+      '001': 'CREATE TABLE notes (id INTEGER PRIMARY KEY, title TEXT NOT NULL)',
+      '002': `INSERT INTO notes (title) VALUES ${Array.from({ length: 10 }, (_, at) => `('note ${at}')`).join()}`,
+    },
+    createAdapters: (client) => ({ client }),
+  })
+  return { factory, provider: createD1Provider(options) }
+}
+
+const app = new Hono<Env>()
+app.post('/provision', async (c) => {
+  made ??= makeAll(c.env)
+  await made.factory.provision(c.req.header('host')?.split('.')[0] ?? '')
+  return c.body(null, 204)
+})
+/** What one writes by hand: the tenant from the host, its binding, the query. */
+app.get('/direct', async (c) => {
+  const tenant = c.req.header('host')?.split('.')[0]?.toUpperCase()
+  return c.json(await read(c.env[`DB_TENANT_${tenant}`] as D1Database))
+})
+/** The client alone: what a handler has. */
+app.get('/client', async (c) => {
+  made ??= makeAll(c.env)
+  const tenant = c.req.header('host')?.split('.')[0] ?? ''
+  const locator = { name: `tenant_${tenant}`, uuid: '00000000-0000-0000-0000-000000000000' }
+  const target = { locator, verify: async () => {}, admit: () => {} }
+  const client = await made.provider.connect(target, { signal: c.req.raw.signal })
+  return c.json(await read(client))
+})
+app.get(
+  '/tenantry',
+  (c, next) => {
+    made ??= makeAll(c.env)
+    return createMultiTenancyMiddleware<Adapters>({
+      databaseIsolation: made.factory,
+      subdomainRouting: { baseDomain: 'example.com' },
+      accessControl: { authorize: () => true },
+    })(c as never, next)
+  },
+  async (c) => c.json(await read(c.env.data.client)),
+)
+
+export default app
