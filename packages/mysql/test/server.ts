@@ -24,7 +24,7 @@ export async function findServer(): Promise<TestServer> {
   if (given) return { url: given, stop: async () => {} }
   const usual = 'mysql://root@127.0.0.1:3306'
   if (await answers(usual)) return { url: usual, stop: async () => {} }
-  return startServer(mariadbd() ?? install())
+  return startServer()
 }
 
 async function answers(url: string): Promise<boolean> {
@@ -64,8 +64,13 @@ function install(): string {
   throw new Error(`No MySQL or MariaDB answers. Install one (sudo ${command}), or set TENANTRY_MYSQL_URL`)
 }
 
-/** A fresh MariaDB that keeps nothing. */
-export async function startServer(binary: string): Promise<TestServer> {
+/**
+ * A fresh MariaDB that keeps nothing.
+ *
+ * @throws with the one command that helps
+ */
+export async function startServer(): Promise<TestServer> {
+  const binary = mariadbd() ?? install()
   const folder = mkdtempSync(path.join(tmpdir(), 'tenantry-mariadb-'))
   // mariadbd refuses to run as root unless told so.
   const common = ['--no-defaults', `--datadir=${folder}/db`, `--user=${userInfo().username}`]

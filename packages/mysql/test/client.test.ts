@@ -1,0 +1,244 @@
+import { int, mysqlTable, varchar } from 'drizzle-orm/mysql-core'
+import { drizzle } from 'drizzle-orm/mysql2'
+import { Kysely, sql } from 'kysely'
+import { raw } from 'mysql2'
+import type { Pool, RowDataPacket } from 'mysql2/promise'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { mysqlKysely } from '../src/index.ts'
+import { startRelay } from './relay.ts'
+import { call, createWorld, type World } from './support.ts'
+
+let world: World
+let client: Pool
+beforeAll(() => {
+  world = createWorld()
+})
+afterAll(() => world?.end())
+beforeEach(async () => {
+  ;({ client } = await world.open('client'))
+  await client.query('DELETE FROM notes')
+})
+
+const ONE = "INSERT INTO notes VALUES (1, 'one')"
+
+async function bodies(): Promise<unknown[]> {
+  const [rows] = await client.query<RowDataPacket[]>('SELECT body FROM notes ORDER BY id')
+  return rows.map(({ body }) => body)
+}
+
+describe('the pool', () => {
+  it('has the shape of mysql2/promise', async () => {
+    const [result] = await client.query('INSERT INTO notes VALUES (?, ?)', [1, "it's"])
+    expect(result).toMatchObject({ affectedRows: 1 })
+    const [rows, fields] = await client.execute('SELECT * FROM notes WHERE id = ?', [1])
+    expect(rows).toEqual([{ id: 1, body: "it's" }])
+    expect(fields.map(({ name }) => name)).toEqual(['id', 'body'])
+    const [arrays] = await client.query({ sql: 'SELECT id, body FROM notes', rowsAsArray: true })
+    expect(arrays).toEqual([[1, "it's"]])
+    expect(client.escape("it's")).toBe("'it\\'s'")
+    await expect(client.query(ONE)).rejects.toMatchObject({ code: 'ER_DUP_ENTRY', errno: 1062 })
+    await expect(client.execute('SELECT * FROM missing')).rejects.toMatchObject({ code: 'ER_NO_SUCH_TABLE' })
+  })
+
+  it('lends connections with transactions and prepared statements, which end with their release', async () => {
+    const held = await client.getConnection()
+    await held.beginTransaction()
+    await held.execute(ONE)
+    await held.rollback()
+    const statement = await held.prepare('INSERT INTO notes VALUES (?, ?)')
+    await statement.execute([2, 'two'])
+    await statement.close()
+    await held.ping()
+    expect(JSON.stringify(held.config)).not.toContain('aA1_')
+    held.release()
+    held.release()
+    await expect(held.query('SELECT 1')).rejects.toMatchObject({ code: 'closed' })
+    expect(await bodies()).toEqual(['two'])
+  })
+
+  it('changes no user, and runs one statement at a time', async () => {
+    const held = await client.getConnection()
+    await expect(held.changeUser({ user: 'root', password: '' })).rejects.toMatchObject({
+      code: 'not_supported',
+    })
+    await expect(held.query('SELECT 1; SELECT 2')).rejects.toMatchObject({ errno: 1064 })
+    await held.query('SET @x = 1')
+    await held.reset()
+    expect((await held.query('SELECT @x AS x'))[0]).toEqual([{ x: null }])
+    held.release()
+  })
+
+  it('is ended alone', async () => {
+    const { client: other } = await world.open('client')
+    await other.end()
+    await expect(other.query('SELECT 1')).rejects.toMatchObject({ code: 'closed' })
+    expect(await bodies()).toEqual([])
+  })
+
+  it('serves as the pool of callbacks, streams too', async () => {
+    await client.query(ONE)
+    const rows = await new Promise((resolve, reject) => {
+      client.pool.query('SELECT body FROM notes', (error: unknown, found: unknown) =>
+        error ? reject(error) : resolve(found),
+      )
+    })
+    expect(rows).toEqual([{ body: 'one' }])
+    const streamed: unknown[] = []
+    for await (const row of client.pool.query('SELECT body FROM notes').stream()) streamed.push(row)
+    expect(streamed).toEqual([{ body: 'one' }])
+  })
+})
+
+describe('with builders', () => {
+  it('Kysely reads, writes, streams, and rolls back', async () => {
+    const db = new Kysely<{ notes: { id: number; body: string } }>({ dialect: mysqlKysely(client) })
+    await db
+      .insertInto('notes')
+      .values([
+        { id: 1, body: 'one' },
+        { id: 2, body: 'two' },
+      ])
+      .execute()
+    await db
+      .transaction()
+      .execute(async (trx) => {
+        await trx.deleteFrom('notes').execute()
+        throw new Error('changed my mind')
+      })
+      .catch(() => {})
+    const seen: string[] = []
+    for await (const { body } of db.selectFrom('notes').selectAll().orderBy('id').stream()) seen.push(body)
+    expect(seen).toEqual(['one', 'two'])
+    expect((await sql<{ d: string }>`SELECT DATABASE() AS d`.execute(db)).rows[0]?.d).toBe(
+      `${world.prefix}client`,
+    )
+    await expect(sql`SELECT * FROM missing`.execute(db)).rejects.toMatchObject({ code: 'ER_NO_SUCH_TABLE' })
+  })
+
+  it('Drizzle reads, writes and rolls back', async () => {
+    const notes = mysqlTable('notes', { id: int().primaryKey(), body: varchar({ length: 100 }) })
+    const db = drizzle(client)
+    await db.insert(notes).values({ id: 1, body: 'one' })
+    await db
+      .transaction(async (tx) => {
+        await tx.insert(notes).values({ id: 2, body: 'two' })
+        tx.rollback()
+      })
+      .catch(() => {})
+    expect(await db.select().from(notes)).toEqual([{ id: 1, body: 'one' }])
+  })
+})
+
+describe('a connection that fails', () => {
+  it('under a query tells its user, and the next query has another', async () => {
+    const { client: own } = await world.open('fails', world.another({ maxConnections: 1 }))
+    const held = await own.getConnection()
+    const waiting = held.query('SELECT SLEEP(30)').catch((error: { code: string }) => error.code)
+    // Until it is there.
+    let rows: RowDataPacket[] = []
+    while (rows.length === 0)
+      rows = await world.sql(
+        "SELECT id FROM information_schema.processlist WHERE db = ? AND info LIKE 'SELECT SLEEP%'",
+        [`${world.prefix}fails`],
+      )
+    await world.sql(`KILL CONNECTION ${rows[0]?.id}`)
+    expect(await waiting).toBe('provider_unavailable')
+    held.release()
+    expect((await own.query('SELECT 1 AS one'))[0]).toEqual([{ one: 1 }])
+  })
+
+  it('while nobody uses it is not lent again, and ends nothing else', async () => {
+    const { client: own } = await world.open('idle', world.another({ maxConnections: 1 }))
+    await own.query('SELECT 1')
+    const rows = await world.sql('SELECT id FROM information_schema.processlist WHERE db = ?', [
+      `${world.prefix}idle`,
+    ])
+    for (const { id } of rows) await world.sql(`KILL CONNECTION ${id}`)
+    while (
+      (await world.sql('SELECT id FROM information_schema.processlist WHERE db = ?', [`${world.prefix}idle`]))
+        .length > 0
+    );
+    const answers = await Promise.allSettled([own.query('SELECT 1 AS one'), own.query('SELECT 1 AS one')])
+    expect(answers.some(({ status }) => status === 'fulfilled')).toBe(true)
+    expect((await own.query('SELECT 1 AS one'))[0]).toEqual([{ one: 1 }])
+  })
+
+  it('to answer in time is ended, and its late answer reaches nobody', async () => {
+    const { client: own } = await world.open('late', world.another({ maxConnections: 1 }))
+    const slow = own.query({ sql: "SELECT SLEEP(0.2), 'late' AS answer", timeout: 20 })
+    await expect(slow).rejects.toMatchObject({ code: 'timeout' })
+    for (let at = 0; at < 20; at++)
+      expect((await own.query('SELECT ? AS answer', [at]))[0]).toEqual([{ answer: at }])
+  })
+
+  it('as it changes its user is destroyed, and the pool serves on', async () => {
+    const provider = world.another({ maxConnections: 1 })
+    const [alice, bob] = [await world.open('alice', provider), await world.open('bob', provider)]
+    await alice.client.query('SELECT 1')
+    await world.sql('ALTER USER ?@? ACCOUNT LOCK', [world.userOf(bob.locator), '%'])
+    await expect(bob.client.query('SELECT 1')).rejects.toMatchObject({ code: 'credentials_rejected' })
+    expect((await alice.client.query('SELECT DATABASE() AS d'))[0]).toEqual([{ d: alice.name }])
+    await world.sql('ALTER USER ?@? ACCOUNT UNLOCK', [world.userOf(bob.locator), '%'])
+    expect((await bob.client.query('SELECT DATABASE() AS d'))[0]).toEqual([{ d: bob.name }])
+  })
+})
+
+describe('whose database it is', () => {
+  it('is asked on each new connection, after each change of user, and by each client', async () => {
+    const provider = world.another({ maxConnections: 1 })
+    const seen: string[] = []
+    const connect = async (name: string, mark: string) => {
+      const { locator } = await provider.create(world.prefix + name, call)
+      return provider.connect(
+        {
+          locator,
+          async verify(query) {
+            const [row] = await query({ sql: 'SELECT DATABASE() AS d' })
+            seen.push(`${mark} ${String(row?.d).slice(world.prefix.length)}`)
+          },
+        },
+        call,
+      )
+    }
+    const [a, a2, b] = [await connect('va', 'a'), await connect('va', 'a2'), await connect('vb', 'b')]
+    for (const each of [a, a, a2, b, a, a]) await each.query('SELECT 1')
+    expect(seen).toEqual(['a va', 'a2 va', 'b vb', 'a va'])
+  })
+
+  it('and admission is asked before each lease', async () => {
+    const { locator } = await world.provider.create(`${world.prefix}client`, call)
+    let admitted = true
+    const own = await world.provider.connect(
+      {
+        locator,
+        verify: async () => {},
+        admit() {
+          if (!admitted) throw Object.assign(new Error('not now'), { code: 'nope' })
+        },
+      },
+      call,
+    )
+    await own.query('SELECT 1')
+    admitted = false
+    await expect(own.query('SELECT 1')).rejects.toThrow('not now')
+    await expect(own.getConnection()).rejects.toThrow('not now')
+  })
+})
+
+it('a value that brings its own SQL is cleaned up after too', async () => {
+  const { client: own } = await world.open('raw', world.another({ cleaning: 'needed', maxConnections: 1 }))
+  await own.query('SELECT ?', [raw("@left := 'leaked'")])
+  expect((await own.query('SELECT @left AS v'))[0]).toEqual([{ v: null }])
+})
+
+it('a server that does not answer is a timeout or unavailable, and nothing hangs', async () => {
+  const relay = await startRelay('mysql://127.0.0.1:9')
+  const provider = world.another({
+    connection: `mysql://root@127.0.0.1:${relay.port}`,
+    connectTimeout: 300,
+    queueTimeout: 300,
+  })
+  const error = await provider.find('tenant_x', call).catch((thrown: unknown) => provider.mapError(thrown))
+  expect(error).toMatchObject({ retryable: true })
+  await relay.close()
+})

@@ -1,0 +1,190 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { adminLogin, driverOptions, withLogin } from '../src/config.ts'
+import { nativeHash, passwordOf } from '../src/credentials.ts'
+import { createMysqlProvider, type MysqlProviderOptions } from '../src/index.ts'
+import { mysqlSettings } from '../src/options.ts'
+import { assertGrants } from '../src/privileges.ts'
+import { sessionModeOf } from '../src/session.ts'
+import { grantPattern, traceOf } from '../src/statements.ts'
+import { SECRET } from './harness.ts'
+import { startServer } from './server.ts'
+import { call, createWorld, type World } from './support.ts'
+
+describe('what a statement can leave', () => {
+  it.each([
+    'SELECT * FROM `notes` WHERE id = ?',
+    'insert into `notes` (`id`, `body`) values (?, ?)',
+    'UPDATE notes SET body = ? WHERE id = ?',
+    'delete from notes',
+    "SELECT '``' AS x",
+    'WITH t AS (SELECT 1) SELECT * FROM t',
+    '-- a remark\nSELECT 1',
+  ])('%s: nothing of its own', (sql) => expect(traceOf(sql)).toBe('plain'))
+
+  it.each([
+    'SELECT @a := 1',
+    'SELECT 1 INTO @a',
+    "SELECT GET_LOCK('x', 1)",
+    "SELECT `GET_LOCK`('x', 1)",
+    "SELECT '`', GET_LOCK('x', 1), '`'",
+    'SELECT LAST_INSERT_ID(7)',
+    'SELECT NEXTVAL(s)',
+    'SELECT 1 /*! , GET_LOCK(1,1) */',
+    '/*! USE other */',
+    '/*M! USE other */',
+    "SELECT * FROM notes INTO OUTFILE '/tmp/x'",
+    'USE other', 'SET autocommit = 0', 'BEGIN', 'START TRANSACTION', 'CALL p()', 'LOCK TABLES notes WRITE',
+    'CREATE TEMPORARY TABLE x (id INT)', 'PREPARE s FROM "SELECT 1"', 'HANDLER notes OPEN', 'DO 1', '', 'XA START "x"', ';USE other',
+  ])('%s: anything', (sql) => expect(traceOf(sql)).toBe('any')) // biome-ignore format: a list
+})
+
+describe('options', () => {
+  const good: MysqlProviderOptions = { connection: 'mysql://root@127.0.0.1', secret: SECRET }
+
+  it.each<[string, Partial<Record<keyof MysqlProviderOptions, unknown>>]>([
+    ['connection', { connection: undefined }],
+    ['connection', { connection: 'postgres://x' }],
+    ['connection', { connection: { uri: 'mysql://x' } }],
+    ['connection.host', { connection: { host: 'a\0b' } }],
+    ['connection.multipleStatements', { connection: { multipleStatements: true } }],
+    ['connection.multipleStatements', { connection: { flags: ['MULTI_STATEMENTS'] } }],
+    ['connection.stream', { connection: { stream: {} } }],
+    ['secret', { secret: undefined }],
+    ['secret', { secret: 'short' }],
+    ['isolation', { isolation: 'none' }],
+    ['cleaning', { cleaning: 'never' }],
+    ['userHost', { userHost: "%' IDENTIFIED BY 'x" }],
+    ['registry', { registry: 'a`b' }],
+    ['placement', { placement: 'elsewhere' }],
+    ['servers', { servers: { 'a/b': good } }],
+    ['servers.two.connection', { servers: { two: {} } }],
+    ['maxConnections', { maxConnections: 0 }],
+    ['idleTimeout', { idleTimeout: Number.NaN }],
+  ])('a mistake in %s is told at construction', (option, change) => {
+    expect(() => createMysqlProvider({ ...good, ...change } as MysqlProviderOptions)).toThrow(
+      expect.objectContaining({
+        code: 'config_invalid',
+        message: expect.stringMatching(new RegExp(`^${option}:`)),
+      }),
+    )
+  })
+
+  it('shared needs no secret', () =>
+    expect(mysqlSettings({ ...good, secret: undefined as never, isolation: 'shared' }).isolation).toBe(
+      'shared',
+    ))
+
+  it('a tenant’s connection has nothing of the administrator’s', () => {
+    const options = driverOptions(
+      'mysql://ad%20min:p%40ss@db.example:3307/first?password2=%22two%22&timezone=Z&passwordSha1=abc',
+    )
+    expect(adminLogin(options)).toEqual({ user: 'ad min', password: 'p@ss', database: 'first' })
+    const tenant = withLogin(options, { user: 't', password: 'own', database: 'd' })
+    expect(JSON.stringify(tenant)).not.toMatch(/p@ss|two|abc|first|ad min/)
+    expect(tenant).toMatchObject({ host: 'db.example', port: 3307, timezone: 'Z', user: 't', database: 'd' })
+  })
+})
+
+describe('small facts', () => {
+  it('a session is strict and knows backslash escapes, by one statement where the server is not', () => {
+    expect(sessionModeOf('STRICT_TRANS_TABLES,NO_ZERO_DATE').statement).toBeUndefined()
+    expect(sessionModeOf('').statement).toBe("SET SESSION sql_mode = 'STRICT_TRANS_TABLES'")
+    expect(sessionModeOf('ANSI_QUOTES,STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES').mode).toBe(
+      'ANSI_QUOTES,STRICT_ALL_TABLES',
+    )
+  })
+
+  it('passwords differ by user and by secret, and are hashed as MariaDB does', async () => {
+    const all = await Promise.all([
+      passwordOf(SECRET, 'a'),
+      passwordOf(SECRET, 'b'),
+      passwordOf(`${SECRET}!`, 'a'),
+    ])
+    expect(new Set(all).size).toBe(3)
+    for (const each of all) expect(each).toMatch(/^aA1_[\w]{40,}$/)
+    expect(await nativeHash('password')).toBe('*2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19')
+  })
+
+  it('grants of another width are refused', () => {
+    const own = grantPattern('tenant_a')
+    const usage = { g: 'GRANT USAGE ON *.* TO `u`@`%`' }
+    const right = { g: 'GRANT ALL PRIVILEGES ON `tenant\\_a`.* TO `u`@`%`' }
+    assertGrants([usage, right], own)
+    for (const rows of [
+      [usage],
+      [usage, { g: 'GRANT ALL PRIVILEGES ON `tenant_a`.* TO `u`@`%`' }],
+      [usage, right, { g: 'GRANT SELECT ON `other`.* TO `u`@`%`' }],
+      [usage, { g: `${right.g} WITH GRANT OPTION` }],
+      [{ g: 'GRANT ALL PRIVILEGES ON *.* TO `u`@`%`' }],
+      [{ g: 'GRANT FILE ON *.* TO `u`@`%`' }, right],
+    ])
+      expect(() => assertGrants(rows, own)).toThrow(/database alone/)
+  })
+})
+
+describe('on the server', () => {
+  let world: World
+  beforeAll(() => {
+    world = createWorld()
+  })
+  afterAll(() => world?.end())
+
+  it('diagnose says which limits do not fit', async () => {
+    await world.open('one')
+    expect(
+      (await world.provider.diagnose?.({ tenants: 1 }, call))?.filter((each) =>
+        /table_open|_files/.test(each),
+      ),
+    ).toEqual([])
+    const findings = (
+      await world.another({ maxConnections: 100_000 }).diagnose?.({ tenants: 1_000_000 }, call)
+    )?.join('\n')
+    for (const name of ['table_open_cache', 'innodb_open_files', 'open_files_limit', 'max_connections'])
+      expect(findings).toContain(name)
+    expect(findings).toContain('1000000 tenants with 1 tables each')
+  })
+
+  it('tenants are placed on servers by name, found on any, and listed over all', async () => {
+    const server = await startServer()
+    const second = createWorld({}, server.url)
+    try {
+      const { prefix } = world
+      const provider = world.another({
+        servers: { second: { connection: server.url } },
+        placement: (name) => (name.endsWith('2') ? 'second' : 'default'),
+      })
+      const one = await provider.create(`${prefix}p1`, call)
+      const two = await provider.create(`${prefix}p2`, call)
+      const told = await provider.create(`${prefix}p3`, { ...call, placement: 'second' })
+      expect([one, two, told].map(({ locator }) => locator.server)).toEqual(['default', 'second', 'second'])
+      expect(await second.sql('SHOW DATABASES LIKE ?', [`${prefix}p%`])).toHaveLength(2)
+      // Where it is it stays, whatever the caller says now.
+      expect(await provider.create(`${prefix}p3`, { ...call, placement: 'default' })).toEqual({
+        ...told,
+        created: false,
+      })
+      expect(await provider.find(`${prefix}p2`, call)).toEqual(two.locator)
+      const client = await provider.connect({ locator: two.locator, verify: async () => {} }, call)
+      const [rows] = await client.query('SELECT @@port AS port')
+      expect(rows).toEqual([{ port: Number(new URL(server.url).port) }])
+      const names: string[] = []
+      for (let cursor: string | undefined, page = 0; page === 0 || cursor !== undefined; page++) {
+        const answer = await provider.list(
+          { prefix: `${prefix}p`, ...(cursor !== undefined && { cursor }) },
+          call,
+        )
+        names.push(...answer.databases.map(({ name }) => name))
+        cursor = answer.cursor
+      }
+      expect(names).toEqual(['p1', 'p2', 'p3'].map((end) => prefix + end))
+      await expect(provider.create(`${prefix}p4`, { ...call, placement: 'nowhere' })).rejects.toMatchObject({
+        code: 'provider_rejected',
+      })
+      for (const { locator } of [one, two, told]) await provider.drop(locator, call)
+      await provider.close()
+    } finally {
+      await second.root.end()
+      await server.stop()
+    }
+  })
+})
