@@ -30,6 +30,8 @@ export type Change = Partial<
 export interface TenantStore {
   /** The latest incarnation, whatever its state. */
   latest(id: TenantId): Promise<TenantRecord | undefined>
+  /** The latest incarnations of at most 100 ids, in one query; absent are those that have none. */
+  latestOf(ids: readonly TenantId[]): Promise<Map<TenantId, TenantRecord>>
   get(ref: TenantRef): Promise<TenantRecord | undefined>
   /** Writes a new incarnation, unless there is one of that generation; resolves with what is there afterwards. */
   insert(row: TenantRow): Promise<TenantRecord>
@@ -122,6 +124,20 @@ export function createTenantStore(ready: Ready, environment: Environment): Tenan
           .executeTakeFirst(),
       )
       return exact(row, id)
+    },
+    async latestOf(ids) {
+      const rows = await read((db) =>
+        db
+          .selectFrom('tenantry_tenants')
+          .selectAll()
+          .where('tenant_id', 'in', [...ids])
+          .orderBy('generation')
+          .execute(),
+      )
+      const wanted = new Set<string>(ids)
+      // The last of an id is the latest.
+      const records = rows.filter((row) => wanted.has(row.tenant_id)).map(recordOf)
+      return new Map(records.map((record) => [record.id, record]))
     },
     insert(row) {
       const ref = { id: row.tenant_id as TenantId, generation: Number(row.generation) }

@@ -9,8 +9,8 @@ import {
   type KnownDatabase,
 } from '../factory/directory.ts'
 import type { Environment } from '../factory/environment.ts'
-import { createSingleFlight } from '../factory/single-flight.ts'
 import type { TenantId } from '../tenant-id.ts'
+import { createRefresher } from './refresher.ts'
 
 export interface StateOptions {
   /**
@@ -37,7 +37,7 @@ interface Known {
 
 /** Where tenant databases are and whether they may be served: the catalog's answer, remembered for a short while. */
 export function createCatalogDirectory(
-  tenants: Pick<TenantStore, 'latest' | 'ids'>,
+  tenants: Pick<TenantStore, 'latest' | 'latestOf' | 'ids'>,
   environment: Environment,
   cache: DirectoryOptions,
   { stateTtl = 5_000, stateMaxAge = 30_000 }: StateOptions,
@@ -47,40 +47,43 @@ export function createCatalogDirectory(
   }
   if (stateMaxAge < stateTtl) throw configError('stateMaxAge', 'must not be below stateTtl')
   const shared = environment.runtime === 'node'
-  const refreshes = createSingleFlight<void>(shared)
   const maxAge = shared ? stateMaxAge : stateTtl
   const lookup = {
     keyOf: (id: TenantId) => id as string,
     keys: async () => (await tenants.ids()) as ReadonlySet<string>,
-    async find(id: TenantId): Promise<Known | undefined> {
+    async find(id: TenantId, { signal }: CallOptions): Promise<Known | undefined> {
       const readAt = environment.now()
-      const record = await tenants.latest(id)
+      const record = await within(signal, tenants.latest(id))
       return record && { record, readAt, database: databaseOf(record) }
     },
   }
   const finder = createFinder<Known>(lookup, environment, { ...cache, locatorTtl: maxAge })
 
-  function refresh(id: TenantId): void {
-    refreshes
-      .run(id, async (current) => {
-        const found = await lookup.find(id)
-        if (!current()) return
-        if (found === undefined) finder.forget(id)
-        else finder.remember(id, found)
-      })
-      // What is known stays believed until its age says no.
-      .catch(() => {})
-  }
+  const refresher = createRefresher({
+    read: (ids) => within(AbortSignal.timeout(PATIENCE), tenants.latestOf(ids)),
+    now: environment.now,
+    keep(id, record, readAt) {
+      if (record === undefined) finder.forget(id)
+      else finder.remember(id, { record, readAt, database: databaseOf(record) })
+    },
+  })
 
   /** What is known of a tenant, if it is not too old; renewed behind the caller's back when it is getting on. */
   function peek(id: TenantId): Known | undefined {
     const known = finder.peek(id)
-    if (known !== undefined && shared && environment.now() - known.readAt >= stateTtl) refresh(id)
+    if (known === undefined) return undefined
+    // As old as the question that it answers.
+    const age = environment.now() - known.readAt
+    if (age >= maxAge) {
+      finder.forget(id)
+      return undefined
+    }
+    if (shared && age >= stateTtl) refresher.refresh(id)
     return known
   }
 
   async function locate(id: TenantId, call: CallOptions): Promise<KnownDatabase> {
-    return servable((await finder.find(id, call)).record)
+    return servable((peek(id) ?? (await finder.find(id, call))).record)
   }
 
   return {
@@ -88,7 +91,7 @@ export function createCatalogDirectory(
     // A catalog's own record is what counts.
     remember() {},
     forget(id) {
-      refreshes.forget(id)
+      refresher.forget(id)
       finder.forget(id)
     },
     fresh(id, database) {
@@ -98,12 +101,25 @@ export function createCatalogDirectory(
     },
     admit(id, database) {
       if (isSame(peek(id)?.database, database)) return
-      return locate(id, { signal: AbortSignal.timeout(10_000) }).then((current) => {
+      return locate(id, { signal: AbortSignal.timeout(PATIENCE) }).then((current) => {
         if (isSame(current, database)) return
         throw new TenancyError('stale_tenant', 'The tenant was made anew', { tenantId: id })
       })
     },
   }
+}
+
+/** Milliseconds the catalog may take to answer. */
+const PATIENCE = 10_000
+
+/** Stops waiting when the signal says so: a catalog that hangs serves nobody. */
+function within<Value>(signal: AbortSignal, work: Promise<Value>): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(new TenancyError('timeout', 'The catalog does not answer in time'))
+    if (signal.aborted) stop()
+    signal.addEventListener('abort', stop, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+  })
 }
 
 /** The same incarnation, wherever and in whichever state it is. */
