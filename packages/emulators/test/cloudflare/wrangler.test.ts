@@ -10,7 +10,8 @@ import { emulatorForTests } from './support.ts'
 const emulator = await emulatorForTests()
 const directory = await mkdtemp(path.join(tmpdir(), 'tenantry-wrangler-test-'))
 afterAll(() => rm(directory, { recursive: true, force: true }))
-const manifest = createRequire(import.meta.url).resolve('wrangler/package.json')
+const require = createRequire(import.meta.url)
+const manifest = require.resolve('wrangler/package.json')
 const bin = path.join(path.dirname(manifest), 'bin', 'wrangler.js')
 
 /** Runs wrangler with nothing but the API's base pointed at the emulator. */
