@@ -1,5 +1,5 @@
 export type { Catalog } from '../factory/backend.ts'
-export type { Report } from '../factory/provisioning.ts'
+export type { Progress, Report } from '../factory/provisioning.ts'
 export type { StateOptions } from '../lifecycle/directory.ts'
 export type { Finding, FindingKind, ReconcileOptions, ReconcileReport } from '../lifecycle/reconcile.ts'
 export type {

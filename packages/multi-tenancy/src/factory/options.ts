@@ -4,7 +4,7 @@ import { configError } from '../errors.ts'
 import type { MigrationSource } from '../migrations/index.ts'
 import type { Catalog } from './backend.ts'
 import type { Environment } from './environment.ts'
-import type { Report } from './provisioning.ts'
+import type { Progress } from './provisioning.ts'
 
 export interface CacheOptions {
   /**
@@ -80,9 +80,9 @@ export interface TenantOptions<Adapters> {
   readonly migrations?: MigrationSource
   /**
    * Fills a new tenant after its migrations. Runs again if provision dies before it is done: make it repeatable.
-   * With a catalog, `report` writes down how far it is, and a seed that reports is not taken for dead.
+   * With a catalog, `progress.report` writes down how far it is, and a seed that reports is not taken for dead.
    */
-  readonly seed?: (adapters: Adapters, tenant: Tenant, report: Report) => Promise<void>
+  readonly seed?: (adapters: Adapters, tenant: Tenant, progress: Progress) => Promise<void>
   /** The record of all tenants, from `createCatalog`: what makes their life durable, listable and reversible. */
   readonly catalog?: Catalog
   readonly cache?: CacheOptions

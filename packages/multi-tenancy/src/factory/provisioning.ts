@@ -19,6 +19,11 @@ import { connectChecked, managing, tenantOf } from './opening.ts'
 /** Says how far a long step is; in a recorded operation it also prolongs the lease. */
 export type Report = (detail: string) => void | Promise<void>
 
+/** What long code of the app's own gets, a hook or a seed, to say that it is alive. */
+export interface Progress {
+  readonly report: Report
+}
+
 type Query = (statement: Statement) => Promise<Row[]>
 
 /** Runs one step, with its retries, and names it in errors. */
@@ -28,7 +33,7 @@ export interface ProvisionContext<Client, Adapters> {
   readonly provider: TenantProvider<Client>
   readonly migrations: Migrations | undefined
   readonly createAdapters: (client: Client, tenant: Tenant) => Adapters | Promise<Adapters>
-  readonly seed: ((adapters: Adapters, tenant: Tenant, report: Report) => Promise<void>) | undefined
+  readonly seed: ((adapters: Adapters, tenant: Tenant, progress: Progress) => Promise<void>) | undefined
   readonly onTrouble: (error?: TenancyError) => void
 }
 
@@ -54,7 +59,7 @@ export async function provisionTenant<Client, Adapters>(
   const stamp = await step('stamp', () => ensureStamp(provider, client, { tenantId, generation: 1 }))
   database.identity = stamp
   if (stamp.state === 'deprovisioning') {
-    throw new TenancyError('conflict', 'The tenant is being deleted; finish that first', {
+    throw new TenancyError('conflict', 'The tenant is being deleted', {
       tenantId,
       step: 'stamp',
     })
@@ -65,7 +70,7 @@ export async function provisionTenant<Client, Adapters>(
   if (stamp.state === 'ready') return database
   if (seed !== undefined) {
     const tenant = tenantOf(tenantId, database)
-    await step('seed', async () => seed(await createAdapters(client, tenant), tenant, () => {}))
+    await step('seed', async () => seed(await createAdapters(client, tenant), tenant, { report: () => {} }))
   }
   await step('ready', () => moveStamp(provider, client, tenantId, stamp.uid, 'ready'))
   return database

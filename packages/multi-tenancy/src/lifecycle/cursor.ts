@@ -18,11 +18,16 @@ export function encodeCursor(last: string): string {
   return btoa(last).replace(/\+/g, '-').replace(/\//g, '_').replace(/=+$/, '')
 }
 
-/** @throws `invalid_request` for what `encodeCursor` did not make */
-export function decodeCursor(cursor: string): string {
+const ENDS: Readonly<Record<'tenants' | 'operations', RegExp>> = {
+  tenants: /^[a-z0-9-]{1,63}$/,
+  operations: /^\d{1,15} [0-9a-f-]{36}$/,
+}
+
+/** @throws `invalid_request` for what `encodeCursor` did not make for a page of these */
+export function decodeCursor(of: 'tenants' | 'operations', cursor: string): string {
   try {
     const last = atob(cursor.replace(/-/g, '+').replace(/_/g, '/'))
-    if (/^[a-z0-9-]{1,63}$|^\d{1,15} [0-9a-f-]{36}$/.test(last) && encodeCursor(last) === cursor) return last
+    if (ENDS[of].test(last) && encodeCursor(last) === cursor) return last
   } catch {
     // Not base64: the same answer.
   }

@@ -232,6 +232,7 @@ export function createEngine<Client, Adapters>(
     async act(id, kind, decide, options) {
       const deadline = environment.now() + waitTimeout
       const { request, alone = false, wait = true } = options
+      let { before } = options
       for (;;) {
         if (request !== undefined) {
           const earlier = await operations.byRequest(request.key)
@@ -258,6 +259,9 @@ export function createEngine<Client, Adapters>(
         }
         const decision = decide(record)
         if ('done' in decision) return { record: decision.done, operation: undefined }
+        // What it decided by may change meanwhile: then the intent does not get its tenant.
+        await before?.()
+        before = undefined
         const owner = crypto.randomUUID()
         const operation = await begin(id, kind, decision.begin, options, owner)
         if (operation === undefined) {

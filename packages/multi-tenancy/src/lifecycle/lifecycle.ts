@@ -9,6 +9,7 @@ import { adoptTenant } from './adopt.ts'
 import { decodeCursor, encodeCursor, pageLimit } from './cursor.ts'
 import { conflict, type Decision, type Engine } from './engine.ts'
 import { checkMetadata, mergeMetadata } from './metadata.ts'
+import { createNesting } from './nesting.ts'
 import type { Reconciler } from './reconcile.ts'
 import type { Lifecycle, OperationHooks, OperationOptions } from './types.ts'
 
@@ -34,6 +35,18 @@ export function createLifecycle<Client, Adapters>({
   hooks,
 }: LifecycleParts<Client, Adapters>): Omit<Lifecycle, 'api'> {
   const { environment, parse } = core
+  const inHook = createNesting()
+
+  /** The answer to a hook that calls for the very thing it is a step of: to wait for that would be for ever. */
+  function nested(
+    hook: 'onProvision' | 'onDeprovision',
+    tenantId: string,
+    { hooks: asOperation = false }: OperationOptions,
+  ): Promise<{ record: TenantRecord | undefined }> | undefined {
+    const id = parse(tenantId)
+    if (asOperation || !inHook.has(hook, id)) return undefined
+    return tenants.latest(id).then((record) => ({ record }))
+  }
 
   async function act(
     tenantId: string,
@@ -55,6 +68,8 @@ export function createLifecycle<Client, Adapters>({
     async provision(tenantId, options = {}) {
       const { metadata = {}, placement, exclusive = false } = options
       checkMetadata(metadata)
+      const inside = nested('onProvision', tenantId, options)
+      if (inside !== undefined) return expect(inside)
       const params = { metadata, ...(placement !== undefined && { placement }) }
       const made = act(
         tenantId,
@@ -135,6 +150,8 @@ export function createLifecycle<Client, Adapters>({
       ),
     async deprovision(tenantId, options = {}) {
       const retention = positive('retention', options.retention ?? defaultRetention)
+      const inside = nested('onDeprovision', tenantId, options)
+      if (inside !== undefined) return (await inside).record
       const { record } = await act(
         tenantId,
         'deprovision',
@@ -151,7 +168,7 @@ export function createLifecycle<Client, Adapters>({
       const due = record?.state === 'deleted' && (record.purgeAfter ?? Infinity) <= environment.now()
       if (!due) return record
       try {
-        return await lifecycle.purge(tenantId, { ...options, request: undefined })
+        return await lifecycle.purge(tenantId, { wait: options.wait ?? true })
       } catch (error) {
         // A new incarnation has come between: `sweep` purges the old one.
         const now = await tenants.get(record)
@@ -209,12 +226,15 @@ export function createLifecycle<Client, Adapters>({
       else await lifecycle[kind](id, again)
       return (await tenants.latest(id)) ?? record
     },
-    async update(tenantId, metadata) {
+    async update(tenantId, metadata, options = {}) {
       const id = parse(tenantId)
       checkMetadata(metadata)
+      let { before } = options
       for (;;) {
         const record = living(await tenants.latest(id), id)
         const merged: TenantMetadata = mergeMetadata(record.metadata, metadata)
+        await before?.()
+        before = undefined
         const { revision } = record
         const { record: after, changed } = await tenants.update(
           record,
@@ -232,7 +252,7 @@ export function createLifecycle<Client, Adapters>({
     },
     async list({ cursor, limit, total = false, ...filter } = {}) {
       const size = pageLimit(limit)
-      const after = cursor === undefined ? undefined : decodeCursor(cursor)
+      const after = cursor === undefined ? undefined : decodeCursor('tenants', cursor)
       const found = await tenants.list(filter, after, size + 1)
       const page = found.slice(0, size)
       const end = found.length > size ? page.at(-1) : undefined
@@ -245,7 +265,7 @@ export function createLifecycle<Client, Adapters>({
     async operations(tenantId, { cursor, limit } = {}) {
       const id = parse(tenantId)
       const size = pageLimit(limit)
-      const [time, last] = cursor === undefined ? [] : decodeCursor(cursor).split(' ')
+      const [time, last] = cursor === undefined ? [] : decodeCursor('operations', cursor).split(' ')
       const after = last === undefined ? undefined : { createdAt: Number(time), id: last }
       const found = await operations.ofTenant(id, after, size + 1)
       if (found.length === 0 && (await tenants.latest(id)) === undefined) throw notFound(id)
@@ -293,7 +313,7 @@ export function createLifecycle<Client, Adapters>({
       return record
     },
     attachHooks(given) {
-      hooks.set(given)
+      hooks.set(inHook.track(given))
     },
   }
   return lifecycle

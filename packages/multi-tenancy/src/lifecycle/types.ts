@@ -9,8 +9,9 @@ import type {
   TenantRecord,
 } from '../catalog/record.ts'
 import type { TenancyError } from '../errors.ts'
-import type { Report } from '../factory/provisioning.ts'
+import type { Progress } from '../factory/provisioning.ts'
 import type { AccessControlOptions } from '../middleware/access-control.ts'
+import type { TenantId } from '../tenant-id.ts'
 import type { ReconcileOptions, ReconcileReport } from './reconcile.ts'
 
 /**
@@ -53,7 +54,7 @@ export interface Lifecycle {
   /** Does again what failed last. Without a failure: confirms. */
   retry(tenantId: string, options?: OperationOptions): Promise<TenantRecord>
   /** Replaces members of the metadata; `null` removes one. Other writers' members stay. */
-  update(tenantId: string, metadata: TenantMetadata): Promise<TenantRecord>
+  update(tenantId: string, metadata: TenantMetadata, options?: BeforeOptions): Promise<TenantRecord>
   /** @throws `tenant_not_found` for one that never was or is purged */
   get(tenantId: string): Promise<TenantRecord>
   list(query?: ListQuery): Promise<TenantPage & { readonly total?: number }>
@@ -79,13 +80,24 @@ export interface Lifecycle {
    * database stamped otherwise
    */
   adopt(tenantId: string): Promise<TenantRecord>
-  /** Sets what runs inside operations; once, by `setupMultiTenancy`. */
+  /**
+   * Sets what runs inside operations; once, by `setupMultiTenancy`. While `onProvision` or `onDeprovision` runs in
+   * this process, a plain `provision` or `deprovision` of that very tenant confirms at once: the hook may call it.
+   */
   attachHooks(hooks: OperationHooks): void
   /** The tenants API over it: `multiTenancy.app`. */
   api(options: LifecycleApiOptions): Hono
 }
 
-export interface OperationOptions {
+export interface BeforeOptions {
+  /**
+   * Awaited before anything is written, once and only when there is something to do: not for a repeated request, and
+   * not for what is confirmed or refused. What it throws stops it there.
+   */
+  readonly before?: (() => void | Promise<void>) | undefined
+}
+
+export interface OperationOptions extends BeforeOptions {
   /** Makes a repeated request the same request: a key names one operation for ever. */
   readonly request?: { readonly key: string; readonly hash: string } | undefined
   /** Whether to wait until the operation is settled, where an executor runs it elsewhere. @default true */
@@ -154,15 +166,45 @@ export interface SweepReport {
 
 /** What runs inside operations begun with `hooks`; each may run again after a crash. */
 export interface OperationHooks {
-  onProvision?(tenantId: string, report: Report): void | Promise<void>
-  onDeprovision?(tenantId: string, report: Report): void | Promise<void>
-  afterCreate?(tenantId: string, report: Report): void | Promise<void>
-  afterDelete?(tenantId: string, report: Report): void | Promise<void>
+  onProvision?(tenantId: TenantId, progress: Progress): void | Promise<void>
+  onDeprovision?(tenantId: TenantId, progress: Progress): void | Promise<void>
+  afterCreate?(tenantId: TenantId, progress: Progress): void | Promise<void>
+  afterDelete?(tenantId: TenantId, progress: Progress): void | Promise<void>
   /** Told what an `after…` hook threw: the thing is done. */
   onHookError?(error: TenancyError): void
 }
 
+/** Without a catalog little more than its id is known of a tenant. */
+export type TenantInfo = Pick<TenantRecord, 'id' | 'state'> & Partial<TenantRecord>
+
+/** What `Tenants` takes of an operation's options: the hooks are its own business. */
+type Asked<Options extends OperationOptions> = Omit<Options, 'hooks' | 'before'>
+
+/**
+ * Tenant management in process, hooks included. Who calls it is trusted; `multiTenancy.app` asks who it is first.
+ * Without a catalog there are `create`, `get` and `delete`, without their options; all else throws `not_supported`.
+ * What each throws beside is what `Lifecycle` says, and what its hooks throw.
+ */
+export interface Tenants<Info extends TenantInfo = TenantInfo> {
+  /** Makes a tenant with its database. Calling it again continues or confirms. */
+  create(tenantId: string, options?: Asked<ProvisionOptions>): Promise<Info>
+  /** With a catalog a tenant in any state but purged; without one a tenant that can be served. */
+  get(tenantId: string): Promise<Info>
+  list(query?: ListQuery): Promise<TenantPage & { readonly total?: number }>
+  /** Replaces members of the metadata; `null` removes one. */
+  update(tenantId: string, metadata: TenantMetadata): Promise<Info>
+  /** Deletes a tenant; with a catalog its database is kept for `retention`. Absent is done. */
+  delete(tenantId: string, options?: Asked<DeprovisionOptions>): Promise<Info | undefined>
+  undelete(tenantId: string, options?: Asked<OperationOptions>): Promise<Info>
+  purge(tenantId: string, options?: Asked<PurgeOptions>): Promise<Info>
+  suspend(tenantId: string, options?: Asked<OperationOptions>): Promise<Info>
+  resume(tenantId: string, options?: Asked<OperationOptions>): Promise<Info>
+  retry(tenantId: string, options?: Asked<OperationOptions>): Promise<Info>
+  operations: Lifecycle['operations']
+  operation: Lifecycle['operation']
+}
+
 export interface LifecycleApiOptions {
-  readonly tenants: unknown
+  readonly tenants: Tenants<TenantRecord>
   readonly accessControl?: AccessControlOptions | undefined
 }

@@ -92,7 +92,7 @@ export function createSteps<Client, Adapters>(core: FactoryCore<Client, Adapters
   }
 
   async function hook(context: StepContext, name: (typeof HOOK_STEPS)[number]): Promise<undefined> {
-    await context.hooks[name]?.(context.record.id, context.report)
+    await context.hooks[name]?.(context.record.id, { report: context.report })
   }
 
   async function afterwards(context: StepContext, name: 'afterCreate' | 'afterDelete') {
@@ -145,7 +145,7 @@ export function createSteps<Client, Adapters>(core: FactoryCore<Client, Adapters
       const client = await connect(record)
       const tenant = tenantOf(record.id, databaseOf(record))
       await core.steps(record.id)('seed', async () => {
-        await seed(await createAdapters(client, tenant), tenant, report)
+        await seed(await createAdapters(client, tenant), tenant, { report })
       })
       return undefined
     },

@@ -68,7 +68,7 @@ export function createWorld(service: TestService = createService(), random?: () 
       migrations,
       environment: time,
       cache,
-      ...(seed && { seed: (_adapters, { id }, report) => seed(id, report) }),
+      ...(seed && { seed: (_adapters, { id }, { report }) => seed(id, report) }),
       catalog: createCatalog({
         db: catalog.db,
         dialect: 'sqlite',
