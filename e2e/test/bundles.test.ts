@@ -11,6 +11,7 @@ const KB = 1_024
 const WORKER_ENTRIES = {
   'multi-tenancy': ['index.js'],
   turso: ['index.js'],
+  d1: ['index.js'],
   emulators: ['client.js'],
 } as const
 
@@ -29,6 +30,7 @@ async function bundle(code: string, external: string[]): Promise<string> {
     alias: {
       '@tenantry/multi-tenancy': join(root, 'packages/multi-tenancy/dist/index.js'),
       '@tenantry/turso': join(root, 'packages/turso/dist/index.js'),
+      '@tenantry/d1': join(root, 'packages/d1/dist/index.js'),
     },
   })
   return outputFiles[0]?.text ?? ''
@@ -81,5 +83,19 @@ describe('the core in a Worker', () => {
     console.log(`core + turso + @libsql/client + kysely: ${(gzipped(code) / KB).toFixed(1)} KB gzipped`)
     expect(code).not.toMatch(/["']node:/)
     expect(code).not.toMatch(/\brequire\(/)
+  })
+
+  test('a Worker with core and d1 bundles without anything of Node, and only what it needs of the SDK', async () => {
+    const code = await bundle(
+      `import { createD1Factory } from '@tenantry/d1'
+       import { createMultiTenancyMiddleware } from '@tenantry/multi-tenancy'
+       export { createD1Factory, createMultiTenancyMiddleware }`,
+      ['hono', 'hono/*', 'kysely'],
+    )
+    console.log(`core + d1 + cloudflare: ${(gzipped(code) / KB).toFixed(1)} KB gzipped`)
+    expect(code).not.toMatch(/["']node:/)
+    expect(code).not.toMatch(/\brequire\(/)
+    // All of the SDK alone is 80 KB.
+    expect(gzipped(code)).toBeLessThan(48 * KB)
   })
 })

@@ -6,11 +6,11 @@ import {
   type Driver,
   type QueryResult,
   SqliteAdapter,
-  SqliteIntrospector,
   SqliteQueryCompiler,
 } from 'kysely'
 import type { D1PreparedStatement } from './database/types.ts'
 import { toBindable } from './database/values.ts'
+import { createIntrospector } from './introspector.ts'
 
 /** What of a D1 database Kysely needs: a binding, a session, or a client of this package on any rung. */
 export interface D1Queries {
@@ -31,7 +31,7 @@ export function d1Kysely(database: D1Queries): Dialect {
   return {
     createAdapter: () => new SqliteAdapter(),
     createDriver: () => createDriver(database),
-    createIntrospector: (db) => new SqliteIntrospector(db),
+    createIntrospector,
     createQueryCompiler: () => new SqliteQueryCompiler(),
   }
 }

@@ -141,3 +141,24 @@ test('Kysely runs on every way, counts what it changed, and has no transactions'
     expect(await db.selectFrom('notes').selectAll().execute(), way).toHaveLength(3)
   }
 })
+
+test('Kysely knows the tables and not D1’s own', async () => {
+  for (const [way, open] of Object.entries(ladder.open())) {
+    const db = new Kysely<any>({ dialect: d1Kysely(await prepared(await open())) })
+    await db.schema.createView('shown').as(db.selectFrom('notes').select('body')).execute()
+    await db.schema.createTable('kysely_migration').addColumn('name', 'text').execute()
+    const tables = await db.introspection.getTables()
+    expect(
+      tables.map(({ name, isView }) => [name, isView]),
+      way,
+    ).toEqual([
+      ['notes', false],
+      ['shown', true],
+    ])
+    expect(tables[0]?.columns, way).toMatchObject([
+      { name: 'id', dataType: 'INTEGER', isAutoIncrementing: true, hasDefaultValue: false },
+      { name: 'body', dataType: 'TEXT', isNullable: false, isAutoIncrementing: false },
+    ])
+    expect(await db.introspection.getTables({ withInternalKyselyTables: true }), way).toHaveLength(3)
+  }
+})
