@@ -183,7 +183,7 @@ export function createD1Api(options: D1ApiOptions): D1Api {
 }
 
 /** The most entries a page may have. */
-const LARGEST_PAGE = 10_000
+export const LARGEST_PAGE = 10_000
 
 function bodyOf(statements: readonly BoundStatement[]): { sql: string; params?: string[] } {
   const [only] = statements

@@ -1,6 +1,6 @@
 import type { ListedDatabase } from '@tenantry/multi-tenancy'
 import type { TenantWorkers } from './access/tenant-workers.ts'
-import type { D1Api } from './api.ts'
+import { type D1Api, LARGEST_PAGE } from './api.ts'
 import { ApiError } from './http.ts'
 
 type List = (
@@ -8,8 +8,6 @@ type List = (
   signal: AbortSignal,
 ) => Promise<{ databases: readonly ListedDatabase[]; cursor?: string }>
 
-/** The most entries a page may have. */
-const LARGEST_PAGE = 10_000
 const WORKERS = 'workers'
 
 /**
