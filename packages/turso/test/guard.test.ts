@@ -12,6 +12,7 @@ import { tokenize } from '../src/file/lexer.ts'
 import { hostileSql, INNOCENT_SQL } from './hostile-sql.ts'
 
 const SECRET = 'secret of the victim'
+const WRITABLE = 'PRAGMA writable_schema = ON;'
 const root = mkdtempSync(path.join(tmpdir(), 'tenantry-guard-'))
 const outside = mkdtempSync(path.join(tmpdir(), 'tenantry-outside-'))
 const free = path.join(outside, 'free.db')
@@ -114,6 +115,7 @@ describe('SQL that would leave the tenant’s database', () => {
       const worked = []
       for (const [index, sql] of JSON.parse(process.env.CORPUS).entries()) {
         const client = createClient({ url: 'file:' + process.env.BARE + index + '.db' })
+        await client.execute('PRAGMA synchronous = OFF')
         await client.execute('CREATE TABLE notes (id, body)')
         await client.execute('CREATE TABLE vectors (id INTEGER PRIMARY KEY, e F32_BLOB(3))')
         await client.execute('CREATE VIRTUAL TABLE old USING fts5(body)')
@@ -137,6 +139,13 @@ describe('SQL that would leave the tenant’s database', () => {
 })
 
 describe('a file that was made elsewhere', () => {
+  const elsewhere = mkdtempSync(path.join(tmpdir(), 'tenantry-elsewhere-'))
+  const after = createLibsqlFileProvider({ root: elsewhere })
+  afterAll(async () => {
+    await after.close()
+    rmSync(elsewhere, { recursive: true })
+  })
+
   const schemas: Record<string, string[]> = {
     'a full-text index, which ranks with any function named in a parameter': [
       'CREATE VIRTUAL TABLE search USING fts5(body)',
@@ -150,26 +159,45 @@ describe('a file that was made elsewhere', () => {
       'CREATE TABLE t (a)',
       "CREATE TRIGGER z AFTER INSERT ON t BEGIN SELECT writefile('x', 'x'); END",
     ],
+    // SQLite reads the bytes as the text they are; a reader may not.
+    'a schema kept as bytes': [
+      "CREATE VIEW v AS SELECT readfile('/etc/passwd') AS a",
+      `${WRITABLE} UPDATE sqlite_schema SET sql = CAST(sql AS BLOB)`,
+    ],
+    'a schema with an end before its end': [
+      "CREATE VIEW v AS SELECT readfile('/etc/passwd') AS a",
+      `${WRITABLE} UPDATE sqlite_schema SET sql = sql || char(0) || 'x'`,
+    ],
+    'a schema in UTF-16': [
+      "PRAGMA encoding = 'UTF-16be'; CREATE VIEW v AS SELECT readfile('/etc/passwd') AS a",
+    ],
+    // An index of the schema itself, with other content than the schema's.
+    'a schema that an index hides': [
+      'CREATE TABLE t (type, name, tbl_name, rootpage, sql); CREATE INDEX i ON t(sql)',
+      "INSERT INTO t (sql) VALUES ('CREATE TABLE nothing (a)')",
+      "CREATE VIEW v AS SELECT readfile('/etc/passwd') AS a",
+      `${WRITABLE} UPDATE sqlite_schema SET tbl_name = 'sqlite_master', sql = 'CREATE INDEX i ON sqlite_master(sql)'
+        WHERE name = 'i'`,
+    ],
+  }
+
+  /** A tenant's database after `statements` ran in it without the guard, as the next process opens it. */
+  async function bring(name: string, statements: readonly string[]): Promise<Client> {
+    const before = createLibsqlFileProvider({ root: elsewhere })
+    const { locator } = await before.create(name, call)
+    await before.close()
+    const folder = path.join(elsewhere, name)
+    const file = path.join(folder, readdirSync(folder).find((entry) => entry.endsWith('.db')) ?? '')
+    const bare = createClient({ url: `file:${file}` })
+    for (const sql of statements) await bare.executeMultiple(sql)
+    bare.close()
+    return after.connect({ locator, verify: async () => {} }, call)
   }
 
   for (const [index, [what, statements]] of Object.entries(schemas).entries()) {
     it(`and holds ${what}, is not opened`, async () => {
-      const elsewhere = mkdtempSync(path.join(tmpdir(), 'tenantry-elsewhere-'))
-      const name = `tenant_brought_${index}`
-      const before = createLibsqlFileProvider({ root: elsewhere })
-      const { locator } = await before.create(name, call)
-      await before.close()
-      const folder = path.join(elsewhere, name)
-      const file = path.join(folder, readdirSync(folder).find((entry) => entry.endsWith('.db')) ?? '')
-      const bare = createClient({ url: `file:${file}` })
-      for (const sql of statements) await bare.execute(sql)
-      bare.close()
-
-      const after = createLibsqlFileProvider({ root: elsewhere })
-      const opened = await after.connect({ locator, verify: async () => {} }, call)
+      const opened = await bring(`tenant_brought_${index}`, statements)
       await expect(opened.execute('SELECT 1')).rejects.toMatchObject({ code: 'statement_refused' })
-      await after.close()
-      rmSync(elsewhere, { recursive: true })
     })
   }
 

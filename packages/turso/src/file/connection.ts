@@ -1,5 +1,5 @@
 import { type Client, createClient, type Transaction } from '@libsql/client/sqlite3'
-import type { ConnectTarget } from '@tenantry/multi-tenancy'
+import { type ConnectTarget, TenancyError } from '@tenantry/multi-tenancy'
 import { toBound, toRows } from '../values.ts'
 import { waysOut } from './engine.ts'
 import type { DatabaseFile, Files } from './files.ts'
@@ -71,13 +71,23 @@ async function guardOf(client: Client): Promise<(sql: string) => Verdict> {
 
 /**
  * Reads what a file's schema would run (views, triggers, virtual tables) as if it were sent now: a file made
- * elsewhere may hold what the guard never let through.
+ * elsewhere may hold what the guard never let through. What reads it is the file's too: an index of `sqlite_master`
+ * may have other content than the table, and text kept as bytes is SQL to SQLite and an object to us.
  *
  * @throws `statement_refused`
  */
 async function inspectSchema(client: Client, guard: (sql: string) => Verdict): Promise<void> {
-  const { rows } = await client.execute('SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL')
-  for (const { sql } of rows) guard(String(sql))
+  const { rows } = await client.execute('SELECT sql FROM main.sqlite_master NOT INDEXED')
+  for (const { sql } of rows) {
+    if (sql === null) continue
+    if (typeof sql !== 'string') {
+      throw new TenancyError(
+        'statement_refused',
+        'The file’s schema is not kept as text, so nobody can read it',
+      )
+    }
+    guard(sql)
+  }
 }
 
 /**
