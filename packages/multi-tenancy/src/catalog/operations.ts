@@ -38,7 +38,7 @@ export interface OperationStore {
     after: Pick<Operation, 'createdAt' | 'id'> | undefined,
     limit: number,
   ): Promise<Operation[]>
-  /** Takes over an operation whose lease ended, or is this owner's; resolves with it, or `undefined`. */
+  /** Takes over an operation whose lease ended, is this owner's, or was waiting; resolves with it, or `undefined`. */
   claim(operation: Operation, owner: string, until: number): Promise<Operation | undefined>
   /** Prolongs a lease; `false` when it is another runner's by now. */
   renew(id: string, owner: string, until: number): Promise<boolean>
@@ -66,6 +66,9 @@ export interface OperationStore {
 }
 
 const MAX_DETAIL = 2_000
+
+/** The owner of what waits for an executor: the first who comes has it. */
+export const WAITING = ''
 
 export function createOperationStore(ready: Ready, environment: Environment): OperationStore {
   const use = <Value>(work: (db: Kysely<CatalogTables>) => Promise<Value>) =>
@@ -154,7 +157,7 @@ export function createOperationStore(ready: Ready, environment: Environment): Op
             .where('state', 'in', ['running', 'withdrawn'])
             .where('attempt', '=', operation.attempt)
             .where(({ or, eb }) =>
-              or([eb('lease_until', '<=', environment.now()), eb('lease_owner', '=', owner)]),
+              or([eb('lease_until', '<=', environment.now()), eb('lease_owner', 'in', [owner, WAITING])]),
             )
             .execute()
           return undefined

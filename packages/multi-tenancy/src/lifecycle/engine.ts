@@ -1,4 +1,4 @@
-import type { OperationStore } from '../catalog/operations.ts'
+import { type OperationStore, WAITING } from '../catalog/operations.ts'
 import type {
   Operation,
   OperationKind,
@@ -111,6 +111,14 @@ export function createEngine<Client, Adapters>(
     else await operations.remove(operation.id)
   }
 
+  /** @throws `provider_unavailable` when nobody takes it: `sweep` does, when its lease ends */
+  async function handOver({ id, tenantId }: Operation): Promise<void> {
+    await executor?.(id).catch((cause: unknown) => {
+      const message = 'The executor did not take the operation'
+      throw new TenancyError('provider_unavailable', message, { cause, tenantId })
+    })
+  }
+
   /** Waits until an operation is settled, finishing it should its runner die. */
   async function join(id: string, deadline: number): Promise<Operation> {
     for (let delay = 20; ; delay = Math.min(delay * 1.5, 500)) {
@@ -134,8 +142,9 @@ export function createEngine<Client, Adapters>(
     kind: OperationKind,
     intent: Intent,
     { request, hooks: withHooks }: OperationOptions,
-    owner: string,
+    runner: string,
   ): Promise<Operation | undefined> {
+    const owner = executor === undefined ? runner : WAITING
     const { from, previous, states, change } = intent
     const generation = from?.generation ?? (previous?.generation ?? 0) + 1
     const operation = crypto.randomUUID()
@@ -151,8 +160,7 @@ export function createEngine<Client, Adapters>(
       const { record } = await tenants.update(previous, guard, { superseded: 1 })
       if (!record.superseded) return undefined
     }
-    // What an executor is to run waits without a runner.
-    const lease = () => environment.now() + (executor === undefined ? leaseTtl : 0)
+    const lease = () => environment.now() + leaseTtl
     const written = {
       id: operation,
       tenantId: id,
@@ -225,7 +233,7 @@ export function createEngine<Client, Adapters>(
       const owner = crypto.randomUUID()
       const operation = await begin(record.id, 'purge', { from: record, states: ['deleted'] }, {}, owner)
       if (operation === undefined) return
-      if (executor !== undefined) return executor(operation.id)
+      if (executor !== undefined) return handOver(operation)
       const outcome = await run(operation, owner)
       if (outcome !== 'lost' && outcome.error !== undefined) throw outcome.error
     },
@@ -270,7 +278,7 @@ export function createEngine<Client, Adapters>(
           continue
         }
         if (executor !== undefined) {
-          await executor(operation.id)
+          await handOver(operation)
           if (!wait) return { record: await tenants.get(refOf(operation)), operation }
           return answer(await join(operation.id, deadline))
         }

@@ -51,18 +51,20 @@ export function createRunner<Client, Adapters>(
     const ref: TenantRef = { id: operation.tenantId, generation: operation.generation }
     const prolong = () => operations.renew(id, owner, environment.now() + leaseTtl)
     // A renewal that fails is made up for by the next; a lease that is lost is noticed before the next step.
+    let failure: TenancyError | undefined
     const beat = setInterval(() => void prolong().catch(() => {}), leaseTtl / 3)
     try {
       const record = await tenants.get(ref)
       if (record?.operation !== id) return await settled(operation, record)
-      await runSteps(operation, ref, prolong, step)
+      await runSteps(operation, ref, prolong, step, (error) => {
+        failure = error
+      })
       if (!(await prolong())) return 'lost'
       return await close(operation, ref, undefined, {})
     } catch (cause) {
-      // What failed for a runner that was thought dead says nothing: another is at it. A durable engine may have
-      // made another error of ours, too.
+      // What failed for a runner that was thought dead says nothing: another is at it.
       if (cause === lost || !(await prolong())) return 'lost'
-      const error = TenancyError.from(cause)
+      const error = failure ?? TenancyError.from(cause)
       const change = await afterFailure(operation, ref, error)
       await shut(operation, ref, error, change)
       return await close(operation, ref, error, change)
@@ -77,6 +79,7 @@ export function createRunner<Client, Adapters>(
     ref: TenantRef,
     prolong: () => Promise<boolean>,
     step: StepRunner,
+    failed: (error: TenancyError | undefined) => void,
   ): Promise<void> {
     const { id, attempt, kind, params } = operation
     const attached = params.hooks === true ? hooks() : undefined
@@ -90,6 +93,7 @@ export function createRunner<Client, Adapters>(
       if (isHook && attached?.[name as (typeof HOOK_STEPS)[number]] === undefined) continue
       if (done.has(name)) continue
       await step.do(name, async () => {
+        failed(undefined)
         // The fence: a runner that was thought dead stops here.
         if (!(await prolong())) throw lost
         const record = await tenants.get(ref)
@@ -119,6 +123,8 @@ export function createRunner<Client, Adapters>(
         } catch (cause) {
           if (cause === lost) throw cause
           const error = located(core.provider.mapError(cause), name, ref.id)
+          // A durable engine hands on another error than it was given.
+          failed(error)
           await operations
             .endStep(id, attempt, position, 'failed', `${error.code}: ${error.message}`)
             .catch(() => {})
