@@ -1,0 +1,209 @@
+import { describe, expect, it } from 'vitest'
+import { TenancyError } from '../../src/errors.ts'
+import type { StepRunner } from '../../src/lifecycle/types.ts'
+import { createWorld, LEASE, outcome, type Process, type World } from './world.ts'
+
+/**
+ * A durable engine, as Cloudflare Workflows is one: it runs a function again from its start whenever it dies, and
+ * answers the steps that were done from its memory. Errors that cross it are made anew.
+ */
+function createEngine(run: (operationId: string, step: StepRunner, instance: string) => Promise<void>) {
+  const instances = new Map<string, Map<string, unknown>>()
+  const done: string[] = []
+  let dieIn: { step: string; when: 'before' | 'after' | 'unremembered' } | undefined
+
+  async function start(operationId: string): Promise<void> {
+    const memo = instances.get(operationId) ?? new Map<string, unknown>()
+    instances.set(operationId, memo)
+    const step: StepRunner = {
+      async do(name, work) {
+        if (memo.has(name)) return memo.get(name) as never
+        if (dieIn?.step === name && dieIn.when === 'before') return died()
+        const result = await work().catch((error: unknown) => {
+          throw new Error(String(error instanceof Error ? error.message : error))
+        })
+        done.push(name)
+        if (dieIn?.step === name && dieIn.when === 'unremembered') return died()
+        memo.set(name, JSON.parse(JSON.stringify(result)))
+        if (dieIn?.step === name && dieIn.when === 'after') return died()
+        return result
+      },
+    }
+    await run(operationId, step, `instance-${operationId}`)
+  }
+  return {
+    start,
+    done,
+    die(step: string, when: 'before' | 'after' | 'unremembered') {
+      dieIn = { step, when }
+    },
+    live() {
+      dieIn = undefined
+    },
+  }
+}
+
+/** The isolate is gone: nothing goes on, nothing is caught. */
+function died(): Promise<never> {
+  return new Promise<never>(() => {})
+}
+
+async function setUp(world: World) {
+  const queue: string[] = []
+  const engine = createEngine(async (id, step, owner) => {
+    await runner.lifecycle.run(id, { step, owner })
+  })
+  const runner: Process = await world.start()
+  const caller = await world.start({
+    waitTimeout: 10_000,
+    async executor(id) {
+      queue.push(id)
+    },
+  })
+  /** Has the engine take what waits; not awaited, as it dies at times. */
+  async function work(): Promise<void> {
+    for (const id of queue.splice(0)) await Promise.race([engine.start(id), world.time.advance(1)])
+  }
+  return { queue, engine, caller, runner, work }
+}
+
+describe('an executor', () => {
+  it('runs what it is handed, and the caller gets what came of it', async () => {
+    const world = createWorld()
+    const { queue, engine, caller, work } = await setUp(world)
+    const made = caller.lifecycle.provision('acme')
+    while (queue.length === 0) await Promise.resolve()
+    await work()
+    expect((await made).state).toBe('active')
+    expect(engine.done).toEqual(['create', 'stamp', 'migrate', 'seed', 'ready', 'activate'])
+  })
+
+  it('with `wait: false` the caller goes on, and finds the operation', async () => {
+    const world = createWorld()
+    const { caller, work } = await setUp(world)
+    const record = await caller.lifecycle.provision('acme', { wait: false })
+    expect(record).toMatchObject({ state: 'provisioning' })
+    expect((await caller.lifecycle.provision('acme', { wait: false })).operation).toBe(record.operation)
+    await work()
+    expect((await caller.lifecycle.get('acme')).state).toBe('active')
+    expect((await caller.lifecycle.operation(record.operation ?? '')).state).toBe('succeeded')
+  })
+
+  it('goes on after a crash at every step, before it, after it, and before the engine remembers', async () => {
+    const steps = ['create', 'stamp', 'migrate', 'seed', 'ready', 'activate']
+    for (const name of steps) {
+      for (const when of ['before', 'after', 'unremembered'] as const) {
+        const world = createWorld()
+        const { caller, engine, work, queue } = await setUp(world)
+        engine.die(name, when)
+        const { operation = '' } = await caller.lifecycle.provision('acme', { wait: false })
+        await work()
+        engine.live()
+        // At once: a name that stays the same need not wait for its own lease to end.
+        queue.push(operation)
+        await work()
+        expect((await caller.lifecycle.get('acme')).state, `${when} ${name}`).toBe('active')
+        const detail = await caller.lifecycle.operation(operation)
+        expect(detail.state).toBe('succeeded')
+        expect(
+          engine.done.filter((step, index) => engine.done.indexOf(step) !== index),
+          `${when} ${name}`,
+        ).toEqual([])
+        expect(world.service.calls.filter((call) => call.startsWith('create'))).toEqual([
+          'create tenant_acme',
+        ])
+      }
+    }
+  })
+
+  it('an operation taken from a dead engine is not failed by it when it comes back', async () => {
+    const world = createWorld()
+    const { caller, engine, runner, work, queue } = await setUp(world)
+    engine.die('migrate', 'before')
+    const { operation = '' } = await caller.lifecycle.provision('acme', { wait: false })
+    await work()
+    await world.time.advance(LEASE)
+    await runner.lifecycle.sweep()
+    expect((await caller.lifecycle.get('acme')).state).toBe('active')
+    engine.live()
+    queue.push(operation)
+    await work()
+    expect((await caller.lifecycle.get('acme')).state).toBe('active')
+    expect((await caller.lifecycle.operation(operation)).state).toBe('succeeded')
+  })
+
+  it('a failure that the engine made anew fails the operation', async () => {
+    const world = createWorld()
+    const { caller, work, queue, engine } = await setUp(world)
+    const failing = await world.start({
+      around: async (member, run) => {
+        if (member === 'batch') throw new TenancyError('quota_exceeded', 'full')
+        return run()
+      },
+    })
+    const { operation = '' } = await caller.lifecycle.provision('acme', { wait: false })
+    queue.length = 0
+    await failing.lifecycle.run(operation, {
+      owner: 'x',
+      step: {
+        do: (_name, run) =>
+          run().catch((error) => {
+            throw new Error(error.message)
+          }),
+      },
+    })
+    const detail = await caller.lifecycle.operation(operation)
+    expect(detail).toMatchObject({ state: 'failed', error: { code: 'quota_exceeded', step: 'stamp' } })
+    expect(await caller.lifecycle.get('acme')).toMatchObject({ state: 'failed' })
+    // And again, by way of the engine.
+    await caller.lifecycle.provision('acme', { wait: false })
+    await work()
+    expect((await caller.lifecycle.get('acme')).state).toBe('active')
+    expect(engine.done).toContain('stamp')
+  })
+
+  it('what waits for it is not taken for dead before its time, and is finished without it after', async () => {
+    const world = createWorld()
+    const { caller, runner, queue } = await setUp(world)
+    await caller.lifecycle.provision('acme', { wait: false })
+    await world.time.advance(1_000)
+    expect((await runner.lifecycle.sweep()).finished).toEqual([])
+    expect(queue).toHaveLength(1)
+    await world.time.advance(LEASE)
+    expect((await runner.lifecycle.sweep()).finished).toHaveLength(1)
+    expect((await caller.lifecycle.get('acme')).state).toBe('active')
+  })
+
+  it('one that cannot take it is an error with a code, and the operation is finished by a sweep', async () => {
+    const world = createWorld()
+    const broken = await world.start({ executor: async () => Promise.reject(new Error('the queue is gone')) })
+    const error = await broken.lifecycle.provision('acme').catch((cause: unknown) => cause)
+    expect(error).toBeInstanceOf(TenancyError)
+    await world.time.advance(LEASE)
+    await (await world.start()).lifecycle.sweep()
+    expect((await broken.lifecycle.get('acme')).state).toBe('active')
+  })
+
+  it('is asked for each operation, purges that are due too', async () => {
+    const world = createWorld()
+    const { caller, work, queue } = await setUp(world)
+    const step = async (begun: Promise<unknown>) => {
+      await begun
+      await work()
+    }
+    await step(caller.lifecycle.provision('acme', { wait: false }))
+    await step(caller.lifecycle.suspend('acme', { wait: false }))
+    await step(caller.lifecycle.resume('acme', { wait: false }))
+    await step(caller.lifecycle.deprovision('acme', { wait: false, retention: 1 }))
+    expect((await caller.lifecycle.get('acme')).state).toBe('deleted')
+    await step(caller.lifecycle.undelete('acme', { wait: false }))
+    expect((await caller.lifecycle.get('acme')).state).toBe('active')
+    await step(caller.lifecycle.deprovision('acme', { wait: false, retention: 1 }))
+    await world.time.advance(10)
+    await caller.lifecycle.sweep()
+    expect(queue).toHaveLength(1)
+    await work()
+    expect(await outcome(caller.lifecycle.get('acme'))).toBe('tenant_not_found')
+    expect(world.service.databases.size).toBe(0)
+  })
+})

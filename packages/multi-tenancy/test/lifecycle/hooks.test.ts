@@ -1,0 +1,105 @@
+import { describe, expect, it } from 'vitest'
+import type { OperationHooks } from '../../src/lifecycle/types.ts'
+import { createWorld, LEASE, outcome } from './world.ts'
+
+function recording(log: string[], fail: Partial<Record<keyof OperationHooks, Error>> = {}): OperationHooks {
+  const hook = (name: keyof OperationHooks) => async (id: string) => {
+    log.push(`${name} ${id}`)
+    const error = fail[name]
+    if (error) throw error
+  }
+  return {
+    onProvision: hook('onProvision'),
+    onDeprovision: hook('onDeprovision'),
+    afterCreate: hook('afterCreate'),
+    afterDelete: hook('afterDelete'),
+    onHookError: ({ message, step }) => void log.push(`error in ${step}: ${message}`),
+  }
+}
+
+describe('hooks as steps of an operation', () => {
+  it('run in order, each recorded as a step, and only for operations begun with them', async () => {
+    const world = createWorld()
+    const log: string[] = []
+    const { lifecycle } = await world.start({ hooks: recording(log) })
+    await lifecycle.provision('acme', { hooks: true })
+    const { operations } = await lifecycle.operations('acme')
+    const { steps } = await lifecycle.operation(operations[0]?.id ?? '')
+    expect(steps.map(({ step, outcome: end }) => `${step} ${end}`)).toEqual(
+      ['create', 'stamp', 'migrate', 'seed', 'onProvision', 'ready', 'activate', 'afterCreate'].map(
+        (step) => `${step} succeeded`,
+      ),
+    )
+    await lifecycle.deprovision('acme', { hooks: true })
+    expect(log).toEqual(['onProvision acme', 'afterCreate acme', 'onDeprovision acme', 'afterDelete acme'])
+    await lifecycle.provision('beta')
+    await lifecycle.deprovision('beta')
+    expect(log).toHaveLength(4)
+  })
+
+  it('one that fails before the thing is done fails it; done again, it runs again', async () => {
+    const world = createWorld()
+    const log: string[] = []
+    const fail: Partial<Record<keyof OperationHooks, Error>> = { onProvision: new Error('billing is down') }
+    const { lifecycle, factory } = await world.start({ hooks: recording(log, fail) })
+    expect(await outcome(lifecycle.provision('acme', { hooks: true }))).not.toBe('done')
+    expect(await lifecycle.get('acme')).toMatchObject({ state: 'failed', error: { step: 'onProvision' } })
+    expect(await outcome(factory.getAdapters('acme'))).toBe('tenant_not_ready')
+    delete fail.onProvision
+    // As it was begun: with hooks.
+    expect((await lifecycle.retry('acme')).state).toBe('active')
+    expect(log).toEqual(['onProvision acme', 'onProvision acme', 'afterCreate acme'])
+    fail.onDeprovision = new Error('still in use')
+    expect(await outcome(lifecycle.deprovision('acme', { hooks: true }))).not.toBe('done')
+    expect(await lifecycle.get('acme')).toMatchObject({ state: 'failed', error: { step: 'onDeprovision' } })
+    expect(world.service.databases.size).toBe(1)
+    delete fail.onDeprovision
+    expect((await lifecycle.retry('acme')).state).toBe('deleted')
+  })
+
+  it('one that fails afterwards is told of, and changes nothing', async () => {
+    const world = createWorld()
+    const log: string[] = []
+    const { lifecycle } = await world.start({
+      hooks: recording(log, { afterCreate: new Error('no mail'), afterDelete: new Error('no mail') }),
+    })
+    expect((await lifecycle.provision('acme', { hooks: true })).state).toBe('active')
+    expect((await lifecycle.deprovision('acme', { hooks: true }))?.state).toBe('deleted')
+    expect(log.filter((line) => line.startsWith('error'))).toHaveLength(2)
+    const { operations } = await lifecycle.operations('acme')
+    expect(operations.map(({ state }) => state)).toEqual(['succeeded', 'succeeded'])
+  })
+
+  it('after a crash only a process that has them goes on, and the steps that were done are not done again', async () => {
+    const world = createWorld()
+    const log: string[] = []
+    let dead = false
+    const dying = await world.start({
+      hooks: {
+        ...recording(log),
+        onProvision: (id) => {
+          log.push(`onProvision ${id}`)
+          dead = true
+          return new Promise<never>(() => {})
+        },
+      },
+    })
+    void dying.lifecycle.provision('acme', { hooks: true })
+    while (!dead) await world.time.advance(1)
+    await world.time.advance(LEASE)
+    const without = await world.start()
+    expect((await without.lifecycle.sweep()).finished).toEqual([])
+    expect((await without.lifecycle.get('acme')).state).toBe('provisioning')
+    world.service.calls.length = 0
+    const own = await world.start({ hooks: recording(log) })
+    expect((await own.lifecycle.sweep()).finished).toMatchObject([{ kind: 'provision', tenantId: 'acme' }])
+    expect((await own.lifecycle.get('acme')).state).toBe('active')
+    expect(log).toEqual(['onProvision acme', 'onProvision acme', 'afterCreate acme'])
+    expect(world.service.calls.filter((call) => call.startsWith('create'))).toEqual([])
+  })
+
+  it('are set once', async () => {
+    const { lifecycle } = await createWorld().start({ hooks: {} })
+    expect(() => lifecycle.attachHooks({})).toThrow(/hooks/)
+  })
+})
