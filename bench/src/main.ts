@@ -1,4 +1,6 @@
+import { d1 } from './d1.ts'
 import { memoryPerTenant } from './memory.ts'
+import { postgres } from './postgres.ts'
 import { requestOverhead } from './request-overhead.ts'
 
 console.log(
@@ -6,4 +8,6 @@ console.log(
 )
 await memoryPerTenant()
 await requestOverhead()
+await postgres()
+await d1()
 process.exit(0)

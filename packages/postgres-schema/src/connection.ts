@@ -2,6 +2,7 @@ import { Client, type ClientConfig } from 'pg'
 
 import { preparations } from './scope.ts'
 import { runUnit } from './unit.ts'
+import { NO_STEPS } from './wire.ts'
 
 /** One physical connection, in the hands of one user at a time. */
 export interface Connection {
@@ -64,7 +65,7 @@ export function statusOf(client: Client): TransactionStatus {
 export async function refresh(connection: Connection): Promise<void> {
   const { client, login } = connection
   // First in its message, DISCARD ALL is still alone: what follows it here only prepares.
-  await runUnit(client, 'DISCARD ALL', () => ({ before: [], after: preparations(login) }))
+  await runUnit(client, 'DISCARD ALL', () => ({ before: NO_STEPS, after: preparations(login) }))
   connection.dirty = false
 }
 

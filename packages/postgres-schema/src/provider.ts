@@ -37,7 +37,7 @@ interface Site {
  */
 export function createPostgresSchemaProvider(options: PostgresSchemaProviderOptions): TenantProvider<Pool> {
   const settings = postgresSettings(options)
-  const { isolation, pooler, extensionsSchema, drainTimeout, environment } = settings
+  const { isolation, pooler, extensionsSchema } = settings
   const redactor = createRedactor()
   redactor.add(settings.secret)
   const { mapError, surface } = createErrorMap(redactor)
@@ -95,7 +95,7 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
         ? undefined
         : { place, path, role: isolation === 'set_role' ? roleOf(place.id) : 'none' }
     const statements = createStatements(scope, pooler)
-    const target: Target = {
+    const target: Target & { readonly place: SchemaPlace } = {
       kind: 'tenant',
       place,
       ...(ownConnections
@@ -111,7 +111,7 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
     const pool = server.pool()
     async function lease(): Promise<Lease<Connection>> {
       await admit?.()
-      return pool.acquire(keyOf(place), target)
+      return server.lease(pool, target)
     }
     const fail = (error: unknown): Promise<never> => explain(place, error, lost)
     const client = createTenantPool({
@@ -146,9 +146,7 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
     async drop(locator, call) {
       const place = placeOf(locator)
       const { server, schemas } = siteOf(place.server)
-      const during = (): Promise<void> => schemas.drop(place, call)
-      if (environment.runtime === 'workers') return during()
-      await server.pool().drain(keyOf(place), { deadline: drainTimeout, during })
+      await server.drain(place, () => schemas.drop(place, call))
     },
     async setAccess(locator, access, call) {
       const place = placeOf(locator)
@@ -197,8 +195,4 @@ async function runBatch(
     else held.destroy()
     throw error
   }
-}
-
-function keyOf({ schema, id }: SchemaPlace): string {
-  return `${schema}/${id}`
 }

@@ -12,11 +12,13 @@ import { type Connection, cleanLate, closeClient, openClient, refresh, verdictOf
 import { passwordOf } from './credentials.ts'
 import { isState, leavesNoDoubt } from './errors.ts'
 import { createFacts, type Facts } from './facts.ts'
+import { createGate } from './gate.ts'
 import { roleOf, type SchemaPlace } from './locator.ts'
 import type { ServerOptions, Settings } from './options.ts'
 import { refuseSharing } from './probe.ts'
 import { preparations } from './scope.ts'
 import { runUnit } from './unit.ts'
+import { NO_STEPS } from './wire.ts'
 
 /** Whom a connection is for. */
 export interface Target {
@@ -34,6 +36,10 @@ export interface Server {
   readonly facts: Facts
   /** Where leases come from: shared on Node, one for each client on Workers, where no I/O outlives a request. */
   pool(): ConnectionPool
+  /** A lease of the pool for a tenant, within the tenant's limit. */
+  lease(pool: ConnectionPool, target: Target & { readonly place: SchemaPlace }): Promise<Lease<Connection>>
+  /** Refuses a tenant's leases, ends those there are after `drainTimeout`, and keeps refusing `during` the rest. */
+  drain(place: SchemaPlace, during: () => Promise<void>): Promise<void>
   /** Runs SQL as the administrator, in one message and so in one transaction; again when another was in its way. */
   admin(text: string, options: CallOptions): Promise<QueryResult[]>
   /** Who logs in for tenants where they share connections. */
@@ -54,6 +60,7 @@ export function createServer(
   const { connection: adminConnection, serve } = options
   for (const password of passwordsIn(adminConnection, serve)) redactor.add(password)
   const facts = createFacts((text, call) => admin(text, call), settings)
+  const gate = createGate<Connection>(settings.maxConnectionsPerTenant, settings.queueTimeout)
   let shared: ConnectionPool | undefined
   let sharing: Promise<void> | undefined
   /** The last connection went to the server itself. */
@@ -113,12 +120,12 @@ export function createServer(
     // nothing is prepared before that is known: others would meet it.
     const prepared = direct
     const { result } = await runUnit(client, 'SELECT pg_catalog.pg_backend_pid() AS pid', () => ({
-      before: [],
-      after: prepared ? preparations(login) : [],
+      before: NO_STEPS,
+      after: prepared ? preparations(login) : NO_STEPS,
     }))
     direct = Number(result.rows[0].pid) === (client as unknown as { processID: number }).processID
     if (!direct) await probe(client, config, call)
-    if (!prepared) await runUnit(client, '', () => ({ before: [], after: preparations(login) }))
+    if (!prepared) await runUnit(client, '', () => ({ before: NO_STEPS, after: preparations(login) }))
   }
 
   async function probe(client: Client, config: ClientConfig, call: CallOptions): Promise<void> {
@@ -133,13 +140,12 @@ export function createServer(
   }
 
   function createPool(): ConnectionPool {
-    const {
-      maxConnections: max,
-      maxConnectionsPerTenant: maxPerKey,
-      queueTimeout,
-      idleTimeout,
-      maxLifetime,
-    } = settings
+    const { maxConnections: max, queueTimeout, idleTimeout, maxLifetime } = settings
+    // Shared connections have one key, and the gate keeps each tenant to its limit.
+    const limits =
+      isolation === 'role'
+        ? { maxPerKey: Math.min(max, settings.maxConnectionsPerTenant) }
+        : { maxPerKey: max, maxQueuePerKey: Number.POSITIVE_INFINITY }
     const pool: ConnectionPool = createLeasePool<Connection, Target>({
       open: (target, call) => open(() => pool, target, call),
       clean(connection) {
@@ -148,8 +154,7 @@ export function createServer(
         return cleanLate(connection)
       },
       close: ({ client }) => closeClient(client),
-      ...(isolation === 'role' ? {} : { retarget: keepKind }),
-      max, maxPerKey: Math.min(max, maxPerKey), queueTimeout, idleTimeout, maxLifetime,
+      max, ...limits, queueTimeout, idleTimeout, maxLifetime,
       openTimeout: settings.connectTimeout,
     }) // biome-ignore format: what it does, then its limits
     return pool
@@ -194,6 +199,17 @@ export function createServer(
       shared ??= createPool()
       return shared
     },
+    lease(pool, target) {
+      const key = keyOf(target.place)
+      if (isolation === 'role') return pool.acquire(key, target)
+      return gate.acquire(key, () => pool.acquire('shared', target))
+    },
+    async drain(place, during) {
+      const { drainTimeout: deadline } = settings
+      if (environment.runtime === 'workers') return during()
+      if (isolation !== 'role') return gate.drain(keyOf(place), deadline, during)
+      await server.pool().drain(keyOf(place), { deadline, during })
+    },
     admin,
     login: ({ databaseOid, user }) => {
       if (serve?.user !== undefined) return serve.user
@@ -208,9 +224,8 @@ export function createServer(
   return server
 }
 
-/** Shared connections serve any tenant, but the administrator's are his alone. A throw makes room for a new one. */
-async function keepKind({ kind }: Connection, target: Target): Promise<void> {
-  if (kind !== target.kind) throw new TenancyError('internal', 'The connection has another login')
+function keyOf({ schema, id }: SchemaPlace): string {
+  return `${schema}/${id}`
 }
 
 function isInTheWay(error: unknown): boolean {

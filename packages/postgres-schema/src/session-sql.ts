@@ -20,6 +20,8 @@ const LATER: readonly (readonly [RegExp, string])[] = [
 
 /** Whether the statement opens a transaction. */
 export function opensTransaction(text: string): boolean {
+  // Reading tokens costs more than this, and hardly any statement has the word.
+  if (!/\b(?:BEGIN|START)\b/i.test(text)) return false
   const first = leadingKeyword(text, 'postgres')
   return first === 'BEGIN' || (first === 'START' && /\bTRANSACTION\b/i.test(text))
 }

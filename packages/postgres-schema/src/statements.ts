@@ -5,6 +5,7 @@ import type { Pooler } from './options.ts'
 import { beginSteps, presenceSteps, type Scope, scopeSteps, tidySteps } from './scope.ts'
 import { endsTransaction, opensTransaction, refuseSessionState, shapesTransaction } from './session-sql.ts'
 import { type QueryInput, runUnit, type Unit } from './unit.ts'
+import { NO_STEPS } from './wire.ts'
 
 /** Statements of one tenant on a leased connection. */
 export interface Statements {
@@ -25,15 +26,20 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
   const own = pooler === 'session'
   /** Transactions whose scope was not yet held against the catalogue. */
   const unproven = new WeakSet<Connection>()
+  const tidy = tidySteps(own)
+  const nothing: Unit = { before: NO_STEPS, after: NO_STEPS }
+  const alone: Unit = { before: scope === undefined ? NO_STEPS : scopeSteps(scope, own), after: tidy }
+  const begin: Unit = {
+    before: NO_STEPS,
+    after: scope === undefined ? NO_STEPS : beginSteps(scope),
+    scopedAfter: true,
+  }
+  const proof = scope === undefined ? NO_STEPS : presenceSteps(scope)
 
   function textOf(input: QueryInput): string {
     const text = typeof input === 'string' ? input : String(input.text ?? '')
     if (!own) refuseSessionState(text)
     return text
-  }
-
-  function alone(): Unit {
-    return { before: scope === undefined ? [] : scopeSteps(scope, own), after: tidySteps(own) }
   }
 
   async function single(connection: Connection, input: QueryInput): Promise<QueryResult> {
@@ -45,25 +51,24 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
     if (scope === undefined && !hasValues(input)) return next(connection, input)
     // Until it ends well there may be something left: a lock outlives the error after it.
     connection.dirty = true
-    const { result, after } = await runUnit(connection.client, input, alone)
+    const { result, after } = await runUnit(connection.client, input, () => alone)
     connection.dirty = false
     if (own && after.at(-1)?.[2] !== 'f') connection.spoilt = true
     return result
   }
 
   function unitOf(connection: Connection, text: string): Unit {
-    const nothing: Unit = { before: [], after: [] }
     if (scope === undefined) return nothing
     const status = statusOf(connection.client)
     if (status === 'I') {
-      if (!opensTransaction(text)) return alone()
+      if (!opensTransaction(text)) return alone
       unproven.add(connection)
-      return { before: [], after: beginSteps(scope), scopedAfter: true }
+      return begin
     }
     if (status !== 'T') return nothing
-    if (endsTransaction(text)) return own ? nothing : { before: tidySteps(own), after: [] }
+    if (endsTransaction(text)) return own ? nothing : { before: tidy, after: NO_STEPS }
     if (shapesTransaction(text) || !unproven.delete(connection)) return nothing
-    return { before: presenceSteps(scope), after: [] }
+    return { before: proof, after: NO_STEPS }
   }
 
   async function next(connection: Connection, input: QueryInput): Promise<QueryResult> {
@@ -78,17 +83,16 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
 
   async function batch(connection: Connection, inputs: readonly QueryInput[]): Promise<void> {
     const { client } = connection
-    const proof = scope === undefined ? [] : presenceSteps(scope)
     connection.dirty = true
     const pipelined = client as { pipeline: boolean }
     pipelined.pipeline = true
     const run = (input: QueryInput, unit: Partial<Unit>): Promise<unknown> =>
-      runUnit(client, input, () => ({ before: [], after: [], ...unit }))
+      runUnit(client, input, () => ({ ...nothing, ...unit }))
     const all = [
-      run('BEGIN', { after: scope === undefined ? [] : beginSteps(scope), scopedAfter: true }),
-      ...inputs.map((input, at) => run(input, { before: at === 0 ? proof : [] })),
+      run('BEGIN', begin),
+      ...inputs.map((input, at) => run(input, at === 0 ? { before: proof } : {})),
       // After an error it rolls back.
-      run('COMMIT', { before: own ? [] : tidySteps(own) }),
+      run('COMMIT', own ? {} : { before: tidy }),
     ]
     try {
       for (const outcome of await Promise.allSettled(all)) {

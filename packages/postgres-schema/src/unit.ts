@@ -1,18 +1,10 @@
 import { Query, type QueryResult } from 'pg'
-
-/** One statement of ours around the user's: prepared before under `name`, or sent as `text`. */
-export interface Step {
-  readonly text?: string
-  readonly name?: string
-  readonly values?: readonly (string | null)[]
-  /** Only makes the prepared statement. */
-  readonly prepareOnly?: boolean
-}
+import type { EncodedSteps } from './wire.ts'
 
 /** What is sent in one message with the user's statement: it all happens, or none of it. */
 export interface Unit {
-  readonly before: readonly Step[]
-  readonly after: readonly Step[]
+  readonly before: EncodedSteps
+  readonly after: EncodedSteps
   /** `after` is what makes the transaction the tenant's: its failure is as that of `before`. */
   readonly scopedAfter?: boolean
 }
@@ -35,9 +27,7 @@ export class RefusedUnit extends Error {
 
 /** The part of `pg`'s connection that sends: https://www.postgresql.org/docs/current/protocol-flow.html */
 interface Wire {
-  parse(message: { name: string; text: string }): void
-  bind(message: { portal: string; statement: string; values: unknown[] }): void
-  execute(message: { portal: string; rows: number }): void
+  readonly stream: { write(bytes: Uint8Array): unknown }
   sync(): void
   once(event: 'readyForQuery' | 'end', listener: () => void): void
   off(event: 'readyForQuery' | 'end', listener: () => void): void
@@ -75,7 +65,7 @@ interface QueryClient {
 export function runUnit(client: QueryClient, input: QueryInput, unitOf: () => Unit): Promise<UnitResult> {
   return new Promise((resolve, reject) => {
     const rows: (string | null)[][] = []
-    let unit: Unit = { before: [], after: [] }
+    let unit: Unit | undefined
     let before = 0
     let done = false
     const query = createQuery(input, (error, result) => {
@@ -90,16 +80,16 @@ export function runUnit(client: QueryClient, input: QueryInput, unitOf: () => Un
       } catch (error) {
         return error as Error
       }
-      before = unit.before.filter((step) => !step.prepareOnly).length
+      before = unit.before.executed
       return own.submit(wire)
     }
     query.prepare = (wire) => {
-      for (const step of unit.before) send(wire, step)
+      put(wire, unit?.before)
       const { sync } = wire
       // The user's statement ends with a Sync, also when a value cannot be sent; what is ours comes before that.
       wire.sync = () => {
         wire.sync = sync
-        for (const step of unit.after) send(wire, step)
+        put(wire, unit?.after)
         sync.call(wire)
       }
       try {
@@ -123,7 +113,7 @@ export function runUnit(client: QueryClient, input: QueryInput, unitOf: () => Un
       else if (before === 0) own.handleDataRow(message)
     }
     query.handleError = (error, wire) => {
-      const refused = 'severity' in error && (before > 0 || (done && unit.scopedAfter === true))
+      const refused = 'severity' in error && (before > 0 || (done && unit?.scopedAfter === true))
       const told = refused ? new RefusedUnit(error.message, { cause: error }) : error
       if (!('severity' in error)) return own.handleError(told, wire)
       const settle = (): void => {
@@ -158,9 +148,6 @@ function bound(query: PgQuery): Omit<PgQuery, 'text' | 'query_timeout'> {
   } // biome-ignore format: one list
 }
 
-function send(wire: Wire, { text, name = '', values = [], prepareOnly = false }: Step): void {
-  if (text !== undefined) wire.parse({ name, text })
-  if (prepareOnly) return
-  wire.bind({ portal: '', statement: name, values: [...values] })
-  wire.execute({ portal: '', rows: 0 })
+function put(wire: Wire, steps: EncodedSteps | undefined): void {
+  if (steps !== undefined && steps.bytes.length > 0) wire.stream.write(steps.bytes)
 }

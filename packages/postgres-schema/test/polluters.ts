@@ -40,7 +40,7 @@ const SNAPSHOT = `
   SELECT pg_backend_pid() AS pid, json_build_object(
     'user', current_user, 'session', session_user, 'path', current_setting('search_path'),
     'settings', (SELECT json_agg(json_build_array(name, setting, source) ORDER BY name) FROM pg_settings
-      WHERE source = 'session' AND name NOT IN ('search_path', 'role')),
+      WHERE source = 'session' AND name NOT IN ('search_path', 'role', 'application_name')),
     -- Once used, a setting keeps its name for the life of the process, without a value.
     'own', coalesce(current_setting('app.tenant', true), ''),
     'isolation', current_setting('transaction_isolation'),

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { encodeSteps } from '../src/wire.ts'
 import { createDatabase, type TestDatabase } from './database.ts'
 import { POLLUTERS, pollute, snapshot } from './polluters.ts'
 import { open, providerOf } from './support.ts'
@@ -6,7 +7,7 @@ import { open, providerOf } from './support.ts'
 // The mutation that proves the matrix in sessions.test.ts: without the reset it would be red.
 vi.mock('../src/scope.ts', async (importOriginal) => ({
   ...(await importOriginal<typeof import('../src/scope.ts')>()),
-  tidySteps: () => [{ text: "SELECT 't', 't', 'f'" }],
+  tidySteps: () => encodeSteps([{ text: "SELECT 't', 't', 'f'" }]),
 }))
 vi.mock('../src/connection.ts', async (importOriginal) => ({
   ...(await importOriginal<typeof import('../src/connection.ts')>()),

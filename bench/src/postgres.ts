@@ -1,0 +1,210 @@
+import { spawnSync } from 'node:child_process'
+import { createPostgresSchemaFactory } from '@tenantry/postgres-schema'
+import pg from 'pg'
+import { type BenchDatabase, createBenchDatabase } from './postgres-database.ts'
+import { type BenchTenants, createZipf, openTenants } from './postgres-tenants.ts'
+import { byTurns, report } from './ratio.ts'
+
+const READ = 'SELECT body FROM notes WHERE id = $1'
+
+/** Everything of `@tenantry/postgres-schema`; says so when there is no server. */
+export async function postgres(): Promise<void> {
+  const database = await createBenchDatabase()
+  if (database === undefined) {
+    console.log('PostgreSQL: skipped, no server (TENANTRY_POSTGRES_URL, or 127.0.0.1:5432)')
+    return
+  }
+  try {
+    await switching(database)
+    await fleet(database)
+    await provisioning(database)
+    await neighbour(database)
+  } finally {
+    await database.drop()
+  }
+}
+
+/** Microseconds of one query, the tenant changing with each, one after the other. */
+async function switching(database: BenchDatabase): Promise<void> {
+  const tenants: Record<string, BenchTenants> = {
+    set_role: await openTenants(database, 10, { isolation: 'set_role', maxConnections: 1 }),
+    search_path: await openTenants(database, 10, { isolation: 'search_path', maxConnections: 1 }),
+    'set_role, pooler transaction': await openTenants(database, 10, { isolation: 'set_role', pooler: 'transaction', maxConnections: 1 }),
+  } // biome-ignore format: a list
+  const raw = new pg.Client({ connectionString: database.url, options: '-c search_path=set_role_bench_0' })
+  await raw.connect()
+  const naive = new pg.Client({ connectionString: database.url })
+  await naive.connect()
+  const rivals: Record<string, (at: number) => Promise<unknown>> = {
+    raw: () => raw.query(READ, [7]),
+    'a SET before each query': async (at) => {
+      await naive.query(`SET search_path TO set_role_bench_${at % 10}`)
+      return naive.query(READ, [7])
+    },
+  }
+  for (const [name, { clients }] of Object.entries(tenants)) {
+    rivals[name] = async (at) => clients[at % 10]?.query(READ, [7])
+  }
+  const times = await byTurns(
+    Object.fromEntries(Object.entries(rivals).map(([name, query]) => [name, () => timePerQuery(query, 600)])),
+    15,
+  )
+  for (const name of Object.keys(rivals).slice(1)) {
+    const aim = name.startsWith('a SET') ? 'naive' : '≤ 1.15'
+    report(`query, switching tenants: ${name}`, ratio(times, name, 'raw'), aim, us(times, name, 'raw'))
+  }
+  await Promise.all([raw.end(), naive.end(), ...Object.values(tenants).map(({ close }) => close())])
+}
+
+async function timePerQuery(query: (at: number) => Promise<unknown>, count: number): Promise<number> {
+  const began = performance.now()
+  for (let at = 0; at < count; at++) await query(at)
+  return ((performance.now() - began) * 1_000) / count
+}
+
+/** Queries a second of 1,000 tenants on 20 connections. */
+async function fleet(database: BenchDatabase): Promise<void> {
+  const connections = { maxConnections: 20, maxConnectionsPerTenant: 20 }
+  const tenants = {
+    set_role: await openTenants(database, 1_000, { isolation: 'set_role', ...connections }),
+    search_path: await openTenants(database, 1_000, { isolation: 'search_path', ...connections }),
+  }
+  const raw = new pg.Pool({
+    connectionString: database.url,
+    options: '-c search_path=set_role_bench_0',
+    max: 20,
+  })
+  const zipf = createZipf(1_000)
+  const rates = await byTurns(
+    {
+      raw: () => rate(4_000, 40, () => raw.query(READ, [7])),
+      set_role: () => rate(4_000, 40, async () => tenants.set_role.clients[zipf()]?.query(READ, [7])),
+      search_path: () => rate(4_000, 40, async () => tenants.search_path.clients[zipf()]?.query(READ, [7])),
+    },
+    7,
+  )
+  for (const name of ['set_role', 'search_path']) {
+    const detail = `${Math.round(rates[name] ?? 0)} against ${Math.round(rates.raw ?? 0)} queries/s`
+    report(`1,000 tenants (Zipf) on 20 connections: ${name}`, ratio(rates, name, 'raw'), '≥ 0.85', detail)
+  }
+  await Promise.all(Object.values(tenants).map(({ close }) => close()))
+  const roles = await openTenants(database, 200, { isolation: 'role', ...connections })
+  let logins = 0
+  const few = createZipf(200)
+  const before = await connectionsSoFar(database)
+  const own = await rate(1_500, 40, async () => roles.clients[few()]?.query(READ, [7]))
+  logins = (await connectionsSoFar(database)) - before
+  const detail = `${Math.round(own)} queries/s; ${Math.round((logins / 1_500) * 100)} % of them logged in anew (200 tenants)`
+  report('tenants (Zipf) on 20 connections: role', own / (rates.raw ?? 1), 'reported', detail)
+  await Promise.all([roles.close(), raw.end()])
+}
+
+async function connectionsSoFar({ admin }: BenchDatabase): Promise<number> {
+  await admin.query('SELECT pg_stat_clear_snapshot()')
+  const { rows } = await admin.query(
+    'SELECT sessions FROM pg_stat_database WHERE datname = current_database()',
+  )
+  return Number(rows[0].sessions)
+}
+
+async function rate(count: number, workers: number, query: () => Promise<unknown>): Promise<number> {
+  let left = count
+  const began = performance.now()
+  const work = async (): Promise<void> => {
+    while (left-- > 0) await query()
+  }
+  await Promise.all(Array.from({ length: workers }, work))
+  return count / ((performance.now() - began) / 1_000)
+}
+
+/** Milliseconds to make a tenant of 10 tables in 30 migrations, against the same SQL in one `psql` transaction. */
+async function provisioning(database: BenchDatabase): Promise<void> {
+  const migrations = Object.fromEntries(
+    Array.from({ length: 30 }, (_, at) => [`${String(at).padStart(3, '0')}_step`, migration(at)]),
+  )
+  const factories = (['role', 'set_role', 'search_path'] as const).map((isolation) => ({
+    isolation,
+    factory: createPostgresSchemaFactory({ ...database.options({ isolation }), migrations, databasePrefix: `${isolation}_p_` }),
+  })) // biome-ignore format: one object
+  let at = 0
+  const psql = async (): Promise<number> => {
+    const name = `psql_${at++}`
+    const sql = [`CREATE SCHEMA ${name}`, `SET search_path TO ${name}`, ...Object.values(migrations)].join(
+      ';\n',
+    )
+    const began = performance.now()
+    const { status } = spawnSync('psql', ['-1', '-q', '-v', 'ON_ERROR_STOP=1', database.url], { input: sql })
+    if (status !== 0) throw new Error('psql failed')
+    return performance.now() - began
+  }
+  const rivals: Record<string, () => Promise<number>> = { psql }
+  for (const { isolation, factory } of factories) {
+    rivals[isolation] = async () => {
+      const began = performance.now()
+      await factory.provision(`t${at++}`)
+      return performance.now() - began
+    }
+  }
+  if (spawnSync('psql', ['--version']).status !== 0) delete rivals.psql
+  const times = await byTurns(rivals, 15)
+  for (const { isolation } of factories) {
+    const detail = `${times[isolation]?.toFixed(1)} ms, psql ${times.psql?.toFixed(1) ?? 'not installed'} ms`
+    report(
+      `provision, 10 tables in 30 migrations: ${isolation}`,
+      ratio(times, isolation, 'psql'),
+      '≤ 1.5',
+      detail,
+    )
+  }
+  await Promise.all(factories.map(({ factory }) => factory.close()))
+}
+
+function migration(at: number): string {
+  const table = `t_${at % 10}`
+  if (at < 10)
+    return `CREATE TABLE ${table} (id serial PRIMARY KEY, name text NOT NULL, at timestamptz DEFAULT now())`
+  return at < 20 ? `CREATE INDEX ON ${table} (name)` : `ALTER TABLE ${table} ADD COLUMN more int DEFAULT 0`
+}
+
+/** The 99th percentile of one tenant's queries while another has all it may have running. */
+async function neighbour(database: BenchDatabase): Promise<void> {
+  const { clients, close } = await openTenants(database, 10, {
+    isolation: 'set_role',
+    maxConnections: 10,
+    maxConnectionsPerTenant: 3,
+  })
+  const [noisy, quiet] = clients
+  const p99 = async (): Promise<number> => {
+    const times: number[] = []
+    for (let at = 0; at < 1_000; at++) {
+      const began = performance.now()
+      await quiet?.query(READ, [7])
+      times.push(performance.now() - began)
+    }
+    return times.sort((a, b) => a - b)[989] ?? 0
+  }
+  const saturated = async (): Promise<number> => {
+    let stop = false
+    // It waits in the server, as for locks: what is measured is the share of connections, not of processors.
+    const load = Array.from({ length: 60 }, async () => {
+      while (!stop) await noisy?.query('SELECT pg_sleep(0.02)').catch(() => {})
+    })
+    const time = await p99()
+    stop = true
+    await Promise.all(load)
+    return time
+  }
+  await p99()
+  const times = await byTurns({ alone: p99, saturated }, 7)
+  const detail = `${times.saturated?.toFixed(2)} ms, alone ${times.alone?.toFixed(2)} ms`
+  report('p99 beside a tenant that saturates its share', ratio(times, 'saturated', 'alone'), '≤ 1.5', detail)
+  await close()
+}
+
+function ratio(values: Record<string, number>, name: string, rival: string): number {
+  return (values[name] ?? Number.NaN) / (values[rival] ?? Number.NaN)
+}
+
+function us(values: Record<string, number>, name: string, rival: string): string {
+  return `${values[name]?.toFixed(0)} µs, ${rival} ${values[rival]?.toFixed(0)} µs`
+}
