@@ -6,7 +6,7 @@ import { inspect } from 'node:util'
 import { type Client, createClient } from '@libsql/client/sqlite3'
 import type { TenantProvider } from '@tenantry/multi-tenancy'
 import { CompiledQuery } from 'kysely'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createLibsqlFileProvider } from '../src/file/index.ts'
 import { tokenize } from '../src/file/lexer.ts'
 import { hostileSql, INNOCENT_SQL } from './hostile-sql.ts'
@@ -182,7 +182,7 @@ describe('a file that was made elsewhere', () => {
   }
 
   /** A tenant's database after `statements` ran in it without the guard, as the next process opens it. */
-  async function bring(name: string, statements: readonly string[]): Promise<Client> {
+  async function bring(name: string, statements: readonly string[], to = after): Promise<Client> {
     const before = createLibsqlFileProvider({ root: elsewhere })
     const { locator } = await before.create(name, call)
     await before.close()
@@ -191,7 +191,7 @@ describe('a file that was made elsewhere', () => {
     const bare = createClient({ url: `file:${file}` })
     for (const sql of statements) await bare.executeMultiple(sql)
     bare.close()
-    return after.connect({ locator, verify: async () => {} }, call)
+    return to.connect({ locator, verify: async () => {} }, call)
   }
 
   for (const [index, [what, statements]] of Object.entries(schemas).entries()) {
@@ -200,6 +200,25 @@ describe('a file that was made elsewhere', () => {
       await expect(opened.execute('SELECT 1')).rejects.toMatchObject({ code: 'statement_refused' })
     })
   }
+
+  it.each([
+    ['lies', ['CREATE TABLE pragma_function_list (name); CREATE TABLE pragma_module_list (name)']],
+    ['runs', ["CREATE VIEW pragma_function_list AS SELECT json('nonsense') AS name"]],
+  ])(
+    'and %s where the engine tells what it brings, is not asked, though it is the first',
+    async (how, statements) => {
+      vi.resetModules()
+      const fresh = await import('../src/file/index.ts')
+      const first = fresh.createLibsqlFileProvider({ root: elsewhere })
+      const brought = await bring(`tenant_first_${how}`, statements, first)
+      await expect(brought.execute('SELECT 1')).rejects.toMatchObject({ code: 'statement_refused' })
+      const honest = await bring(`tenant_honest_${how}`, [], first)
+      for (const sql of ['SELECT fts5_source_id()', 'CREATE VIRTUAL TABLE t USING fts3tokenize(simple)']) {
+        await expect(honest.execute(sql)).rejects.toMatchObject({ code: 'statement_refused' })
+      }
+      await first.close()
+    },
+  )
 
   it('because a vector index runs the SQL in its name', async () => {
     const target = path.join(outside, 'attached.db')

@@ -30,12 +30,13 @@ export interface FileConnection {
  * @throws `tenant_not_found` when it is gone
  */
 export async function openConnection(files: Files, { file, verify }: FileTarget): Promise<FileConnection> {
+  const guard = await engineGuard()
   const mark = files.mark(file)
   // A native busy timeout would sleep in this thread, where whoever holds the lock must run to give it up.
   const client = createClient({ url: urlOf(files.path(file)), concurrency: 1, timeout: 0 })
   try {
+    // Until the schema is inspected, nothing is run in which a name of the file's own could stand.
     await client.executeMultiple('PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON')
-    const guard = await guardOf(client)
     await inspectSchema(client, guard)
     await verify(async ({ sql, params = [] }) =>
       toRows(await client.execute({ sql, args: params.map(toBound) })),
@@ -61,12 +62,12 @@ export function closeConnection({ client, transaction }: FileConnection): void {
   }
 }
 
-let guard: ((sql: string) => Verdict) | undefined
+let known: ((sql: string) => Verdict) | undefined
 
 /** What the engine brings is the same for every file, so it is asked once. */
-async function guardOf(client: Client): Promise<(sql: string) => Verdict> {
-  guard ??= createGuard(await waysOut(client))
-  return guard
+async function engineGuard(): Promise<(sql: string) => Verdict> {
+  known ??= createGuard(await waysOut())
+  return known
 }
 
 /**
