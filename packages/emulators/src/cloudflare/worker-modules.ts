@@ -9,7 +9,7 @@ export interface WorkerModule {
   readonly contents: string
 }
 
-const sources = ['main', 'database', 'dump', 'history', 'scripts', 'snapshot']
+const sources = ['main', 'database', 'dump', 'history', 'scripts', 'snapshot', 'statement']
 
 /** The emulator's Worker: the built file, and in this repository its sources without their types. */
 export function workerModules(): WorkerModule[] {

@@ -91,9 +91,10 @@ export function createDatabases(options: DatabasesOptions): Databases {
       const record = find(name)
       // The group's tokens go with it: https://docs.turso.tech/cli/db/tokens/invalidate
       const group = groups.get(record.group)
-      if (group) group.key = createSigningKey()
+      const spreads = rotation === 'group' || group?.issued !== false
+      if (group && spreads) Object.assign(group, { key: createSigningKey(), issued: false })
       const members = [...databases.values()].filter((other) => other.group === record.group)
-      for (const member of members) {
+      for (const member of spreads ? members : [record]) {
         if (member === record || rotation === 'group') member.key = createSigningKey()
         await apply(member)
       }

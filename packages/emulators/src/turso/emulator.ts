@@ -152,6 +152,7 @@ async function addDefaultGroup(records: Records): Promise<void> {
     records.groups.set('default', {
       ...{ name: 'default', uuid: randomUUID(), location: 'aws-us-east-1', deleteProtection: false },
       key: createSigningKey(),
+      issued: false,
     })
   })
 }

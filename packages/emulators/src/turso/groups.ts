@@ -46,6 +46,7 @@ export function createGroups(records: Records, databases: Databases, namespaces:
           location,
           deleteProtection: false,
           key: createSigningKey(),
+          issued: false,
         }
         records.groups.set(name, record)
         return record
@@ -73,7 +74,7 @@ export function createGroups(records: Records, databases: Databases, namespaces:
     // https://docs.turso.tech/sdk/authorization/tokens: "for a group (and all its databases)"
     rotate: (name) =>
       records.change(async () => {
-        find(name).key = createSigningKey()
+        Object.assign(find(name), { key: createSigningKey(), issued: false })
         for (const database of members(name)) {
           database.key = createSigningKey()
           await databases.apply(database)

@@ -27,12 +27,16 @@ export function groupRoutes({
       return c.json({ delete_protection: record.deleteProtection })
     },
     'groupTokens.create': async (c) => {
-      const { key } = groups.find(named(c))
+      const group = groups.find(named(c))
       const { expiration, authorization } = c.req.query()
       const expiresAt = expiryOf(expiration, now(), c.env.expireToken)
       // No namespace: it opens every database that knows the group's key, also those created later.
       const grant = { authorization: parseAuthorization(authorization), expiresAt }
-      return c.json({ jwt: await mintSqlToken(key, grant, now()) })
+      const jwt = await records.change(async () => {
+        group.issued = true
+        return mintSqlToken(group.key, grant, now())
+      })
+      return c.json({ jwt })
     },
     'groupTokens.rotate': async (c) => {
       await groups.rotate(named(c))

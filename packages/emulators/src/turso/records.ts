@@ -9,6 +9,8 @@ export interface GroupRecord {
   readonly location: string
   deleteProtection: boolean
   key: SigningKey
+  /** Whether a token was minted with the key; until then a new key is nobody's business. */
+  issued: boolean
 }
 
 /** A database as the emulator remembers it. */

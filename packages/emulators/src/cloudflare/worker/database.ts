@@ -1,17 +1,9 @@
-import { DurableObject, type SqlCell } from 'cloudflare:workers'
+import { DurableObject } from 'cloudflare:workers'
 import { dumpSql } from './dump.ts'
 import type { History, Period } from './history.ts'
 import { restoreSnapshot, takeSnapshot } from './snapshot.ts'
-import type {
-  WireCell,
-  WireDumpOptions,
-  WireMoment,
-  WireProblem,
-  WireResult,
-  WireRun,
-  WireStatement,
-  WireTravel,
-} from './wire.ts'
+import { runStatement } from './statement.ts'
+import type { WireDumpOptions, WireMoment, WireProblem, WireRun, WireStatement, WireTravel } from './wire.ts'
 
 /** What {@link Database} needs around it: objects by the database's uuid. */
 export interface DatabaseEnv {
@@ -35,9 +27,6 @@ interface State extends Period {
 const readsOnly = /^\s*(?:select|explain|pragma)\b/i
 
 const missingDatabase = 'The database could not be found'
-
-/** D1's limit for one text or blob, in bytes. */
-const largestValue = 2_000_000
 
 /** One D1 database: SQLite as Durable Objects have it, which is the engine under D1. */
 export class Database extends DurableObject<DatabaseEnv> {
@@ -78,7 +67,7 @@ export class Database extends DurableObject<DatabaseEnv> {
       const writes = !statements.every(({ sql }) => readsOnly.test(sql))
       if (writes) await this.#keep(now)
       const results = this.ctx.storage.transactionSync(() => {
-        const done = statements.map((statement) => this.#statement(statement))
+        const done = statements.map((statement) => runStatement(this.ctx.storage.sql, statement))
         if (writes || done.some(({ meta }) => meta.changed_db)) this.#advance(now)
         return done
       })
@@ -138,37 +127,6 @@ export class Database extends DurableObject<DatabaseEnv> {
     })
   }
 
-  #statement({ sql, params }: WireStatement): WireResult {
-    const { sql: engine } = this.ctx.storage
-    const bindings = (params ?? []).map(toBinding)
-    const before = this.#counters()
-    const started = performance.now()
-    const cursor = engine.exec(sql, ...bindings)
-    const rows = Array.from(cursor.raw(), (row) => row.map(toWire))
-    const duration = performance.now() - started
-    const after = this.#counters()
-    const changes = after.changes - before.changes
-    return {
-      columns: cursor.columnNames,
-      rows,
-      meta: {
-        duration,
-        changes,
-        last_row_id: after.lastRowId,
-        changed_db: changes > 0 || after.lastRowId !== before.lastRowId || after.size !== before.size,
-        size_after: after.size,
-        rows_read: cursor.rowsRead,
-        rows_written: cursor.rowsWritten,
-      },
-    }
-  }
-
-  #counters(): { changes: number; lastRowId: number; size: number } {
-    const { sql } = this.ctx.storage
-    const [row] = [...sql.exec('SELECT total_changes(), last_insert_rowid()').raw()]
-    return { changes: Number(row?.[0]), lastRowId: Number(row?.[1]), size: sql.databaseSize }
-  }
-
   /**
    * Keeps the present state if it may be asked for: when its bookmark is known, and once for every minute of the
    * clock, which is as fine as the service's own timestamps go.
@@ -223,20 +181,4 @@ export class Database extends DurableObject<DatabaseEnv> {
 function bookmarkOf({ uuid, state }: Pick<State, 'uuid' | 'state'>): string {
   const hex = state.toString(16).padStart(8, '0')
   return `${hex}-00000000-00004c6d-${uuid.replaceAll('-', '')}`
-}
-
-function toBinding(cell: WireCell): unknown {
-  if (Array.isArray(cell)) return checkSize(new Uint8Array(cell)).buffer
-  if (typeof cell === 'boolean') return cell ? 1 : 0
-  if (typeof cell === 'string') checkSize(new TextEncoder().encode(cell))
-  return cell
-}
-
-function checkSize(bytes: Uint8Array): Uint8Array {
-  if (bytes.length > largestValue) throw new Error('string or blob too big: SQLITE_TOOBIG')
-  return bytes
-}
-
-function toWire(cell: SqlCell): WireCell {
-  return cell instanceof ArrayBuffer ? Array.from(new Uint8Array(cell)) : cell
 }
