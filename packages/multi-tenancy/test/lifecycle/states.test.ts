@@ -193,8 +193,10 @@ describe('states in the request path', () => {
       cacheOptions({ locatorMax: 20_000 }),
       {},
     )
-    const call = { signal: new AbortController().signal }
-    const known = await Promise.all(ids.map(async (id) => [asId(id), await locate(asId(id), call)] as const))
+    const call = () => ({ signal: new AbortController().signal })
+    const known = await Promise.all(
+      ids.map(async (id) => [asId(id), await locate(asId(id), call())] as const),
+    )
     process.catalog.disarm()
     for (let second = 0; second < 10; second++) {
       expect(known.every(([id, database]) => fresh?.(id, database))).toBe(true)
