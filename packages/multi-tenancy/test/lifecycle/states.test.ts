@@ -1,6 +1,8 @@
 import { describe, expect, it, vi } from 'vitest'
+import type { KnownDatabase } from '../../src/factory/directory.ts'
 import { cacheOptions } from '../../src/factory/options.ts'
 import { createCatalogDirectory } from '../../src/lifecycle/directory.ts'
+import type { TenantId } from '../../src/tenant-id.ts'
 import { asId, storesOf } from '../catalog/stores.ts'
 import { createWorld, MAX_AGE, outcome, type Process, read, write } from './world.ts'
 
@@ -194,9 +196,8 @@ describe('states in the request path', () => {
       {},
     )
     const call = () => ({ signal: new AbortController().signal })
-    const known = await Promise.all(
-      ids.map(async (id) => [asId(id), await locate(asId(id), call())] as const),
-    )
+    const known: [TenantId, KnownDatabase][] = []
+    for (const id of ids) known.push([asId(id), await locate(asId(id), call())])
     process.catalog.disarm()
     for (let second = 0; second < 10; second++) {
       expect(known.every(([id, database]) => fresh?.(id, database))).toBe(true)
