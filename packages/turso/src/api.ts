@@ -13,28 +13,41 @@ export interface TursoDatabase {
 
 /** The few calls of the Platform API that a tenant's life needs. Each may throw an {@link HttpError}. */
 export interface PlatformApi {
-  create(name: string, signal: AbortSignal): Promise<TursoDatabase>
+  create(name: string, group: string, signal: AbortSignal): Promise<TursoDatabase>
   /** `undefined` only when the service says there is none. */
   get(name: string, signal: AbortSignal): Promise<TursoDatabase | undefined>
+  /** Those of one group. */
   list(
-    query: { prefix: string; cursor?: string | undefined },
+    query: { group: string; prefix: string; cursor?: string | undefined },
     signal: AbortSignal,
   ): Promise<{ databases: TursoDatabase[]; cursor: string | undefined }>
   /** Absent is done. */
   delete(name: string, signal: AbortSignal): Promise<void>
   /** A token that opens the database which has the name now, and no other. */
   mintToken(name: string, expiration: string, signal: AbortSignal): Promise<string>
+  /** Ends every token there is of the database. */
+  rotateTokens(name: string, signal: AbortSignal): Promise<void>
+  /** Blocks reads and writes, or lets them through again. */
+  block(name: string, blocked: boolean, signal: AbortSignal): Promise<void>
+  /** Whether both are blocked. */
+  isBlocked(name: string, signal: AbortSignal): Promise<boolean>
 }
 
 /** How to reach the Platform API. */
 export interface PlatformApiOptions {
   readonly organizationName: string
   readonly apiToken: string
-  readonly group: string
   readonly baseUrl: string
   readonly fetch: Fetch
   readonly checkHost: HostCheck
   readonly now: () => number
+}
+
+interface CallOptions {
+  readonly query?: Record<string, string>
+  readonly body?: unknown
+  /** Whether an empty answer is one. */
+  readonly silent?: boolean
 }
 
 const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/
@@ -44,7 +57,7 @@ const PAGE = '100'
 
 /** @see https://docs.turso.tech/api-reference/introduction */
 export function createPlatformApi(options: PlatformApiOptions): PlatformApi {
-  const { organizationName, apiToken, group, fetch, checkHost, now } = options
+  const { organizationName, apiToken, fetch, checkHost, now } = options
   const base = baseOf(options.baseUrl)
   let blockedUntil = 0
 
@@ -52,7 +65,7 @@ export function createPlatformApi(options: PlatformApiOptions): PlatformApi {
     method: string,
     path: readonly string[],
     signal: AbortSignal,
-    { query = {}, body }: { query?: Record<string, string>; body?: unknown } = {},
+    { query = {}, body, silent = false }: CallOptions = {},
   ): Promise<Record<string, unknown>> {
     // Once told to wait, nothing is sent until then: neither by this call nor by any other.
     const wait = (blockedUntil - now()) / 1_000
@@ -66,8 +79,9 @@ export function createPlatformApi(options: PlatformApiOptions): PlatformApi {
       headers: { authorization: `Bearer ${apiToken}`, 'content-type': 'application/json' },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
-    const answer = parse(await textOf(response, signal))
-    if (response.ok) return answer ?? unexpected()
+    const text = await textOf(response, signal)
+    const answer = parse(text)
+    if (response.ok) return answer ?? (silent && text === '' ? {} : unexpected())
     const retryAfter = retryAfterOf(response, now())
     if (response.status === 429 && retryAfter !== undefined) blockedUntil = now() + retryAfter * 1_000
     const { error, code } = answer ?? {}
@@ -84,7 +98,7 @@ export function createPlatformApi(options: PlatformApiOptions): PlatformApi {
   }
 
   return {
-    async create(name, signal) {
+    async create(name, group, signal) {
       const { database } = await call('POST', [], signal, { body: { name: checkName(name), group } })
       return databaseOf(database, name)
     },
@@ -92,7 +106,7 @@ export function createPlatformApi(options: PlatformApiOptions): PlatformApi {
       const answer = await call('GET', [checkName(name)], signal).catch(unlessAbsent)
       return answer && databaseOf(answer.database, name)
     },
-    async list({ prefix, cursor }, signal) {
+    async list({ group, prefix, cursor }, signal) {
       const query = { group, limit: PAGE, ...(cursor === undefined ? {} : { cursor }) }
       const { databases, pagination } = await call('GET', [], signal, { query })
       if (!Array.isArray(databases)) return unexpected()
@@ -115,6 +129,19 @@ export function createPlatformApi(options: PlatformApiOptions): PlatformApi {
       const { jwt } = await call('POST', [checkName(name), 'auth', 'tokens'], signal, { query, body: {} })
       if (typeof jwt !== 'string' || !TOKEN.test(jwt)) return unexpected()
       return jwt
+    },
+    async rotateTokens(name, signal) {
+      // Answered without a body.
+      await call('POST', [checkName(name), 'auth', 'rotate'], signal, { silent: true })
+    },
+    async block(name, blocked, signal) {
+      const body = { block_reads: blocked, block_writes: blocked }
+      const answer = await call('PATCH', [checkName(name), 'configuration'], signal, { body })
+      if (answer.block_reads !== blocked || answer.block_writes !== blocked) return unexpected()
+    },
+    async isBlocked(name, signal) {
+      const { block_reads, block_writes } = await call('GET', [checkName(name), 'configuration'], signal)
+      return block_reads === true && block_writes === true
     },
   }
 }

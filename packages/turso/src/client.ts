@@ -1,8 +1,9 @@
 import { type Client, createClient, type Transaction, type TransactionMode } from '@libsql/client/web'
-import { TenancyError } from '@tenantry/multi-tenancy'
+import { type ConnectTarget, TenancyError } from '@tenantry/multi-tenancy'
 import type { TursoDatabase } from './api.ts'
 import { type ErrorMap, httpErrorIn } from './errors.ts'
 import { type Fetch, HttpError, retryAfterOf, send } from './http.ts'
+import { isBlocked } from './sql-errors.ts'
 import { plainStatement } from './statements.ts'
 import { isFinal, type TokenStore } from './tokens.ts'
 import { createTursoTransaction } from './transaction.ts'
@@ -18,6 +19,10 @@ export interface TursoClientOptions {
   readonly requestTimeout: number
   /** Whether the provider was closed. */
   readonly isClosed: () => boolean
+  /** Whether the platform says that the database is closed. */
+  readonly isShut: () => Promise<boolean>
+  /** Awaited before each call and before a transaction begins. */
+  readonly admit?: ConnectTarget['admit'] | undefined
   /** Told when the database turns out to be gone; absent while it is being made. */
   readonly lost?: (() => void) | undefined
 }
@@ -30,7 +35,7 @@ export type WithToken = <Result>(work: (client: Client) => Promise<Result>) => P
  * itself, since HTTP leaves nothing open.
  */
 export function createTursoClient(options: TursoClientOptions): Client {
-  const { database, tokens, errors, isClosed, lost } = options
+  const { database, tokens, errors, isClosed, isShut, admit, lost } = options
   const fetch = pin(options)
   let closed = false
   let inner: { token: string; client: Client } | undefined
@@ -47,15 +52,16 @@ export function createTursoClient(options: TursoClientOptions): Client {
 
   const withToken: WithToken = async (work) => {
     if (closed || isClosed()) throw new TenancyError('closed', 'The client was closed')
+    await admit?.()
     try {
       const token = await tokens.get(database)
       try {
-        return await work(clientOf(token))
+        return await accepted(work(clientOf(token)))
       } catch (error) {
         // Refused before anything was carried out, so it may be repeated.
         if (httpErrorIn(error)?.status !== 401) throw error
         const next = await tokens.renew(database, token)
-        return await work(clientOf(next))
+        return await accepted(work(clientOf(next)))
       }
     } catch (error) {
       const truth = await truthOf(error)
@@ -64,9 +70,23 @@ export function createTursoClient(options: TursoClientOptions): Client {
     }
   }
 
-  /** A 404 of its host may mean that the database is not ready or that it is gone: the platform knows. */
+  async function accepted<Result>(work: Promise<Result>): Promise<Result> {
+    const result = await work
+    tokens.accepted(database)
+    return result
+  }
+
+  /**
+   * What the platform knows better: a 404 of its host may mean that the database is not ready or that it is gone, a
+   * block that it is over a limit or closed.
+   */
   async function truthOf(error: unknown): Promise<unknown> {
-    if (lost === undefined || httpErrorIn(error)?.status !== 404) return error
+    if (lost === undefined) return error
+    if (isBlocked(error) || errors.mapError(error).code === 'credentials_rejected') {
+      const shut = await isShut().catch(() => false)
+      return shut ? new TenancyError('tenant_suspended', 'The database is closed') : error
+    }
+    if (httpErrorIn(error)?.status !== 404) return error
     try {
       await tokens.confirm(database)
       return error
@@ -90,7 +110,7 @@ export function createTursoClient(options: TursoClientOptions): Client {
     executeMultiple: async (sql) => run((current) => current.executeMultiple(sql)),
     async transaction(mode: TransactionMode = 'write'): Promise<Transaction> {
       const begin = (current: Client): Promise<Transaction> => current.transaction(mode)
-      return createTursoTransaction({ begin, transaction: await run(begin), withToken, errors })
+      return createTursoTransaction({ begin, transaction: await run(begin), withToken, truthOf, errors })
     },
     async sync() {
       throw new TenancyError('not_supported', 'A remote database has nothing to be synchronised with')

@@ -6,8 +6,8 @@ export interface TursoProviderOptions {
   /** The organization's (or personal account's) slug. */
   readonly organizationName: string
   /**
-   * A platform token. A group-scoped one with `read`, `db:create`, `db:delete` and `db:mint-token` is enough; it never
-   * goes to a database.
+   * A platform token. A group-scoped one with `read`, `db:create`, `db:delete` and `db:mint-token` is enough, with a
+   * catalog also `db:configure` and `db:rotate-creds`; it never goes to a database.
    */
   readonly apiToken: string
   /**
@@ -16,6 +16,12 @@ export interface TursoProviderOptions {
    * @default 'default'
    */
   readonly group?: string
+  /**
+   * Further groups, which a tenant's `placement` may name.
+   *
+   * @default []
+   */
+  readonly groups?: readonly string[]
   /**
    * How long a database's token is good, as the API takes it: `30m`, `1h`, `1d12h`. It is renewed at 80 % of it.
    *
@@ -54,12 +60,14 @@ export function tursoSettings(options: TursoProviderOptions): TursoSettings {
   // Called through `globalThis`: workerd's `fetch` needs that `this`.
   const { fetch = (input, init) => globalThis.fetch(input, init), environment } = options
   if (!isSlug(organizationName)) throw configError('organizationName', 'must be the slug of an organization')
+  const { groups = [] } = options
+  if (!Array.isArray(groups) || !groups.every(isSlug)) throw configError('groups', 'must be names of groups')
   if (!isSlug(group)) throw configError('group', 'must be the name of a group')
   if (typeof apiToken !== 'string' || !/^[!-~]{6,}$/.test(apiToken)) {
     throw configError('apiToken', 'must be a platform token')
   }
   if (!(requestTimeout > 0)) throw configError('requestTimeout', 'must be a number of milliseconds')
-  const account = { organizationName, apiToken, group, baseUrl, allowedHosts }
+  const account = { organizationName, apiToken, group, groups, baseUrl, allowedHosts }
   return { ...account, tokenLifetime, requestTimeout, fetch, environment: { ...realWorld(), ...environment } }
 }
 

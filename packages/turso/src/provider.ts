@@ -1,5 +1,12 @@
 import type { Client } from '@libsql/client/web'
-import { createRedactor, type Locator, TenancyError, type TenantProvider } from '@tenantry/multi-tenancy'
+import {
+  type ConnectTarget,
+  configError,
+  createRedactor,
+  type Locator,
+  TenancyError,
+  type TenantProvider,
+} from '@tenantry/multi-tenancy'
 import { Kysely } from 'kysely'
 import { createPlatformApi, type TursoDatabase } from './api.ts'
 import { createTursoClient } from './client.ts'
@@ -23,20 +30,37 @@ const MAX_DELAY = 2_000
  */
 export function createTursoProvider(options: TursoProviderOptions): TenantProvider<Client> {
   const settings = tursoSettings(options)
-  const { organizationName, apiToken, fetch, tokenLifetime, requestTimeout, environment } = settings
+  const { organizationName, apiToken, group, fetch, tokenLifetime, requestTimeout, environment } = settings
   const { now, sleep, runtime } = environment
   const redactor = createRedactor()
   redactor.add(apiToken)
   const errors = createErrorMap(redactor)
   const checkHost = createHostCheck(settings.allowedHosts)
   const api = createPlatformApi({ ...settings, checkHost, now })
+  const groups = [...new Set([group, ...settings.groups])]
   const shared = runtime === 'node'
   const tokens = createTokenStore({ api, redactor, lifetime: tokenLifetime, shared, now })
   let closed = false
   const isClosed = (): boolean => closed
 
-  function clientOf(database: TursoDatabase, lost?: () => void): Client {
-    return createTursoClient({ database, tokens, errors, fetch, now, requestTimeout, isClosed, lost })
+  function clientOf(database: TursoDatabase, use: Pick<ConnectTarget, 'admit' | 'lost'> = {}): Client {
+    const isShut = (): Promise<boolean> => api.isBlocked(database.name, AbortSignal.timeout(requestTimeout))
+    return createTursoClient({
+      database,
+      tokens,
+      errors,
+      fetch,
+      now,
+      requestTimeout,
+      isClosed,
+      isShut,
+      ...use,
+    })
+  }
+
+  function groupOf(placement: string = group): string {
+    if (groups.includes(placement)) return placement
+    throw configError('placement', `is none of the groups ${groups.join(', ')}`)
   }
 
   /** The locator as it was returned; the host is checked again, for it may come from a store of somebody's. */
@@ -57,10 +81,11 @@ export function createTursoProvider(options: TursoProviderOptions): TenantProvid
 
   async function createOrFind(
     name: string,
+    place: string,
     signal: AbortSignal,
   ): Promise<{ database: TursoDatabase; created: boolean }> {
     try {
-      return { database: await api.create(name, signal), created: true }
+      return { database: await api.create(name, place, signal), created: true }
     } catch (error) {
       // Taken, or nobody knows: what is there now decides, before anything is sent again.
       if (!isDuplicate(error) && !isAmbiguous(error)) throw error
@@ -87,8 +112,8 @@ export function createTursoProvider(options: TursoProviderOptions): TenantProvid
     // `{name}-{organization}` is one DNS label: https://github.com/tursodatabase/turso-cli/issues/1013
     naming: { maxLength: 62 - organizationName.length, separator: '-' },
 
-    create: coded(async (name, { signal }) => {
-      const { database, created } = await createOrFind(name, signal)
+    create: coded(async (name, { signal, placement }) => {
+      const { database, created } = await createOrFind(name, groupOf(placement), signal)
       const client = clientOf(database)
       await poll(async () => {
         try {
@@ -97,6 +122,8 @@ export function createTursoProvider(options: TursoProviderOptions): TenantProvid
         } catch (cause) {
           const error = errors.mapError(cause)
           if (error.code === 'tenant_not_ready') return false
+          // A closed one is there, and answers nobody.
+          if (!created && error.code === 'quota_exceeded' && (await api.isBlocked(name, signal))) return true
           if (error.code !== 'tenant_not_found') throw error
           // Deleted meanwhile, or the platform is behind its own answer: the core asks for it again.
           throw new TenancyError('provider_unavailable', 'The new database is not there', { retryAfter: 1 })
@@ -121,18 +148,36 @@ export function createTursoProvider(options: TursoProviderOptions): TenantProvid
         return false
       }, signal)
     }),
-    list: coded(async ({ prefix, cursor }, { signal }) => {
-      const { databases, cursor: next } = await api.list({ prefix, cursor }, signal)
+    setAccess: coded(async (locator, access, { signal }) => {
+      const database = databaseOf(locator)
+      const { name, id } = database
+      const current = await api.get(name, signal)
+      if (current?.id !== id) throw new TenancyError('tenant_not_found', 'The database does not exist')
+      await api.block(name, access === 'closed', signal)
+      if (access === 'open') return
+      // What was handed out, or leaked, is void for good, and not only until the database is opened again.
+      await api.rotateTokens(name, signal)
+      tokens.forget(database)
+    }),
+    list: coded(async ({ prefix, cursor: here = `${group}/` }, { signal }) => {
+      // Group after group: a list of all would also show what is none of ours.
+      const [at = '', cursor] = here.split(/\/(.*)/s)
+      const { databases, cursor: after } = await api.list(
+        { group: groupOf(at), prefix, cursor: cursor || undefined },
+        signal,
+      )
+      const following = groups[groups.indexOf(at) + 1]
+      const next = after !== undefined ? `${at}/${after}` : following && `${following}/`
       return {
         databases: databases.map((database) => ({ name: database.name, locator: { ...database } })),
         ...(next === undefined ? {} : { cursor: next }),
       }
     }),
 
-    connect: coded(async ({ locator, lost = () => {} }, { signal }) => {
+    connect: coded(async ({ locator, admit, lost = () => {} }, { signal }) => {
       const database = databaseOf(locator)
       await tokens.get(database, signal)
-      return clientOf(database, lost)
+      return clientOf(database, { ...(admit && { admit }), lost })
     }),
     async query(client, { sql, params = [] }) {
       return toRows(await client.execute({ sql, args: params.map(toBound) }))

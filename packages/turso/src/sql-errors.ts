@@ -23,6 +23,11 @@ export function isBusy(error: unknown): boolean {
   return isSqlError(error) && (error.code.startsWith('SQLITE_BUSY') || error.code.startsWith('SQLITE_LOCKED'))
 }
 
+/** Reads or writes are blocked: by its configuration, or because a limit was met. */
+export function isBlocked(error: unknown): boolean {
+  return isSqlError(error) && /(?:^|_)BLOCKED$/.test(error.code)
+}
+
 const CODES: Readonly<Record<string, TenancyErrorCode>> = {
   SQLITE_AUTH: 'provider_rejected',
   SQLITE_BUSY: 'provider_unavailable',

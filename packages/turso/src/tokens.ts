@@ -9,9 +9,12 @@ export interface TokenStore {
   /**
    * Another token than the one the database has just refused.
    *
-   * @throws `credentials_rejected` when that one was itself brand new: minting again would not help
+   * @throws `credentials_rejected` when that one was itself such a renewal, brand new and never good: minting again
+   * would not help
    */
   renew(database: TursoDatabase, refused: string): Promise<string>
+  /** To be told that the database took a token. */
+  accepted(database: TursoDatabase): void
   /**
    * Asks the platform whether the database is still there.
    *
@@ -37,11 +40,13 @@ interface KeptToken {
   readonly minted: number
   readonly expires: number
   renewAt: number
+  /** Minted because another was refused, and not taken by the database yet. */
+  untried: boolean
 }
 
 const MAX_TOKENS = 1_000
 const RENEW_AT = 0.8
-/** Milliseconds after its minting in which a refused token is not minted anew. */
+/** Milliseconds after its minting in which a renewed token that is refused too is not minted anew. */
 const BRAND_NEW = 5_000
 /** Milliseconds until a renewal that failed is tried again, while the old token is still good. */
 const RENEWAL_PAUSE = 30_000
@@ -69,7 +74,7 @@ export function createTokenStore({ api, redactor, lifetime, shared, now }: Token
     if (token === undefined) {
       throw new TenancyError('tenant_not_ready', 'The database takes no tokens yet', { retryAfter: 2 })
     }
-    keep(id, { token, minted, expires: minted + life, renewAt: minted + life * RENEW_AT })
+    keep(id, { token, minted, expires: minted + life, renewAt: minted + life * RENEW_AT, untried: false })
     return token
   }
 
@@ -128,10 +133,17 @@ export function createTokenStore({ api, redactor, lifetime, shared, now }: Token
     async renew(database, refused) {
       const current = kept.get(database.id)
       if (current !== undefined && current.token !== refused) return current.token
-      if (current !== undefined && now() - current.minted < BRAND_NEW) {
+      if (current?.untried && now() - current.minted < BRAND_NEW) {
         throw new TenancyError('credentials_rejected', 'The database refuses the token just minted for it')
       }
-      return mintOnce(database)
+      const token = await mintOnce(database)
+      const renewed = kept.get(database.id)
+      if (renewed?.token === token) renewed.untried = true
+      return token
+    },
+    accepted({ id }) {
+      const current = kept.get(id)
+      if (current !== undefined) current.untried = false
     },
     forget({ id }) {
       kept.delete(id)

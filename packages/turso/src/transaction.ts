@@ -8,6 +8,8 @@ export interface TursoTransactionOptions {
   readonly begin: (client: Client) => Promise<Transaction>
   readonly transaction: Transaction
   readonly withToken: WithToken
+  /** What an error comes from, where the platform knows better than the database. */
+  readonly truthOf: (error: unknown) => Promise<unknown>
   readonly errors: ErrorMap
 }
 
@@ -16,7 +18,8 @@ export interface TursoTransactionOptions {
  * it keeps the stream, and with it the token, it has.
  */
 export function createTursoTransaction(options: TursoTransactionOptions): Transaction {
-  const { begin, withToken, errors } = options
+  const { begin, withToken, truthOf, errors } = options
+  const fail = async (error: unknown): Promise<never> => errors.surface(await truthOf(error))
   let { transaction } = options
   let begun = false
   let first: Promise<unknown> | undefined
@@ -31,7 +34,7 @@ export function createTursoTransaction(options: TursoTransactionOptions): Transa
       first = opening
       return await opening
     } catch (error) {
-      return errors.surface(error)
+      return fail(error)
     }
   }
 
@@ -61,7 +64,7 @@ export function createTursoTransaction(options: TursoTransactionOptions): Transa
     async commit() {
       await first?.catch(() => {})
       ended = true
-      await transaction.commit().catch(errors.surface)
+      await transaction.commit().catch(fail)
     },
     async rollback() {
       await first?.catch(() => {})

@@ -2,7 +2,7 @@ import { testProvider } from '@tenantry/conformance'
 import { startTursoEmulator, type TursoEmulator } from '@tenantry/emulators'
 import { afterAll, beforeAll, vi } from 'vitest'
 import { createFileHarness } from './file-harness.ts'
-import { createTursoHarness } from './turso-harness.ts'
+import { addGroup, createTursoHarness } from './turso-harness.ts'
 
 vi.mock('@libsql/client/sqlite3', async (importOriginal) =>
   (await import('./counted-driver.ts')).countedDriver(importOriginal as never),
@@ -11,6 +11,7 @@ vi.mock('@libsql/client/sqlite3', async (importOriginal) =>
 let turso: TursoEmulator
 beforeAll(async () => {
   turso = await startTursoEmulator({ pageSize: 5 })
+  await addGroup(turso)
 })
 afterAll(() => turso?.close())
 
