@@ -102,10 +102,10 @@ export function toApiError(error: unknown, signal: AbortSignal): unknown {
   for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
     if (at instanceof TenancyError || at instanceof ApiError) return at
   }
+  // Its own clock, or the SDK's.
+  const late = signal.reason?.name === 'TimeoutError' || /timed out/.test((error as Error)?.message)
+  if (late) return new TenancyError('timeout', 'No answer from Cloudflare in time')
   if (signal.aborted) return signal.reason
-  if (error instanceof Error && /timed out/.test(error.message)) {
-    return new TenancyError('timeout', 'No answer from Cloudflare in time', { cause: error })
-  }
   return new ApiError(0, 'No answer from Cloudflare', { cause: error })
 }
 

@@ -4,7 +4,7 @@ import { type D1Api, LARGEST_PAGE } from './api.ts'
 import { ApiError } from './http.ts'
 
 type List = (
-  query: { prefix: string; cursor?: string },
+  query: { prefix: string; cursor?: string | undefined },
   signal: AbortSignal,
 ) => Promise<{ databases: readonly ListedDatabase[]; cursor?: string }>
 

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto'
 import { inspect } from 'node:util'
+import { TenancyError } from '@tenantry/multi-tenancy'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { call } from './ladder.ts'
 import { failure, startWorld, type World } from './world.ts'
 
 let world: World
 beforeAll(async () => {
-  world = await startWorld({ databaseLimit: 60 })
+  world = await startWorld()
 })
 afterEach(() => world.reset())
 afterAll(() => world?.emulator.close())
@@ -112,11 +113,13 @@ test('each of Cloudflare’s refusals has its code', async () => {
 })
 
 test('the account’s last database is said to be the last', async () => {
-  const provider = world.provider()
-  for (let at = world.emulator.oracle.databases().length; at < 60; at++)
-    await world.emulator.oracle.create(`fill_${at}`)
-  expect((await failure(provider.create('one_more', call))).code).toBe('quota_exceeded')
-  for (const { name } of world.emulator.oracle.databases()) await world.emulator.oracle.destroy(name)
+  const small = await startWorld({ databaseLimit: 1 })
+  try {
+    await small.provider().create('only', call)
+    expect((await failure(small.provider().create('one_more', call))).code).toBe('quota_exceeded')
+  } finally {
+    await small.emulator.close()
+  }
 })
 
 test('a deletion is done when Cloudflare says the database is not there, and not when it says something else', async () => {
@@ -211,4 +214,24 @@ test('a database is made where it was asked for', async () => {
   )
   const nowhere = world.provider().create('nowhere', { ...call, placement: 'mars' })
   expect((await failure(nowhere)).code).toBe('invalid_request')
+})
+
+test('no answer within requestTimeout is a timeout, of the database and of the account', async () => {
+  const { faults } = world.emulator
+  const provider = world.provider({ requestTimeout: 50 })
+  const { locator } = await world.provider().create('slow', call)
+  const client = await provider.connect({ locator, verify: async () => {} }, call)
+  faults.hold({ operation: ['databases.query', 'databases.get'], times: 2 })
+  expect((await failure(client.prepare('SELECT 1').all())).code).toBe('timeout')
+  expect((await failure(provider.find('slow', call))).code).toBe('timeout')
+})
+
+test('a caller that gives up ends the request', async () => {
+  const provider = world.provider()
+  const held = world.emulator.faults.hold({ operation: 'databases.get' })
+  const controller = new AbortController()
+  const found = provider.find('given-up', { signal: controller.signal })
+  await held.met()
+  controller.abort(new TenancyError('timeout', 'given up'))
+  expect((await failure(found)).message).toBe('given up')
 })
