@@ -77,7 +77,7 @@ export interface TenantProvider<Client> {
   setAccess?(locator: Locator, access: 'open' | 'closed', options: CallOptions): Promise<void>
   /** One page of the databases whose name starts with `prefix`; `cursor` is absent on the last page. */
   list(
-    query: { prefix: string; cursor?: string },
+    query: { prefix: string; cursor?: string | undefined },
     options: CallOptions,
   ): Promise<{ databases: readonly ListedDatabase[]; cursor?: string }>
   /** A client bound to exactly this database. Never creates, never falls back; missing throws. */

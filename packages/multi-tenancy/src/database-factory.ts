@@ -32,8 +32,11 @@ export interface OpenTenant<Adapters> extends Tenant {
 export interface TenantFactory<Adapters = unknown> extends DatabaseFactory<Adapters> {
   /** The tenants' recorded life, where the factory has a catalog. */
   readonly lifecycle?: Lifecycle | undefined
-  /** As `getAdapters`, with what the middleware puts into `c.var.tenant`. */
-  open(tenantId: string): Promise<OpenTenant<Adapters>>
+  /**
+   * As `getAdapters`, with what the middleware puts into `c.var.tenant`. Background work hands over the `generation`
+   * it was begun for: another incarnation of the id is then `tenant_not_found`.
+   */
+  open(tenantId: string, generation?: number): Promise<OpenTenant<Adapters>>
   /** Brings one tenant's database to the newest migration. Resolves with the names it applied. */
   migrate(tenantId: string): Promise<readonly string[]>
   /** Forgets what this process cached of a tenant, and lifts its quarantine. */

@@ -31,55 +31,46 @@ export type TenancyErrorCode =
   | 'closed'
   | 'internal'
 
+/** The HTTP status of each code; below 0 where trying the same call again can help. */
 const STATUS: Readonly<Record<TenancyErrorCode, number>> = {
   invalid_tenant_id: 400,
-  tenant_unresolved: 404,
   tenant_ambiguous: 400,
-  tenant_not_found: 404,
-  tenant_not_ready: 503,
-  tenant_suspended: 503,
+  invalid_request: 400,
   unauthenticated: 401,
   forbidden: 403,
-  invalid_request: 400,
-  wrong_tenant: 500,
-  stale_tenant: 503,
+  statement_refused: 403,
+  tenant_unresolved: 404,
+  tenant_not_found: 404,
   name_taken: 409,
   conflict: 409,
+  wrong_tenant: 500,
   migration_failed: 500,
   migration_changed: 500,
   migration_missing: 500,
-  migration_dirty: 503,
-  migration_locked: 503,
-  provider_rejected: 502,
-  provider_unavailable: 503,
-  credentials_rejected: 502,
-  quota_exceeded: 503,
-  rate_limited: 503,
-  timeout: 504,
-  pool_exhausted: 503,
-  statement_refused: 403,
-  not_supported: 501,
   config_invalid: 500,
-  closed: 503,
   internal: 500,
+  not_supported: 501,
+  provider_rejected: 502,
+  credentials_rejected: 502,
+  tenant_not_ready: -503,
+  stale_tenant: -503,
+  migration_locked: -503,
+  provider_unavailable: -503,
+  rate_limited: -503,
+  pool_exhausted: -503,
+  tenant_suspended: 503,
+  migration_dirty: 503,
+  quota_exceeded: 503,
+  closed: 503,
+  timeout: -504,
 }
-
-const RETRYABLE: ReadonlySet<TenancyErrorCode> = new Set([
-  'tenant_not_ready',
-  'stale_tenant',
-  'migration_locked',
-  'provider_unavailable',
-  'rate_limited',
-  'timeout',
-  'pool_exhausted',
-])
 
 /** The HTTP status each code answers with, and whether trying the same call again can help. */
 export const ERROR_CODES: Readonly<Record<TenancyErrorCode, { status: number; retryable: boolean }>> =
   /* @__PURE__ */ Object.fromEntries(
     /* @__PURE__ */ Object.entries(STATUS).map(([code, status]) => [
       code,
-      { status, retryable: RETRYABLE.has(code as TenancyErrorCode) },
+      { status: Math.abs(status), retryable: status < 0 },
     ]),
   ) as Record<TenancyErrorCode, { status: number; retryable: boolean }>
 
@@ -87,10 +78,10 @@ export interface TenancyErrorOptions {
   /** What was caught. Clean it of secrets first (see `redactor`). */
   readonly cause?: unknown
   /** Seconds after which trying again makes sense; sent as `Retry-After`. */
-  readonly retryAfter?: number
-  readonly tenantId?: string
+  readonly retryAfter?: number | undefined
+  readonly tenantId?: string | undefined
   /** The step of a longer operation that failed, such as `create` or `migrate`. */
-  readonly step?: string
+  readonly step?: string | undefined
 }
 
 /**
@@ -115,12 +106,12 @@ export class TenancyError extends Error {
 
   /** HTTP status of this code. */
   get status(): number {
-    return STATUS[this.code]
+    return Math.abs(STATUS[this.code])
   }
 
   /** Whether trying the same call again can help. */
   get retryable(): boolean {
-    return RETRYABLE.has(this.code)
+    return STATUS[this.code] < 0
   }
 
   /** Code, message and hints; never the cause. */
@@ -139,8 +130,7 @@ export class TenancyError extends Error {
     if (retryAfter !== undefined) headers.set('retry-after', String(Math.max(1, Math.ceil(retryAfter))))
     else if (status === 503) headers.set('retry-after', '5')
     const detail = status < 500 ? { detail: this.message } : {}
-    const problem = { type: 'about:blank', status, code, ...detail }
-    return new Response(JSON.stringify(problem), { status, headers })
+    return new Response(JSON.stringify({ type: 'about:blank', status, code, ...detail }), { status, headers })
   }
 
   /** `cause` itself when it already has a code, else an `internal` error around it. */

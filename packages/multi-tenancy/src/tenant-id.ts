@@ -10,9 +10,9 @@ const MAX_LENGTH = 63
 
 /** Ids and host labels that are never a tenant, unless an app names its own list. */
 export const RESERVED_TENANT_IDS: readonly string[] = [
-  'admin', 'api', 'app', 'assets', 'auth', 'cdn', 'dashboard', 'ftp', 'graphql', 'help', 'localhost', 'login',
+  'admin', 'api', 'app', 'assets', 'auth', 'cdn', 'dashboard', 'ftp', 'help', 'localhost', 'login',
   'mail', 'mysql', 'ns1', 'ns2', 'postgres', 'public', 'root', 'smtp', 'static', 'status', 'support', 'sys',
-  'system', 'tenantry', 'undefined', 'null', 'webhook', 'ws', 'www',
+  'system', 'tenantry', 'undefined', 'null', 'www',
 ] // biome-ignore format: one list
 
 /** Whether `value` is a string of the tenant-id grammar. Nothing is normalised into shape. */

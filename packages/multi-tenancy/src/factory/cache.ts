@@ -4,7 +4,6 @@ export interface Cache<Value> {
   set(key: string, value: Value): void
   delete(key: string): void
   clear(): void
-  readonly size: number
 }
 
 /**
@@ -50,9 +49,6 @@ export function createCache<Value>(max: number, ttl: number, now: () => number):
     },
     clear() {
       entries.clear()
-    },
-    get size() {
-      return entries.size
     },
   }
 }

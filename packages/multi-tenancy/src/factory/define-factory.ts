@@ -5,6 +5,7 @@ import { notFound, TenancyError } from '../errors.ts'
 import { defineMigrations, migrate } from '../migrations/index.ts'
 import { nameTenants } from '../names.ts'
 import { parseTenantId, reservedSet, type TenantId } from '../tenant-id.ts'
+import type { Backend, FactoryCore } from './backend.ts'
 import { createCache } from './cache.ts'
 import { createDirectory, type KnownDatabase } from './directory.ts'
 import { environmentOf } from './environment.ts'
@@ -59,22 +60,22 @@ export function defineFactory<Client, Adapters>(
   const environment = environmentOf(options.environment)
   const cache = cacheOptions(options.cache)
   const reserved = reservedSet(options.reservedTenantIds, 'reservedTenantIds')
-  const migrations = options.migrations === undefined ? undefined : defineMigrations(options.migrations)
+  const migrations = options.migrations && defineMigrations(options.migrations)
   const nameTenant = nameTenants(provider.naming, prefix)
   const { mapError } = provider
   const patient = {
     timeout: positive('stepTimeout', stepTimeout),
     mapError,
     // The client of a step never finds another incarnation of its database, however often it tries.
-    again: (error: TenancyError) => error.retryable && error.code !== 'stale_tenant',
-  }
+    final: 'stale_tenant',
+  } as const
   // A request does not wait for a tenant that is being made: the client is told when to come back.
   const brief = {
     timeout: positive('openTimeout', openTimeout),
     mapError,
     step: 'open',
-    again: (error: TenancyError) => error.retryable && error.code !== 'tenant_not_ready',
-  }
+    final: 'tenant_not_ready',
+  } as const
 
   const shared = environment.runtime === 'node'
   const opened = createCache<View<Adapters>>(shared ? cache.max : 0, cache.ttl, environment.now)
@@ -99,9 +100,7 @@ export function defineFactory<Client, Adapters>(
 
   function assertServable(tenantId: TenantId): void {
     if (quarantined.has(tenantId)) {
-      throw new TenancyError('wrong_tenant', 'The tenant is in quarantine', {
-        tenantId,
-      })
+      throw new TenancyError('wrong_tenant', 'The tenant is in quarantine', { tenantId })
     }
     if (deleting.has(tenantId)) throw notFound(tenantId)
   }
@@ -150,16 +149,24 @@ export function defineFactory<Client, Adapters>(
     throw new TenancyError('internal', 'createAdapters returned nothing', { tenantId })
   }
 
-  async function open(tenantId: string): Promise<OpenTenant<Adapters>> {
-    const warm = opened.get(tenantId)
-    if (warm && !closed && (directory.fresh?.(warm.tenant.id, warm.database) ?? true)) return warm.tenant
+  function opening(tenantId: string): Promise<OpenTenant<Adapters>> {
     const id = parse(tenantId)
     return openings.run(id, (current) => openNow(id, current))
   }
 
-  const context = { provider, migrations, createAdapters, seed }
-  const backend = options.catalog?.attach<Client, Adapters>({
-    ...context,
+  async function open(tenantId: string, generation?: number): Promise<OpenTenant<Adapters>> {
+    const warm = opened.get(tenantId)
+    const fresh = warm && !closed && (directory.fresh?.(warm.tenant.id, warm.database) ?? true)
+    const tenant = fresh ? warm.tenant : await opening(tenantId)
+    if ((generation ?? tenant.generation) !== tenant.generation) throw notFound(tenantId)
+    return tenant
+  }
+
+  const core: FactoryCore<Client, Adapters> = {
+    provider,
+    migrations,
+    createAdapters,
+    seed,
     environment,
     prefix,
     nameTenant,
@@ -168,9 +175,10 @@ export function defineFactory<Client, Adapters>(
     trouble,
     forget,
     cache,
-  })
-  const directory = backend?.directory ?? createDirectory(provider, prefix, nameTenant, environment, cache)
-  const lifecycle = backend?.lifecycle
+  }
+  const { directory, lifecycle }: Backend = options.catalog?.attach(core) ?? {
+    directory: createDirectory(core),
+  }
 
   return {
     open,
@@ -184,8 +192,7 @@ export function defineFactory<Client, Adapters>(
       if (deleting.has(id))
         throw new TenancyError('conflict', 'The tenant is being deleted', { tenantId: id })
       await provisions.run(id, async () => {
-        const own = { ...context, onTrouble: trouble(id) }
-        const database = await provisionTenant(own, id, await nameTenant(id), steps(id))
+        const database = await provisionTenant(core, id, await nameTenant(id))
         // What was opened before may be of an earlier incarnation.
         forget(id)
         directory.remember(id, database)

@@ -1,8 +1,8 @@
-import type { CallOptions, Locator, TenantProvider } from '../contract.ts'
+import type { CallOptions, Locator } from '../contract.ts'
 import { notFound } from '../errors.ts'
 import type { Identity } from '../identity.ts'
-import type { NameTenant } from '../names.ts'
 import type { TenantId } from '../tenant-id.ts'
+import type { FactoryCore } from './backend.ts'
 import { createCache } from './cache.ts'
 import type { Environment } from './environment.ts'
 import type { CacheOptions } from './options.ts'
@@ -133,13 +133,13 @@ export function createFinder<Found>(
 }
 
 /** Finds tenant databases by the name they must have. */
-export function createDirectory(
-  provider: Pick<TenantProvider<never>, 'find' | 'list'>,
-  prefix: string,
-  nameTenant: NameTenant,
-  environment: Environment,
-  options: DirectoryOptions,
-): Directory {
+export function createDirectory<Client, Adapters>({
+  provider,
+  prefix,
+  nameTenant,
+  environment,
+  cache,
+}: FactoryCore<Client, Adapters>): Directory {
   const finder = createFinder<KnownDatabase>(
     {
       keyOf: nameTenant,
@@ -149,16 +149,17 @@ export function createDirectory(
       },
       async keys(call) {
         const names = new Set<string>()
-        for (let cursor: string | undefined, page = 0; page === 0 || cursor !== undefined; page++) {
-          const answer = await provider.list({ prefix, ...(cursor === undefined ? {} : { cursor }) }, call)
+        let cursor: string | undefined
+        do {
+          const answer = await provider.list({ prefix, cursor }, call)
           for (const { name } of answer.databases) names.add(name)
           cursor = answer.cursor
-        }
+        } while (cursor !== undefined)
         return names
       },
     },
     environment,
-    options,
+    cache,
   )
   return { locate: finder.find, remember: finder.remember, forget: finder.forget }
 }

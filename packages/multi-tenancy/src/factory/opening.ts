@@ -1,6 +1,6 @@
 import type { CallOptions, Row, Statement, TenantProvider } from '../contract.ts'
 import type { Tenant } from '../database-factory.ts'
-import { TenancyError, type TenancyErrorCode } from '../errors.ts'
+import { TenancyError } from '../errors.ts'
 import { assertOwner, checkStamp, type ExpectedIdentity, readStamp, type Stamp } from '../identity.ts'
 import type { TenantId } from '../tenant-id.ts'
 import type { KnownDatabase } from './directory.ts'
@@ -17,8 +17,6 @@ export const serving: Check = checkStamp
 export const managing: Check = (stamp, expected) => {
   if (stamp !== undefined) assertOwner(stamp, expected)
 }
-
-const MISMATCHES: ReadonlySet<TenancyErrorCode> = new Set(['wrong_tenant', 'stale_tenant'])
 
 /**
  * Connects to a tenant database so that every physical connection is checked before its first use: the
@@ -44,7 +42,8 @@ export async function connectChecked<Client>(
     try {
       check(stamp, { tenantId, generation: database.generation, uid: database.identity?.uid })
     } catch (error) {
-      if (error instanceof TenancyError && MISMATCHES.has(error.code)) onTrouble(error)
+      const { code } = TenancyError.from(error)
+      if (code === 'wrong_tenant' || code === 'stale_tenant') onTrouble(error as TenancyError)
       throw error
     }
     if (stamp !== undefined && database.identity === undefined) {

@@ -34,7 +34,10 @@ export interface ProvisionContext<Client, Adapters> {
   readonly migrations: Migrations | undefined
   readonly createAdapters: (client: Client, tenant: Tenant) => Adapters | Promise<Adapters>
   readonly seed: ((adapters: Adapters, tenant: Tenant, progress: Progress) => Promise<void>) | undefined
-  readonly onTrouble: (error?: TenancyError) => void
+  /** Runs one step with its retries. */
+  steps(tenantId: TenantId): Step
+  /** See `connectChecked`. */
+  trouble(tenantId: TenantId): (error?: TenancyError) => void
 }
 
 /**
@@ -45,16 +48,15 @@ export interface ProvisionContext<Client, Adapters> {
  * @throws `name_taken` for anybody else's database; `conflict` for one being deleted
  */
 export async function provisionTenant<Client, Adapters>(
-  context: ProvisionContext<Client, Adapters>,
+  { provider, migrations, seed, createAdapters, steps, trouble }: ProvisionContext<Client, Adapters>,
   tenantId: TenantId,
   name: string,
-  step: Step,
 ): Promise<KnownDatabase> {
-  const { provider, migrations, seed, createAdapters } = context
+  const step = steps(tenantId)
   const { locator } = await step('create', (options) => provider.create(name, options))
   const database: KnownDatabase = { locator, generation: 1 }
   const client = await step('connect', (options) =>
-    connectChecked(provider, tenantId, database, managing, context.onTrouble, options),
+    connectChecked(provider, tenantId, database, managing, trouble(tenantId), options),
   )
   const stamp = await step('stamp', () => ensureStamp(provider, client, { tenantId, generation: 1 }))
   database.identity = stamp

@@ -1,5 +1,5 @@
 import type { CallOptions } from '../contract.ts'
-import { TenancyError } from '../errors.ts'
+import { TenancyError, type TenancyErrorCode } from '../errors.ts'
 import type { Environment } from './environment.ts'
 
 export interface RetryOptions {
@@ -10,18 +10,12 @@ export interface RetryOptions {
   /** Named in the error. */
   readonly step: string
   readonly tenantId: string
-  /**
-   * Which errors are worth another try.
-   *
-   * @default those whose code is retryable
-   */
-  readonly again?: (error: TenancyError) => boolean
+  /** A code that is not worth another try here, though it is retryable. */
+  readonly final?: TenancyErrorCode
 }
 
 const BASE_DELAY = 100
 const MAX_DELAY = 5_000
-// A longer delay makes setTimeout fire at once.
-const LONGEST = 2 ** 31 - 1
 
 /**
  * Calls `work` until it succeeds, fails for good, or the time is up. Waits what the service asked for
@@ -31,10 +25,11 @@ const LONGEST = 2 ** 31 - 1
  */
 export async function retry<Value>(
   environment: Environment,
-  { timeout, mapError, step, tenantId, again = (error) => error.retryable }: RetryOptions,
+  { timeout, mapError, step, tenantId, final }: RetryOptions,
   work: (options: CallOptions) => Promise<Value>,
 ): Promise<Value> {
-  const deadline = environment.now() + timeout
+  // A longer delay makes setTimeout fire at once.
+  const deadline = environment.now() + Math.min(timeout, 2 ** 31 - 1)
   for (let attempt = 0; ; attempt++) {
     try {
       return await within(deadline - environment.now(), work)
@@ -42,8 +37,9 @@ export async function retry<Value>(
       const error = mapError(cause)
       const backoff = Math.min(MAX_DELAY, BASE_DELAY * 2 ** attempt) * environment.random()
       const delay = error.retryAfter === undefined ? backoff : error.retryAfter * 1_000
-      if (!again(error) || environment.now() + delay >= deadline) throw located(error, step, tenantId)
-      await environment.sleep(Math.min(delay, LONGEST))
+      if (!error.retryable || error.code === final || environment.now() + delay >= deadline)
+        throw located(error, step, tenantId)
+      await environment.sleep(delay)
     }
   }
 }
@@ -56,7 +52,7 @@ export function located(error: TenancyError, step: string, tenantId: string): Te
     cause,
     tenantId: error.tenantId ?? tenantId,
     step: error.step ?? step,
-    ...(retryAfter === undefined ? {} : { retryAfter }),
+    retryAfter,
   })
 }
 
@@ -65,14 +61,11 @@ async function within<Value>(ms: number, work: (options: CallOptions) => Promise
   const controller = new AbortController()
   let timer: ReturnType<typeof setTimeout> | undefined
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => {
-        const error = new TenancyError('timeout', `No answer within ${Math.round(ms)} ms`)
-        reject(error)
-        controller.abort(error)
-      },
-      Math.min(ms, LONGEST),
-    )
+    timer = setTimeout(() => {
+      const error = new TenancyError('timeout', 'No answer in time')
+      reject(error)
+      controller.abort(error)
+    }, ms)
   })
   try {
     return await Promise.race([work({ signal: controller.signal }), late])

@@ -1,6 +1,6 @@
 import type { Context, MiddlewareHandler } from 'hono'
 import { configError, notFound, TenancyError } from '../errors.ts'
-import { CLAIM_OPTIONS, type ClaimOptions, tokenReader } from '../resolvers/claim.ts'
+import { CLAIM_OPTIONS, type ClaimOptions, type TenantToken, tokenReader } from '../resolvers/claim.ts'
 import { checkFunctions, checkOptions } from '../resolvers/options.ts'
 import { isTenantId, type TenantId } from '../tenant-id.ts'
 import { checkConfig, contextTenantId, type TenancyOptions } from './config.ts'
@@ -65,9 +65,31 @@ export function accessRule(options: AccessControlOptions = {}): AccessRule {
   return async (c, id) => {
     const token = await decide(() => readToken(c))
     if (token === undefined) throw unauthenticated()
-    if (token.tenant === id || (token.tenant !== undefined && token.tenant === controlPlane)) return
+    if (token.tenant === id || reachesAll(token, controlPlane)) return
     throw notFound(id)
   }
+}
+
+/** Lets only the control plane pass, by the rule that lets its tokens reach every tenant. */
+export function controlPlaneRule(options: AccessControlOptions): (c: Context) => Promise<void> {
+  const controlPlane = controlPlaneTenantId(options)
+  const readToken = tokenReader(options, 'accessControl')
+  const { authorizeControlPlane } = options
+  return async (c) => {
+    if (authorizeControlPlane !== undefined) {
+      if ((await decide(() => authorizeControlPlane(c))) === true) return
+    } else {
+      const token = await decide(() => readToken(c))
+      if (token === undefined) throw unauthenticated()
+      if (reachesAll(token, controlPlane)) return
+    }
+    throw new TenancyError('forbidden', 'Only the control plane manages tenants')
+  }
+}
+
+/** A token of the control-plane tenant; without one nobody's. */
+function reachesAll({ tenant }: TenantToken, controlPlane: string | undefined): boolean {
+  return tenant !== undefined && tenant === controlPlane
 }
 
 /** The control-plane tenant's id from its two options, after checking all of `accessControl`. */
@@ -93,7 +115,7 @@ export function controlPlaneTenantId(options: AccessControlOptions): string | un
 }
 
 /** What the app's own code answers; whatever it throws has a code. */
-export async function decide<T>(ask: () => T | Promise<T>): Promise<T> {
+async function decide<T>(ask: () => T | Promise<T>): Promise<T> {
   try {
     return await ask()
   } catch (cause) {
@@ -102,6 +124,6 @@ export async function decide<T>(ask: () => T | Promise<T>): Promise<T> {
 }
 
 /** The answer to a request without a token. */
-export function unauthenticated(): TenancyError {
+function unauthenticated(): TenancyError {
   return new TenancyError('unauthenticated', 'This request carries no accepted token')
 }

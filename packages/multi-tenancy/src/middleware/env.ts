@@ -1,4 +1,5 @@
 import type { DatabaseFactory } from '../database-factory.ts'
+import type { Progress } from '../factory/provisioning.ts'
 import type { TenantId } from '../tenant-id.ts'
 
 /** The tenant a request is served for, as `c.var.tenant`. */
@@ -41,10 +42,13 @@ export type AdaptersOf<T> = T extends { getAdapters(tenantId: string): Promise<i
 export interface DatabaseIsolation<Adapters = unknown> {
   /** The adapters of exactly this tenant. Throws when there are none; nothing is used instead. */
   getAdapters(tenantId: string): Promise<Adapters>
-  /** Makes a tenant's database. */
-  onProvision?(tenantId: string): Promise<void>
-  /** Deletes a tenant's database. */
-  onDeprovision?(tenantId: string): Promise<void>
+  /**
+   * Makes a tenant's database. Beside a factory with a catalog it is a step of the operation that has made it: it may
+   * run again, and `factory.provision` in it confirms at once. The tenant is not served yet.
+   */
+  onProvision?(tenantId: string, progress: Progress): Promise<void>
+  /** Deletes a tenant's database. Beside a factory with a catalog it is a step before the operation does. */
+  onDeprovision?(tenantId: string, progress: Progress): Promise<void>
 }
 
 /**

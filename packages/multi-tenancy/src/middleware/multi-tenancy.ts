@@ -49,7 +49,7 @@ function resolversOf(config: TenancyOptions<any>): readonly TenantResolver[] {
   checkList(resolvers, 'resolvers')
   const list = [fromContext, ...(resolvers ?? [])]
   if (list.some((resolve) => typeof resolve !== 'function')) {
-    throw configError('resolvers', 'must be functions, such as fromPath returns')
+    throw configError('resolvers', 'must be functions')
   }
   if (subdomainRouting !== undefined) list.push(fromSubdomain(subdomainRouting, 'subdomainRouting'))
   if (list.length > 1 || resolvers !== undefined) return list

@@ -131,7 +131,7 @@ async function judge<Client>(
     new TenancyError(
       retryable && !dirty ? code : 'migration_failed',
       `Migration ${name} failed${place}: ${message}`,
-      { cause: error, tenantId, step: name, ...(retryAfter && { retryAfter }) },
+      { cause: error, tenantId, step: name, retryAfter },
     )
 
   const journal = await readJournal(provider, client).catch(() => {

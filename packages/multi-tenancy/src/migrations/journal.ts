@@ -42,19 +42,13 @@ export interface Writer {
   readonly sql: (sql: string, ...params: SqlValue[]) => Statement
 }
 
-const SEED: Readonly<Record<Dialect, string>> = {
-  sqlite: `INSERT INTO ${LOCK_TABLE} VALUES (1, '', 0) ON CONFLICT DO NOTHING`,
-  postgres: `INSERT INTO ${LOCK_TABLE} VALUES (1, '', 0) ON CONFLICT DO NOTHING`,
-  mysql: `INSERT IGNORE INTO ${LOCK_TABLE} VALUES (1, '', 0)`,
-}
-
 /** The journal last: without it nothing can be read, so what a crash left between is made up for. */
 function createStatements(dialect: Dialect): Statement[] {
   const key = `${TEXT_KEY[dialect]} NOT NULL`
   return [
     `CREATE TABLE IF NOT EXISTS ${LOCK_TABLE} ` +
       `(slot INTEGER NOT NULL PRIMARY KEY CHECK (slot = 1), owner ${key}, expires_at BIGINT NOT NULL)`,
-    SEED[dialect],
+    `INSERT ${dialect === 'mysql' ? 'IGNORE ' : ''}INTO ${LOCK_TABLE} VALUES (1, '', 0)${dialect === 'mysql' ? '' : ' ON CONFLICT DO NOTHING'}`,
     `CREATE TABLE IF NOT EXISTS ${MIGRATIONS_TABLE} (name ${key} PRIMARY KEY, checksum ${TEXT_KEY[dialect]}, ` +
       `state ${key}, statement INTEGER NOT NULL, attempt ${key}, applied_at BIGINT NOT NULL)`,
   ].map((sql) => ({ sql }))

@@ -1,5 +1,6 @@
 import type { Statement } from '../contract.ts'
 import { configError, TenancyError } from '../errors.ts'
+import { environmentOf } from '../factory/environment.ts'
 import { statement } from '../sql.ts'
 import type { Migrations } from './define.ts'
 import { type Journal, LOCK_TABLE, type MigrationProvider, readJournal, type Writer } from './journal.ts'
@@ -43,8 +44,7 @@ export function createSession<Client>(options: MigrateOptions<Client>): Session<
     lockTimeout: 10_000,
     allowUnordered: false,
     signal: undefined,
-    now: Date.now,
-    sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    ...environmentOf(),
     ...options,
     owner,
     lockTtl,

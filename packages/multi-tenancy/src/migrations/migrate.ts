@@ -21,7 +21,6 @@ export async function migrate<Client>(options: MigrateOptions<Client>): Promise<
   const migrations = await options.migrations.load()
   const { beforeMigrate } = options.provider
   const applied: string[] = []
-  let told = false
   try {
     let steps: readonly Step[]
     do {
@@ -35,12 +34,11 @@ export async function migrate<Client>(options: MigrateOptions<Client>): Promise<
         return mine || plan.steps.every(({ mode }) => mode === 'batch') ? plan.steps : undefined
       })
       // A new database has nothing to go back to.
-      if (steps.length > 0 && !fresh && !told) {
+      if (steps.length > 0 && !fresh) {
         await beforeMigrate?.(
           session.client,
           steps.map(({ name }) => name),
         )
-        told = true
       }
     } while (!(await applySteps(session, steps, applied)))
     return applied

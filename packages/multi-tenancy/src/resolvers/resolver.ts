@@ -90,9 +90,6 @@ export function unresolved(): TenancyError {
 /** Refuses a resolver of forgeable values that was built without saying who may be believed. */
 export function checkTrust(trustedProxy: unknown, at: string): void {
   if (typeof trustedProxy !== 'function') {
-    throw configError(
-      `${at}.trustedProxy`,
-      'say which requests a trusted proxy sent: anyone can forge this value',
-    )
+    throw configError(`${at}.trustedProxy`, 'say which requests a trusted proxy sent')
   }
 }
