@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -9,7 +9,7 @@ import { CompiledQuery } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createLibsqlFileProvider } from '../src/file/index.ts'
 import { tokenize } from '../src/file/lexer.ts'
-import { hostileSql, INNOCENT_SQL } from './hostile-sql.ts'
+import { DEADLY_SQL, hostileSql, INNOCENT_SQL } from './hostile-sql.ts'
 
 const SECRET = 'secret of the victim'
 const WRITABLE = 'PRAGMA writable_schema = ON;'
@@ -136,6 +136,44 @@ describe('SQL that would leave the tenant’s database', () => {
     const refused = corpus.filter((sql) => !worked.includes(sql))
     expect(refused.length, refused.join('\n')).toBeLessThanOrEqual(9)
   })
+})
+
+describe('SQL that would end the process', () => {
+  /** How a process of its own ends that runs a statement in a file, with the guard or without. */
+  function run(way: 'guarded' | 'bare', statement: (typeof DEADLY_SQL)[number], index: number) {
+    const script = `
+      const { ENTRY, ROOT, NAME, STATEMENT } = process.env
+      const call = { signal: new AbortController().signal }
+      async function guarded() {
+        const { createLibsqlFileProvider } = await import(ENTRY)
+        const provider = createLibsqlFileProvider({ root: ROOT })
+        const { locator } = await provider.create(NAME, call)
+        return provider.connect({ locator, verify: async () => {} }, call)
+      }
+      async function bare() {
+        const { createClient } = await import('@libsql/client/sqlite3')
+        return createClient({ url: ':memory:' })
+      }
+      const client = await ${way}()
+      process.stdout.write(await client.execute(JSON.parse(STATEMENT)).then(() => 'ran', ({ code }) => code))
+      process.exit()`
+    const NAME = `tenant_deadly_${index}`
+    const ENTRY = path.join(import.meta.dirname, '../src/file/index.ts')
+    return spawnSync(process.execPath, ['--input-type=module', '--disable-warning=ExperimentalWarning', '-e', script], {
+      cwd: path.dirname(import.meta.dirname),
+      env: { ...process.env, ENTRY, ROOT: path.join(outside, 'deadly'), NAME, STATEMENT: JSON.stringify(statement) },
+      encoding: 'utf8',
+    })
+  }
+
+  it.each(DEADLY_SQL.map((statement, index) => ({ ...statement, index })))(
+    'is refused: $sql',
+    ({ sql, args, index }) => {
+      expect(run('bare', { sql, args }, index).signal).toBe('SIGSEGV')
+      expect(run('guarded', { sql, args }, index)).toMatchObject({ signal: null, stdout: 'statement_refused' })
+    },
+    30_000,
+  )
 })
 
 describe('a file that was made elsewhere', () => {

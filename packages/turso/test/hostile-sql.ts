@@ -96,6 +96,12 @@ export function hostileSql(victim: string, free: string): string[] {
     "SELECT sqlite3mc_config('cipher')",
     "SELECT sqlite_crypt('a', 'b')",
     "SELECT sqlite_log(1, 'a line in the log of the process')",
+    // With a big number these write past their memory: `DEADLY_SQL`.
+    "SELECT replicate('ab', 3)",
+    "SELECT padl('ab', 3)",
+    'SELECT "padr"(body, 3) FROM notes',
+    'CREATE VIEW v8 AS SELECT padc(body, 3) AS a FROM notes',
+    "SELECT concat_ws(',', 'a', 'b')",
     // Settings of the process, of the file's place or of its structure.
     `PRAGMA temp_store_directory = '${free}'`,
     `PRAGMA "temp_store_directory" = '${free}'`,
@@ -125,6 +131,16 @@ export function hostileSql(victim: string, free: string): string[] {
     'PRAGMA main.',
   ]
 }
+
+/** SQL that, without the guard, ends the process, with arguments as a request could bring them. */
+export const DEADLY_SQL: readonly { readonly sql: string; readonly args: readonly (string | number)[] }[] = [
+  { sql: 'SELECT replicate(?, ?)', args: ['abcdefgh', 536_870_913] },
+  { sql: 'SELECT padl(?, ?)', args: ['abc', 4_294_967_300] },
+  { sql: 'SELECT padr(?, ?)', args: ['abc', 4_294_967_300] },
+  { sql: 'SELECT padc(?, ?)', args: ['abc', 4_294_967_300] },
+  // CVE-2025-29087, in SQLite 3.44.0 to 3.49.0.
+  { sql: `SELECT concat_ws(hex(zeroblob(17179869)) || 'A'${", 'a'".repeat(126)})`, args: [] },
+]
 
 /** SQL that looks like the above and is a tenant's good right. */
 export const INNOCENT_SQL: readonly string[] = [

@@ -1,0 +1,137 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { createClient } from '@libsql/client/web'
+import { TenancyError } from '@tenantry/multi-tenancy'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createLibsqlFileProvider } from '../src/file/index.ts'
+import { createTursoProvider } from '../src/index.ts'
+import { type Account, call, failure, startAccount, verify } from './support.ts'
+
+describe('a closed Turso database', () => {
+  let account: Account
+  let serial = 0
+  beforeAll(async () => {
+    account = await startAccount()
+  })
+  beforeEach(() => account.reset())
+  afterAll(() => account?.turso.close())
+
+  const freshName = (): string => `tenant-access-${serial++}`
+
+  it('is tenant_suspended; one that Turso blocks alone is quota_exceeded', async () => {
+    const provider = account.provider()
+    const name = freshName()
+    const client = await account.open(name, provider)
+    const locator = (await provider.find(name, call)) ?? {}
+    await provider.setAccess?.(locator, 'closed', call)
+    expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'tenant_suspended' })
+    await provider.setAccess?.(locator, 'open', call)
+    await configure(name, { block_reads: true })
+    expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'quota_exceeded' })
+  })
+
+  it('takes no token from before its closing, also once it is open again', async () => {
+    const provider = account.provider()
+    const name = freshName()
+    const { locator } = await provider.create(name, call)
+    const authToken = await account.turso.oracle.token(name)
+    const thief = createClient({ url: `https://${locator.hostname}`, authToken, fetch: account.turso.fetch })
+    expect((await thief.execute('SELECT 1 AS one')).rows[0]?.one).toBe(1)
+    await provider.setAccess?.(locator, 'closed', call)
+    await provider.setAccess?.(locator, 'open', call)
+    await expect(thief.execute('SELECT 1 AS one')).rejects.toThrow('401')
+  })
+
+  it('is closed by a second try, whichever request lost its reply', async () => {
+    for (const operation of ['databases.configure', 'tokens.rotate'] as const) {
+      const provider = account.provider()
+      const name = freshName()
+      const client = await account.open(name, provider)
+      const locator = (await provider.find(name, call)) ?? {}
+      account.turso.faults.dropReply({ operation, database: name })
+      const closing = provider.setAccess?.(locator, 'closed', call) ?? Promise.resolve()
+      expect(await failure(closing)).toMatchObject({ code: 'provider_unavailable' })
+      await provider.setAccess?.(locator, 'closed', call)
+      expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'tenant_suspended' })
+    }
+  })
+
+  it('needs a platform token that may close it, and says so', async () => {
+    const { organization: organizationName, fetch, oracle } = account.turso
+    const scopes = ['read', 'db:create', 'db:delete', 'db:mint-token'] as const
+    const apiToken = await oracle.platformToken({ group: 'default', scopes: [...scopes] })
+    const provider = createTursoProvider({ organizationName, apiToken, fetch })
+    const { locator } = await provider.create(freshName(), call)
+    expect(await failure(provider.setAccess?.(locator, 'closed', call) ?? Promise.resolve())).toMatchObject({
+      code: 'credentials_rejected',
+    })
+  })
+
+  it('is not another one of its name', async () => {
+    const provider = account.provider()
+    const name = freshName()
+    const { locator } = await provider.create(name, call)
+    await provider.drop(locator, call)
+    const client = await account.open(name, provider)
+    expect(await failure(provider.setAccess?.(locator, 'closed', call) ?? Promise.resolve())).toMatchObject({
+      code: 'tenant_not_found',
+    })
+    expect((await client.execute('SELECT 1 AS one')).rows[0]?.one).toBe(1)
+  })
+
+  async function configure(name: string, body: object): Promise<void> {
+    const { url, organization, apiToken, fetch } = account.turso
+    await fetch(`${url}/v1/organizations/${organization}/databases/${name}/configuration`, {
+      method: 'PATCH',
+      headers: { authorization: `Bearer ${apiToken}` },
+      body: JSON.stringify(body),
+    })
+  }
+})
+
+describe('placement', () => {
+  it('names a group, and a provider that knows no further one refuses it before any request', async () => {
+    const account = await startAccount()
+    const provider = account.provider()
+    const refused = provider.create('tenant-a', { ...call, placement: 'elsewhere' })
+    expect(await failure(refused)).toMatchObject({ code: 'config_invalid' })
+    expect(account.turso.requests).toEqual([])
+    for (const groups of [['Upper'], ['a/b'], 'default'] as never[]) {
+      expect(() => account.provider({ groups })).toThrow(TenancyError)
+    }
+    await account.turso.close()
+  })
+})
+
+describe('a closed file', () => {
+  it('stays closed for a process that starts later, and its mark goes with it', async () => {
+    const root = mkdtempSync(path.join(tmpdir(), 'tenantry-access-'))
+    const [here, later] = [createLibsqlFileProvider({ root }), createLibsqlFileProvider({ root })]
+    const { locator } = await here.create('tenant_a', call)
+    await here.setAccess?.(locator, 'closed', call)
+    await here.close()
+    expect(await failure(later.connect({ locator, verify }, call))).toMatchObject({
+      code: 'tenant_suspended',
+    })
+    await later.drop(locator, call)
+    expect(readdirSync(root)).toEqual([])
+    await later.close()
+    rmSync(root, { recursive: true })
+  })
+
+  it('gives no connection to who waited for one as it was closed', async () => {
+    const root = mkdtempSync(path.join(tmpdir(), 'tenantry-access-'))
+    const provider = createLibsqlFileProvider({ root, maxConnectionsPerTenant: 1 })
+    const elsewhere = createLibsqlFileProvider({ root })
+    const { locator } = await provider.create('tenant_a', call)
+    const client = await provider.connect({ locator, verify }, call)
+    const transaction = await client.transaction('deferred')
+    const waiting = failure(client.execute('SELECT 1'))
+    await elsewhere.setAccess?.(locator, 'closed', call)
+    transaction.close()
+    expect(await waiting).toMatchObject({ code: 'tenant_suspended' })
+    await Promise.all([provider.close(), elsewhere.close()])
+    rmSync(root, { recursive: true })
+  })
+})
