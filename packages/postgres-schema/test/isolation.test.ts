@@ -1,0 +1,127 @@
+import { escapeIdentifier } from 'pg'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createDatabase, type TestDatabase } from './database.ts'
+import { call, open, type Provider, providerOf } from './support.ts'
+
+let database: TestDatabase
+const providers: Provider[] = []
+beforeAll(async () => {
+  database = await createDatabase()
+})
+afterAll(async () => {
+  for (const provider of providers) await provider.close()
+  await database?.drop()
+})
+
+function start(options: Parameters<typeof providerOf>[1]): Provider {
+  const provider = providerOf(database, options)
+  providers.push(provider)
+  return provider
+}
+
+describe('what docs/postgres.md says of SQL that tenants write', () => {
+  it.each([
+    ['role', false],
+    ['set_role', true],
+  ] as const)('%s: a block that takes another tenant’s role works: %s', async (isolation, works) => {
+    const provider = start({ isolation })
+    const [attacker] = [
+      await open(provider, `${isolation}_free_a`),
+      await open(provider, `${isolation}_free_b`),
+    ]
+    const { locator } = await provider.create(`${isolation}_free_b`, call)
+    const block = `DO $$ BEGIN SET LOCAL ROLE ${escapeIdentifier(`tenantry_${locator.id}`)}; UPDATE ${isolation}_free_b.notes SET body = 'taken'; END $$`
+    const outcome = await attacker.query(block).then(
+      () => true,
+      () => false,
+    )
+    expect(outcome).toBe(works)
+    const [row] = await database.sql(`SELECT body FROM ${isolation}_free_b.notes`)
+    expect(row?.body).toBe(works ? 'taken' : `of ${isolation}_free_b`)
+    // Even then nothing of it is left for the next.
+    expect((await attacker.query('SELECT body FROM notes')).rows).toEqual([
+      { body: `of ${isolation}_free_a` },
+    ])
+  })
+
+  it('search_path: another schema’s name is enough', async () => {
+    const provider = start({ isolation: 'search_path' })
+    const [attacker] = [await open(provider, 'path_free_a'), await open(provider, 'path_free_b')]
+    expect((await attacker.query('SELECT body FROM path_free_b.notes')).rows).toEqual([
+      { body: 'of path_free_b' },
+    ])
+  })
+
+  it.each(['set_role', 'search_path'] as const)('%s: a call is one statement', async (isolation) => {
+    const client = await open(start({ isolation }), `${isolation}_single`)
+    await expect(client.query('SELECT 1; SELECT 2')).rejects.toMatchObject({ code: '42601' })
+    await expect(client.query('RESET ROLE; SELECT 2')).rejects.toMatchObject({ code: '42601' })
+  })
+})
+
+describe('a role', () => {
+  it('has rights on nothing but its schema, and none on public', async () => {
+    const provider = start({ isolation: 'role' })
+    await open(provider, 'rights_a')
+    const { locator } = await provider.create('rights_a', call)
+    const role = `tenantry_${locator.id}`
+    const rights = await database.sql(
+      "SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema)' AND has_schema_privilege($1, oid, 'USAGE')",
+      [role],
+    )
+    expect(rights).toEqual([{ nspname: 'rights_a' }])
+    expect(
+      await database.sql(
+        'SELECT FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member WHERE r.rolname = $1',
+        [role],
+      ),
+    ).toEqual([])
+    expect(
+      await database.sql("SELECT has_database_privilege($1, current_database(), 'CREATE') AS makes", [role]),
+    ).toEqual([{ makes: false }])
+  })
+
+  it('of set_role cannot log in, and its login owns nothing and inherits nothing', async () => {
+    const provider = start({ isolation: 'set_role' })
+    await open(provider, 'rights_b')
+    const { locator } = await provider.create('rights_b', call)
+    const [row] = await database.sql('SELECT rolcanlogin FROM pg_roles WHERE rolname = $1', [
+      `tenantry_${locator.id}`,
+    ])
+    expect(row).toEqual({ rolcanlogin: false })
+    const [login] = await database.sql(
+      'SELECT rolinherit, rolsuper, rolcreaterole, (SELECT count(*)::int FROM pg_shdepend WHERE refobjid = r.oid AND deptype = $1) AS owns ' +
+        "FROM pg_roles r WHERE rolname = 'tenantry_' || (SELECT oid FROM pg_database WHERE datname = current_database())",
+      ['o'],
+    )
+    expect(login).toEqual({ rolinherit: false, rolsuper: false, rolcreaterole: false, owns: 0 })
+  })
+})
+
+describe('citus', () => {
+  it('makes the schema a distributed one, in the transaction that makes it, before anybody sees it', async () => {
+    const provider = start({ isolation: 'search_path', distribute: 'citus' })
+    // Stands for the extension, which does not run here: it records what it is asked for, and when.
+    await database.sql(
+      'CREATE TABLE asked (schema text, tables int, xid xid8 DEFAULT pg_current_xact_id());' +
+        'SET allow_system_table_mods = on;' +
+        "CREATE FUNCTION pg_catalog.citus_schema_distribute(s regnamespace) RETURNS void LANGUAGE sql AS 'INSERT INTO public.asked SELECT s::text, (SELECT count(*) FROM pg_class WHERE relnamespace = s)'",
+    )
+    const { locator } = await provider.create('citus_a-b', call)
+    const [row] = await database.sql(
+      'SELECT a.schema, a.tables, a.xid::xid = n.xmin AS same FROM asked a, pg_namespace n WHERE n.oid = $1',
+      [locator.oid],
+    )
+    expect(row).toEqual({ schema: '"citus_a-b"', tables: 0, same: true })
+    await database.sql(
+      'SET allow_system_table_mods = on; DROP FUNCTION pg_catalog.citus_schema_distribute(regnamespace); DROP TABLE asked',
+    )
+  })
+
+  it('without the extension nothing is made', async () => {
+    const provider = start({ isolation: 'role', distribute: 'citus' })
+    await expect(provider.create('citus_b', call)).rejects.toMatchObject({ code: '42883' })
+    expect(await database.sql("SELECT FROM pg_namespace WHERE nspname = 'citus_b'")).toEqual([])
+    expect((await provider.list({ prefix: 'citus_b' }, call)).databases).toEqual([])
+  })
+})
