@@ -34,6 +34,8 @@ export function createHarness(
   const another = () =>
     createMysqlProvider({
       connection, registry, isolation, maxConnections: MAX_CONNECTIONS,
+      // The kit has dozens of providers at once: together they must not use the server up.
+      idleTimeout: 200,
       ...(isolation === 'user' && { secret: SECRET }), ...more,
     }) // biome-ignore format: one object
   const prefixes = new Set<string>()

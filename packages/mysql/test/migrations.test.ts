@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { TenantFactory } from '@tenantry/multi-tenancy'
 import { defineMigrations, migrate, repairMigration } from '@tenantry/multi-tenancy'
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest'
 import { createMysqlFactory } from '../src/index.ts'
 import { FIRST, FIVE, STATEMENTS } from './five.ts'
 import { SECRET } from './harness.ts'
@@ -23,8 +23,8 @@ afterAll(async () => {
 
 type Factory = TenantFactory<any>
 const factories: Factory[] = []
-afterAll(async () => {
-  for (const factory of factories) await factory.close()
+afterEach(async () => {
+  await Promise.all(factories.splice(0).map((factory) => factory.close()))
 })
 
 function factoryOf(migrations: Record<string, string>, connection: string = inject('mysqlUrl')): Factory {
