@@ -159,18 +159,31 @@ describe('SQL that would end the process', () => {
       process.exit()`
     const NAME = `tenant_deadly_${index}`
     const ENTRY = path.join(import.meta.dirname, '../src/file/index.ts')
-    return spawnSync(process.execPath, ['--input-type=module', '--disable-warning=ExperimentalWarning', '-e', script], {
-      cwd: path.dirname(import.meta.dirname),
-      env: { ...process.env, ENTRY, ROOT: path.join(outside, 'deadly'), NAME, STATEMENT: JSON.stringify(statement) },
-      encoding: 'utf8',
-    })
+    return spawnSync(
+      process.execPath,
+      ['--input-type=module', '--disable-warning=ExperimentalWarning', '-e', script],
+      {
+        cwd: path.dirname(import.meta.dirname),
+        env: {
+          ...process.env,
+          ENTRY,
+          ROOT: path.join(outside, 'deadly'),
+          NAME,
+          STATEMENT: JSON.stringify(statement),
+        },
+        encoding: 'utf8',
+      },
+    )
   }
 
   it.each(DEADLY_SQL.map((statement, index) => ({ ...statement, index })))(
     'is refused: $sql',
     ({ sql, args, index }) => {
-      expect(run('bare', { sql, args }, index).signal).toBe('SIGSEGV')
-      expect(run('guarded', { sql, args }, index)).toMatchObject({ signal: null, stdout: 'statement_refused' })
+      expect(run('bare', { sql, args }, index).signal).not.toBeNull()
+      expect(run('guarded', { sql, args }, index)).toMatchObject({
+        signal: null,
+        stdout: 'statement_refused',
+      })
     },
     30_000,
   )

@@ -5,13 +5,16 @@ import { createClient } from '@libsql/client/sqlite3'
  * tenant's own database. What an engine has and this list lacks is refused, so that a new version of the driver
  * cannot open a way out. libsql 0.5.29 has ways out: `readfile`, `writefile` and `fsdir` reach every file of the
  * process, `sha3_query` runs SQL hidden in a string, `sqlite_dbpage` writes raw pages, the full-text engines call
- * any function by a name that may come as a parameter (FTS3's `uncompress=readfile`, FTS5's `rank MATCH ?`), and a
- * vector index pastes its own name into SQL (`CREATE INDEX "x (a); ATTACH …; --"`).
+ * any function by a name that may come as a parameter (FTS3's `uncompress=readfile`, FTS5's `rank MATCH ?`), a
+ * vector index pastes its own name into SQL (`CREATE INDEX "x (a); ATTACH …; --"`), and with a big number
+ * `replicate`, `padl`, `padr`, `padc` and `concat_ws` write past the memory they have.
+ *
+ * @see https://nvd.nist.gov/vuln/detail/CVE-2025-29087
  */
 const HARMLESS: ReadonlySet<string> = new Set(
   `
   -> ->> abs acos acosh asin asinh atan atan2 atanh atn2 avg bm25 ceil ceiling changes char charindex coalesce
-  concat concat_ws cos cosh cot coth count cume_dist current_date current_time current_timestamp date datetime
+  concat cos cosh cot coth count cume_dist current_date current_time current_timestamp date datetime
   degrees dense_rank difference exp first_value floor format generate_series geopoly
   geopoly_area geopoly_bbox geopoly_blob geopoly_ccw geopoly_contains_point geopoly_debug geopoly_group_bbox
   geopoly_json geopoly_overlap geopoly_regular geopoly_svg geopoly_within geopoly_xform glob group_concat hex
@@ -20,8 +23,8 @@ const HARMLESS: ReadonlySet<string> = new Set(
   json_tree json_type json_valid jsonb jsonb_array jsonb_extract jsonb_group_array jsonb_group_object jsonb_insert
   jsonb_object jsonb_patch jsonb_remove jsonb_replace jsonb_set julianday lag last_insert_rowid last_rows_affected
   last_value lead leftstr length like likelihood likely ln log log10 lower lower_quartile ltrim
-  match max median min mod mode nth_value ntile nullif octet_length offsets optimize padc padl padr percent_rank pi
-  pow power printf proper quote radians random randomblob rank regexp regexpi replace replicate reverse rightstr
+  match max median min mod mode nth_value ntile nullif octet_length offsets optimize percent_rank pi
+  pow power printf proper quote radians random randomblob rank regexp regexpi replace reverse rightstr
   round row_number rtree rtree_i32 rtreecheck rtreedepth rtreenode rtrim sha3 sign sin sinh snippet soundex
   sqlite_compileoption_get sqlite_compileoption_used sqlite_source_id sqlite_version sqrt square stdev strfilter
   strftime string_agg substr substring subtype sum tan tanh time timediff total total_changes trim trunc typeof unhex
@@ -34,9 +37,10 @@ const HARMLESS: ReadonlySet<string> = new Set(
 
 /** Refused also where an engine does not list them. */
 const KNOWN_WAYS_OUT = (
-  'carray dbstat fsdir fts3 fts3_tokenizer fts3tokenize fts4 fts4aux fts5 fts5vocab libsql_vector_idx load_extension ' +
-  'matchinfo readfile sha3_query sqlite3mc_codec_data sqlite3mc_config sqlite3mc_config_table sqlite3mc_version ' +
-  'sqlite_crypt sqlite_dbpage sqlite_log sqlite_stmt vector_top_k writefile'
+  'carray concat_ws dbstat fsdir fts3 fts3_tokenizer fts3tokenize fts4 fts4aux fts5 fts5vocab ' +
+  'libsql_vector_idx load_extension matchinfo padc padl padr readfile replicate sha3_query ' +
+  'sqlite3mc_codec_data sqlite3mc_config sqlite3mc_config_table sqlite3mc_version sqlite_crypt sqlite_dbpage ' +
+  'sqlite_log sqlite_stmt vector_top_k writefile'
 ).split(' ')
 
 /**
