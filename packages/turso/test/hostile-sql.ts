@@ -102,6 +102,10 @@ export function hostileSql(victim: string, free: string): string[] {
     'SELECT "padr"(body, 3) FROM notes',
     'CREATE VIEW v8 AS SELECT padc(body, 3) AS a FROM notes',
     "SELECT concat_ws(',', 'a', 'b')",
+    // Where the file is.
+    'PRAGMA database_list',
+    'PRAGMA main.database_list',
+    'SELECT file FROM pragma_database_list',
     // Settings of the process, of the file's place or of its structure.
     `PRAGMA temp_store_directory = '${free}'`,
     `PRAGMA "temp_store_directory" = '${free}'`,

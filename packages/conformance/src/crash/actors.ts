@@ -1,11 +1,11 @@
 import { defineFactory, type TenantFactory } from '@tenantry/multi-tenancy'
 import { createCatalog, type Lifecycle } from '@tenantry/multi-tenancy/catalog'
+import { openSqlite } from '@tenantry/multi-tenancy/memory'
 import type { Kysely } from 'kysely'
 import { intercept } from '../wrappers/intercept.ts'
 import { interceptKysely } from '../wrappers/kysely.ts'
 import type { CrashHarness, ServiceConfig } from './harness.ts'
 import type { Around } from './points.ts'
-import { openSqlite } from './sqlite.ts'
 
 /** What is done to a tenant while its process dies. */
 export const OPERATIONS = ['provision', 'migrate', 'deprovision'] as const
@@ -56,7 +56,6 @@ export async function createActor(
   const { provider: createProvider, catalog } = (await import(world.harness)) as CrashHarness
   const bare = await createProvider(world.config, around)
   const { provider } = intercept(bare, ({ member }, run) => around(member, run))
-  const { setAccess } = bare
   const database = catalog?.(world.config) ?? {
     db: openSqlite(world.catalogPath),
     dialect: 'sqlite' as const,
@@ -64,26 +63,21 @@ export async function createActor(
   const db = interceptKysely(database.db, new Set(), (member, sql, run) =>
     around(`the catalog's ${member === 'kysely.query' ? sql.split(' ', 3).join(' ') : member}`, run),
   )
-  const factory = defineFactory(
-    setAccess === undefined
-      ? provider
-      : { ...provider, setAccess: (...given) => around('setAccess', () => setAccess(...given)) },
-    {
-      databasePrefix: world.prefix,
-      migrations: newer ? SECOND : FIRST,
-      environment: { now: () => Date.now() + later },
-      catalog: createCatalog({ ...database, db, retention: 0, leaseTtl: LEASE, waitTimeout: 20_000 }),
-      async seed({ db: own }: { db: Kysely<any> }, { id }) {
-        // Again, after a crash: the same row.
-        const rows = await own.selectFrom('notes').select('id').where('id', '=', id).execute()
-        if (rows.length === 0)
-          await own
-            .insertInto('notes')
-            .values({ id, body: `of ${id}` })
-            .execute()
-      },
+  const factory = defineFactory(provider, {
+    databasePrefix: world.prefix,
+    migrations: newer ? SECOND : FIRST,
+    environment: { now: () => Date.now() + later },
+    catalog: createCatalog({ ...database, db, retention: 0, leaseTtl: LEASE, waitTimeout: 20_000 }),
+    async seed({ db: own }: { db: Kysely<any> }, { id }) {
+      // Again, after a crash: the same row.
+      const rows = await own.selectFrom('notes').select('id').where('id', '=', id).execute()
+      if (rows.length === 0)
+        await own
+          .insertInto('notes')
+          .values({ id, body: `of ${id}` })
+          .execute()
     },
-  )
+  })
   const { lifecycle } = factory
   if (lifecycle === undefined) throw new Error('The factory has no lifecycle')
   return {

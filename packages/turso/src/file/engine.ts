@@ -38,7 +38,7 @@ const HARMLESS: ReadonlySet<string> = new Set(
 /** Refused also where an engine does not list them. */
 const KNOWN_WAYS_OUT = (
   'carray concat_ws dbstat fsdir fts3 fts3_tokenizer fts3tokenize fts4 fts4aux fts5 fts5vocab ' +
-  'libsql_vector_idx load_extension matchinfo padc padl padr readfile replicate sha3_query ' +
+  'libsql_vector_idx load_extension matchinfo padc padl padr pragma_database_list readfile replicate sha3_query ' +
   'sqlite3mc_codec_data sqlite3mc_config sqlite3mc_config_table sqlite3mc_version sqlite_crypt sqlite_dbpage ' +
   'sqlite_log sqlite_stmt vector_top_k writefile'
 ).split(' ')

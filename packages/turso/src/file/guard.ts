@@ -15,12 +15,12 @@ const SETTINGS = new Set(
   ).split(' '),
 )
 
-/** Pragmas that only tell something, with an argument or without. */
+/** Pragmas that only tell something, with an argument or without. (`database_list` tells the server's paths.) */
 const QUESTIONS = new Set(
   (
-    'collation_list compile_options data_version database_list foreign_key_check foreign_key_list freelist_count ' +
-    'function_list index_info index_list index_xinfo integrity_check module_list pragma_list quick_check ' +
-    'table_info table_list table_xinfo'
+    'collation_list compile_options data_version foreign_key_check foreign_key_list freelist_count function_list ' +
+    'index_info index_list index_xinfo integrity_check module_list pragma_list quick_check table_info table_list ' +
+    'table_xinfo'
   ).split(' '),
 )
 
