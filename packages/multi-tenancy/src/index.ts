@@ -21,7 +21,9 @@ export {
 export { defineFactory } from './factory/define-factory.ts'
 export type { Environment } from './factory/environment.ts'
 export type { CacheOptions, FactoryOptions } from './factory/options.ts'
+export type { Progress, Report } from './factory/provisioning.ts'
 export { createRedactor, type Redactor } from './factory/redact.ts'
+export type { TenantInfo, Tenants } from './lifecycle/types.ts'
 export {
   type AccessControlOptions,
   createAccessControlMiddleware,
@@ -71,6 +73,7 @@ export {
   type TrustedProxy,
 } from './resolvers/resolver.ts'
 export { fromSubdomain, type SubdomainOptions } from './resolvers/subdomain.ts'
-export type { DatabaseHooks, TenantHooks, Tenants } from './routes/tenants.ts'
+export type { CreateRequest, DeleteRequest, TenantHooks, UpdateRequest } from './routes/hooks.ts'
+export type { DatabaseHooks } from './routes/tenants.ts'
 export { type MultiTenancy, type MultiTenancyConfig, setupMultiTenancy } from './setup.ts'
 export { isTenantId, parseTenantId, RESERVED_TENANT_IDS, type TenantId } from './tenant-id.ts'

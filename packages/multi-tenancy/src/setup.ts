@@ -1,21 +1,19 @@
 import type { Hono, MiddlewareHandler } from 'hono'
+import type { TenantFactory } from './database-factory.ts'
 import type { TenancyError } from './errors.ts'
+import type { Tenants } from './lifecycle/types.ts'
 import { checkConfig, type TenancyOptions } from './middleware/config.ts'
 import type { TenancyEnv } from './middleware/env.ts'
 import { createMultiTenancyMiddleware } from './middleware/multi-tenancy.ts'
 import { checkFunctions } from './resolvers/options.ts'
 import { createTenantRoutes } from './routes/app.ts'
-import {
-  createTenants,
-  type DatabaseHooks,
-  databaseHooks,
-  type TenantHooks,
-  type Tenants,
-} from './routes/tenants.ts'
+import { checkedHooks, type TenantHooks } from './routes/hooks.ts'
+import { createRecordedTenants } from './routes/recorded.ts'
+import { createTenants, type DatabaseHooks, databaseHooks } from './routes/tenants.ts'
 
 /** Everything `setupMultiTenancy` takes. */
 export interface MultiTenancyConfig<Adapters = unknown> extends TenancyOptions<Adapters> {
-  /** Called around a tenant's creation and deletion. */
+  /** Called around a tenant's creation, update and deletion. */
   readonly hooks?: TenantHooks
   /** Told of a hook that failed after the thing was done. @default console.error */
   readonly onHookError?: (error: TenancyError) => void
@@ -29,7 +27,10 @@ export interface MultiTenancy<Adapters = unknown> {
   readonly hooks: DatabaseHooks
   /** Tenant management in process, hooks included. */
   readonly tenants: Tenants
-  /** Tenant management over HTTP, for the control plane alone: `app.route('/tenants', multiTenancy.app)`. */
+  /**
+   * Tenant management over HTTP, for the control plane alone: `app.route('/tenants', multiTenancy.app)`. With a
+   * catalog the whole tenants API, else its smallest part.
+   */
   readonly app: Hono
   /** The configuration as given. */
   readonly config: MultiTenancyConfig<Adapters>
@@ -60,12 +61,12 @@ export function setupMultiTenancy<Adapters>(config: MultiTenancyConfig<Adapters>
   const { databaseIsolation: source, accessControl } = config
   const middleware = createMultiTenancyMiddleware(config)
   const hooks = databaseHooks(source, reserved)
-  const tenants = createTenants({
-    source,
-    database: hooks,
-    reserved,
-    hooks: config.hooks,
-    onHookError: config.onHookError,
-  })
+  const { lifecycle } = source as Partial<TenantFactory>
+  const caller = checkedHooks(config.hooks, config.onHookError, lifecycle !== undefined)
+  if (lifecycle !== undefined) {
+    const tenants = createRecordedTenants(lifecycle, source, caller)
+    return { middleware, hooks, tenants, app: lifecycle.api({ tenants, accessControl }), config }
+  }
+  const tenants = createTenants({ source, database: hooks, reserved, hooks: caller })
   return { middleware, hooks, tenants, app: createTenantRoutes({ tenants, accessControl }), config }
 }

@@ -15,6 +15,7 @@ import {
 import { type ExpectedIdentity, IDENTITY_TABLE, readStamp } from '../identity.ts'
 import { migrate } from '../migrations/index.ts'
 import { statement } from '../sql.ts'
+import { hookError } from './hook-error.ts'
 import type { OperationHooks } from './types.ts'
 
 /** What a step finds when it begins. */
@@ -255,11 +256,4 @@ function notOurs({ readyAt }: TenantRecord, { code }: TenancyError): string | un
 function unknownStamp({ id, name }: TenantRecord): TenancyError {
   const message = `The database ${name} carries a stamp that the catalog does not know: adopt it, or remove it`
   return new TenancyError('name_taken', message, { tenantId: id })
-}
-
-/** The coded error of a hook. */
-export function hookError(cause: unknown, tenantId: string, step: string): TenancyError {
-  if (cause instanceof TenancyError) return cause
-  const { message } = TenancyError.from(cause)
-  return new TenancyError('internal', `${step}: ${message}`, { cause, tenantId, step })
 }

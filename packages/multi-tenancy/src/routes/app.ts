@@ -1,15 +1,14 @@
 import { type Context, Hono } from 'hono'
 import { TenancyError } from '../errors.ts'
+import type { Tenants } from '../lifecycle/types.ts'
 import {
   type AccessControlOptions,
+  controlPlaneRule,
   controlPlaneTenantId,
-  decide,
-  unauthenticated,
 } from '../middleware/access-control.ts'
-import { tokenReader } from '../resolvers/claim.ts'
 import { rawPath } from '../resolvers/path.ts'
 import { onlyMember, readJson } from './body.ts'
-import type { Tenants } from './tenants.ts'
+import { needsCatalog } from './tenants.ts'
 
 export interface TenantRoutesOptions {
   readonly tenants: Tenants
@@ -18,14 +17,14 @@ export interface TenantRoutesOptions {
 }
 
 /**
- * Tenant management over HTTP, for the control plane alone. Errors are problem+json.
+ * Tenant management over HTTP without a catalog, for the control plane alone. Errors are problem+json.
  *
  * - `POST /` with `{ "id": "acme" }`: makes the tenant, or confirms it; 201
  * - `GET /:id`: 200 when the tenant can be served, 404 when it is not there
  * - `DELETE /:id`: deletes the tenant, also when it is not there; 204. Never the control-plane tenant
  *
  * @throws `config_invalid` while constructing; per request `unauthenticated`, `forbidden`, `invalid_request`,
- * and what `Tenants` throws
+ * `not_supported` for everything that needs a catalog, and what `Tenants` throws
  *
  * @example
  * ```ts
@@ -43,13 +42,10 @@ export function createTenantRoutes({ tenants, accessControl = {} }: TenantRoutes
     await next()
   })
   app.post('/', async (c) => {
-    const id = onlyMember(await readJson(c), 'id') as string
-    await tenants.create(id)
-    return c.json({ id, state: 'active' }, 201, { location: `${rawPath(c).replace(/\/$/, '')}/${id}` })
+    const { id, state } = await tenants.create(onlyMember(await readJson(c), 'id') as string)
+    return c.json({ id, state }, 201, { location: `${rawPath(c).replace(/\/$/, '')}/${id}` })
   })
-  app.get('/', () => {
-    throw new TenancyError('not_supported', 'Listing tenants needs a catalog')
-  })
+  app.get('/openapi.json', refuse)
   app.get('/:id', async (c) => c.json(await tenants.get(pathId(c))))
   app.delete('/:id', async (c) => {
     const id = pathId(c)
@@ -58,24 +54,16 @@ export function createTenantRoutes({ tenants, accessControl = {} }: TenantRoutes
     await tenants.delete(id)
     return c.body(null, 204)
   })
+  app.all('*', refuse)
   return app
 }
 
-/** Lets only the control plane pass. */
-function controlPlaneRule(options: AccessControlOptions): (c: Context) => Promise<void> {
-  const controlPlane = controlPlaneTenantId(options)
-  const readToken = tokenReader(options, 'accessControl')
-  const { authorizeControlPlane } = options
-  return async (c) => {
-    if (authorizeControlPlane !== undefined) {
-      if ((await decide(() => authorizeControlPlane(c))) === true) return
-    } else {
-      const token = await decide(() => readToken(c))
-      if (token === undefined) throw unauthenticated()
-      if (token.tenant !== undefined && token.tenant === controlPlane) return
-    }
-    throw new TenancyError('forbidden', 'Only the control plane manages tenants')
-  }
+/** Says what is missing, which the answer of an error thrown keeps to itself. */
+async function refuse(): Promise<Response> {
+  const error = needsCatalog('This part of the tenants API')
+  const answer = error.getResponse()
+  const problem = { ...((await answer.json()) as object), detail: error.message }
+  return new Response(JSON.stringify(problem), answer)
 }
 
 /** The path's last segment as it was sent; Hono's parameter has its percent-encoding decoded. */

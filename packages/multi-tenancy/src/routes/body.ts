@@ -1,7 +1,7 @@
 import type { Context } from 'hono'
 import { TenancyError } from '../errors.ts'
 
-/** The bytes of a request body that are read at most. */
+/** The bytes of a request body that are read at most, where nothing but an id is expected. */
 export const MAX_BODY_BYTES = 1024
 
 /**
@@ -10,11 +10,22 @@ export const MAX_BODY_BYTES = 1024
  * @throws `invalid_request` for another content type, more than `MAX_BODY_BYTES`, or what is no JSON in UTF-8
  */
 export async function readJson(c: Context): Promise<unknown> {
-  const type = c.req.raw.headers.get('content-type') ?? ''
-  if (!/^application\/json[ \t]*(?:;|$)/i.test(type)) throw invalid('The body must be application/json')
-  const text = await readText(c.req.raw.body)
+  checkType(c.req.raw.headers, /^application\/json[ \t]*(?:;|$)/i)
+  return parseJson(await readText(c.req.raw.body, MAX_BODY_BYTES))
+}
+
+/** @throws `invalid_request` for another content type */
+export function checkType(headers: Headers, type: RegExp): void {
+  if (!type.test(headers.get('content-type') ?? '')) throw invalid('The body must be application/json')
+}
+
+/** @throws `invalid_request`, also for a member that no object of ours can have */
+export function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text)
+    return JSON.parse(text, (name, value) => {
+      if (name === '__proto__') throw new SyntaxError(name)
+      return value
+    })
   } catch {
     throw invalid('The body is not JSON')
   }
@@ -31,21 +42,22 @@ export function onlyMember(body: unknown, name: string): unknown {
   throw invalid(`The body must be an object with ${JSON.stringify(name)} and nothing else`)
 }
 
-async function readText(body: ReadableStream<Uint8Array> | null): Promise<string> {
+/** @throws `invalid_request` for more than `max` bytes, which are not read, and for what is no UTF-8 */
+export async function readText(body: ReadableStream<Uint8Array> | null, max: number): Promise<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true })
   let text = ''
   let size = 0
   try {
     for await (const chunk of body ?? []) {
       size += chunk.byteLength
-      if (size > MAX_BODY_BYTES) break
+      if (size > max) break
       text += decoder.decode(chunk, { stream: true })
     }
-    if (size <= MAX_BODY_BYTES) return text + decoder.decode()
+    if (size <= max) return text + decoder.decode()
   } catch {
     throw invalid('The body cannot be read as UTF-8')
   }
-  throw invalid(`The body is longer than ${MAX_BODY_BYTES} bytes`)
+  throw invalid(`The body is longer than ${max} bytes`)
 }
 
 function invalid(message: string): TenancyError {

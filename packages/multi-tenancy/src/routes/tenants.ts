@@ -1,41 +1,11 @@
 import type { TenantFactory } from '../database-factory.ts'
 import { TenancyError } from '../errors.ts'
+import type { Progress } from '../factory/provisioning.ts'
+import type { Tenants } from '../lifecycle/types.ts'
 import { type Opened, tenantOpener } from '../middleware/database.ts'
-import type { DatabaseIsolation, DatabaseSource, RequestTenant } from '../middleware/env.ts'
-import { checkFunctions, checkOptions } from '../resolvers/options.ts'
+import type { DatabaseIsolation, DatabaseSource } from '../middleware/env.ts'
 import { parseTenantId, type TenantId } from '../tenant-id.ts'
-
-/**
- * Called around a tenant's creation and deletion, in this order: before, the database's own provision or
- * deprovision, after. A `before` that throws stops it there and its error is the answer. An `after` that
- * throws changes nothing, for the thing is done: its error goes to `onHookError`. Since creating and deleting
- * may be called again after a failure, so may every hook.
- */
-export interface TenantHooks {
-  beforeCreate?(tenantId: TenantId): void | Promise<void>
-  afterCreate?(tenantId: TenantId): void | Promise<void>
-  beforeDelete?(tenantId: TenantId): void | Promise<void>
-  afterDelete?(tenantId: TenantId): void | Promise<void>
-}
-
-/** Tenant management in process. Who calls it is trusted; `multiTenancy.app` asks who it is first. */
-export interface Tenants {
-  /**
-   * Makes a tenant with its database, hooks included. Calling it again continues or confirms.
-   * @throws `invalid_tenant_id`, `not_supported` without `onProvision`, what provisioning throws
-   */
-  create(tenantId: string): Promise<void>
-  /**
-   * A tenant that can be served.
-   * @throws `invalid_tenant_id`, `tenant_not_found`, what opening throws
-   */
-  get(tenantId: string): Promise<RequestTenant>
-  /**
-   * Deletes a tenant's database, hooks included. Absent is done.
-   * @throws `invalid_tenant_id`, `not_supported` without `onDeprovision`, what deprovisioning throws
-   */
-  delete(tenantId: string): Promise<void>
-}
+import type { HookCaller } from './hooks.ts'
 
 /** The configuration's own provisioning, with the tenant id checked and errors coded. No tenant hooks run. */
 export interface DatabaseHooks {
@@ -45,17 +15,19 @@ export interface DatabaseHooks {
   onDeprovision(tenantId: string): Promise<void>
 }
 
+/** Where nothing is recorded, progress is nobody's to know. */
+const unrecorded: Progress = { report: () => {} }
+
 /** `onProvision` and `onDeprovision` of a `databaseIsolation`, or a factory's `provision` and `deprovision`. */
 export function databaseHooks(source: DatabaseSource<unknown>, reserved: ReadonlySet<string>): DatabaseHooks {
   const given = source as Partial<DatabaseIsolation & TenantFactory>
   const hook = (name: 'onProvision' | 'onDeprovision', member: 'provision' | 'deprovision') => {
     return async (tenantId: string) => {
       const id = parseTenantId(tenantId, reserved)
-      const used = given[name] === undefined ? member : name
-      if (given[used] === undefined)
-        throw new TenancyError('not_supported', `databaseIsolation has no ${name}`)
       try {
-        await given[used](id)
+        if (given[name] !== undefined) await given[name](id, unrecorded)
+        else if (given[member] !== undefined) await given[member](id)
+        else throw new TenancyError('not_supported', `databaseIsolation has no ${name}`)
       } catch (cause) {
         throw TenancyError.from(cause)
       }
@@ -71,54 +43,53 @@ export interface TenantsOptions {
   readonly source: DatabaseSource<unknown>
   readonly database: DatabaseHooks
   readonly reserved: ReadonlySet<string>
-  readonly hooks?: TenantHooks | undefined
-  /** @default console.error */
-  readonly onHookError?: ((error: TenancyError) => void) | undefined
+  readonly hooks: HookCaller
 }
 
-/** Creates and deletes tenants through the database hooks, with the tenant hooks around them. */
-export function createTenants(options: TenantsOptions): Tenants {
-  const { source, database, reserved, hooks = {}, onHookError = (error) => console.error(error) } = options
-  const names = ['beforeCreate', 'afterCreate', 'beforeDelete', 'afterDelete'] as const
-  checkOptions(hooks, 'hooks', names)
-  checkFunctions(hooks, 'hooks', names)
+/** Without a catalog: creates and deletes tenants through the database hooks, with the tenant hooks around them. */
+export function createTenants({ source, database, reserved, hooks }: TenantsOptions): Tenants {
   const open: (id: TenantId) => Promise<Opened<unknown>> = tenantOpener(source)
-
-  const run = async (step: keyof TenantHooks, id: TenantId) => {
-    try {
-      await hooks[step]?.(id)
-    } catch (cause) {
-      throw hookError(cause, id, step)
-    }
+  const { given, before, after } = hooks
+  const nothingAsked = (options: object) => {
+    const asked = Object.entries(options).find(([, value]) => value !== undefined)
+    if (asked !== undefined) throw needsCatalog(asked[0])
   }
-  const runAfter = async (step: 'afterCreate' | 'afterDelete', id: TenantId) => {
-    try {
-      await run(step, id).catch(onHookError)
-    } catch {
-      // Whoever is told of errors failed too, and the thing is done.
-    }
+  const refuse = (what: string) => async () => {
+    throw needsCatalog(what)
   }
   return {
-    async create(tenantId) {
+    async create(tenantId, options = {}) {
       const id = parseTenantId(tenantId, reserved)
-      await run('beforeCreate', id)
+      nothingAsked(options)
+      await before('beforeCreate', id, () => given.beforeCreate?.(id, { metadata: {}, placement: undefined }))
       await database.onProvision(id)
-      await runAfter('afterCreate', id)
+      await after('afterCreate', id, () => given.afterCreate?.(id, unrecorded))
+      return { id, state: 'active' }
     },
     async get(tenantId) {
       return (await open(parseTenantId(tenantId, reserved))).tenant
     },
-    async delete(tenantId) {
+    async delete(tenantId, options = {}) {
       const id = parseTenantId(tenantId, reserved)
-      await run('beforeDelete', id)
+      nothingAsked(options)
+      await before('beforeDelete', id, () => given.beforeDelete?.(id, { retention: undefined }))
       await database.onDeprovision(id)
-      await runAfter('afterDelete', id)
+      await after('afterDelete', id, () => given.afterDelete?.(id, unrecorded))
+      return undefined
     },
+    list: refuse('Listing tenants'),
+    update: refuse('Updating a tenant'),
+    undelete: refuse('Undeleting a tenant'),
+    purge: refuse('Purging a tenant'),
+    suspend: refuse('Suspending a tenant'),
+    resume: refuse('Resuming a tenant'),
+    retry: refuse('Retrying'),
+    operations: refuse('A record of operations'),
+    operation: refuse('A record of operations'),
   }
 }
 
-function hookError(cause: unknown, tenantId: TenantId, step: string): TenancyError {
-  if (cause instanceof TenancyError) return cause
-  const { message } = TenancyError.from(cause)
-  return new TenancyError('internal', `${step}: ${message}`, { cause, tenantId, step })
+/** The answer where nothing is recorded. */
+export function needsCatalog(what: string): TenancyError {
+  return new TenancyError('not_supported', `${what} needs a catalog`)
 }
