@@ -35,17 +35,25 @@ const UUID = '51e7c314-456e-4167-b6c3-869ad188fc23'
 
 describe('bindings', () => {
   test('no two databases of one prefix have a binding’s name in common', async () => {
-    const id = fc.stringMatching(/^[a-z0-9](?:-?[a-z0-9]){0,8}$/)
+    // `_` stands before a hash, and before a generation.
+    const id = fc.stringMatching(/^[a-z0-9](?:[-_]?[a-z0-9]){0,8}$/)
     await fc.assert(
-      fc.asyncProperty(id, id, fc.constantFrom('tenant_', 'my-app_', 't'), async (a, b, prefix) => {
-        fc.pre(a !== b)
-        const seen: string[] = []
-        const env = new Proxy({}, { has: (_, name) => seen.push(String(name)) === 0 })
-        for (const each of [a, b])
-          await createBindingRung({ kind: 'binding', env }).open({ name: prefix + each, uuid: UUID }, false)
-        expect(seen[0]).not.toBe(seen[1])
-        expect(seen[0]).toMatch(/^DB_[A-Z0-9_]+$/)
-      }),
+      // Also those that differ in their punctuation alone.
+      fc.asyncProperty(
+        id,
+        fc.oneof(id, fc.constant('')),
+        fc.constantFrom('tenant_', 'my-app_', 't'),
+        async (a, other, prefix) => {
+          const b = other || a.replace(/[-_]/, (mark) => (mark === '-' ? '_' : '-'))
+          fc.pre(a !== b)
+          const seen: string[] = []
+          const env = new Proxy({}, { has: (_, name) => seen.push(String(name)) === 0 })
+          for (const each of [a, b])
+            await createBindingRung({ kind: 'binding', env }).open({ name: prefix + each, uuid: UUID }, false)
+          expect(seen[0]).not.toBe(seen[1])
+          expect(seen[0]).toMatch(/^DB_[A-Z0-9_]+$/)
+        },
+      ),
     )
   })
 

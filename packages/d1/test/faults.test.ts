@@ -235,3 +235,63 @@ test('a caller that gives up ends the request', async () => {
   controller.abort(new TenancyError('timeout', 'given up'))
   expect((await failure(found)).message).toBe('given up')
 })
+
+describe('what says it failed is no answer, whatever else it says', () => {
+  const failed = (body: any): unknown => ({ ...body, success: false })
+
+  test('a listing of nothing is not "there is none"', async () => {
+    const provider = world.provider()
+    await provider.create('listed', call)
+    world.emulator.faults.alter({
+      operation: 'databases.list',
+      alter: (body) => failed({ ...body, result: [] }),
+    })
+    expect((await failure(provider.list({ prefix: 'listed' }, call))).code).toBe('provider_unavailable')
+  })
+
+  test('a look-up with another database’s name, or with none, is not the database', async () => {
+    const provider = world.provider()
+    const { locator } = await provider.create('looked_up', call)
+    const answers: ((body: any) => unknown)[] = [
+      failed,
+      (body) => ({ ...body, result: null }),
+      (body) => ({ ...body, result: { ...body.result, name: 'looked_up_2' } }),
+      (body) => ({ ...body, result: { ...body.result, uuid: '../../x' } }),
+      () => 'not an envelope',
+    ]
+    for (const alter of answers) {
+      world.emulator.faults.alter({ operation: 'databases.get', alter })
+      expect((await failure(provider.find('looked_up', call))).code).toBe('provider_unavailable')
+    }
+    expect(await provider.find('looked_up', call)).toEqual(locator)
+  })
+
+  test('a statement’s rows are not taken from it', async () => {
+    const provider = world.provider()
+    const { locator } = await provider.create('rows', call)
+    const client = await provider.connect({ locator, verify: async () => {} }, call)
+    const answers: ((body: any) => unknown)[] = [
+      failed,
+      (body) => ({ ...body, result: [] }),
+      (body) => ({ ...body, result: [{ ...body.result[0], success: false }] }),
+    ]
+    for (const alter of answers) {
+      world.emulator.faults.alter({ operation: 'databases.query', alter })
+      expect((await failure(client.prepare('SELECT 1').all())).code).toBe('provider_unavailable')
+    }
+  })
+
+  test('a deletion that failed is not done', async () => {
+    const provider = world.provider()
+    const { locator } = await provider.create('kept', call)
+    world.emulator.faults.alter({ operation: 'databases.delete', alter: failed })
+    expect((await failure(provider.drop(locator, call))).code).toBe('provider_unavailable')
+  })
+})
+
+test('a listing keeps to names that start so, though Cloudflare searches anywhere in them', async () => {
+  const provider = world.provider()
+  for (const name of ['shop_a', 'my_shop_a', 'shop-b']) await provider.create(name, call)
+  const { databases } = await provider.list({ prefix: 'shop_' }, call)
+  expect(databases.map(({ name }) => name)).toEqual(['shop_a'])
+})
