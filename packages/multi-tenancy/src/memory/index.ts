@@ -1,2 +1,3 @@
 export { createMemoryFactory } from './factory.ts'
 export { createMemoryProvider, createMemoryServer, type MemoryClient, type MemoryServer } from './provider.ts'
+export { openSqlite } from './sqlite.ts'

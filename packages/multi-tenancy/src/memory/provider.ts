@@ -1,8 +1,8 @@
-import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
-import { CompiledQuery, Kysely, SqliteDialect } from 'kysely'
+import { CompiledQuery, type Kysely } from 'kysely'
 import type { Row, Statement, TenantProvider } from '../contract.ts'
 import { configError, TenancyError } from '../errors.ts'
 import { mapError } from './errors.ts'
+import { openSqlite } from './sqlite.ts'
 import { createView } from './view.ts'
 
 /** The client's shape: a database per tenant leaves nothing for a driver of its own to do. */
@@ -41,7 +41,7 @@ export function createMemoryProvider(
     async create(name, { placement }) {
       if (placement !== undefined) throw configError('placement', 'this process’s memory is the only place')
       const created = !server.has(name)
-      if (created) server.set(name, openDatabase())
+      if (created) server.set(name, openSqlite())
       return { locator: { name }, created }
     },
     async find(name) {
@@ -86,27 +86,4 @@ export function createMemoryProvider(
 
 function compiled({ sql, params = [] }: Statement): CompiledQuery {
   return CompiledQuery.raw(sql, [...params])
-}
-
-/** One Kysely per database: its lock is what keeps two callers' transactions apart. */
-function openDatabase(): MemoryClient {
-  const database = new DatabaseSync(':memory:')
-  return new Kysely<any>({
-    dialect: new SqliteDialect({
-      database: {
-        close: () => database.close(),
-        prepare(sql) {
-          const statement = database.prepare(sql)
-          const bind = (values: readonly unknown[]): SQLInputValue[] =>
-            values.map((value) => (typeof value === 'boolean' ? Number(value) : (value as SQLInputValue)))
-          return {
-            reader: statement.columns().length > 0,
-            all: (values) => statement.all(...bind(values)),
-            run: (values) => statement.run(...bind(values)),
-            iterate: (values) => statement.iterate(...bind(values)) as IterableIterator<unknown>,
-          }
-        },
-      },
-    }),
-  })
 }

@@ -1,0 +1,30 @@
+import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
+import { Kysely, SqliteDialect } from 'kysely'
+
+/**
+ * A Kysely over Node's own SQLite, for catalogs and tests: in memory, or in a file that several processes of one
+ * machine may share. It has one connection, whose lock keeps two callers' transactions apart, and works in the
+ * process's own thread: who waits for another process's lock (10 seconds at most) lets nobody else go on.
+ */
+export function openSqlite(path = ':memory:'): Kysely<any> {
+  const database = new DatabaseSync(path)
+  if (path !== ':memory:') database.exec('PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL')
+  return new Kysely<any>({
+    dialect: new SqliteDialect({
+      database: {
+        close: () => database.close(),
+        prepare(sql) {
+          const statement = database.prepare(sql)
+          const bind = (values: readonly unknown[]): SQLInputValue[] =>
+            values.map((value) => (typeof value === 'boolean' ? Number(value) : (value as SQLInputValue)))
+          return {
+            reader: statement.columns().length > 0,
+            all: (values) => statement.all(...bind(values)),
+            run: (values) => statement.run(...bind(values)),
+            iterate: (values) => statement.iterate(...bind(values)) as IterableIterator<unknown>,
+          }
+        },
+      },
+    }),
+  })
+}
