@@ -131,15 +131,13 @@ export function testCrashes(
             operation,
             tenants.map(({ id }) => id),
           )
-          console.error('PREPARED', Date.now()%1e7)
           const reports = await die({ world, operation, tenants })
           const points = new Map<string, string>()
           for (const { id, point, failed } of reports) {
             expect(failed, id).toBeUndefined()
             if (point !== undefined) points.set(id, point)
           }
-          console.error('SURVIVING', Date.now()%1e7, reports.length); await survive(operation, points)
-          console.error('PASS', operation, total, points.size, Date.now()%1e7)
+          await survive(operation, points)
           finished = points.size < tenants.length
           total += points.size
         }
