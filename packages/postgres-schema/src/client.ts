@@ -75,6 +75,8 @@ export function createTenantPool(options: TenantPoolOptions): Pool {
   }
 
   Object.defineProperties(pool, {
+    // Kysely would connect with it, to wherever the environment points, to cancel a query; without, it asks the pool.
+    Client: { value: undefined },
     totalCount: { get: () => leased },
     idleCount: { get: () => 0 },
     waitingCount: { get: () => waiting },

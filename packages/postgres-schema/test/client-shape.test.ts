@@ -1,0 +1,138 @@
+import { drizzle } from 'drizzle-orm/node-postgres'
+import { integer, pgTable, text } from 'drizzle-orm/pg-core'
+import { Kysely } from 'kysely'
+import { Pool, type PoolClient } from 'pg'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { postgresKysely } from '../src/index.ts'
+import { createDatabase, type TestDatabase } from './database.ts'
+import { failure, open, type Provider, providerOf } from './support.ts'
+
+let database: TestDatabase
+const providers: Provider[] = []
+beforeAll(async () => {
+  database = await createDatabase()
+})
+afterAll(async () => {
+  for (const provider of providers) await provider.close()
+  await database?.drop()
+})
+
+describe.each(['role', 'set_role', 'search_path'] as const)('%s: the client', (isolation) => {
+  async function client(name: string): Promise<Pool> {
+    const provider = providerOf(database, { isolation, maxConnections: 4 })
+    providers.push(provider)
+    return open(provider, `${isolation}_${name}`)
+  }
+
+  it('is a pg.Pool: promises, callbacks, configs, row arrays, events and counts', async () => {
+    const pool = await client('pool')
+    expect(pool).toBeInstanceOf(Pool)
+    expect((await pool.query({ text: 'SELECT $1::int AS a', values: [1], rowMode: 'array' })).rows).toEqual([
+      [1],
+    ])
+    const called = await new Promise((resolve, reject) => {
+      pool.query('SELECT body FROM notes WHERE id = $1', [1], (error, result) =>
+        error ? reject(error) : resolve(result.rows),
+      )
+    })
+    expect(called).toEqual([{ body: `of ${isolation}_pool` }])
+    const seen: string[] = []
+    pool.on('acquire', () => seen.push('acquire'))
+    pool.on('release', () => seen.push('release'))
+    const held = await pool.connect()
+    expect(pool.totalCount).toBe(1)
+    expect((await held.query('SELECT current_schema() AS schema')).rows).toEqual([
+      { schema: `${isolation}_pool` },
+    ])
+    held.release()
+    expect(() => held.release()).toThrow(/already been released/)
+    expect(seen).toEqual(['acquire', 'release'])
+    await new Promise<void>((resolve, reject) => {
+      pool.connect((error, leased, release) => {
+        if (error) return reject(error)
+        leased?.query('SELECT 1 AS one', (failed: unknown, result: { rows: unknown[] }) => {
+          release()
+          if (failed) return reject(failed)
+          expect(result.rows).toEqual([{ one: 1 }])
+          resolve()
+        })
+      })
+    })
+  })
+
+  it('reaches nothing once its lease was released, and nothing new once it was ended', async () => {
+    const pool = await client('released')
+    const held: PoolClient = await pool.connect()
+    held.release()
+    expect(await failure(held.query('SELECT * FROM notes'))).toMatchObject({ code: 'closed' })
+    await pool.end()
+    expect(await failure(pool.query('SELECT 1'))).toMatchObject({ code: 'closed' })
+    expect(await failure(pool.connect())).toMatchObject({ code: 'closed' })
+  })
+
+  it('runs Drizzle, transactions and nested ones too', async () => {
+    const db = drizzle(await client('drizzle'))
+    const notes = pgTable('notes', { id: integer().primaryKey(), body: text().notNull() })
+    await db.transaction(
+      async (tx) => {
+        await tx.insert(notes).values({ id: 10, body: 'kept' })
+        await tx
+          .transaction(async (inner) => {
+            await inner.insert(notes).values({ id: 11, body: 'undone' })
+            inner.rollback()
+          })
+          .catch(() => {})
+      },
+      { isolationLevel: 'serializable' },
+    )
+    expect((await db.select().from(notes)).map(({ body }) => body)).toEqual([
+      `of ${isolation}_drizzle`,
+      'kept',
+    ])
+  })
+
+  it('runs Kysely, with settings of a transaction', async () => {
+    const db = new Kysely<{ notes: { id: number; body: string } }>({
+      dialect: postgresKysely(await client('kysely')),
+    })
+    const count = await db
+      .transaction()
+      .setIsolationLevel('repeatable read')
+      .setAccessMode('read only')
+      .execute((trx) =>
+        trx
+          .selectFrom('notes')
+          .select(({ fn }) => fn.countAll<string>().as('n'))
+          .executeTakeFirstOrThrow(),
+      )
+    expect(count).toEqual({ n: '1' })
+    await expect(
+      db
+        .transaction()
+        .setAccessMode('read only')
+        .execute((trx) => trx.insertInto('notes').values({ id: 5, body: 'x' }).execute()),
+    ).rejects.toMatchObject({ code: '25006' })
+  })
+
+  it('lets a transaction say what it is after BEGIN, and runs deferred triggers as the tenant', async () => {
+    const pool = await client('deferred')
+    const held = await pool.connect()
+    await held.query('BEGIN')
+    await held.query('SET TRANSACTION ISOLATION LEVEL SERIALIZABLE')
+    expect((await held.query('SHOW transaction_isolation')).rows).toEqual([
+      { transaction_isolation: 'serializable' },
+    ])
+    await held.query('SELECT * FROM notes')
+    await held.query('COMMIT')
+    held.release()
+    await pool.query('CREATE TABLE log (body text)')
+    await pool.query(
+      "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (NEW.body || ' ' || current_schema()); RETURN NEW; END $$",
+    )
+    await pool.query(
+      'CREATE CONSTRAINT TRIGGER t AFTER INSERT ON notes DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION keep()',
+    )
+    await pool.query('INSERT INTO notes (id, body) VALUES ($1, $2)', [20, 'late'])
+    expect((await pool.query('SELECT body FROM log')).rows).toEqual([{ body: `late ${isolation}_deferred` }])
+  })
+})
