@@ -1,0 +1,155 @@
+import { expect } from 'vitest'
+import { readStamp } from '../../src/identity.ts'
+import { MAX_AGE, outcome, type Process, type World } from './world.ts'
+
+export type Action = 'provision' | 'deprovision' | 'suspend' | 'resume' | 'undelete' | 'purge' | 'migrate'
+export type State = 'unknown' | 'active' | 'suspended' | 'deleted' | 'purged'
+
+const NOT_FOUND = 'tenant_not_found'
+
+/** What each action does to a tenant at rest, when nobody else is at it: its state then, or a code. */
+const EFFECTS: Record<Action, Record<State, State | 'conflict' | 'tenant_not_found' | 'tenant_suspended'>> = {
+  provision: { unknown: 'active', active: 'active', suspended: 'conflict', deleted: 'active', purged: 'active' },
+  deprovision: { unknown: 'unknown', active: 'deleted', suspended: 'deleted', deleted: 'deleted', purged: 'purged' },
+  suspend: { unknown: NOT_FOUND, active: 'suspended', suspended: 'suspended', deleted: NOT_FOUND, purged: NOT_FOUND },
+  resume: { unknown: NOT_FOUND, active: 'active', suspended: 'active', deleted: NOT_FOUND, purged: NOT_FOUND },
+  undelete: { unknown: NOT_FOUND, active: 'active', suspended: 'suspended', deleted: 'active', purged: NOT_FOUND },
+  purge: { unknown: NOT_FOUND, active: 'conflict', suspended: 'conflict', deleted: 'purged', purged: 'purged' },
+  migrate: { unknown: NOT_FOUND, active: 'active', suspended: 'tenant_suspended', deleted: NOT_FOUND, purged: NOT_FOUND },
+} // biome-ignore format: a table
+
+export function isState(state: string): state is State {
+  return Object.hasOwn(EFFECTS.provision, state)
+}
+
+/** What an action must come to; `state` is what the tenant is in afterwards. */
+export function effect(action: Action, state: State): { result: string; state: State } {
+  const next = EFFECTS[action][state]
+  return isState(next) ? { result: 'done', state: next } : { result: next, state }
+}
+
+/** What was written to each incarnation: surely, and perhaps. */
+export interface Ledger {
+  write(process: Process, id: string): Promise<void>
+  /** Reads as a request does, and checks that it sees its own incarnation's rows, all of them, and no others. */
+  request(process: Process, id: string): Promise<string>
+}
+
+export function createLedger(world: World): Ledger {
+  const sure = new Map<string, Set<string>>()
+  const perhaps = new Set<string>()
+  let count = 0
+
+  return {
+    async write({ factory }, id) {
+      const { generation, adapters } = await factory.open(id)
+      const body = `${id}#${generation}#${count++}`
+      perhaps.add(body)
+      await adapters.db.insertInto('notes').values({ body }).execute()
+      const key = `${id}#${generation}`
+      sure.set(key, (sure.get(key) ?? new Set()).add(body))
+    },
+    async request({ factory }, id) {
+      return outcome(async () => {
+        const { generation, adapters } = await factory.open(id)
+        const before = new Set(sure.get(`${id}#${generation}`))
+        const rows = await adapters.db.selectFrom('notes').select('body').execute()
+        const bodies = new Set(rows.map(({ body }) => String(body)))
+        for (const body of bodies) {
+          expect(body.startsWith(`${id}#${generation}#`), `${id} g${generation} reads ${body}`).toBe(true)
+          expect(perhaps.has(body)).toBe(true)
+        }
+        for (const body of before) expect(bodies.has(body), `${body} is lost`).toBe(true)
+        await servedRightly(world, id, generation)
+      })
+    },
+  }
+}
+
+/** Whoever is served was to be served at some time within `stateMaxAge`. */
+async function servedRightly(world: World, id: string, generation: number): Promise<void> {
+  const history = await historyOf(world, id, generation)
+  const now = world.time.now()
+  const rightly = history.some(({ state }, index) => {
+    const until = history[index + 1]?.at ?? now
+    return (state === 'active' || state === 'upgrading') && until >= now - MAX_AGE
+  })
+  expect(rightly, `${id} g${generation} is served after ${JSON.stringify(history)}`).toBe(true)
+}
+
+interface Entry {
+  readonly state: string
+  readonly superseded: number
+  readonly at: number
+}
+
+async function historyOf({ db }: World, id: string, generation: number): Promise<Entry[]> {
+  const untyped = db as unknown as import('kysely').Kysely<any>
+  return (await untyped
+    .selectFrom('history')
+    .selectAll()
+    .where('tenant_id', '=', id)
+    .where('generation', '=', generation)
+    .orderBy('n')
+    .execute()) as unknown as Entry[]
+}
+
+/** Notes every state a tenant is ever in, whoever writes it. */
+export async function keepHistory({ db }: World): Promise<void> {
+  const { sql } = await import('kysely')
+  const entry =
+    'INSERT INTO history (tenant_id, generation, state, superseded, at) VALUES (new.tenant_id, new.generation, new.state, new.superseded, new.updated_at)'
+  for (const statement of [
+    'CREATE TABLE history (n INTEGER PRIMARY KEY, tenant_id TEXT, generation INTEGER, state TEXT, superseded INTEGER, at INTEGER)',
+    `CREATE TRIGGER made AFTER INSERT ON tenantry_tenants BEGIN ${entry}; END`,
+    `CREATE TRIGGER changed AFTER UPDATE ON tenantry_tenants WHEN old.state <> new.state OR old.superseded <> new.superseded BEGIN ${entry}; END`,
+  ]) {
+    await sql.raw(statement).execute(db)
+  }
+}
+
+const NEXT: Record<string, readonly string[]> = {
+  provisioning: ['active', 'failed'],
+  active: ['upgrading', 'suspended', 'deprovisioning', 'failed'],
+  upgrading: ['active', 'failed'],
+  suspended: ['active', 'deprovisioning', 'failed'],
+  deprovisioning: ['deleted', 'failed'],
+  deleted: ['active', 'suspended', 'purged', 'failed'],
+  failed: ['provisioning', 'active', 'upgrading', 'suspended', 'deprovisioning'],
+  purged: [],
+}
+
+/** What is true at any time, whatever happens. */
+export async function checkAlways(world: World): Promise<void> {
+  const rows = await world.db.selectFrom('tenantry_tenants').selectAll().orderBy('generation').execute()
+  const living = new Map<string, number>()
+  for (const { tenant_id: id, generation, state, superseded, name, operation_id } of rows) {
+    const what = `${id} g${generation} ${state}`
+    if (superseded) expect(['deleted', 'purged'], `${what}, superseded`).toContain(state)
+    else living.set(id, (living.get(id) ?? 0) + 1)
+    if (state === 'purged') expect(world.service.databases.has(name), what).toBe(false)
+    const served = ['active', 'upgrading', 'suspended'].includes(state)
+    if (served || (state === 'deleted' && operation_id === null)) {
+      const database = await stampOf(world, name)
+      const ready = rows.find((row) => row.name === name)?.ready_at !== null
+      if (ready) expect(database, what).toMatchObject({ tenantId: id, generation: Number(generation) })
+    }
+    const history = await historyOf(world, id, Number(generation))
+    history.reduce((before, after) => {
+      const ok = before.state === after.state || NEXT[before.state]?.includes(after.state)
+      expect(ok, `${id} g${generation}: ${before.state} → ${after.state}`).toBe(true)
+      // Once its place is taken, only purging is left.
+      if (before.superseded) expect(['deleted', 'purged']).toContain(after.state)
+      return after
+    })
+  }
+  for (const [id, count] of living) expect(count, `incarnations of ${id}`).toBe(1)
+  const names = new Set(rows.map(({ name }) => name))
+  for (const name of world.service.databases.keys())
+    expect(names.has(name), `${name} has no record`).toBe(true)
+}
+
+async function stampOf({ service }: World, name: string) {
+  if (!service.databases.has(name)) return undefined
+  return readStamp('sqlite', ({ sql }) => service.rows(name, sql))
+}

@@ -1,0 +1,90 @@
+import type { Kysely } from 'kysely'
+import { TenancyError } from '../../src/errors.ts'
+import { lostConnection } from '../catalog/faults.ts'
+import type { Around } from './service.ts'
+import type { Process, World } from './world.ts'
+
+/** A process that a test kills, or whose calls it makes fail. */
+export interface Mortal extends Process {
+  /** Before the call after so many, or after it, with its reply lost, it is dead: nothing it calls is done any more. */
+  killIn(calls: number): void
+  kill(): void
+  /** The call after so many fails once, the way a connection does: `after`, it was done. */
+  failIn(calls: number, when: 'before' | 'after'): void
+  /** What has not struck yet will not, unless it is dead. */
+  disarm(): void
+  readonly dead: boolean
+}
+
+export interface MortalOptions {
+  readonly migrations: Record<string, string>
+  /** From 0 to below 1; decides how long each reply takes, in turns of the queue. */
+  readonly random: () => number
+}
+
+/** Starts a process all of whose calls, to the catalog and to the service, count as points where it may die. */
+export async function startMortal(world: World, { migrations, random }: MortalOptions): Promise<Mortal> {
+  let calls = 0
+  let deadAt = Number.POSITIVE_INFINITY
+  let fault: { at: number; when: 'before' | 'after' } | undefined
+
+  /** Two points of each call: before it, and when its reply is on the way. */
+  function point(when: 'before' | 'after', error: () => Error): void {
+    calls++
+    if (calls >= deadAt) {
+      deadAt = Math.min(deadAt, calls)
+      throw new Error('killed')
+    }
+    if (fault?.when === when && calls >= fault.at) {
+      fault = undefined
+      throw error()
+    }
+  }
+  async function dawdle(): Promise<void> {
+    for (let turns = Math.floor(random() * 6); turns > 0; turns--) await Promise.resolve()
+  }
+  const away = (): Error => new TenancyError('provider_unavailable', 'The service does not answer')
+
+  const around: Around = async (_member, run) => {
+    point('before', away)
+    await dawdle()
+    const value = await run()
+    await dawdle()
+    point('after', away)
+    return value
+  }
+  const wrap = (db: Kysely<any>): Kysely<any> =>
+    db.withPlugin({
+      transformQuery({ node }) {
+        point('before', lostConnection)
+        return node
+      },
+      async transformResult({ result }) {
+        await dawdle()
+        point('after', lostConnection)
+        return result
+      },
+    })
+
+  const process = await world.start({ around, wrap, migrations, waitTimeout: 20_000 })
+  calls = 0
+  return {
+    ...process,
+    killIn(count) {
+      deadAt = calls + count
+    },
+    kill() {
+      deadAt = calls
+    },
+    failIn(count, when) {
+      fault = { at: calls + count, when }
+    },
+    disarm() {
+      if (calls < deadAt) deadAt = Number.POSITIVE_INFINITY
+      fault = undefined
+    },
+    get dead() {
+      return calls >= deadAt
+    },
+  }
+}
