@@ -31,7 +31,7 @@ describe('delete and make anew', () => {
       outcome(held[index]?.db.insertInto('notes').values({ body: 'late' }).execute() ?? Promise.resolve())
     expect(await insert(0)).toBe('stale_tenant')
     // The other process learns of it at the latest when what it knows is too old.
-    expect(['stale_tenant', 'credentials_rejected']).toContain(await insert(1))
+    expect(['stale_tenant', 'tenant_suspended']).toContain(await insert(1))
     await world.time.advance(30_000)
     expect(await insert(1)).toBe('stale_tenant')
     expect(await read(one, 'acme')).toEqual([])

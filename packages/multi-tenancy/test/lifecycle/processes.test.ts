@@ -1,0 +1,87 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createCatalog } from '../../src/catalog/index.ts'
+import { defineFactory } from '../../src/factory/define-factory.ts'
+import { type Child, startChild } from '../catalog/children.ts'
+import { kindsHere, makeDatabase, type TestDatabase } from '../catalog/databases.ts'
+import { createFileProvider } from './files.ts'
+import type { Orders } from './process.ts'
+
+/** What each of three processes calls: 50 provisions in all; then deletions and provisions by turns. */
+const ROUNDS: readonly ((index: number) => Orders['rounds'][number])[] = [
+  (index) => Array.from({ length: index === 0 ? 18 : 16 }, () => ['provision', 'acme']),
+  (index) =>
+    Array.from({ length: 6 }, (_, turn) => [(turn + index) % 2 === 0 ? 'deprovision' : 'provision', 'acme']),
+]
+
+for (const kind of await kindsHere()) {
+  describe(`three processes, with their catalog on ${kind}`, () => {
+    let database: TestDatabase
+    let folder: string
+    let children: Child[]
+    beforeAll(async () => {
+      database = await makeDatabase(kind)
+      folder = mkdtempSync(path.join(tmpdir(), 'tenantry-processes-'))
+      children = await Promise.all(
+        [0, 1, 2].map((index) => {
+          const rounds = ROUNDS.map((calls) => calls(index))
+          const orders: Orders = { catalog: database.address, folder, rounds }
+          return startChild(new URL('./process.ts', import.meta.url), [JSON.stringify(orders)])
+        }),
+      )
+    })
+    afterAll(async () => {
+      await Promise.all(children?.map((child) => child.end()) ?? [])
+      await database?.cleanup()
+      rmSync(folder, { recursive: true, force: true })
+    })
+
+    /** What each call of a round resolved with, of three processes at once. */
+    async function race(round: number): Promise<string[]> {
+      for (const child of children) child.send(String(round))
+      const answers = await Promise.all(children.map((child) => child.receive()))
+      return answers.flatMap((answer) => JSON.parse(answer) as string[])
+    }
+    function factory() {
+      return defineFactory(createFileProvider(folder), {
+        databasePrefix: 'tenant_',
+        catalog: createCatalog({ db: database.open(), dialect: database.dialect }),
+      })
+    }
+    const files = () => readdirSync(folder).filter((file) => file.endsWith('.db'))
+
+    it('50 provisions of one id at once: one database, one operation, and the same answer for all', {
+      timeout: 60_000,
+    }, async () => {
+      const results = await race(0)
+      expect(results).toHaveLength(50)
+      expect(new Set(results).size, [...new Set(results)].join('\n')).toBe(1)
+      expect(results[0]).toMatch(/ 1 tenant_acme active$/)
+      expect(files()).toEqual(['tenant_acme.db'])
+      const { lifecycle } = factory()
+      const history = await lifecycle?.operations('acme')
+      expect(history?.operations.map(({ kind, state, attempt }) => [kind, state, attempt])).toEqual([
+        ['provision', 'succeeded', 1],
+      ])
+    })
+
+    it('deleted and made anew by all at once: one living incarnation, one database, nothing left over', {
+      timeout: 60_000,
+    }, async () => {
+      const results = await race(1)
+      // Who comes while another operation runs is refused; nobody else is.
+      expect(
+        results.filter((result) => /^failed/.test(result) && !/^failed: conflict /.test(result)),
+      ).toEqual([])
+      const { lifecycle } = factory()
+      const record = await lifecycle?.provision('acme')
+      expect(record?.state).toBe('active')
+      const report = await lifecycle?.reconcile()
+      expect(report?.findings).toEqual([])
+      expect(files()).toContain(`${record?.name}.db`)
+      expect(files()).toHaveLength(report?.tenants ?? -1)
+    })
+  })
+}
