@@ -49,6 +49,7 @@ describe('a package made by pnpm new-provider', () => {
       'src/factory.ts',
       'src/index.ts',
       'src/provider.ts',
+      'src/sqlite.ts',
       'src/view.ts',
       'test/conformance.test.ts',
       'tsconfig.json',
