@@ -57,10 +57,16 @@ describe('the redactor', () => {
     expect(shown).not.toContain('canary')
   })
 
-  test('remembers a bounded number of secrets, the newest', () => {
+  test('remembers a bounded number of secrets, the newest, and those to keep for ever', () => {
     const redactor = createRedactor(10)
+    redactor.keep('the platform/token')
     for (let index = 0; index < 100; index++) redactor.add(`secret-number-${index}!`)
     expect(redactor.text('secret-number-99!')).toBe('[redacted]')
     expect(redactor.text('secret-number-0!')).toBe('secret-number-0!')
+    expect(redactor.text('the platform/token')).toBe('[redacted]')
+    expect(redactor.text('?t=the%20platform%2Ftoken')).toBe('?t=[redacted]')
+    redactor.keep('a')
+    redactor.keep(undefined)
+    expect(redactor.text('a text')).toBe('a text')
   })
 })

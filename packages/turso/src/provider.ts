@@ -33,7 +33,7 @@ export function createTursoProvider(options: TursoProviderOptions): TenantProvid
   const { organizationName, apiToken, group, fetch, tokenLifetime, requestTimeout, environment } = settings
   const { now, sleep, runtime } = environment
   const redactor = createRedactor()
-  redactor.add(apiToken)
+  redactor.keep(apiToken)
   const errors = createErrorMap(redactor)
   const checkHost = createHostCheck(settings.allowedHosts)
   const api = createPlatformApi({ ...settings, checkHost, now })

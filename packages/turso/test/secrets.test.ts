@@ -211,6 +211,33 @@ describe('no error, log line or object shows a token', () => {
     expectNoSecret(error, 'an SQL error')
   })
 
+  it('(after more tokens of databases than are remembered)', async () => {
+    const { organization: organizationName } = account.turso
+    let minted = 0
+    let echoing = false
+    const provider = createTursoProvider({
+      ...{ organizationName, apiToken: CANARY, environment: account.clock },
+      async fetch(input, init) {
+        const { pathname } = new URL(input instanceof Request ? input.url : input)
+        const bearer = new Headers(init?.headers).get('authorization')
+        if (echoing) return Response.json({ error: `invalid token: ${bearer}` }, { status: 401 })
+        if (pathname.endsWith('/auth/tokens'))
+          return Response.json({ jwt: `token-number-${minted++}-of-many` })
+        const name = pathname.split('/').at(-1)
+        return Response.json({ database: { Name: name, DbId: `id-${name}`, Hostname: `${name}.turso.io` } })
+      },
+    })
+    for (let at = 0; at < 2_500; at++) {
+      const locator = { name: `tenant-${at}`, id: `id-tenant-${at}`, hostname: `tenant-${at}.turso.io` }
+      await provider.connect({ locator, verify }, call)
+    }
+    expect(minted).toBe(2_500)
+    echoing = true
+    const error = await provider.find('tenant-x', call).catch((error: unknown) => error)
+    expect(String(error)).toContain('invalid token: Bearer [redacted]')
+    expectNoSecret(error, 'after many tokens')
+  })
+
   it('(what a set-up mistake says)', () => {
     const { organization: organizationName } = account.turso
     for (const wrong of [{ apiToken: `${CANARY}\n` }, { apiToken: CANARY, baseUrl: `http://x/${CANARY}` }]) {

@@ -1,7 +1,12 @@
 /** Keeps secrets out of errors: a provider registers every token or password it holds. */
 export interface Redactor {
-  /** Shorter than 6 characters is ignored: it would blank out ordinary text. */
+  /**
+   * For secrets that come and go, such as minted tokens: of many the oldest are forgotten. Shorter than 6 characters is
+   * ignored: it would blank out ordinary text.
+   */
   add(secret: string | undefined): void
+  /** As `add`, but never forgotten: for the few that an app is configured with. */
+  keep(secret: string | undefined): void
   /** The text without any registered secret, plain or URL-encoded. */
   text(value: string): string
   /** A copy of an error that is safe to keep as a `cause`: name, message, code, status, stack, causes. */
@@ -10,13 +15,16 @@ export interface Redactor {
 
 const MASK = '[redacted]'
 
-/** @param max how many secrets to remember, the oldest forgotten first (short-lived tokens come and go) */
+/** @param max how many of the secrets that come and go to remember */
 export function createRedactor(max = 2_000): Redactor {
-  const secrets = new Set<string>()
+  const kept = new Set<string>()
+  const passing = new Set<string>()
 
   function text(value: string): string {
     let clean = value
-    for (const secret of secrets) if (clean.includes(secret)) clean = clean.replaceAll(secret, MASK)
+    for (const secrets of [kept, passing]) {
+      for (const secret of secrets) if (clean.includes(secret)) clean = clean.replaceAll(secret, MASK)
+    }
     return clean
   }
 
@@ -38,17 +46,25 @@ export function createRedactor(max = 2_000): Redactor {
 
   return {
     add(secret) {
-      if (secret === undefined || secret.length < 6) return
-      for (const form of new Set([secret, encodeURIComponent(secret)])) {
-        secrets.delete(form)
-        secrets.add(form)
+      for (const form of formsOf(secret)) {
+        passing.delete(form)
+        passing.add(form)
       }
-      for (const oldest of secrets) {
-        if (secrets.size <= max) break
-        secrets.delete(oldest)
+      for (const oldest of passing) {
+        if (passing.size <= max) break
+        passing.delete(oldest)
       }
+    },
+    keep(secret) {
+      for (const form of formsOf(secret)) kept.add(form)
     },
     text,
     error: (cause) => error(cause),
   }
+}
+
+/** A secret as it stands in a text: plain or URL-encoded. */
+function formsOf(secret: string | undefined): Iterable<string> {
+  if (secret === undefined || secret.length < 6) return []
+  return new Set([secret, encodeURIComponent(secret)])
 }
