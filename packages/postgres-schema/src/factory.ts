@@ -1,4 +1,9 @@
-import { defineFactory, type FactoryOptions, type TenantFactory } from '@tenantry/multi-tenancy'
+import {
+  checkFactoryOptions,
+  defineFactory,
+  type FactoryOptions,
+  type TenantFactory,
+} from '@tenantry/multi-tenancy'
 import type { Kysely } from 'kysely'
 import type { Pool } from 'pg'
 import type { PostgresSchemaProviderOptions } from './options.ts'
@@ -7,6 +12,25 @@ import { createPostgresSchemaProvider } from './provider.ts'
 /** Which database, and what every provider's factory takes. */
 export type PostgresSchemaFactoryOptions<Adapters> = Omit<PostgresSchemaProviderOptions, 'environment'> &
   FactoryOptions<Pool, Adapters>
+
+const OPTIONS: Readonly<Record<Exclude<keyof PostgresSchemaProviderOptions, 'environment'>, true>> = {
+  connection: true,
+  serve: true,
+  isolation: true,
+  pooler: true,
+  secret: true,
+  servers: true,
+  placement: true,
+  extensionsSchema: true,
+  distribute: true,
+  maxConnections: true,
+  maxConnectionsPerTenant: true,
+  queueTimeout: true,
+  connectTimeout: true,
+  idleTimeout: true,
+  maxLifetime: true,
+  drainTimeout: true,
+}
 
 /**
  * A PostgreSQL schema per tenant, on Node, and on Workers through Hyperdrive.
@@ -22,5 +46,6 @@ export type PostgresSchemaFactoryOptions<Adapters> = Omit<PostgresSchemaProvider
 export function createPostgresSchemaFactory<Adapters = { db: Kysely<any> }>(
   options: PostgresSchemaFactoryOptions<Adapters>,
 ): TenantFactory<Adapters> {
+  checkFactoryOptions(options, OPTIONS)
   return defineFactory<Pool, Adapters>(createPostgresSchemaProvider(options), options)
 }
