@@ -1,4 +1,9 @@
-import { defineFactory, type FactoryOptions, type TenantFactory } from '@tenantry/multi-tenancy'
+import {
+  checkFactoryOptions,
+  defineFactory,
+  type FactoryOptions,
+  type TenantFactory,
+} from '@tenantry/multi-tenancy'
 import type { Kysely } from 'kysely'
 import type { D1Database } from './database/types.ts'
 import type { D1ProviderOptions } from './options.ts'
@@ -7,6 +12,20 @@ import { createD1Provider } from './provider.ts'
 /** Whose account, the ways to its databases, and what every provider's factory takes. */
 export type D1FactoryOptions<Adapters> = Omit<D1ProviderOptions, 'environment'> &
   FactoryOptions<D1Database, Adapters>
+
+const OPTIONS: Readonly<Record<Exclude<keyof D1ProviderOptions, 'environment'>, true>> = {
+  accountId: true,
+  apiToken: true,
+  access: true,
+  placement: true,
+  readReplication: true,
+  onRestorePoint: true,
+  rateLimit: true,
+  requestTimeout: true,
+  pageSize: true,
+  baseUrl: true,
+  fetch: true,
+}
 
 /**
  * A Cloudflare D1 database per tenant: for Workers, Node and every runtime with `fetch`.
@@ -20,5 +39,6 @@ export type D1FactoryOptions<Adapters> = Omit<D1ProviderOptions, 'environment'> 
 export function createD1Factory<Adapters = { db: Kysely<any> }>(
   options: D1FactoryOptions<Adapters>,
 ): TenantFactory<Adapters> {
+  checkFactoryOptions(options, OPTIONS)
   return defineFactory<D1Database, Adapters>(createD1Provider(options), options)
 }

@@ -18,6 +18,7 @@ export {
   type TenancyErrorCode,
   type TenancyErrorOptions,
 } from './errors.ts'
+export { checkFactoryOptions } from './factory/check.ts'
 export { defineFactory } from './factory/define-factory.ts'
 export type { Environment } from './factory/environment.ts'
 export type { CacheOptions, FactoryOptions } from './factory/options.ts'

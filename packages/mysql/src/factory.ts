@@ -1,4 +1,9 @@
-import { defineFactory, type FactoryOptions, type TenantFactory } from '@tenantry/multi-tenancy'
+import {
+  checkFactoryOptions,
+  defineFactory,
+  type FactoryOptions,
+  type TenantFactory,
+} from '@tenantry/multi-tenancy'
 import type { Kysely } from 'kysely'
 import type { Pool } from 'mysql2/promise'
 import type { MysqlProviderOptions } from './options.ts'
@@ -6,6 +11,24 @@ import { createMysqlProvider } from './provider.ts'
 
 /** Which server, and what every provider's factory takes. */
 export type MysqlFactoryOptions<Adapters> = MysqlProviderOptions & FactoryOptions<Pool, Adapters>
+
+const OPTIONS: Readonly<Record<Exclude<keyof MysqlProviderOptions, 'environment'>, true>> = {
+  connection: true,
+  isolation: true,
+  secret: true,
+  servers: true,
+  placement: true,
+  userHost: true,
+  registry: true,
+  cleaning: true,
+  maxConnections: true,
+  maxConnectionsPerTenant: true,
+  queueTimeout: true,
+  connectTimeout: true,
+  idleTimeout: true,
+  maxLifetime: true,
+  drainTimeout: true,
+}
 
 /**
  * A database and a user per tenant on MySQL, MariaDB, or what speaks their protocol. Node only.
@@ -21,5 +44,6 @@ export type MysqlFactoryOptions<Adapters> = MysqlProviderOptions & FactoryOption
 export function createMysqlFactory<Adapters = { db: Kysely<any> }>(
   options: MysqlFactoryOptions<Adapters>,
 ): TenantFactory<Adapters> {
+  checkFactoryOptions(options, OPTIONS)
   return defineFactory<Pool, Adapters>(createMysqlProvider(options), options)
 }

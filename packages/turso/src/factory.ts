@@ -1,5 +1,10 @@
 import type { Client } from '@libsql/client/web'
-import { defineFactory, type FactoryOptions, type TenantFactory } from '@tenantry/multi-tenancy'
+import {
+  checkFactoryOptions,
+  defineFactory,
+  type FactoryOptions,
+  type TenantFactory,
+} from '@tenantry/multi-tenancy'
 import type { Kysely } from 'kysely'
 import type { TursoProviderOptions } from './options.ts'
 import { createTursoProvider } from './provider.ts'
@@ -7,6 +12,18 @@ import { createTursoProvider } from './provider.ts'
 /** Whose account, and what every provider's factory takes. */
 export type TursoFactoryOptions<Adapters> = Omit<TursoProviderOptions, 'environment'> &
   FactoryOptions<Client, Adapters>
+
+const OPTIONS: Readonly<Record<Exclude<keyof TursoProviderOptions, 'environment'>, true>> = {
+  organizationName: true,
+  apiToken: true,
+  group: true,
+  groups: true,
+  tokenLifetime: true,
+  allowedHosts: true,
+  baseUrl: true,
+  requestTimeout: true,
+  fetch: true,
+}
 
 /**
  * A Turso database per tenant: for Workers, Node and every runtime with `fetch`.
@@ -20,5 +37,6 @@ export type TursoFactoryOptions<Adapters> = Omit<TursoProviderOptions, 'environm
 export function createTursoFactory<Adapters = { db: Kysely<any> }>(
   options: TursoFactoryOptions<Adapters>,
 ): TenantFactory<Adapters> {
+  checkFactoryOptions(options, OPTIONS)
   return defineFactory<Client, Adapters>(createTursoProvider(options), options)
 }

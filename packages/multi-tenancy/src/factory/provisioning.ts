@@ -191,7 +191,7 @@ export async function ensureStamp<Client>(
   if (stamp !== undefined) return owned(stamp)
   throw (
     failure?.error ??
-    new TenancyError('provider_unavailable', 'The identity stamp was not kept', { tenantId })
+    new TenancyError('provider_unavailable', 'The stamp was not kept', { tenantId })
   )
 }
 

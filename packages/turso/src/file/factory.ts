@@ -1,11 +1,25 @@
 import type { Client } from '@libsql/client/sqlite3'
-import { defineFactory, type FactoryOptions, type TenantFactory } from '@tenantry/multi-tenancy'
+import {
+  checkFactoryOptions,
+  defineFactory,
+  type FactoryOptions,
+  type TenantFactory,
+} from '@tenantry/multi-tenancy'
 import type { Kysely } from 'kysely'
 import { createLibsqlFileProvider, type LibsqlFileProviderOptions } from './provider.ts'
 
 /** Where the files are, and what every provider's factory takes. */
 export type LibsqlFactoryOptions<Adapters> = Omit<LibsqlFileProviderOptions, 'environment'> &
   FactoryOptions<Client, Adapters>
+
+const OPTIONS: Readonly<Record<Exclude<keyof LibsqlFileProviderOptions, 'environment'>, true>> = {
+  root: true,
+  maxConnections: true,
+  maxConnectionsPerTenant: true,
+  busyTimeout: true,
+  transactionIdleTimeout: true,
+  drainTimeout: true,
+}
 
 /**
  * A database file per tenant under one directory: for a single server, for development, for tests. Node only.
@@ -19,5 +33,6 @@ export type LibsqlFactoryOptions<Adapters> = Omit<LibsqlFileProviderOptions, 'en
 export function createLibsqlFactory<Adapters = { db: Kysely<any> }>(
   options: LibsqlFactoryOptions<Adapters>,
 ): TenantFactory<Adapters> {
+  checkFactoryOptions(options, OPTIONS)
   return defineFactory<Client, Adapters>(createLibsqlFileProvider(options), options)
 }
