@@ -1,5 +1,6 @@
 import { d1 } from './d1.ts'
 import { memoryPerTenant } from './memory.ts'
+import { mysql } from './mysql.ts'
 import { postgres } from './postgres.ts'
 import { requestOverhead } from './request-overhead.ts'
 
@@ -9,5 +10,6 @@ console.log(
 await memoryPerTenant()
 await requestOverhead()
 await postgres()
+await mysql()
 await d1()
 process.exit(0)

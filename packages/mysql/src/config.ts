@@ -33,8 +33,16 @@ export function adminLogin(options: DriverOptions): Login {
 export function withLogin(options: DriverOptions, { user, password, database }: Login): DriverOptions {
   const { password1, password2, password3, passwordSha1, database: _, ...rest } = options
   const flags = [rest.flags ?? []].flat().flatMap((flag) => String(flag).split(','))
-  // The driver's own flag holds for a new session and not for one that changed its user: no difference, please.
-  return { ...rest, user, password, ...(database && { database }), flags: [...flags, '-IGNORE_SPACE'] }
+  return {
+    // They end with each lease, and to forget them takes the driver as long as there is room for.
+    maxPreparedStatements: 100,
+    ...rest,
+    user,
+    password,
+    ...(database && { database }),
+    // The driver's own flag holds for a new session and not for one that changed its user: no difference, please.
+    flags: [...flags, '-IGNORE_SPACE'],
+  }
 }
 
 /** What shapes statements and rows, without what opens a connection. */
