@@ -1,4 +1,4 @@
-import { configError, TenancyError } from '@tenantry/multi-tenancy'
+import { configError, type Redactor, TenancyError } from '@tenantry/multi-tenancy'
 import type { HostCheck } from './hosts.ts'
 import { type Fetch, HttpError, retryAfterOf, send } from './http.ts'
 
@@ -40,6 +40,7 @@ export interface PlatformApiOptions {
   readonly baseUrl: string
   readonly fetch: Fetch
   readonly checkHost: HostCheck
+  readonly redactor: Redactor
   readonly now: () => number
 }
 
@@ -57,7 +58,7 @@ const PAGE = '100'
 
 /** @see https://docs.turso.tech/api-reference/introduction */
 export function createPlatformApi(options: PlatformApiOptions): PlatformApi {
-  const { organizationName, apiToken, fetch, checkHost, now } = options
+  const { organizationName, apiToken, fetch, checkHost, redactor, now } = options
   const base = baseOf(options.baseUrl)
   let blockedUntil = 0
 
@@ -85,7 +86,9 @@ export function createPlatformApi(options: PlatformApiOptions): PlatformApi {
     const retryAfter = retryAfterOf(response, now())
     if (response.status === 429 && retryAfter !== undefined) blockedUntil = now() + retryAfter * 1_000
     const { error, code } = answer ?? {}
-    throw new HttpError('platform', response.status, typeof error === 'string' ? error.slice(0, 300) : '', {
+    // Before it is cut: half a secret is not recognised.
+    const said = typeof error === 'string' ? redactor.text(error).slice(0, 300) : ''
+    throw new HttpError('platform', response.status, said, {
       retryAfter,
       serviceCode: typeof code === 'string' ? code : undefined,
     })

@@ -36,7 +36,7 @@ export function createTursoProvider(options: TursoProviderOptions): TenantProvid
   redactor.keep(apiToken)
   const errors = createErrorMap(redactor)
   const checkHost = createHostCheck(settings.allowedHosts)
-  const api = createPlatformApi({ ...settings, checkHost, now })
+  const api = createPlatformApi({ ...settings, checkHost, redactor, now })
   const groups = [...new Set([group, ...settings.groups])]
   const shared = runtime === 'node'
   const tokens = createTokenStore({ api, redactor, lifetime: tokenLifetime, shared, now })

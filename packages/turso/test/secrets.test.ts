@@ -211,6 +211,22 @@ describe('no error, log line or object shows a token', () => {
     expectNoSecret(error, 'an SQL error')
   })
 
+  it('(a token that is longer than what an error keeps of a text)', async () => {
+    const token = `eyJhbGciOiJFZERTQSJ9.${'canary-payload-'.repeat(30)}.signature`
+    const provider = account.provider({ apiToken: token })
+    const texts = [
+      `invalid token: ${token}`,
+      `${'x'.repeat(280)} ${token}`,
+      `bad ?t=${encodeURIComponent(token)}`,
+    ]
+    for (const error of texts) {
+      account.answer('databases.retrieve', 401, { error })
+      const refused = await provider.find('tenant-x', call).catch((error: unknown) => error)
+      expect(refused).toMatchObject({ code: 'credentials_rejected' })
+      expect(everythingOf(refused)).not.toContain('canary')
+    }
+  })
+
   it('(after more tokens of databases than are remembered)', async () => {
     const { organization: organizationName } = account.turso
     let minted = 0
