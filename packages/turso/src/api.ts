@@ -49,6 +49,8 @@ interface CallOptions {
   readonly body?: unknown
   /** Whether an empty answer is one. */
   readonly silent?: boolean
+  /** Of the database it is about, where the path does not say. */
+  readonly name?: string
 }
 
 const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/
@@ -66,7 +68,7 @@ export function createPlatformApi(options: PlatformApiOptions): PlatformApi {
     method: string,
     path: readonly string[],
     signal: AbortSignal,
-    { query = {}, body, silent = false }: CallOptions = {},
+    { query = {}, body, silent = false, name = path[0] }: CallOptions = {},
   ): Promise<Record<string, unknown>> {
     // Once told to wait, nothing is sent until then: neither by this call nor by any other.
     const wait = (blockedUntil - now()) / 1_000
@@ -89,6 +91,7 @@ export function createPlatformApi(options: PlatformApiOptions): PlatformApi {
     // Before it is cut: half a secret is not recognised.
     const said = typeof error === 'string' ? redactor.text(error).slice(0, 300) : ''
     throw new HttpError('platform', response.status, said, {
+      words: wordsOf(said, name),
       retryAfter,
       serviceCode: typeof code === 'string' ? code : undefined,
     })
@@ -102,7 +105,7 @@ export function createPlatformApi(options: PlatformApiOptions): PlatformApi {
 
   return {
     async create(name, group, signal) {
-      const { database } = await call('POST', [], signal, { body: { name: checkName(name), group } })
+      const { database } = await call('POST', [], signal, { body: { name: checkName(name), group }, name })
       return databaseOf(database, name)
     },
     async get(name, signal) {
@@ -152,8 +155,13 @@ export function createPlatformApi(options: PlatformApiOptions): PlatformApi {
 /** Whether the service says that there is no such database: its own 404, not that of a proxy or of an organization. */
 export function isAbsent(error: unknown): boolean {
   if (!(error instanceof HttpError) || error.plane !== 'platform' || error.status !== 404) return false
-  const said = error.message.replaceAll(/\[[^\]]*\]/g, '')
-  return said !== '' && !/organi[sz]ation|group/i.test(said)
+  return error.words !== '' && !/organi[sz]ation|group/i.test(error.words)
+}
+
+/** A text without what stands in brackets and without the database's name, which are no words of the service. */
+function wordsOf(text: string, name: string | undefined): string {
+  const words = text.replaceAll(/\[[^\]]*\]/g, '')
+  return name === undefined ? words : words.replaceAll(new RegExp(`(?<![\\w-])${name}(?![\\w-])`, 'g'), '')
 }
 
 function unlessAbsent(error: unknown): undefined {

@@ -85,11 +85,11 @@ function dataRefusal(status: number, text: string): Refusal {
   return { code: 'provider_rejected', message: text }
 }
 
-function platformRefusal({ status, message, serviceCode = '' }: HttpError, text: string): Refusal {
-  const overPlan = serviceCode.startsWith('feature_not_available') || /\b(?:plan|quota)\b/i.test(message)
+function platformRefusal({ status, words, serviceCode = '' }: HttpError, text: string): Refusal {
+  const overPlan = serviceCode.startsWith('feature_not_available') || /\b(?:plan|quota)\b/i.test(words)
   if (overPlan) return { code: 'quota_exceeded', message: text }
-  if (/group not found/i.test(message))
+  if (/group\s+not found/i.test(words))
     return { code: 'provider_rejected', message: `${text} (option group)` }
-  const refused = status === 401 || (status === 403 && !/protect/i.test(message))
+  const refused = status === 401 || (status === 403 && !/protect/i.test(words))
   return { code: refused ? 'credentials_rejected' : 'provider_rejected', message: text }
 }

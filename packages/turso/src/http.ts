@@ -12,6 +12,8 @@ export class HttpError extends Error {
   readonly status: number
   /** The service's own code, such as `feature_not_available_for_starter_plan`. */
   readonly serviceCode: string | undefined
+  /** Its text without the names in it: a database called `age-group` says nothing of groups. */
+  readonly words: string
   /** Seconds. */
   readonly retryAfter: number | undefined
 
@@ -19,12 +21,18 @@ export class HttpError extends Error {
     plane: HttpError['plane'],
     status: number,
     message: string,
-    about: { serviceCode?: string | undefined; retryAfter?: number | undefined; cause?: unknown } = {},
+    about: {
+      serviceCode?: string | undefined
+      words?: string
+      retryAfter?: number | undefined
+      cause?: unknown
+    } = {},
   ) {
     super(message, about.cause === undefined ? undefined : { cause: about.cause })
     this.plane = plane
     this.status = status
     this.serviceCode = about.serviceCode
+    this.words = about.words ?? message
     this.retryAfter = about.retryAfter
   }
 }

@@ -255,6 +255,27 @@ describe('what the platform answers', () => {
     expect(await failure(account.provider().find('tenant-x', call))).toMatchObject({ code })
   })
 
+  it.each(['tenant-age-group', 'tenant-organization', 'tenant-floor-plan', 'tenant-quota', 'tenant-protect'])(
+    'is understood without the name in it (%s)',
+    async (name) => {
+      const provider = account.provider()
+      for (const named of [name, `[${name}]`, `"${name}"`]) {
+        account.answer('databases.retrieve', 404, {
+          error: `could not find database with name ${named}: record not found`,
+        })
+        expect(await provider.find(name, call), named).toBeUndefined()
+        account.answer('databases.retrieve', 403, { error: `database ${named} is not yours` })
+        expect(await failure(provider.find(name, call))).toMatchObject({ code: 'credentials_rejected' })
+      }
+      account.answer('databases.create', 403, { error: `database ${name} is not yours` })
+      expect(await failure(provider.create(name, call))).toMatchObject({ code: 'credentials_rejected' })
+      for (const error of ['group not found', `no organization [x] for ${name}`]) {
+        account.answer('databases.retrieve', 404, { error })
+        expect(await failure(provider.find(name, call))).toMatchObject({ code: 'provider_rejected' })
+      }
+    },
+  )
+
   it.each([
     ['no database', {}],
     ['another database', { database: { Name: 'tenant-other', DbId: 'x', Hostname: 'x.turso.io' } }],
