@@ -77,7 +77,10 @@ export function createD1Provider(options: D1ProviderOptions): TenantProvider<D1D
 
     create: coded(async (name, { placement, signal }) => {
       const { database, created } = await createOrFind(name, placement, signal)
-      await dispatch?.workers.upload(database, signal)
+      // One that was there may be shut, and stays so.
+      await (created
+        ? dispatch?.workers.upload(database, 'open', signal)
+        : dispatch?.workers.ensure(database, signal))
       return { locator: { ...database }, created }
     }),
     find: coded(async (name, { signal }) => {
@@ -93,9 +96,10 @@ export function createD1Provider(options: D1ProviderOptions): TenantProvider<D1D
     ...(dispatch && {
       setAccess: coded(async (locator, access, { signal }) => {
         const database = databaseOf(locator)
-        await (access === 'closed'
-          ? dispatch.workers.remove(database, signal)
-          : dispatch.workers.upload(database, signal))
+        if (!(await api.exists(database.uuid, signal))) {
+          throw new TenancyError('tenant_not_found', 'The database does not exist')
+        }
+        await dispatch.workers.upload(database, access, signal)
       }),
     }),
     list: coded((query, { signal }) => listing(query, signal)),

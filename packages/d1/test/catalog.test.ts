@@ -41,7 +41,10 @@ test.each(['binding', 'rest'] as const)(
     })
     const { lifecycle } = factory
     if (lifecycle === undefined) throw new Error('A catalog brings a lifecycle')
-    const scripts = (): number => oracle.scripts().filter(({ script }) => script.includes(`/${way}_`)).length
+    /** Workers that hold a database. */
+    const scripts = (): number =>
+      oracle.scripts().filter(({ script, databases }) => script.includes(`/${way}_`) && databases.length > 0)
+        .length
     const read = async (): Promise<unknown> =>
       (await factory.getAdapters('acme')).db.selectFrom('notes').selectAll().execute()
 

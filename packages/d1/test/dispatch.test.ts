@@ -43,6 +43,7 @@ const code = (work: Promise<unknown>): Promise<unknown> =>
     () => 'nothing was thrown',
     (error: unknown) => (error instanceof TenancyError ? error.code : error),
   )
+const failed = (work: Promise<unknown>): Promise<unknown> => expect(work).rejects.toThrow()
 const scripts = (): string[] => emulator.oracle.scripts().map(({ script }) => script)
 const operations = (): unknown[] => emulator.requests.map(({ operation }) => operation)
 
@@ -150,20 +151,32 @@ test('a database whose Worker could not be uploaded is finished by the next crea
   expect(scripts().filter((script) => script.startsWith(`${NAMESPACE}/${name}-`))).toHaveLength(1)
 })
 
-test('closed access ends every process’s way to the data, which stays; management goes on; open undoes it', async () => {
+test('closed access ends every process’s way to the data, which stays; a create leaves it closed; open undoes it', async () => {
   const database = await create()
   const client = await serve(database)
   const elsewhere = await serve(database, {}, providerWith({}))
   await client.prepare('CREATE TABLE kept (n INTEGER)').run()
   await provider.setAccess?.({ ...database }, 'closed', call)
   await provider.setAccess?.({ ...database }, 'closed', call)
-  for (const each of [client, elsewhere, await serve(database)]) {
+  expect((await provider.create(database.name, call)).created).toBe(false)
+  const managing = await provider.connect({ locator: { ...database }, verify: async () => {} }, call)
+  for (const each of [client, elsewhere, managing, await serve(database)]) {
     expect(await code(each.prepare('SELECT * FROM kept').all())).toBe('tenant_not_ready')
   }
-  const managing = await provider.connect({ locator: { ...database }, verify: async () => {} }, call)
-  await provider.batch(managing, [{ sql: 'INSERT INTO kept VALUES (?)', params: [7] }])
+  const shut = emulator.oracle.scripts().find(({ script }) => script.includes(scriptNameOf(database)))
+  expect(shut?.databases).toEqual([])
   await provider.setAccess?.({ ...database }, 'open', call)
-  expect(await client.prepare('SELECT n FROM kept').raw()).toEqual([[7]])
+  expect(await client.prepare('SELECT n FROM kept').raw()).toEqual([])
+})
+
+test('a database whose Worker is gone is still reached by who manages it, and by nobody else', async () => {
+  const database = await create()
+  const client = await serve(database)
+  emulator.faults.fail({ operation: 'databases.delete' })
+  await failed(provider.drop({ ...database }, call))
+  expect(await code(client.prepare('SELECT 1').all())).toBe('tenant_not_ready')
+  const managing = await provider.connect({ locator: { ...database }, verify: async () => {} }, call)
+  expect(await managing.prepare('SELECT 1 AS one').first('one')).toBe(1)
 })
 
 test('what a crash left of a tenant shows in the listing, and can be dropped', async () => {

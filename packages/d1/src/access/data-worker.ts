@@ -19,8 +19,9 @@ const answer = (body, status = 200) => Response.json({ tenantry: 1, ...body }, {
 
 export default {
   async fetch(request, env) {
+    if (!env.KEY) return answer({ error: 'closed' }, 423)
     const shown = request.headers.get('authorization') ?? ''
-    if (!env.KEY || !(await sameText(shown, 'Bearer ' + env.KEY))) return answer({ error: 'unauthorized' }, 401)
+    if (!(await sameText(shown, 'Bearer ' + env.KEY))) return answer({ error: 'unauthorized' }, 401)
     const { database, statements, raw, bookmark } = await request.json()
     if (database !== env.DATABASE_ID) return answer({ error: 'another database' }, 409)
     const session = bookmark === undefined ? env.DB : env.DB.withSession(bookmark)

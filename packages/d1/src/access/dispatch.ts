@@ -132,6 +132,9 @@ async function read(response: Response | undefined): Promise<Answer> {
   if (body?.tenantry !== 1) throw new ApiError(status >= 500 ? status : 0, 'The tenant Worker did not answer')
   if (status === 200 && Array.isArray(body.results)) return body as unknown as Answer
   if (body.refused === true) throw d1Error(String(body.error).replace(/^D1_ERROR: /, ''))
+  if (status === 423) {
+    throw new TenancyError('tenant_not_ready', 'The tenant’s access is closed', { retryAfter: 5 })
+  }
   if (status === 409) throw new TenancyError('stale_tenant', 'The tenant Worker holds another database')
   throw new ApiError(status, 'The tenant Worker refused its key')
 }

@@ -4,8 +4,10 @@ import { DATA_WORKER, DATA_WORKER_MODULE } from './data-worker.ts'
 
 /** The Workers of a dispatch namespace that hold tenants' databases. */
 export interface TenantWorkers {
-  /** Puts the database's Worker there, or puts it there again. */
-  upload(database: KnownD1, signal: AbortSignal): Promise<void>
+  /** Puts the database's Worker there, or puts it there again; a shut one holds neither database nor key. */
+  upload(database: KnownD1, access: 'open' | 'closed', signal: AbortSignal): Promise<void>
+  /** Puts it there unless it is there already, open or shut. */
+  ensure(database: KnownD1, signal: AbortSignal): Promise<void>
   /** Absent is done. */
   remove(database: KnownD1, signal: AbortSignal): Promise<void>
   /** The databases that Workers are there for, whose names start so. */
@@ -23,15 +25,19 @@ const COMPATIBILITY_DATE = '2026-04-01'
 
 export function createTenantWorkers({ api, namespace, keyOf }: TenantWorkersOptions): TenantWorkers {
   const scripts = ['workers', 'dispatch', 'namespaces', namespace, 'scripts']
-  return {
-    async upload(database, signal) {
+
+  const workers: TenantWorkers = {
+    async upload(database, access, signal) {
+      const own = [
+        { type: 'd1', name: 'DB', database_id: database.uuid },
+        { type: 'secret_text', name: 'KEY', text: await keyOf(database) },
+      ]
       const metadata = {
         main_module: DATA_WORKER_MODULE,
         compatibility_date: COMPATIBILITY_DATE,
         bindings: [
-          { type: 'd1', name: 'DB', database_id: database.uuid },
           { type: 'plain_text', name: 'DATABASE_ID', text: database.uuid },
-          { type: 'secret_text', name: 'KEY', text: await keyOf(database) },
+          ...(access === 'open' ? own : []),
         ],
         tags: ['tenantry'],
       }
@@ -41,6 +47,17 @@ export function createTenantWorkers({ api, namespace, keyOf }: TenantWorkersOpti
       body.append('metadata', part(JSON.stringify(metadata), 'application/json'), 'metadata.json')
       body.append(DATA_WORKER_MODULE, part(DATA_WORKER, 'application/javascript+module'), DATA_WORKER_MODULE)
       await api.call('put', [...scripts, scriptNameOf(database)], { signal, body })
+    },
+    async ensure(database, signal) {
+      const path = [...scripts, scriptNameOf(database), 'settings']
+      const there = await api.call('get', path, { signal }).then(
+        () => true,
+        (error: unknown) => {
+          if (isMissingWorker(error)) return false
+          throw error
+        },
+      )
+      if (!there) await workers.upload(database, 'open', signal)
     },
     async remove(database, signal) {
       const path = [...scripts, scriptNameOf(database)]
@@ -56,6 +73,7 @@ export function createTenantWorkers({ api, namespace, keyOf }: TenantWorkersOpti
         .filter(({ name }) => name.startsWith(prefix))
     },
   }
+  return workers
 }
 
 /**
