@@ -6,6 +6,7 @@ import { isState } from './errors.ts'
 import type { ServerFacts } from './facts.ts'
 import { idIn, isName, locatorOf, markOf, roleOf, type SchemaPlace } from './locator.ts'
 import type { Settings } from './options.ts'
+import { ifOurs, ifRole, KINDS, LIST, lock, REMAINS, roleMark } from './schema-sql.ts'
 import { applicationName, searchPath } from './scope.ts'
 import type { Server } from './server.ts'
 
@@ -218,46 +219,6 @@ export function createSchemas(server: Server, settings: Settings): Schemas {
   }
 
   return { create, find, drop, setAccess, list }
-}
-
-const KINDS = { r: 'TABLE', p: 'TABLE', v: 'VIEW', m: 'MATERIALIZED VIEW', f: 'FOREIGN TABLE' }
-
-const LIST =
-  "SELECT nspname::text AS name, oid, pg_catalog.obj_description(oid, 'pg_namespace') AS mark FROM pg_catalog.pg_namespace " +
-  "WHERE pg_catalog.obj_description(oid, 'pg_namespace') LIKE 'tenantry:%'"
-
-/** Roles of this database's tenants whose schema is gone: their comment names it. */
-const REMAINS =
-  "SELECT substr(d.description, length($mark) + 1) AS name, substr(r.rolname::text, length('tenantry_') + 1) AS id " +
-  'FROM pg_catalog.pg_roles r JOIN pg_catalog.pg_shdescription d ON d.objoid = r.oid ' +
-  "WHERE d.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND left(d.description, length($mark)) = $mark " +
-  "AND NOT EXISTS (SELECT FROM pg_catalog.pg_description s WHERE s.classoid = 'pg_catalog.pg_namespace'::pg_catalog.regclass " +
-  "AND s.description LIKE 'tenantry:' || substr(r.rolname::text, length('tenantry_') + 1) || '%')"
-
-function roleMark({ databaseOid }: ServerFacts, schema: string): string {
-  return `tenantry ${databaseOid} ${schema}`
-}
-
-/** Makes, drops and shuts of one name come one after the other, whoever asks. */
-function lock(name: string): string {
-  return `SELECT pg_catalog.pg_advisory_xact_lock(1952804961, pg_catalog.hashtext(${escapeLiteral(name)}))`
-}
-
-/** Runs a statement only if the schema is the one the locator was made for. */
-function ifOurs({ oid, id }: SchemaPlace, statement: string): string {
-  const ours =
-    "SELECT FROM pg_catalog.pg_description WHERE classoid = 'pg_catalog.pg_namespace'::pg_catalog.regclass " +
-    `AND objsubid = 0 AND objoid = ${oid} AND description LIKE ${escapeLiteral(`${markOf(id)}%`)}`
-  return conditional(ours, statement)
-}
-
-function ifRole(role: string, statement: string): string {
-  return conditional(`SELECT FROM pg_catalog.pg_roles WHERE rolname = ${escapeLiteral(role)}`, statement)
-}
-
-function conditional(query: string, statement: string): string {
-  const body = `BEGIN IF EXISTS (${query}) THEN EXECUTE ${escapeLiteral(statement)}; END IF; END`
-  return `DO ${escapeLiteral(body)}`
 }
 
 function checkName(name: string): void {

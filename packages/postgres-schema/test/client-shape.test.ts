@@ -19,7 +19,7 @@ afterAll(async () => {
 
 describe.each(['role', 'set_role', 'search_path'] as const)('%s: the client', (isolation) => {
   async function client(name: string): Promise<Pool> {
-    const provider = providerOf(database, { isolation, maxConnections: 4 })
+    const provider = providerOf(database, { isolation, maxConnections: 4, idleTimeout: 200 })
     providers.push(provider)
     return open(provider, `${isolation}_${name}`)
   }

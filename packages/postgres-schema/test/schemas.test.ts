@@ -14,7 +14,8 @@ afterAll(async () => {
 })
 
 function start(options: Parameters<typeof providerOf>[1] = {}): Provider {
-  const provider = providerOf(database, { maxConnections: 8, ...options })
+  // Many providers in one file: what one is done with, the server has back soon.
+  const provider = providerOf(database, { maxConnections: 8, idleTimeout: 200, ...options })
   providers.push(provider)
   return provider
 }

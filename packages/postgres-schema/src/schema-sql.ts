@@ -1,0 +1,53 @@
+import { escapeLiteral } from 'pg'
+import type { ServerFacts } from './facts.ts'
+import { markOf, type SchemaPlace } from './locator.ts'
+
+/** What `DROP` calls each kind of relation. */
+export const KINDS: Readonly<Record<'r' | 'p' | 'v' | 'm' | 'f', string>> = {
+  r: 'TABLE',
+  p: 'TABLE',
+  v: 'VIEW',
+  m: 'MATERIALIZED VIEW',
+  f: 'FOREIGN TABLE',
+}
+
+/** The schemas of our make. */
+export const LIST: string =
+  "SELECT nspname::text AS name, oid, pg_catalog.obj_description(oid, 'pg_namespace') AS mark FROM pg_catalog.pg_namespace " +
+  "WHERE pg_catalog.obj_description(oid, 'pg_namespace') LIKE 'tenantry:%'"
+
+/** Roles of this database's tenants whose schema is gone: their comment names it. */
+export const REMAINS: string =
+  "SELECT substr(d.description, length($mark) + 1) AS name, substr(r.rolname::text, length('tenantry_') + 1) AS id " +
+  'FROM pg_catalog.pg_roles r JOIN pg_catalog.pg_shdescription d ON d.objoid = r.oid ' +
+  "WHERE d.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND left(d.description, length($mark)) = $mark " +
+  "AND NOT EXISTS (SELECT FROM pg_catalog.pg_description s WHERE s.classoid = 'pg_catalog.pg_namespace'::pg_catalog.regclass " +
+  "AND s.description LIKE 'tenantry:' || substr(r.rolname::text, length('tenantry_') + 1) || '%')"
+
+/** The comment on a tenant's role, which belongs to the whole server: the database and the schema it is for. */
+export function roleMark({ databaseOid }: ServerFacts, schema: string): string {
+  return `tenantry ${databaseOid} ${schema}`
+}
+
+/** Makes, drops and shuts of one name come one after the other, whoever asks. */
+export function lock(name: string): string {
+  return `SELECT pg_catalog.pg_advisory_xact_lock(1952804961, pg_catalog.hashtext(${escapeLiteral(name)}))`
+}
+
+/** Runs a statement only if the schema is the one the locator was made for. */
+export function ifOurs({ oid, id }: SchemaPlace, statement: string): string {
+  const ours =
+    "SELECT FROM pg_catalog.pg_description WHERE classoid = 'pg_catalog.pg_namespace'::pg_catalog.regclass " +
+    `AND objsubid = 0 AND objoid = ${oid} AND description LIKE ${escapeLiteral(`${markOf(id)}%`)}`
+  return conditional(ours, statement)
+}
+
+/** Runs a statement only if the role is there. */
+export function ifRole(role: string, statement: string): string {
+  return conditional(`SELECT FROM pg_catalog.pg_roles WHERE rolname = ${escapeLiteral(role)}`, statement)
+}
+
+function conditional(query: string, statement: string): string {
+  const body = `BEGIN IF EXISTS (${query}) THEN EXECUTE ${escapeLiteral(statement)}; END IF; END`
+  return `DO ${escapeLiteral(body)}`
+}
