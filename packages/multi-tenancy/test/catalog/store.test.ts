@@ -162,6 +162,17 @@ for (const kind of await kindsHere()) {
       }
     })
 
+    it('an operation is taken over from the runner it was seen with', async () => {
+      const operation = newOperation('seen', { leaseUntil: Date.now() - 1 })
+      await one.operations.insert(operation)
+      const seen = await one.operations.get(operation.id)
+      if (seen === undefined) throw new Error('The operation is not there')
+      // Another took it over since, and its lease has ended as well.
+      expect((await other.operations.claim(seen, 'quick', Date.now() - 1))?.attempt).toBe(2)
+      expect(await one.operations.claim(seen, 'slow', Date.now() + 60_000)).toBeUndefined()
+      expect((await one.operations.get(operation.id))?.attempt).toBe(2)
+    })
+
     it('an operation with a live lease is taken over by nobody but its owner', async () => {
       const operation = newOperation('alive')
       await one.operations.insert(operation)

@@ -41,6 +41,21 @@ describe('delete and make anew', () => {
     ])
   })
 
+  it('refuses a job that was begun for the old one', async () => {
+    const world = createWorld()
+    const [one, other] = [await world.start(), await world.start()]
+    await one.lifecycle.provision('acme')
+    const { generation } = await one.factory.open('acme')
+    expect(await outcome(other.factory.open('acme', generation))).toBe('done')
+    await one.lifecycle.deprovision('acme')
+    expect(await outcome(one.factory.open('acme', generation))).toBe('tenant_not_found')
+    await one.lifecycle.provision('acme')
+    expect(await outcome(one.factory.open('acme', generation))).toBe('tenant_not_found')
+    await world.time.advance(30_000)
+    expect(await outcome(other.factory.open('acme', generation))).toBe('tenant_not_found')
+    expect(await outcome(other.factory.open('acme', 2))).toBe('done')
+  })
+
   it('a late step of the old incarnation changes nothing of the new one', async () => {
     const world = createWorld()
     const reached = gate()
@@ -86,6 +101,18 @@ describe('delete and make anew', () => {
       if (rows.length === 1) expect(await read(one, 'acme')).toEqual(['kept'])
       else expect(rows.find(({ generation }) => Number(generation) === 1)?.superseded).toBe(1)
     }
+  })
+
+  it('a process that dies between giving the place away and taking it leaves the id free', async () => {
+    const world = createWorld()
+    const { lifecycle } = await world.start()
+    await lifecycle.provision('acme')
+    await lifecycle.deprovision('acme')
+    await world.alter('acme', { superseded: 1 })
+    // Somebody may be about to take it.
+    expect(await outcome(lifecycle.undelete('acme'))).toBe('conflict')
+    expect(await outcome(lifecycle.suspend('acme'))).toBe('tenant_not_found')
+    expect((await lifecycle.provision('acme')).generation).toBe(2)
   })
 
   it('an incarnation whose place was taken is destroyed after its retention, and the new one is not', async () => {
@@ -206,6 +233,16 @@ describe('undelete and purge', () => {
     expect((await lifecycle.undelete('acme')).state).toBe('active')
   })
 
+  it('undelete brings nothing back that is not complete', async () => {
+    const world = createWorld()
+    const { lifecycle } = await world.start()
+    await lifecycle.provision('acme')
+    await lifecycle.deprovision('acme')
+    await world.service.rows('tenant_acme', `UPDATE tenantry_identity SET state = 'provisioning' RETURNING 1`)
+    expect(await outcome(lifecycle.undelete('acme'))).toBe('conflict')
+    expect((await lifecycle.get('acme')).state).toBe('deleted')
+  })
+
   it('a failed resume leaves it as suspended as it was: closed', async () => {
     const world = createWorld()
     const { lifecycle } = await world.start()
@@ -256,6 +293,7 @@ describe('undelete and purge', () => {
         error: { code, step: 'drop' },
       })
       expect((await lifecycle.get('beta')).state).toBe('active')
+      expect(world.service.closed.has('tenant_beta'), what).toBe(false)
       await world.time.advance(RETENTION)
       const { purged } = await lifecycle.sweep()
       expect(purged[0]?.error?.code, what).toBe(code)

@@ -83,47 +83,63 @@ describe('one operation at a time', () => {
     expect(await record.operation).toBeUndefined()
   })
 
-  it('a runner whose lease is another’s by now neither ends nor fails the operation', async () => {
-    for (const fails of [true, false]) {
+  for (const fails of [true, false]) {
+    it(`a runner whose lease is another’s by now does nothing more, when its step ${fails ? 'fails' : 'is done'}`, async () => {
       const world = createWorld()
-      const slow = gate()
-      const reached = gate()
+      const first = stalledIn('batch')
+      const second = stalledIn('batch')
+      const late: string[] = []
       const stalled = await world.start({
         around: async (member, run) => {
-          if (member === 'batch') {
-            reached.open()
-            await slow.promise
-            if (fails) throw new Error('the connection was lost long ago')
-          }
+          const wasLate = first.left
+          await first.pass(member)
+          if (first.left && !wasLate && fails) throw new Error('the connection was lost long ago')
+          if (wasLate) late.push(member)
           return run()
         },
       })
-      const first = stalled.lifecycle.provision('acme')
-      await reached.promise
+      const slow = stalled.lifecycle.provision('acme')
+      await first.reached
       await world.time.advance(LEASE)
-      const healthy = gate()
-      const inside = gate()
-      const other = await world.start({
-        around: async (member, run) => {
-          if (member === 'batch') {
-            inside.open()
-            await healthy.promise
-          }
-          return run()
-        },
-      })
-      const second = other.lifecycle.provision('acme')
-      await inside.promise
-      slow.open()
-      // The first has nothing left to do but to wait for the second.
+      const other = await world.start({ around: async (member, run) => second.pass(member).then(run) })
+      const fast = other.lifecycle.provision('acme')
+      await second.reached
+      first.leave()
+      // It has nothing left to do but to wait for the other.
       await world.time.advance(1_000)
-      const [operation] = await operationsOf(world)
-      expect(operation, String(fails)).toEqual({ kind: 'provision', state: 'running', attempt: 2 })
+      expect(await operationsOf(world)).toEqual([{ kind: 'provision', state: 'running', attempt: 2 }])
       expect((await world.row('acme')).operation_id).not.toBeNull()
-      healthy.open()
-      expect((await first).state).toBe('active')
-      expect((await second).state).toBe('active')
+      // The step it was in looks whether it worked.
+      expect(late.filter((member) => !member.startsWith('query SELECT'))).toEqual([])
+      second.leave()
+      expect((await slow).state).toBe('active')
+      expect((await fast).state).toBe('active')
+    })
+  }
+
+  it('a runner whose lease is another’s by now does not end the operation either', async () => {
+    const world = createWorld()
+    await (await world.start()).lifecycle.provision('acme')
+    const first = stalledIn('closed tenant_acme')
+    const second = stalledIn('closed tenant_acme')
+    const begin = async (stall: Stall) => {
+      const { lifecycle } = await world.start({ around: async (member, run) => stall.pass(member).then(run) })
+      const running = lifecycle.suspend('acme')
+      await stall.reached
+      return running.then(({ state }) => state)
     }
+    const slow = world.start({ around: async (member, run) => first.pass(member).then(run) })
+    const suspended = (await slow).lifecycle.suspend('acme')
+    await first.reached
+    await world.time.advance(LEASE)
+    const taken = begin(second)
+    await second.reached
+    first.leave()
+    await world.time.advance(1_000)
+    expect((await operationsOf(world)).at(-1)).toEqual({ kind: 'suspend', state: 'running', attempt: 2 })
+    second.leave()
+    expect(await taken).toBe('suspended')
+    expect((await suspended).state).toBe('suspended')
   })
 
   it('an operation that only a process with hooks can finish is waited for, not without end, nor without pause', async () => {
@@ -141,6 +157,69 @@ describe('one operation at a time', () => {
     expect(other.catalog.count()).toBeLessThan(200)
     const own = await world.start({ hooks: { onProvision() {} } })
     expect((await own.lifecycle.provision('acme')).state).toBe('active')
+  })
+
+  for (const [step, member, next] of [
+    ['that changes the record', 'create tenant_acme', 'connect tenant_acme'],
+    ['that does not', 'batch', 'query UPDATE'],
+  ] as const) {
+    it(`a runner whose tenant was let go in a step ${step} stops`, async () => {
+      const world = createWorld()
+      const stall = stalledIn(member)
+      const { lifecycle } = await world.start({ around: async (name, run) => stall.pass(name).then(run) })
+      const running = outcome(lifecycle.provision('acme'))
+      await stall.reached
+      await world.alter('acme', { operation_id: null, state: 'failed', error: '{}' })
+      world.service.calls.length = 0
+      stall.leave()
+      await running
+      const begun = await world.db
+        .selectFrom('tenantry_operation_steps')
+        .selectAll()
+        .orderBy('position')
+        .execute()
+      expect(begun.at(-1)?.name).toBe(member === 'batch' ? 'stamp' : 'create')
+      if (member !== 'batch') expect(begun.at(-1)?.outcome).toBe('started')
+      expect(world.service.calls.filter((call) => call.startsWith(next))).toEqual([])
+    })
+  }
+
+  it('a request key names one operation for ever', async () => {
+    const world = createWorld()
+    const [one, other] = [await world.start(), await world.start()]
+    const request = { key: 'order-1', hash: 'h1' }
+    const made = await Promise.all([
+      one.lifecycle.provision('acme', { request, exclusive: true }),
+      other.lifecycle.provision('acme', { request, exclusive: true }),
+    ])
+    expect(new Set(made.map(({ uid }) => uid)).size).toBe(1)
+    expect(await operationsOf(world)).toHaveLength(1)
+    await one.lifecycle.suspend('acme')
+    // Again, much later: what it came to, not done anew.
+    expect((await other.lifecycle.provision('acme', { request, exclusive: true })).uid).toBe(made[0]?.uid)
+    const again = { key: 'order-1', hash: 'h2' }
+    expect(await outcome(one.lifecycle.provision('acme', { request: again }))).toBe('conflict')
+    expect(await outcome(one.lifecycle.provision('beta', { request }))).toBe('conflict')
+    expect(await outcome(one.lifecycle.deprovision('acme', { request }))).toBe('conflict')
+    expect(await operationsOf(world)).toHaveLength(2)
+    expect((await one.lifecycle.get('acme')).state).toBe('suspended')
+  })
+
+  it('a request whose operation failed answers the failure again', async () => {
+    const world = createWorld()
+    const failing = await world.start({
+      around: async (member, run) => {
+        if (member.startsWith('create')) throw new Error('no')
+        return run()
+      },
+    })
+    const request = { key: 'order-1', hash: 'h1' }
+    expect(await outcome(failing.lifecycle.provision('acme', { request }))).toBe('provider_rejected')
+    const { lifecycle } = await world.start()
+    expect(await outcome(lifecycle.provision('acme', { request }))).toBe('provider_rejected')
+    expect(await outcome(lifecycle.provision('acme', { request: { key: 'order-2', hash: 'h1' } }))).toBe(
+      'done',
+    )
   })
 
   it('a statement that arrives late, when all is over, does not take the tenant again', async () => {
@@ -188,6 +267,35 @@ describe('one operation at a time', () => {
     expect((await lifecycle.get('acme')).operation).toBeUndefined()
   })
 })
+
+interface Stall {
+  /** Stands still where the first call of that name begins. */
+  pass(member: string): Promise<void>
+  readonly reached: Promise<void>
+  leave(): void
+  readonly left: boolean
+}
+
+function stalledIn(where: string): Stall {
+  const reached = gate()
+  const held = gate()
+  let left = false
+  return {
+    async pass(member) {
+      if (member !== where || left) return
+      reached.open()
+      await held.promise
+    },
+    reached: reached.promise,
+    leave() {
+      left = true
+      held.open()
+    },
+    get left() {
+      return left
+    },
+  }
+}
 
 /** A Kysely that notes what it changes in the table of tenants, and may have none of it arrive. */
 function recordingUpdates(db: Kysely<any>, taken: OperationNode[], lose = false): Kysely<any> {
