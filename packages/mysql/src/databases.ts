@@ -26,11 +26,9 @@ export interface Databases {
 }
 
 const PAGE = 500
-/** Seconds to wait for another process that makes, shuts or deletes the same database. */
-const LOCK_WAIT = 10
-
 export function createDatabases(server: Server, settings: Settings): Databases {
-  const { isolation, registry: registryName, userHost } = settings
+  const { isolation, registry: registryName, userHost, drainTimeout } = settings
+  const lockWait = Math.ceil(drainTimeout / 1_000)
   const { admin } = server
   const registry = createRegistry(registryName, admin)
   const users = createUsers(admin, settings)
@@ -49,7 +47,7 @@ export function createDatabases(server: Server, settings: Settings): Databases {
       const [row] = await asAdmin(
         'GET_LOCK()',
         admin,
-        run('SELECT GET_LOCK(?, ?) AS answer', [key, LOCK_WAIT]),
+        run('SELECT GET_LOCK(?, ?) AS answer', [key, lockWait]),
       )
       // 0 is a timeout, NULL an error: either way the lock is not ours.
       if (Number(row?.answer) !== 1) {

@@ -97,7 +97,8 @@ export interface MysqlProviderOptions extends ServerOptions {
    */
   readonly maxLifetime?: number
   /**
-   * Milliseconds that deleting and closing wait for what is still running.
+   * Milliseconds that deleting and closing wait for what is still running, and making and deleting for another process
+   * that does so with the same database.
    *
    * @default 10_000
    */

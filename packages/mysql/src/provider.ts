@@ -67,7 +67,9 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
    */
   async function explain(place: DatabasePlace, error: unknown, lost: () => void): Promise<never> {
     if (error instanceof TenancyError && /^(?:tenant_not_found|stale_tenant)$/.test(error.code)) lost()
-    if (!isNumber(error, ...REFUSED, ...MISSING)) throw mapError(error)
+    // MariaDB answers for a user that is not there with any authentication it knows, the driver's or not.
+    const unknown = (error as { code?: unknown }).code === 'AUTH_SWITCH_PLUGIN_ERROR'
+    if (!unknown && !isNumber(error, ...REFUSED, ...MISSING)) throw mapError(error)
     const signal = AbortSignal.timeout(settings.connectTimeout)
     const now = await siteOf(place.server)
       .databases.find(place.database, { signal })
