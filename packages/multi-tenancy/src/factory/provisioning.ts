@@ -189,10 +189,7 @@ export async function ensureStamp<Client>(
   )
   const stamp = await readStamp(dialect, (statement) => provider.query(client, statement))
   if (stamp !== undefined) return owned(stamp)
-  throw (
-    failure?.error ??
-    new TenancyError('provider_unavailable', 'The stamp was not kept', { tenantId })
-  )
+  throw failure?.error ?? new TenancyError('provider_unavailable', 'The stamp was not kept', { tenantId })
 }
 
 /**
