@@ -1,6 +1,7 @@
 import { configError, type Redactor, TenancyError } from '@tenantry/multi-tenancy'
 import type { HostCheck } from './hosts.ts'
 import { type Fetch, HttpError, retryAfterOf, send } from './http.ts'
+import { createRateGate } from './rate-gate.ts'
 
 /** A database as the Platform API shows it. */
 export interface TursoDatabase {
@@ -62,7 +63,7 @@ const PAGE = '100'
 export function createPlatformApi(options: PlatformApiOptions): PlatformApi {
   const { organizationName, apiToken, fetch, checkHost, redactor, now } = options
   const base = baseOf(options.baseUrl)
-  let blockedUntil = 0
+  const gate = createRateGate(now)
 
   async function call(
     method: string,
@@ -70,9 +71,7 @@ export function createPlatformApi(options: PlatformApiOptions): PlatformApi {
     signal: AbortSignal,
     { query = {}, body, silent = false, name = path[0] }: CallOptions = {},
   ): Promise<Record<string, unknown>> {
-    // Once told to wait, nothing is sent until then: neither by this call nor by any other.
-    const wait = (blockedUntil - now()) / 1_000
-    if (wait > 0) throw new TenancyError('rate_limited', 'Turso asked to wait', { retryAfter: wait })
+    const answered = gate.enter()
     const segments = ['v1', 'organizations', organizationName, 'databases', ...path].map(encodeURIComponent)
     const url = new URL(`${base}/${segments.join('/')}`)
     url.search = new URLSearchParams(query).toString()
@@ -82,11 +81,11 @@ export function createPlatformApi(options: PlatformApiOptions): PlatformApi {
       headers: { authorization: `Bearer ${apiToken}`, 'content-type': 'application/json' },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
+    const retryAfter = retryAfterOf(response, now())
+    answered({ status: response.status, retryAfter })
     const text = await textOf(response, signal)
     const answer = parse(text)
     if (response.ok) return answer ?? (silent && text === '' ? {} : unexpected())
-    const retryAfter = retryAfterOf(response, now())
-    if (response.status === 429 && retryAfter !== undefined) blockedUntil = now() + retryAfter * 1_000
     const { error, code } = answer ?? {}
     // Before it is cut: half a secret is not recognised.
     const said = typeof error === 'string' ? redactor.text(error).slice(0, 300) : ''

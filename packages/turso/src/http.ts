@@ -1,4 +1,5 @@
 import { TenancyError } from '@tenantry/multi-tenancy'
+import { LONGEST_WAIT } from './rate-gate.ts'
 
 /** A `fetch` as every runtime has it. */
 export type Fetch = (input: Request | URL | string, init?: RequestInit) => Promise<Response>
@@ -71,7 +72,7 @@ function aborted({ reason }: AbortSignal): unknown {
 }
 
 /**
- * A `Retry-After` header as seconds from `now`: it holds seconds or a date.
+ * A `Retry-After` header as seconds from `now`, `LONGEST_WAIT` at most: it holds seconds or a date.
  *
  * @param now milliseconds since the epoch
  * @see https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
@@ -81,5 +82,5 @@ export function retryAfterOf({ headers }: Response, now: number): number | undef
   if (value === undefined) return undefined
   // A date has no fractions, so the moment it means may be almost a second later.
   const seconds = /^\d+$/.test(value) ? Number(value) : (Date.parse(value) - now) / 1_000 + 1
-  return Number.isFinite(seconds) ? Math.max(0, seconds) : undefined
+  return Number.isFinite(seconds) ? Math.min(Math.max(0, seconds), LONGEST_WAIT) : undefined
 }

@@ -131,6 +131,8 @@ describe('a new database that answers 404 at first', () => {
   })
 })
 
+const FAR = 'Fri, 31 Dec 2099 23:59:59 GMT'
+
 describe('a rate limit', () => {
   it.each(['seconds', 'http-date'] as const)(
     'told in %s is waited out without a request',
@@ -160,6 +162,43 @@ describe('a rate limit', () => {
     expect(account.turso.requests).toHaveLength(from)
     account.clock.advance(30_000)
     expect(await provider.find('tenant-x', call)).toBeUndefined()
+  })
+
+  it('told for years is believed for minutes; then one call finds out for all', async () => {
+    let answer = (): Response => new Response('{}', { status: 429, headers: { 'retry-after': FAR } })
+    let sent = 0
+    let gate = Promise.resolve()
+    const provider = account.provider({
+      async fetch() {
+        sent++
+        await gate
+        return answer()
+      },
+    })
+    const find = () => failure(provider.find('tenant-x', call))
+    const code = 'rate_limited'
+    expect(await find()).toMatchObject({ code, retryAfter: 300 })
+    account.clock.advance(299_000)
+    expect(await find()).toMatchObject({ code, retryAfter: 1 })
+    expect(sent).toBe(1)
+    account.clock.advance(1_000)
+    const again = await Promise.all([find(), find(), find()])
+    expect(again).toMatchObject([{ code, retryAfter: 300 }, { code }, { code }])
+    expect(sent).toBe(2)
+
+    // Whoever finds out may be given up before there is an answer.
+    account.clock.advance(300_000)
+    gate = new Promise(() => {})
+    void provider.find('tenant-x', call)
+    await expect.poll(() => sent).toBe(3)
+    expect(await find()).toMatchObject({ code, retryAfter: 10 })
+    gate = Promise.resolve()
+    account.clock.advance(10_000)
+    answer = () => Response.json({ error: 'could not find database' }, { status: 404 })
+    expect(await provider.find('tenant-x', call)).toBeUndefined()
+    const all = Array.from({ length: 3 }, () => provider.find('tenant-x', call))
+    expect(await Promise.all(all)).toEqual([undefined, undefined, undefined])
+    expect(sent).toBe(7)
   })
 
   it('without Retry-After, and one of the database itself, are coded alike', async () => {
