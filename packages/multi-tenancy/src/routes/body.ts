@@ -19,11 +19,11 @@ export function checkType(headers: Headers, type: RegExp): void {
   if (!type.test(headers.get('content-type') ?? '')) throw invalid('The body must be application/json')
 }
 
-/** @throws `invalid_request`, also for a member that no object of ours can have */
+/** @throws `invalid_request`, also for what would not come out as it went in: `__proto__`, a number beyond all */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text, (name, value) => {
-      if (name === '__proto__') throw new SyntaxError(name)
+      if (name === '__proto__' || value === Infinity || value === -Infinity) throw new SyntaxError(name)
       return value
     })
   } catch {

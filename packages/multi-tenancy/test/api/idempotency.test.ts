@@ -1,0 +1,135 @@
+import { describe, expect, test } from 'vitest'
+import { gate } from '../factory/world.ts'
+import { createApi } from './world.ts'
+
+const key = (value: string) => ({ 'idempotency-key': value })
+
+describe('an Idempotency-Key', () => {
+  test('makes a repeated request the same request: one tenant, one operation, the same answer', async () => {
+    const calls: string[] = []
+    const api = await createApi({
+      config: () => ({
+        hooks: { beforeCreate: (id) => void calls.push(id), afterCreate: (id) => void calls.push(id) },
+      }),
+    })
+    const body = { id: 'acme', metadata: { plan: 'pro' } }
+    const first = await api.call('POST', '/', body, key('k1'))
+    expect(first.status).toBe(201)
+    // The answer was lost, and the process restarted.
+    const restarted = await createApi({ beside: api })
+    for (const process of [api, restarted]) {
+      const again = await process.call('POST', '/', body, key('k1'))
+      expect([again.status, again.headers.get('location'), again.body]).toEqual([
+        201,
+        '/tenants/acme',
+        first.body,
+      ])
+    }
+    expect((await api.call('GET', '/acme/operations')).body.operations).toHaveLength(1)
+    // A quota kept by `beforeCreate` does not refuse what was made already.
+    expect(calls).toEqual(['acme', 'acme'])
+  })
+
+  test('in parallel, from two processes, makes one tenant', async () => {
+    const entered = gate()
+    const goOn = gate()
+    let created = 0
+    const config = () => ({
+      hooks: {
+        async afterCreate() {
+          created += 1
+          entered.open()
+          await goOn.promise
+        },
+      },
+    })
+    const one = await createApi({ config })
+    const two = await createApi({ config, beside: one })
+    const send = (api: typeof one) => api.call('POST', '/', { id: 'acme' }, key('same'))
+    const first = send(one)
+    await entered.promise
+    // The first is at work: nobody who asks for the same waits for it.
+    const others = await Promise.all([send(one), send(two), send(one), send(two)])
+    goOn.open()
+    const done = await first
+    expect(done.status).toBe(201)
+    const { lastOperation } = done.body
+    for (const { status, body } of others) {
+      expect([status, body.operation, body.uid]).toEqual([202, lastOperation, done.body.uid])
+    }
+    const after = await Promise.all([send(one), send(two)])
+    for (const { status, body } of after) expect([status, body]).toEqual([201, done.body])
+    expect(created).toBe(1)
+    expect(one.server.size).toBe(1)
+  })
+
+  test('all at once makes one tenant', async () => {
+    const one = await createApi()
+    const two = await createApi({ beside: one })
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, index) =>
+        (index % 2 ? one : two).call('POST', '/', { id: 'acme' }, key('race')),
+      ),
+    )
+    for (const { status } of answers) expect([201, 202]).toContain(status)
+    expect(new Set(answers.map(({ body }) => body.uid)).size).toBe(1)
+    expect((await one.call('GET', '/acme/operations')).body.operations).toHaveLength(1)
+  })
+
+  test.each<[string, object]>([
+    ['another tenant', { id: 'globex', metadata: { plan: 'pro' } }],
+    ['other metadata', { id: 'acme', metadata: { plan: 'free' } }],
+    ['no metadata', { id: 'acme' }],
+    ['a placement', { id: 'acme', metadata: { plan: 'pro' }, placement: 'eu' }],
+  ])('of one request is no key of %s', async (_, body) => {
+    const api = await createApi()
+    await api.call('POST', '/', { id: 'acme', metadata: { plan: 'pro' } }, key('k'))
+    const answer = await api.call('POST', '/', body, key('k'))
+    expect(answer.body).toMatchObject({ status: 409, code: 'conflict' })
+    expect((await api.call('GET', '/?total=true')).body.total).toBe(1)
+  })
+
+  test('is compared as it is: case, blanks and all', async () => {
+    const api = await createApi()
+    const keys = ['Key', 'key', 'k ey', 'k  ey', `'; --`, '%', 'k'.repeat(255)]
+    for (const [index, value] of keys.entries()) {
+      expect((await api.call('POST', '/', { id: `t${index}` }, key(value))).status).toBe(201)
+    }
+    for (const [index, value] of keys.entries()) {
+      expect((await api.call('POST', '/', { id: `t${index}` }, key(value))).status).toBe(201)
+    }
+    expect((await api.call('GET', '/?total=true')).body.total).toBe(keys.length)
+  })
+
+  test.each(['', 'k'.repeat(256), 'kéy', 'k\tey'])('cannot be %j', async (value) => {
+    const api = await createApi()
+    const { body } = await api.call('POST', '/', { id: 'acme' }, key(value))
+    expect(body).toMatchObject({ status: 400, code: 'invalid_request' })
+    expect((await api.call('GET', '/acme')).status).toBe(404)
+  })
+
+  test('of what failed answers the same failure, and a retry ends it', async () => {
+    let broken = true
+    const api = await createApi({
+      config: (factory) => ({
+        databaseIsolation: {
+          ...factory,
+          async onProvision() {
+            if (broken) throw new Error('no')
+          },
+        },
+      }),
+    })
+    const send = () => api.call('POST', '/', { id: 'acme' }, key('k'))
+    expect((await send()).status).toBe(500)
+    broken = false
+    expect((await send()).status).toBe(500)
+    expect((await api.call('POST', '/acme/retry')).body.state).toBe('active')
+  })
+
+  test('is not in the way of keys the app’s own code uses', async () => {
+    const api = await createApi()
+    await api.lifecycle.provision('globex', { request: { key: 'k', hash: 'h' } })
+    expect((await api.call('POST', '/', { id: 'acme' }, key('k'))).status).toBe(201)
+  })
+})

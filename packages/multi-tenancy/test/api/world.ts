@@ -1,0 +1,124 @@
+import { Hono } from 'hono'
+import type { Kysely } from 'kysely'
+import { createCatalog } from '../../src/catalog/index.ts'
+import type { TenantRow } from '../../src/catalog/schema.ts'
+import type { TenantFactory } from '../../src/database-factory.ts'
+import type { Lifecycle } from '../../src/lifecycle/types.ts'
+import {
+  createMemoryFactory,
+  createMemoryServer,
+  type MemoryServer,
+  openSqlite,
+} from '../../src/memory/index.ts'
+import type { AccessControlOptions } from '../../src/middleware/access-control.ts'
+import { type MultiTenancy, type MultiTenancyConfig, setupMultiTenancy } from '../../src/setup.ts'
+import { payloadFromHeader } from '../middleware/world.ts'
+import { type Contract, createContract } from './contract.ts'
+
+type Adapters = { db: Kysely<any> }
+
+export interface ApiWorld extends Contract {
+  /** The API is at `/tenants`, behind a stand-in for a token check. */
+  readonly app: Hono
+  readonly multiTenancy: MultiTenancy<Adapters>
+  readonly factory: TenantFactory<Adapters>
+  readonly lifecycle: Lifecycle
+  readonly db: Kysely<any>
+  readonly server: MemoryServer
+  /** As the control plane, with JSON. */
+  call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>
+  /** Notes every statement the catalog is asked from now on. */
+  watch(statements: string[]): void
+  /** Writes into the catalog behind everybody's back. */
+  alter(id: string, change: Partial<TenantRow>): Promise<void>
+}
+
+export interface Answer {
+  readonly status: number
+  readonly body: any
+  readonly headers: Headers
+}
+
+export interface ApiOptions {
+  readonly accessControl?: AccessControlOptions
+  readonly executor?: (operationId: string) => Promise<void>
+  readonly now?: () => number
+  /** Another process over the same catalog and databases. */
+  readonly beside?: ApiWorld
+  /** What every call says. @default the control plane's token */
+  readonly headers?: Record<string, string>
+  /** Where the caller may not read it. */
+  readonly document?: Contract['document']
+  /** What the configuration adds to, or puts in place of, the bare factory. */
+  readonly config?: (factory: TenantFactory<Adapters>) => Partial<MultiTenancyConfig<Adapters>>
+}
+
+export const CONTROL = { 'x-test-payload': '{"tenant_id":"main"}' }
+
+/** The tenants API over a catalog in SQLite and databases in memory. */
+export async function createApi({
+  accessControl = { controlPlaneTenantId: 'main' },
+  executor,
+  now,
+  beside,
+  headers: own = CONTROL,
+  document,
+  config = () => ({}),
+}: ApiOptions = {}): Promise<ApiWorld> {
+  const db: Kysely<any> = beside?.db ?? openSqlite()
+  let watching: string[] | undefined
+  const watched = db.withPlugin({
+    transformQuery({ node }) {
+      watching?.push(node.kind)
+      return node
+    },
+    transformResult: async ({ result }) => result,
+  })
+  const server = beside?.server ?? createMemoryServer()
+  const factory = createMemoryFactory<Adapters>({
+    server,
+    migrations: { '0001_notes': 'CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL)' },
+    catalog: createCatalog({ db: watched, dialect: 'sqlite', ...(executor && { executor }) }),
+    ...(now && { environment: { now } }),
+  })
+  const { lifecycle } = factory
+  if (lifecycle === undefined) throw new Error('The factory has no lifecycle')
+  const multiTenancy = setupMultiTenancy<Adapters>({
+    databaseIsolation: factory,
+    accessControl,
+    ...config(factory),
+  })
+  const app = new Hono()
+  payloadFromHeader(app)
+  app.route('/tenants', multiTenancy.app)
+  const contract = await createContract(app, '/tenants', own, document)
+  return {
+    ...contract,
+    app,
+    multiTenancy,
+    factory,
+    lifecycle,
+    db,
+    server,
+    async call(method, path, body, headers = {}) {
+      const json = body === undefined ? {} : { 'content-type': 'application/json' }
+      const response = await contract.request(path, {
+        method,
+        headers: { ...own, ...json, ...headers },
+        ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+      })
+      const text = await response.text()
+      return {
+        status: response.status,
+        body: text === '' ? undefined : JSON.parse(text),
+        headers: response.headers,
+      }
+    },
+    watch(statements) {
+      watching = statements
+    },
+    async alter(id, change) {
+      await db.updateTable('tenantry_tenants').set(change).where('tenant_id', '=', id).execute()
+    },
+  }
+}
