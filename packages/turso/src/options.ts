@@ -1,5 +1,6 @@
 import { configError, type Environment } from '@tenantry/multi-tenancy'
 import type { Fetch } from './http.ts'
+import { milliseconds } from './milliseconds.ts'
 
 /** Whose account, and how to reach it. */
 export interface TursoProviderOptions {
@@ -55,7 +56,7 @@ export type TursoSettings = Required<Omit<TursoProviderOptions, 'environment'>> 
 
 /** @throws `config_invalid`, naming the option */
 export function tursoSettings(options: TursoProviderOptions): TursoSettings {
-  const { organizationName, apiToken, group = 'default', requestTimeout = 60_000 } = options
+  const { organizationName, apiToken, group = 'default' } = options
   const { tokenLifetime = '1h', allowedHosts = ['*.turso.io'], baseUrl = 'https://api.turso.tech' } = options
   // Called through `globalThis`: workerd's `fetch` needs that `this`.
   const { fetch = (input, init) => globalThis.fetch(input, init), environment } = options
@@ -66,7 +67,7 @@ export function tursoSettings(options: TursoProviderOptions): TursoSettings {
   if (typeof apiToken !== 'string' || !/^[!-~]{6,}$/.test(apiToken)) {
     throw configError('apiToken', 'must be a platform token')
   }
-  if (!(requestTimeout > 0)) throw configError('requestTimeout', 'must be a number of milliseconds')
+  const requestTimeout = milliseconds('requestTimeout', options.requestTimeout ?? 60_000, 1)
   const account = { organizationName, apiToken, group, groups, baseUrl, allowedHosts }
   return { ...account, tokenLifetime, requestTimeout, fetch, environment: { ...realWorld(), ...environment } }
 }

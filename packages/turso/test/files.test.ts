@@ -150,7 +150,9 @@ describe('the directory', () => {
       expect(() => createLibsqlFileProvider({ root: wrong as string })).toThrow(/^root:/)
     }
     for (const option of ['busyTimeout', 'transactionIdleTimeout', 'drainTimeout'] as const) {
-      expect(() => createLibsqlFileProvider({ root, [option]: -1 })).toThrow(new RegExp(`^${option}:`))
+      for (const wrong of [-1, Number.NaN, '1']) {
+        expect(() => createLibsqlFileProvider({ root, [option]: wrong })).toThrow(new RegExp(`^${option}:`))
+      }
     }
   })
 

@@ -232,9 +232,21 @@ describe('options', () => {
     ['allowedHosts', { allowedHosts: ['turso.io:443'] }],
     ['allowedHosts', { allowedHosts: ['https://x.turso.io'] }],
     ['requestTimeout', { requestTimeout: 0 }],
+    ['requestTimeout', { requestTimeout: Number.NaN }],
+    ['requestTimeout', { requestTimeout: '1' }],
   ])('%s %j is refused when the provider is made', (option, wrong) => {
     const options = { ...good, ...wrong } as typeof good
     expect(() => createTursoProvider(options)).toThrow(new RegExp(`^${option}:`))
+  })
+
+  it.each([Infinity, 2 ** 31, 2 ** 33, 1_500.5])('take a requestTimeout of %d', async (requestTimeout) => {
+    const client = await account.open('tenant-patient', account.provider({ requestTimeout }))
+    const hold = account.turso.faults.hold({ operation: 'data', database: 'tenant-patient' })
+    const running = client.execute('SELECT 1 AS one')
+    await hold.met()
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    hold.remove()
+    expect((await running).rows[0]?.one).toBe(1)
   })
 
   it('take hosts of one’s own', async () => {

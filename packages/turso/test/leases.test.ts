@@ -201,6 +201,23 @@ describe('what a user leaves behind', () => {
   })
 })
 
+describe('times longer than a timer has', () => {
+  it.each([Infinity, 2 ** 31, 3e9])('(%d ms) are as long as there is, not none at all', async (long) => {
+    start({ transactionIdleTimeout: long, busyTimeout: long, drainTimeout: long })
+    const client = await open('tenant_a')
+    const transaction = await client.transaction('write')
+    await transaction.execute("INSERT INTO notes VALUES (1, 'kept')")
+    const waiting = client.execute("INSERT INTO notes VALUES (2, 'kept')")
+    const { locator } = await provider.create('tenant_b', call)
+    await provider.drop(locator, call)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(transaction.closed).toBe(false)
+    await transaction.commit()
+    await waiting
+    expect((await client.execute('SELECT * FROM notes')).rows).toHaveLength(2)
+  })
+})
+
 describe('a lock that another holds', () => {
   it('is waited for without stopping the process: its holder goes on and gives it up', async () => {
     const client = await open('tenant_a')

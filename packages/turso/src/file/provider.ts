@@ -12,6 +12,7 @@ import {
 } from '@tenantry/multi-tenancy'
 import { Kysely } from 'kysely'
 import { libsqlKysely } from '../kysely.ts'
+import { milliseconds } from '../milliseconds.ts'
 import { toBound, toRows } from '../values.ts'
 import { createFileClient } from './client.ts'
 import { closeConnection, type FileConnection, type FileTarget, openConnection } from './connection.ts'
@@ -68,16 +69,19 @@ export interface LibsqlFileProviderOptions {
  */
 export function createLibsqlFileProvider(options: LibsqlFileProviderOptions): TenantProvider<Client> {
   const { root, maxConnections = 100, maxConnectionsPerTenant = 5 } = options
-  const { busyTimeout = 5_000, transactionIdleTimeout = 30_000, drainTimeout = 10_000, environment } = options
   if (typeof root !== 'string' || root === '' || root.includes('\0')) {
     throw configError('root', 'must be the path of a directory')
   }
-  for (const [option, value] of Object.entries({ busyTimeout, transactionIdleTimeout, drainTimeout })) {
-    if (!(value >= 0)) throw configError(option, 'must be a number of milliseconds')
-  }
+  const busyTimeout = milliseconds('busyTimeout', options.busyTimeout ?? 5_000, 0)
+  const transactionIdleTimeout = milliseconds(
+    'transactionIdleTimeout',
+    options.transactionIdleTimeout ?? 30_000,
+    0,
+  )
+  const drainTimeout = milliseconds('drainTimeout', options.drainTimeout ?? 10_000, 0)
   // An empty path, or one from a variable that was not set, would scatter databases over the working directory.
   const files = openFiles(path.resolve(root))
-  const { now = Date.now, sleep = pause } = environment ?? {}
+  const { now = Date.now, sleep = pause } = options.environment ?? {}
   const patience = createPatience(busyTimeout, { now, sleep })
   const pool = createLeasePool<FileConnection, FileTarget>({
     open: (target) => patience.wait(() => openConnection(files, target), patience.deadline()),
