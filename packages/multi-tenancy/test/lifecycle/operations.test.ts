@@ -184,6 +184,19 @@ describe('one operation at a time', () => {
     })
   }
 
+  it('an operation whose tenant was let go before its last step was done has failed', async () => {
+    const world = createWorld()
+    const stall = stalledIn('batch')
+    const dying = await world.start({ around: async (name, run) => stall.pass(name).then(run) })
+    void dying.lifecycle.provision('acme')
+    await stall.reached
+    await world.alter('acme', { operation_id: null, state: 'failed', error: null })
+    await world.time.advance(LEASE)
+    const { finished } = await (await world.start()).lifecycle.sweep()
+    expect(finished).toMatchObject([{ kind: 'provision', error: { code: 'internal', step: 'stamp' } }])
+    expect(await operationsOf(world)).toEqual([{ kind: 'provision', state: 'failed', attempt: 2 }])
+  })
+
   it('a request key names one operation for ever', async () => {
     const world = createWorld()
     const [one, other] = [await world.start(), await world.start()]

@@ -130,9 +130,9 @@ describe('reconcile', () => {
     for (const member of ['create', 'batch', 'closed', 'drop']) {
       const world = createWorld()
       const { lifecycle } = await world.start()
-      const reached = gate()
-      const held = gate()
       for (const before of [true, false]) {
+        const reached = gate()
+        const held = gate()
         const slow = await world.start({
           around: async (name, run) => {
             const stop = async () => {
@@ -259,6 +259,19 @@ describe('reconcile', () => {
     const { findings } = await process.lifecycle.reconcile({ repair: ALL })
     expect(findings.map(({ repair }) => repair)).toEqual(['left alone: its stamp changed'])
     expect(world.service.databases.has('tenant_undead')).toBe(true)
+  })
+
+  it('leaves a copy of a tenant’s database alone, whatever its stamp says', async () => {
+    const world = createWorld()
+    const { lifecycle } = await world.start()
+    await lifecycle.provision('acme')
+    const database = world.service.databases.get('tenant_acme')
+    if (database) world.service.databases.set('tenant_copy', database)
+    await lifecycle.reconcile()
+    await world.time.advance(GRACE)
+    const report = await lifecycle.reconcile({ repair: ALL })
+    expect(shown(report)).toEqual(['orphan tenant_copy (not repairable)'])
+    expect([...world.service.databases.keys()]).toEqual(['tenant_acme', 'tenant_copy'])
   })
 
   it('a missing database is looked for once more, and its tenant may move on meanwhile', async () => {

@@ -112,7 +112,6 @@ describe('states in the request path', () => {
     await one.lifecycle.suspend('acme')
     world.service.closed.clear()
     await opening
-    slow = false
     await world.time.advance(asked + MAX_AGE - world.time.now())
     expect(await served(other)).toBe('tenant_suspended')
   })
@@ -141,6 +140,35 @@ describe('states in the request path', () => {
     await process.lifecycle.suspend('acme')
     world.service.closed.clear()
     await opening
+    expect(await served(process)).toBe('tenant_suspended')
+  })
+
+  it('nor does a state that was being read again', async () => {
+    const world = createWorld()
+    let slow = false
+    const process = await world.start({
+      wrap: (db) =>
+        db.withPlugin({
+          transformQuery: ({ node }) => node,
+          async transformResult({ result }) {
+            if (slow) {
+              slow = false
+              await world.time.advance(100)
+            }
+            return result
+          },
+        }),
+    })
+    await process.lifecycle.provision('acme')
+    expect(await served(process)).toBe('done')
+    await world.time.advance(STATE_TTL)
+    slow = true
+    // It gets in, and its state is read; the answer is on its way.
+    expect(await served(process)).toBe('done')
+    expect(slow).toBe(false)
+    await process.lifecycle.suspend('acme')
+    world.service.closed.clear()
+    await world.time.advance(200)
     expect(await served(process)).toBe('tenant_suspended')
   })
 
