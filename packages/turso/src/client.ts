@@ -7,6 +7,7 @@ import { isBlocked } from './sql-errors.ts'
 import { plainStatement } from './statements.ts'
 import { isFinal, type TokenStore } from './tokens.ts'
 import { createTursoTransaction } from './transaction.ts'
+import { tellEnding, watchEnding } from './views.ts'
 
 /** What the client of one tenant works with. */
 export interface TursoClientOptions {
@@ -23,7 +24,7 @@ export interface TursoClientOptions {
   readonly isShut: () => Promise<boolean>
   /** Awaited before each call and before a transaction begins. */
   readonly admit?: ConnectTarget['admit'] | undefined
-  /** Told when the database turns out to be gone; absent while it is being made. */
+  /** Told when the database turns out to be gone, or the client is closed; absent while it is being made. */
   readonly lost?: (() => void) | undefined
 }
 
@@ -117,6 +118,7 @@ export function createTursoClient(options: TursoClientOptions): Client {
     },
     close() {
       closed = true
+      tellEnding(client)
     },
     reconnect() {
       closed = false
@@ -126,7 +128,7 @@ export function createTursoClient(options: TursoClientOptions): Client {
     },
     protocol: 'http',
   }
-  return client
+  return watchEnding(client, lost)
 }
 
 /**

@@ -11,6 +11,7 @@ import {
   type TransactionSettings,
 } from 'kysely'
 import { toBound, toRows } from './values.ts'
+import { tellEnding } from './views.ts'
 
 /**
  * A Kysely dialect over a libSQL client, remote or file. Transactions take the write lock at their start
@@ -55,8 +56,10 @@ function createDriver(client: Client): Driver {
       own.transaction?.close()
       own.transaction = undefined
     },
-    // The client is whoever made it's to close.
-    async destroy() {},
+    // The client is whoever made it's to close; but a view whose Kysely is ended is nothing to hand out again.
+    async destroy() {
+      tellEnding(client)
+    },
   }
 }
 

@@ -2,6 +2,7 @@ import type { Client, Transaction, TransactionMode } from '@libsql/client/sqlite
 import { type Lease, TenancyError } from '@tenantry/multi-tenancy'
 import { isBusy } from '../sql-errors.ts'
 import { plainStatement } from '../statements.ts'
+import { tellEnding, watchEnding } from '../views.ts'
 import type { FileConnection } from './connection.ts'
 import { leavesNoDoubt, mapError, surface } from './errors.ts'
 import type { Patience } from './patience.ts'
@@ -16,6 +17,8 @@ export interface FileClientOptions {
   readonly patience: Patience
   /** Milliseconds after which a transaction nobody uses is rolled back. */
   readonly transactionIdleTimeout: number
+  /** Told when whoever got the client closes it. */
+  readonly lost?: (() => void) | undefined
 }
 
 /** Takes the write lock and gives it back; a script, because a single statement that fails for a lock stays behind. */
@@ -102,6 +105,7 @@ export function createFileClient(options: FileClientOptions): Client {
     },
     close() {
       closed = true
+      tellEnding(client)
     },
     reconnect() {
       closed = false
@@ -111,7 +115,7 @@ export function createFileClient(options: FileClientOptions): Client {
     },
     protocol: 'file',
   }
-  return client
+  return watchEnding(client, options.lost)
 }
 
 function textsOf(statements: readonly { readonly sql: string }[]): string[] {

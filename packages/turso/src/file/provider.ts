@@ -168,6 +168,7 @@ export function createLibsqlFileProvider(options: LibsqlFileProviderOptions): Te
         checkOpen: () => files.checkOpen(file),
         patience,
         transactionIdleTimeout,
+        lost: use.lost,
       })
     },
     async query(client, { sql, params = [] }) {
