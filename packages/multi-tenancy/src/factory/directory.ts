@@ -14,6 +14,8 @@ export interface KnownDatabase {
   readonly generation: number
   /** Known from a catalog, or learnt when the identity stamp was first read. */
   identity?: Identity
+  /** Its stamp was read and good: where every request connects anew (Workers), that holds while this is remembered. */
+  verified?: boolean
   /** In a catalog: it is served while its schema is being changed. @default 'active' */
   readonly state?: 'active' | 'upgrading'
 }

@@ -50,13 +50,16 @@ export async function connectChecked<Client>(
       database.identity = { tenantId, generation: stamp.generation, uid: stamp.uid }
     }
     verified = true
+    // Whoever serves asks to be admitted; other work checks less.
+    if (admit) database.verified = true
   }
 
   const client = await provider.connect(
     { locator: database.locator, verify, lost: () => onTrouble(), ...(admit && { admit }) },
     options,
   )
-  if (!verified) await verify((statement) => provider.query(client, statement))
+  if (!verified && !(admit && database.verified))
+    await verify((statement) => provider.query(client, statement))
   return client
 }
 

@@ -13,8 +13,6 @@ export interface MigrateOptions<Client> {
   readonly migrations: Migrations
   /** For errors. */
   readonly tenantId: string
-  /** Who is migrating, for the message another runner gets: a host or process name. @default 'another runner' */
-  readonly owner?: string
   /** How long the lock is held without a sign of life, in ms. Clocks of runners may differ by less. @default 60_000 */
   readonly lockTtl?: number
   /** How long to wait for another runner, in ms. @default 10_000 */
@@ -37,7 +35,7 @@ export interface Session<Client> extends Required<MigrateOptions<Client>>, Write
 
 /** @throws `config_invalid` */
 export function createSession<Client>(options: MigrateOptions<Client>): Session<Client> {
-  const { owner = 'another runner', lockTtl = 60_000 } = options
+  const { lockTtl = 60_000 } = options
   // setInterval takes no more, and counts a longer time as none.
   if (!(lockTtl > 0 && lockTtl < 2 ** 31)) throw configError('lockTtl', 'use milliseconds, above 0')
   return {
@@ -46,9 +44,8 @@ export function createSession<Client>(options: MigrateOptions<Client>): Session<
     signal: undefined,
     ...environmentOf(),
     ...options,
-    owner,
     lockTtl,
-    attempt: `${owner.slice(0, 200)} ${crypto.randomUUID()}`,
+    attempt: crypto.randomUUID(),
     sql: (sql, ...params) => statement(options.provider.capabilities.dialect, sql, ...params),
     locked: false,
   }
@@ -98,7 +95,7 @@ export async function settle<Client, Answer>(
     if (!(left > 0)) {
       throw (
         busy ??
-        new TenancyError('migration_locked', `Being migrated by ${journal.owner.replace(/ \S*$/, '')}`, {
+        new TenancyError('migration_locked', 'Another runner is at it', {
           tenantId,
           retryAfter: Math.ceil((journal.expiresAt - time) / 1000),
         })

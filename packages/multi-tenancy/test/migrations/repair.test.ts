@@ -142,8 +142,8 @@ describe('a migration that stops half-way without a transaction', () => {
       const options = optionsOf(handle, { a: { up } })
       meanwhile = await repairMigration({ ...options, name: 'a', statement: 0 }).catch((cause) => cause)
     }
-    expect(await migrate(optionsOf(handle, { a: { up } }, { owner: 'host-1' }))).toEqual(['a'])
-    expect(meanwhile).toMatchObject({ code: 'migration_locked', message: expect.stringContaining('host-1') })
+    expect(await migrate(optionsOf(handle, { a: { up } }))).toEqual(['a'])
+    expect(meanwhile).toMatchObject({ code: 'migration_locked' })
   })
 
   it('counts a Kysely migration as one statement', async () => {
