@@ -220,6 +220,29 @@ describe('a database', () => {
     expect(readdirSync(root)).toEqual(['tenant_a'])
   })
 
+  it('is made, or found, though it is deleted again and again meanwhile', async () => {
+    const files = Array.from({ length: 4 }, () => openFiles(root))
+    let created = 0
+    await Promise.all(
+      files.map(async (own) => {
+        for (let round = 0; round < 150; round++) {
+          const made = await own.create('tenant_a')
+          if (made.created) created++
+          await own.remove(made.file)
+        }
+      }),
+    )
+    expect(created).toBeGreaterThan(100)
+    expect(readdirSync(root)).toEqual([])
+  })
+
+  it('is not made where something else is in its place', async () => {
+    mkdirSync(path.join(root, 'tenant_a', 'of somebody'), { recursive: true })
+    const creating = createLibsqlFileProvider({ root }).create('tenant_a', call)
+    expect(await failure(creating)).toMatchObject({ code: 'provider_rejected' })
+    expect(readdirSync(root)).toEqual(['tenant_a'])
+  })
+
   it('is never made by connecting', async () => {
     const provider = createLibsqlFileProvider({ root })
     const { locator } = await provider.create('tenant_a', call)

@@ -49,6 +49,8 @@ const DELETED = '.deleted-'
 const CLOSED = '-closed'
 /** Milliseconds after which a half-made database is a crashed process's. */
 const ABANDONED = 3_600_000
+/** A name that is neither found nor free was deleted by others in between; so often only if something else has it. */
+const ATTEMPTS = 30
 
 /**
  * Opens a directory of databases, made when missing (mode 0700). Every database has a directory of its own, so
@@ -101,24 +103,30 @@ export function openFiles(directory: string): Files {
     return ids[0] === undefined ? undefined : { name, id: ids[0] }
   }
 
+  /** An empty database; `undefined` when something has the name already. */
+  async function make(name: string): Promise<DatabaseFile | undefined> {
+    const draft = await mkdtemp(path.join(root(), NEW))
+    const file = { name, id: randomBytes(8).toString('hex') }
+    try {
+      await (await open(path.join(draft, `${file.id}.db`), 'wx', 0o600)).close()
+      await rename(draft, folder(name))
+      return file
+    } catch (error) {
+      await rm(draft, { recursive: true, force: true })
+      return ignore('ENOTEMPTY', 'EEXIST')(error)
+    }
+  }
+
   return {
     find,
     async create(name) {
-      const target = folder(name)
-      const found = await find(name)
-      if (found !== undefined) return { file: found, created: false }
-      const draft = await mkdtemp(path.join(root(), NEW))
-      const file = { name, id: randomBytes(8).toString('hex') }
-      await (await open(path.join(draft, `${file.id}.db`), 'wx', 0o600)).close()
-      try {
-        await rename(draft, target)
-        return { file, created: true }
-      } catch (error) {
-        await rm(draft, { recursive: true, force: true })
-        const other = await find(name)
-        if (other === undefined) throw error
-        return { file: other, created: false }
+      for (let left = ATTEMPTS; left > 0; left--) {
+        const found = await find(name)
+        if (found !== undefined) return { file: found, created: false }
+        const made = await make(name)
+        if (made !== undefined) return { file: made, created: true }
       }
+      throw notOurs(name)
     },
     async list(prefix) {
       const names = (await readdir(root())).filter((name) => name.startsWith(prefix) && NAME.test(name))
@@ -198,9 +206,9 @@ function gone(): TenancyError {
   return new TenancyError('tenant_not_found', 'The database file does not exist')
 }
 
-function ignore(code: string): (error: unknown) => undefined {
+function ignore(...codes: string[]): (error: unknown) => undefined {
   return (error) => {
-    if ((error as { code?: unknown }).code !== code) throw error
+    if (!codes.includes(String((error as { code?: unknown }).code))) throw error
     return undefined
   }
 }
