@@ -76,6 +76,25 @@ describe('the management of tenants', () => {
   })
 
   test.each([
+    ['GET', ''],
+    ['PATCH', '/acme'],
+    ['POST', '/acme/suspend'],
+    ['POST', '/acme/undelete'],
+    ['POST', '/acme/purge'],
+    ['GET', '/acme/operations'],
+    ['GET', '/operations/x'],
+    ['GET', '/openapi.json'],
+    ['PUT', '/acme'],
+  ])('has no %s %s without a catalog, and says so', async (method, path) => {
+    const response = await setUp().app.request(`/tenants${path}`, { method, headers: control })
+    expect([response.status, response.headers.get('content-type')]).toEqual([501, 'application/problem+json'])
+    expect(await response.json()).toMatchObject({
+      code: 'not_supported',
+      detail: expect.stringContaining('catalog'),
+    })
+  })
+
+  test.each([
     ['/tenants', 'not_supported'],
     ['/tenants/%61cme', 'invalid_tenant_id'],
     ['/tenants/ACME', 'invalid_tenant_id'],
@@ -153,6 +172,9 @@ describe('only the control plane may call', () => {
   const calls: [string, RequestInit][] = [
     ['/tenants', { method: 'POST', body: '{"id":"new"}' }],
     ['/tenants', {}],
+    ['/tenants/openapi.json', {}],
+    ['/tenants/acme/suspend', { method: 'POST' }],
+    ['/tenants/acme', { method: 'PATCH', body: '{}' }],
     ['/tenants/acme', {}],
     ['/tenants/nobody', {}],
     ['/tenants/acme', { method: 'DELETE' }],

@@ -157,6 +157,31 @@ describe('tenants', () => {
     expect(calls).toEqual([])
   })
 
+  test('have no life beyond that without a catalog', async () => {
+    const { tenants, calls } = setUp()
+    const all = [
+      () => tenants.list(),
+      () => tenants.update('acme', {}),
+      () => tenants.undelete('acme'),
+      () => tenants.purge('acme'),
+      () => tenants.suspend('acme'),
+      () => tenants.resume('acme'),
+      () => tenants.retry('acme'),
+      () => tenants.operations('acme'),
+      () => tenants.operation('x'),
+      () => tenants.create('acme', { metadata: {} }),
+      () => tenants.create('acme', { exclusive: true }),
+      () => tenants.delete('acme', { retention: 0 }),
+    ]
+    for (const call of all) {
+      const expected = { code: 'not_supported', message: expect.stringContaining('needs a catalog') }
+      await expect(call()).rejects.toMatchObject(expected)
+    }
+    expect(calls).toEqual([])
+    expect(await tenants.create('acme', {})).toEqual({ id: 'acme', state: 'active' })
+    expect(await tenants.delete('acme', { retention: undefined })).toBeUndefined()
+  })
+
   test('are shown as a request sees them', async () => {
     expect(await setUp().tenants.get('acme')).toEqual({ id: 'acme', state: 'active' })
   })
@@ -214,6 +239,8 @@ describe('setupMultiTenancy', () => {
     [{ cacheHeaders: 'no' }, 'cacheHeaders'],
     [{ hooks: { onCreate: () => {} } }, 'hooks.onCreate'],
     [{ hooks: { beforeCreate: 'x' } }, 'hooks.beforeCreate'],
+    [{ hooks: { beforeUpdate: () => {} } }, 'hooks.beforeUpdate'],
+    [{ hooks: { afterUpdate: () => {} } }, 'hooks.afterUpdate'],
     [{ onHookError: 'x' }, 'onHookError'],
   ])('refuses %j, naming %s', (options, option) => {
     const config =
