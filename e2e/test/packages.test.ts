@@ -157,9 +157,17 @@ describe('the core alone', () => {
   })
   afterAll(() => project?.remove())
 
-  test('needs nothing but Hono and, for its types, Kysely', () => {
+  test('needs Hono, for its types Kysely, for its HTTP API what describes it, and no database driver', () => {
     const installed = project.installed().filter((name) => name !== '@types/node' && name !== 'undici-types')
-    expect(installed.sort()).toEqual(['@tenantry/multi-tenancy', 'hono', 'kysely'])
+    const api = [
+      '@asteasolutions/zod-to-openapi',
+      '@hono/zod-openapi',
+      '@hono/zod-validator',
+      'openapi3-ts',
+      'yaml',
+      'zod',
+    ]
+    expect(installed.sort()).toEqual([...api, '@tenantry/multi-tenancy', 'hono', 'kysely'].sort())
   })
 
   test('serves tenants of a factory written by hand', async () => {

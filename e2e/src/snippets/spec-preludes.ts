@@ -33,7 +33,7 @@ const APP = `import { Hono } from 'hono'
 const app = new Hono<{ Bindings: { data: DataAdapters }; Variables: { tenant_id: string } }>()
 app.use(async (c, next) => { c.set('tenant_id', c.req.header('x-my-tenant') ?? ''); await next() })`
 
-/** By heading; every snippet has an entry here, or in `NOT_YET`. */
+/** By heading; every snippet has an entry here. */
 export const SURROUNDINGS: Readonly<Record<string, Surroundings>> = {
   'Database Factory Interface': {
     prelude: `import type { DatabaseFactory as Ours } from '@tenantry/multi-tenancy'${ADAPTERS}`,
@@ -41,6 +41,12 @@ export const SURROUNDINGS: Readonly<Record<string, Surroundings>> = {
 declare const ours: Ours<DataAdapters>
 export const both = (): [Ours<DataAdapters>, DatabaseFactory] => [theirs, ours]
 export { adaptersOf }`,
+  },
+  'Cloudflare D1': {
+    prelude: `${CALLS}
+const env = { CF_ACCOUNT_ID: '0'.repeat(32), CF_API_TOKEN: 'a-token-of-the-account' }
+const runMigrations = told('migrate')`,
+    after: 'export { multiTenancy }',
   },
   'Turso / LibSQL': {
     prelude: `import type { Client } from '@libsql/client'
@@ -133,6 +139,3 @@ const connectToReplica = async (tenantId: string, name: string) => table(tenantI
     after: 'export { factory }',
   },
 }
-
-/** Snippets that need a package of ours that is not there yet: by heading, the package. */
-export const NOT_YET: Readonly<Record<string, string>> = { 'Cloudflare D1': 'd1' }

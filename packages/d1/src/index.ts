@@ -1,4 +1,5 @@
 export type { BindingAccess, D1Access, DispatchAccess, Dispatcher, RestAccess } from './access/access.ts'
+export { createD1Adapter } from './adapter.ts'
 export type {
   D1Database,
   D1DatabaseSession,

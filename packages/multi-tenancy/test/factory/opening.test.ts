@@ -127,7 +127,9 @@ describe('opening a tenant', () => {
 })
 
 describe('unknown tenants', () => {
-  test('100,000 random ids cost at most the look-ups of the bound, one listing a window, and bounded memory', async () => {
+  test('100,000 random ids cost at most the look-ups of the bound, one listing a window, and bounded memory', {
+    timeout: 60_000,
+  }, async () => {
     const world = virtualTime()
     const { provider, calls, server } = recorded()
     const factory = defineFactory(provider, {
