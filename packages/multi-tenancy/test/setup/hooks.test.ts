@@ -154,6 +154,23 @@ describe('with a catalog', () => {
     ])
   })
 
+  test('a before is asked once, however often the record changes under the call', async () => {
+    const process = await createWorld().start()
+    const { lifecycle } = process
+    let asked = 0
+    const disturb = async (id: string) => {
+      asked += 1
+      await lifecycle.update(id, { disturbed: asked })
+    }
+    const { tenants } = setUp(process, { hooks: { beforeUpdate: disturb, beforeDelete: disturb } })
+    await tenants.create('acme')
+    expect(await tenants.update('acme', { mine: true })).toMatchObject({
+      metadata: { disturbed: 1, mine: true },
+    })
+    expect(await tenants.delete('acme')).toMatchObject({ state: 'deleted', metadata: { disturbed: 2 } })
+    expect(asked).toBe(2)
+  })
+
   test('parallel creates of one tenant are one operation, whose hooks run once', async () => {
     const world = createWorld()
     const [one, two] = [await world.start(), await world.start()]
