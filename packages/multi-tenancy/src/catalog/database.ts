@@ -1,8 +1,8 @@
 import { CompiledQuery, type Kysely } from 'kysely'
 import type { Row, Statement } from '../contract.ts'
 import { TenancyError } from '../errors.ts'
-import { assertOwner, checkStamp, readStamp, stampStatements, stampStateStatement } from '../identity.ts'
-import { defineMigrations, type MigrationProvider, migrate } from '../migrations/index.ts'
+import { assertOwner, readStamp, stampStatements, stampStateStatement } from '../identity.ts'
+import { defineMigrations, type MigrationProvider, migrate, repairMigration } from '../migrations/index.ts'
 import type { Dialect } from '../sql.ts'
 import type { TenantId } from '../tenant-id.ts'
 import { type CatalogTables, catalogMigrations } from './schema.ts'
@@ -51,22 +51,28 @@ export function openCatalogDatabase({ db, dialect, transactions = true }: Catalo
   const readOwn = () => readStamp(dialect, (statement) => query(db, statement))
 
   async function prepare(): Promise<void> {
-    const stamp = await readOwn()
-    // Before anything is written: a tenant's stamp is not the catalog's to move.
-    if (stamp !== undefined) assertOwner(stamp, expected)
+    let stamp = await readOwn()
     if (stamp === undefined) {
       // Whoever else does the same at once: the first row stands, and is read again.
       const identity = { ...expected, uid: crypto.randomUUID() }
       const failure = await provider.batch(db, stampStatements(dialect, identity)).catch((error) => error)
-      const made = await readOwn()
-      if (made === undefined) throw failure
-      assertOwner(made, expected)
-      await query(db, stampStateStatement(dialect, made.uid, 'ready'))
-    } else if (stamp.state !== 'ready') {
-      await query(db, stampStateStatement(dialect, stamp.uid, 'ready'))
+      stamp = await readOwn()
+      if (stamp === undefined) throw failure
     }
-    checkStamp(await readOwn(), expected)
-    await migrate({ provider, client: db, migrations, tenantId: STAMP_ID })
+    // Before anything else is written: a tenant's stamp is not the catalog's to move.
+    assertOwner(stamp, expected)
+    if (stamp.state !== 'ready') await query(db, stampStateStatement(dialect, stamp.uid, 'ready'))
+    const options = { provider, client: db, migrations, tenantId: STAMP_ID }
+    await migrate(options).catch(async (cause: unknown) => {
+      const { code, step: name } = catalogError(cause)
+      if (code !== 'migration_dirty' || name === undefined) throw cause
+      // Whoever was at it has died. Each of its statements may run again, so nobody has to look what is done.
+      await repairMigration({ ...options, name, statement: 0 }).catch((failure: unknown) => {
+        // Another was quicker.
+        if (catalogError(failure).code !== 'conflict') throw failure
+      })
+      await migrate(options)
+    })
   }
 
   let done = false

@@ -60,15 +60,24 @@ export interface StepRow {
   finished_at: number | string | null
 }
 
-/** Ids, names and states compare byte by byte in every dialect: no two tenants differ by case or accent alone. */
+/**
+ * Ids, names and states compare byte by byte in every dialect: no two tenants differ by case or accent alone.
+ *
+ * Every statement may run again: where DDL is not transactional, a process that died half way is made up for by
+ * doing it all once more. MySQL has no `CREATE INDEX IF NOT EXISTS`, so there an index is a part of its table.
+ */
 export function catalogMigrations(dialect: Dialect): Record<string, SqlMigration> {
   const key = TEXT_KEY[dialect]
   // Else a MySQL database of another character set refuses what is not in that.
   const text = dialect === 'mysql' ? 'TEXT CHARACTER SET utf8mb4' : 'TEXT'
+  const inside = (name: string, columns: string) =>
+    dialect === 'mysql' ? `,\n  INDEX ${name} (${columns})` : ''
+  const index = (name: string, table: string, columns: string) =>
+    dialect === 'mysql' ? '' : `CREATE INDEX IF NOT EXISTS ${name} ON ${table} (${columns});`
   return {
     '0001_catalog': {
       sql: `
-CREATE TABLE tenantry_tenants (
+CREATE TABLE IF NOT EXISTS tenantry_tenants (
   tenant_id ${key} NOT NULL,
   generation INTEGER NOT NULL,
   uid ${key} NOT NULL UNIQUE,
@@ -89,10 +98,10 @@ CREATE TABLE tenantry_tenants (
   deleted_at BIGINT,
   deleted_from ${key},
   purge_after BIGINT,
-  PRIMARY KEY (tenant_id, generation)
+  PRIMARY KEY (tenant_id, generation)${inside('tenantry_tenants_due', 'state, purge_after')}
 );
-CREATE INDEX tenantry_tenants_due ON tenantry_tenants (state, purge_after);
-CREATE TABLE tenantry_operations (
+${index('tenantry_tenants_due', 'tenantry_tenants', 'state, purge_after')}
+CREATE TABLE IF NOT EXISTS tenantry_operations (
   id ${key} NOT NULL PRIMARY KEY,
   tenant_id ${key} NOT NULL,
   generation INTEGER NOT NULL,
@@ -106,11 +115,11 @@ CREATE TABLE tenantry_operations (
   params ${text} NOT NULL,
   error ${text},
   created_at BIGINT NOT NULL,
-  finished_at BIGINT
+  finished_at BIGINT${inside('tenantry_operations_tenant', 'tenant_id, created_at')}${inside('tenantry_operations_stuck', 'state, lease_until')}
 );
-CREATE INDEX tenantry_operations_tenant ON tenantry_operations (tenant_id, created_at);
-CREATE INDEX tenantry_operations_stuck ON tenantry_operations (state, lease_until);
-CREATE TABLE tenantry_operation_steps (
+${index('tenantry_operations_tenant', 'tenantry_operations', 'tenant_id, created_at')}
+${index('tenantry_operations_stuck', 'tenantry_operations', 'state, lease_until')}
+CREATE TABLE IF NOT EXISTS tenantry_operation_steps (
   operation_id ${key} NOT NULL,
   attempt INTEGER NOT NULL,
   position INTEGER NOT NULL,
@@ -121,7 +130,7 @@ CREATE TABLE tenantry_operation_steps (
   finished_at BIGINT,
   PRIMARY KEY (operation_id, attempt, position)
 );
-CREATE TABLE tenantry_sightings (
+CREATE TABLE IF NOT EXISTS tenantry_sightings (
   finding ${key} NOT NULL PRIMARY KEY,
   first_seen BIGINT NOT NULL,
   last_seen BIGINT NOT NULL
