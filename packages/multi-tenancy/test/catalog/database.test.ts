@@ -1,10 +1,12 @@
 import { CompiledQuery, type Kysely } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openCatalogDatabase } from '../../src/catalog/database.ts'
 import { createCatalog } from '../../src/catalog/index.ts'
 import { readStamp, stampStatements, stampStateStatement } from '../../src/identity.ts'
 import { createMemoryFactory, createMemoryServer, openSqlite as sqlite } from '../../src/memory/index.ts'
 import { startChild } from './children.ts'
 import { kindsHere, makeDatabase, type TestDatabase } from './databases.ts'
+import { dying } from './faults.ts'
 import { asId, type Stores, storesOf, tenantRow } from './stores.ts'
 
 for (const kind of await kindsHere()) {
@@ -30,6 +32,41 @@ for (const kind of await kindsHere()) {
       expect(journal.map(({ name, state }) => [name, state])).toEqual([['0001_catalog', 'done']])
       expect(await untyped.selectFrom('tenantry_identity').selectAll().execute()).toHaveLength(1)
     })
+
+    if (kind === 'sqlite' || kind === 'mysql') {
+      it('are made to the end by the next process where one dies half way and nothing is undone', {
+        timeout: 120_000,
+      }, async () => {
+        let died = 0
+        // Making databases takes a server its time: there, from where the tables are made.
+        for (let statements = kind === 'mysql' ? 12 : 0, finished = false; !finished; statements++) {
+          const own = await makeDatabase(kind)
+          try {
+            const { dialect } = own
+            const mortal = dying(own.open(), statements)
+            const first = openCatalogDatabase({ db: mortal.db, dialect, transactions: false })
+            const error = await first.ready().then(
+              () => undefined,
+              (cause: unknown) => cause,
+            )
+            finished = error === undefined
+            if (!finished) died++
+            const db = own.open()
+            // When its lock has run out.
+            const lock = db.updateTable('tenantry_lock').set({ expires_at: 0 })
+            await lock.execute().catch(() => {})
+            const { ready } = openCatalogDatabase({ db, dialect, transactions: false })
+            await ready()
+            const stamp = await db.selectFrom('tenantry_identity').selectAll().executeTakeFirstOrThrow()
+            expect([stamp.state, stamp.dirty], `after ${statements}`).toEqual(['ready', null])
+            expect(await storesOf(db, dialect).tenants.count({}), `after ${statements}`).toBe(0)
+          } finally {
+            await own.cleanup()
+          }
+        }
+        expect(died).toBeGreaterThan(20)
+      })
+    }
 
     it('hold 10,000 tenants: counted, listed and paged while others come and go', {
       timeout: 60_000,

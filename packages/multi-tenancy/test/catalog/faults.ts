@@ -48,3 +48,22 @@ export function faulty(bare: Kysely<any>): FaultyKysely {
     },
   }
 }
+
+/** A Kysely of which only so many statements reach the database, whatever is tried: its process has died then. */
+export function dying(db: Kysely<any>, statements: number): { db: Kysely<any>; count(): number } {
+  let count = 0
+  const executor = db.getExecutor()
+  const provide = executor.provideConnection.bind(executor)
+  const provideConnection: typeof provide = (consumer, ...rest) =>
+    provide(
+      (connection) =>
+        consumer({
+          executeQuery: (...query) =>
+            count++ < statements ? connection.executeQuery(...query) : Promise.reject(new Error('killed')),
+          streamQuery: connection.streamQuery.bind(connection),
+        }),
+      ...rest,
+    )
+  Object.defineProperty(executor, 'provideConnection', { value: provideConnection })
+  return { db, count: () => count }
+}

@@ -100,7 +100,7 @@ describe('states in the request path', () => {
         db.withPlugin({
           transformQuery: ({ node }) => node,
           async transformResult({ result }) {
-            if (slow) await world.time.advance(8_000)
+            if (slow) await world.time.advance(STATE_TTL - 1_000)
             return result
           },
         }),
