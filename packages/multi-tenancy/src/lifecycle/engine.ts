@@ -52,8 +52,11 @@ export interface Engine {
     decide: (record: TenantRecord | undefined) => Decision,
     options: OperationOptions & { readonly alone?: boolean },
   ): Promise<{ record: TenantRecord | undefined; operation: Operation | undefined }>
-  /** Purges one incarnation, also one whose place was taken; nothing where it is no longer at rest. */
-  purge(record: TenantRecord): Promise<void>
+  /**
+   * Purges one incarnation, also one whose place was taken. `false`: it is no longer at rest, or was only handed to
+   * the executor.
+   */
+  purge(record: TenantRecord): Promise<boolean>
   /** Takes an operation over whose lease ended, and runs it to its end. */
   resume(operation: Operation, options?: RunOptions): Promise<Outcome>
 }
@@ -232,10 +235,15 @@ export function createEngine<Client, Adapters>(
     async purge(record) {
       const owner = crypto.randomUUID()
       const operation = await begin(record.id, 'purge', { from: record, states: ['deleted'] }, {}, owner)
-      if (operation === undefined) return
-      if (executor !== undefined) return handOver(operation)
+      if (operation === undefined) return false
+      if (executor !== undefined) {
+        await handOver(operation)
+        return false
+      }
       const outcome = await run(operation, owner)
-      if (outcome !== 'lost' && outcome.error !== undefined) throw outcome.error
+      if (outcome === 'lost') return false
+      if (outcome.error !== undefined) throw outcome.error
+      return true
     },
     async act(id, kind, decide, options) {
       const deadline = environment.now() + waitTimeout

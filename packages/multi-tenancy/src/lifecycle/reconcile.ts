@@ -284,8 +284,9 @@ export function createReconciler<Client, Adapters>(
       const results = []
       for (const record of await tenants.due(environment.now(), limit)) {
         const { generation, id } = record
-        const begun = await engine.purge(record).catch((cause: unknown) => TenancyError.from(cause))
-        results.push({ tenantId: id, generation, ...(begun instanceof TenancyError && { error: begun }) })
+        const done = await engine.purge(record).catch((cause: unknown) => TenancyError.from(cause))
+        if (done !== false)
+          results.push({ tenantId: id, generation, ...(done instanceof TenancyError && { error: done }) })
       }
       return results
     },
