@@ -1,7 +1,14 @@
-import { defineFactory, type TenantFactory } from '@tenantry/multi-tenancy'
+import {
+  defineFactory,
+  defineMigrations,
+  repairMigration,
+  type TenantFactory,
+  type TenantProvider,
+} from '@tenantry/multi-tenancy'
 import { createCatalog, type Lifecycle } from '@tenantry/multi-tenancy/catalog'
 import { openSqlite } from '@tenantry/multi-tenancy/memory'
 import type { Kysely } from 'kysely'
+import type { Oracle } from '../harness.ts'
 import { intercept } from '../wrappers/intercept.ts'
 import { interceptKysely } from '../wrappers/kysely.ts'
 import type { CrashHarness, ServiceConfig } from './harness.ts'
@@ -34,10 +41,18 @@ const SECOND = {
   '0003_tags': 'CREATE TABLE tags (name VARCHAR(50) NOT NULL PRIMARY KEY)',
 }
 
+/** What undoes each migration by hand. */
+const UNDO: Readonly<Record<string, string>> = {
+  '0001_notes': 'DROP TABLE notes',
+  '0002_pinned': 'ALTER TABLE notes DROP COLUMN pinned',
+  '0003_tags': 'DROP TABLE tags',
+}
+
 /** One process's view of the world: a factory with a catalog, its lifecycle, and how to close both. */
 export interface Actor {
   readonly factory: TenantFactory<{ db: Kysely<any> }>
   readonly lifecycle: Lifecycle
+  readonly provider: TenantProvider<any>
   close(): Promise<void>
 }
 
@@ -83,6 +98,7 @@ export async function createActor(
   return {
     factory,
     lifecycle,
+    provider,
     async close() {
       await factory.close()
       await database.db.destroy()
@@ -99,6 +115,40 @@ export async function perform(
   if (operation === 'provision') await lifecycle.provision(tenantId)
   else if (operation === 'migrate') await lifecycle.migrate(tenantId)
   else await lifecycle.deprovision(tenantId)
+}
+
+/**
+ * What a person does with a tenant whose migration was under way where DDL cannot be undone: undoes by hand what there
+ * is of it, says so, and has the operation go on. Nothing to any other tenant.
+ */
+export async function mend(
+  { lifecycle, provider }: Actor,
+  tenantId: string,
+  name: string,
+  { execute }: Oracle,
+): Promise<void> {
+  if (provider.capabilities.transactionalDdl) return
+  for (let tries = 0; tries < Object.keys(UNDO).length; tries++) {
+    const record = await lifecycle.get(tenantId).catch(() => undefined)
+    const { code, step = '' } = record?.error ?? {}
+    if (code !== 'migration_dirty') return
+    await execute(name, UNDO[step] ?? '').catch(() => {})
+    const call = { signal: new AbortController().signal }
+    const locator = await provider.find(name, call)
+    if (locator === undefined) return
+    const client = await provider.connect({ locator, verify: async () => {} }, call)
+    const migrations = defineMigrations(SECOND)
+    await repairMigration({
+      provider,
+      client,
+      migrations,
+      tenantId,
+      name: step,
+      statement: 0,
+      now: () => Date.now() + 2 * LEASE,
+    })
+    await lifecycle.retry(tenantId).catch(() => {})
+  }
 }
 
 /** For who is not to die. */

@@ -10,6 +10,7 @@ import {
   type CrashOperation,
   createActor,
   LEASE,
+  mend,
   OPERATIONS,
   perform,
   unharmed,
@@ -111,6 +112,7 @@ export function testCrashes(
       const actor = await createActor(world, unharmed, { later: 2 * LEASE, newer: operation === 'migrate' })
       try {
         await actor.lifecycle.sweep({ limit: 1_000 })
+        for (const id of points.keys()) await mend(actor, id, `${world.prefix}${id}`, service.oracle)
         for (const [id, point] of points) await check(actor, operation, id, `killed ${point}`)
         const { operations } = await left(actor, points)
         expect(operations).toEqual([])
