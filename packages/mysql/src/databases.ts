@@ -26,6 +26,13 @@ export interface Databases {
 }
 
 const PAGE = 500
+/**
+ * Seconds after which the server ends the connection of a process that holds a lock and says nothing: one that stands
+ * still, or whose machine is gone, would hold it for as long as `wait_timeout` is elsewhere, 8 hours. Less than others
+ * wait for the lock, by default.
+ */
+const LOCK_IDLE = 5
+
 export function createDatabases(server: Server, settings: Settings): Databases {
   const { isolation, registry: registryName, userHost, drainTimeout } = settings
   const lockWait = Math.ceil(drainTimeout / 1_000)
@@ -44,21 +51,26 @@ export function createDatabases(server: Server, settings: Settings): Databases {
   ): Promise<Result> {
     const key = await lockName(`${registryName}/${name}`)
     return server.administer(call, async (run) => {
-      const [row] = await asAdmin(
-        'GET_LOCK()',
-        admin,
-        run('SELECT GET_LOCK(?, ?) AS answer', [key, lockWait]),
-      )
-      // 0 is a timeout, NULL an error: either way the lock is not ours.
-      if (Number(row?.answer) !== 1) {
-        throw new TenancyError('provider_unavailable', 'Another process works on the same database', {
-          retryAfter: 2,
-        })
-      }
+      await run(`SET SESSION wait_timeout = ${LOCK_IDLE}`)
       try {
-        return await work(run)
+        const [row] = await asAdmin(
+          'GET_LOCK()',
+          admin,
+          run('SELECT GET_LOCK(?, ?) AS answer', [key, lockWait]),
+        )
+        // 0 is a timeout, NULL an error: either way the lock is not ours.
+        if (Number(row?.answer) !== 1) {
+          throw new TenancyError('provider_unavailable', 'Another process works on the same database', {
+            retryAfter: 2,
+          })
+        }
+        try {
+          return await work(run)
+        } finally {
+          await run('SELECT RELEASE_LOCK(?)', [key]).catch(() => {})
+        }
       } finally {
-        await run('SELECT RELEASE_LOCK(?)', [key]).catch(() => {})
+        await run('SET SESSION wait_timeout = DEFAULT').catch(() => {})
       }
     })
   }
