@@ -248,6 +248,13 @@ export function createEngine<Client, Adapters>(
     async act(id, kind, decide, options) {
       const deadline = environment.now() + waitTimeout
       const { request, alone = false, wait = true } = options
+      // More does not fit; and to MySQL blanks at the end are none.
+      if (request !== undefined && !/^\S(.{0,253}\S)?$/s.test(request.key)) {
+        throw new TenancyError(
+          'invalid_request',
+          'A request key has 1 to 255 characters, no blanks around them',
+        )
+      }
       let { before } = options
       for (;;) {
         if (request !== undefined) {

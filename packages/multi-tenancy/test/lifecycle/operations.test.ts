@@ -218,6 +218,17 @@ describe('one operation at a time', () => {
     expect((await one.lifecycle.get('acme')).state).toBe('suspended')
   })
 
+  it('a request key that no catalog could tell from others is refused', async () => {
+    const { lifecycle } = await createWorld().start()
+    for (const key of ['', ' ', 'a ', ' a', 'x'.repeat(256)]) {
+      const request = { key, hash: 'h' }
+      expect(await outcome(lifecycle.provision('acme', { request })), key).toBe('invalid_request')
+    }
+    expect(await outcome(lifecycle.provision('acme', { request: { key: 'x'.repeat(255), hash: 'h' } }))).toBe(
+      'done',
+    )
+  })
+
   it('a request whose operation failed answers the failure again', async () => {
     const world = createWorld()
     const failing = await world.start({
