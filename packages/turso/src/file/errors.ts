@@ -46,3 +46,11 @@ export function leavesNoDoubt(error: unknown): boolean {
 export function surface(error: unknown): never {
   throw isRefusedStatement(error) ? error : mapError(error)
 }
+
+/** For the file system’s errors that are no failure. */
+export function ignore(...codes: string[]): (error: unknown) => undefined {
+  return (error) => {
+    if (!codes.includes(String((error as { code?: unknown }).code))) throw error
+    return undefined
+  }
+}

@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, lstatSync, mkdirSync, realpathSync, type Stats } from 'node:fs'
-import { mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { lstatSync, mkdirSync, realpathSync, type Stats } from 'node:fs'
+import { mkdtemp, open, readdir, rename, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { TenancyError } from '@tenantry/multi-tenancy'
+import { ignore } from './errors.ts'
+import { deletedName, NEW, sweep, tidy } from './leftovers.ts'
 
 /** A tenant's database on disk: `<root>/<name>/<id>.db`. */
 export interface DatabaseFile {
@@ -44,18 +46,15 @@ export const MAX_NAME_LENGTH = 128
 const NAME = /^[a-z0-9][a-z0-9_-]{0,127}$/
 const FILE = /^([0-9a-f]{16})\.db$/
 const ID = /^[0-9a-f]{16}$/
-const NEW = '.new-'
-const DELETED = '.deleted-'
 const CLOSED = '-closed'
-/** Milliseconds after which a half-made database is a crashed process's. */
-const ABANDONED = 3_600_000
 /** A name that is neither found nor free was deleted by others in between; so often only if something else has it. */
 const ATTEMPTS = 30
 
 /**
  * Opens a directory of databases, made when missing (mode 0700). Every database has a directory of its own, so
- * that one `rename` makes it and one `rename` deletes it, with its write-ahead log: a log left behind would be
- * played into the next database of that path.
+ * that one `rename` makes it, for one of several; and a file named by its id, so that one `rename` deletes it and no
+ * other. A write-ahead log left behind would be played into the next database of that path: there is none, since no id
+ * comes back.
  */
 export function openFiles(directory: string): Files {
   let checkedRoot: string | undefined
@@ -92,12 +91,16 @@ export function openFiles(directory: string): Files {
     return `${place(file)}${CLOSED}`
   }
 
+  /** Whether the name has its directory, and not a link to one or anything else. */
+  function isDirectory(name: string): boolean {
+    const stats = lstatSync(folder(name), { throwIfNoEntry: false })
+    if (stats !== undefined && !stats.isDirectory()) throw notOurs(name)
+    return stats !== undefined
+  }
+
   async function find(name: string): Promise<DatabaseFile | undefined> {
-    const target = folder(name)
-    const stats = lstatSync(target, { throwIfNoEntry: false })
-    if (stats === undefined) return undefined
-    if (!stats.isDirectory()) throw notOurs(name)
-    const entries = await readdir(target).catch(ignore('ENOENT'))
+    if (!isDirectory(name)) return undefined
+    const entries = await readdir(folder(name)).catch(ignore('ENOENT'))
     const ids = (entries ?? []).flatMap((entry) => FILE.exec(entry)?.[1] ?? [])
     if (ids.length > 1) throw notOurs(name)
     return ids[0] === undefined ? undefined : { name, id: ids[0] }
@@ -125,6 +128,8 @@ export function openFiles(directory: string): Files {
         if (found !== undefined) return { file: found, created: false }
         const made = await make(name)
         if (made !== undefined) return { file: made, created: true }
+        // Deleted meanwhile, or only half: by a process that died.
+        await tidy(folder(name))
       }
       throw notOurs(name)
     },
@@ -135,13 +140,12 @@ export function openFiles(directory: string): Files {
     },
     async remove(file) {
       const current = place(file)
-      if (lstatSync(current, { throwIfNoEntry: false }) === undefined) return
-      const doomed = path.join(root(), `${DELETED}${file.id}-${randomBytes(4).toString('hex')}`)
-      await rename(path.dirname(current), doomed).catch(ignore('ENOENT'))
-      // Between the look and the move another process may have deleted it and made the next.
-      const ours = existsSync(path.join(doomed, path.basename(current)))
-      if (ours) await rm(doomed, { recursive: true, force: true })
-      else if (existsSync(doomed)) await rename(doomed, path.dirname(current))
+      if (!isDirectory(file.name)) return
+      // The id is in the path, so this takes no other incarnation, whatever others do at the same moment.
+      const doomed = path.join(root(), deletedName(file))
+      await rename(current, doomed).catch(ignore('ENOENT'))
+      await tidy(folder(file.name))
+      await rm(doomed, { force: true })
     },
     async setAccess(file, access) {
       inspect(file)
@@ -164,17 +168,6 @@ export function openFiles(directory: string): Files {
       const { dev, ino } = inspect(file)
       return `${dev}:${ino}`
     },
-  }
-}
-
-/** Removes what crashed processes left: the rest of a deletion, and databases never finished. */
-async function sweep(root: string): Promise<void> {
-  for (const entry of await readdir(root)) {
-    const target = path.join(root, entry)
-    const abandoned = async (): Promise<boolean> => Date.now() - (await stat(target)).mtimeMs > ABANDONED
-    if (entry.startsWith(DELETED) || (entry.startsWith(NEW) && (await abandoned().catch(() => false)))) {
-      await rm(target, { recursive: true, force: true })
-    }
   }
 }
 
@@ -204,13 +197,6 @@ function realPath(target: string): string {
 
 function gone(): TenancyError {
   return new TenancyError('tenant_not_found', 'The database file does not exist')
-}
-
-function ignore(...codes: string[]): (error: unknown) => undefined {
-  return (error) => {
-    if (!codes.includes(String((error as { code?: unknown }).code))) throw error
-    return undefined
-  }
 }
 
 function foreign(): TenancyError {
