@@ -1,4 +1,5 @@
 import { createNotesApp, demoTenants } from '@tenantry-examples/notes'
+import { ensureServed } from './ensure-served.ts'
 import { openDatabases } from './factory.ts'
 import { showIsolation } from './isolation.ts'
 import { listen } from './listen.ts'
@@ -15,13 +16,18 @@ const stopping = new Promise<void>((resolve) => {
 
 const { factory, place, cleanUp } = openDatabases(process.env)
 try {
-  // A database each, with its tables and its data. Provisioning an existing tenant confirms it.
-  await Promise.all(demoTenants.map(({ id }) => factory.provision(id)))
+  // A database each, with its tables and its data.
+  await Promise.all(demoTenants.map(({ id }) => ensureServed(factory, id)))
+  // What an earlier process left half done is finished, and what was deleted long enough ago is purged.
+  const { lifecycle } = factory
+  await lifecycle?.sweep()
+  setInterval(() => void lifecycle?.sweep().catch(console.error), 60_000).unref()
 
   const app = createNotesApp(factory, {
     baseDomain: 'localhost',
     // Anyone may read and write every tenant here. A real app says `jwt({ secret, alg: 'HS256' })`; see ../notes.
     authenticate: 'anyone',
+    ...(lifecycle && { controlPlaneTenantId: 'main' }),
     tenants: demoTenants,
   })
   const server = await listen(app, wanted)
@@ -30,6 +36,7 @@ try {
     if (port !== wanted && wanted !== 0) console.log(`Port ${wanted} is taken; using ${port}.`)
     console.log(`\nNotes, with a database for each of ${demoTenants.length} tenants: ${place}\n`)
     console.log(`  http://localhost:${port}/`)
+    if (lifecycle) console.log(`  http://localhost:${port}/tenants`)
     for (const { id } of demoTenants) {
       console.log(`  http://localhost:${port}/t/${id}/`)
       console.log(`  http://${id}.localhost:${port}/`)
@@ -43,6 +50,6 @@ try {
   }
 } finally {
   await factory.close()
-  cleanUp()
+  await cleanUp()
 }
 console.log('\nStopped.')

@@ -12,7 +12,7 @@ test('serves both tenants at both kinds of URL, apart, and leaves nothing behind
   expect(demo.leftBehind()).toHaveLength(1)
 
   const urls = demo.output().match(/^ +http:\/\/\S+$/gm) ?? []
-  expect(urls).toHaveLength(5)
+  expect(urls).toHaveLength(6)
   for (const url of urls) {
     const { hostname, pathname } = new URL(url.trim())
     expect(await ask(port, hostname, pathname)).toMatchObject({ status: 200 })
@@ -29,6 +29,41 @@ test('serves both tenants at both kinds of URL, apart, and leaves nothing behind
   expect(await demo.stop('SIGINT')).toBe(0)
   expect(demo.output()).toContain('Stopped.')
   expect(demo.leftBehind()).toEqual([])
+})
+
+test('a tenant is made, suspended, resumed, deleted and brought back through the API, live at once', async () => {
+  const { port } = await startDemo()
+  const api = async (path: string, json?: unknown, method?: string) => {
+    const { status, body } = await ask(port, 'localhost', `/tenants${path}`, json, method)
+    return { status, body: body === '' ? undefined : JSON.parse(body) }
+  }
+  const notes = () => ask(port, 'initech.localhost', '/api/notes')
+  expect((await notes()).status).toBe(404)
+
+  expect(await api('', { id: 'initech' })).toMatchObject({ status: 201, body: { state: 'active' } })
+  expect((await ask(port, 'initech.localhost', '/')).body).toContain('<h1>initech</h1>')
+  expect((await ask(port, 'localhost', '/t/initech/')).status).toBe(200)
+  expect((await ask(port, 'initech.localhost', '/api/notes', { title: 'TPS report' })).status).toBe(201)
+
+  expect(await api('/initech/suspend', {})).toMatchObject({ status: 200, body: { state: 'suspended' } })
+  expect(await notes()).toMatchObject({ status: 503, body: expect.stringContaining('tenant_suspended') })
+  expect((await ask(port, 'acme.localhost', '/api/notes')).status).toBe(200)
+  await api('/initech/resume', {})
+  expect((await notes()).body).toContain('TPS report')
+
+  expect(await api('/initech', undefined, 'DELETE')).toMatchObject({
+    status: 200,
+    body: { state: 'deleted' },
+  })
+  expect((await notes()).status).toBe(404)
+  const landing = (await ask(port, 'localhost', '/')).body
+  expect(landing).toContain('data-path="/tenants/initech/undelete"')
+  expect(landing).not.toContain('href="/t/initech/"')
+  await api('/initech/undelete', {})
+  expect((await notes()).body).toContain('TPS report')
+
+  // The API is the bare domain's alone, and no page of another site may use it.
+  expect((await ask(port, 'acme.localhost', '/tenants')).status).toBe(404)
 })
 
 test('interleaved writes stay with their tenants', async () => {
@@ -77,6 +112,11 @@ test('keeps its data where NOTES_DATA says', async () => {
   expect(existsSync(NOTES_DATA) && readdirSync(NOTES_DATA).length > 0).toBe(true)
 
   const second = await startDemo({ NOTES_DATA })
-  expect((await ask(second.port, 'acme.localhost', '/')).body).toContain('Kept')
-  expect((await ask(second.port, 'globex.localhost', '/')).body).not.toContain('Kept')
+  expect((await ask(second.port, 'localhost', '/tenants/acme/suspend', {})).status).toBe(200)
+  expect((await ask(second.port, 'localhost', '/tenants/globex', undefined, 'DELETE')).status).toBe(200)
+  expect(await second.stop('SIGINT')).toBe(0)
+
+  const third = await startDemo({ NOTES_DATA })
+  expect((await ask(third.port, 'acme.localhost', '/')).body).toContain('Kept')
+  expect((await ask(third.port, 'globex.localhost', '/')).body).toMatch(/^(?![\s\S]*Kept)[\s\S]*Hammocks/)
 })

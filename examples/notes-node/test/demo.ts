@@ -62,10 +62,15 @@ export interface Answer {
   readonly body: string
 }
 
-/** One request with the `Host` the caller chooses. */
-export async function ask(port: number, host: string, target: string, json?: unknown): Promise<Answer> {
+/** One request with the `Host` the caller chooses: a GET, or with `json` a POST, unless told. */
+export async function ask(
+  port: number,
+  host: string,
+  target: string,
+  json?: unknown,
+  method: string = json === undefined ? 'GET' : 'POST',
+): Promise<Answer> {
   const headers = { host: `${host}:${port}`, 'content-type': 'application/json' }
-  const method = json === undefined ? 'GET' : 'POST'
   const sent = request({ host: '127.0.0.1', port, path: target, method, headers, agent: false })
   sent.end(json === undefined ? undefined : JSON.stringify(json))
   const [response] = (await once(sent, 'response')) as [IncomingMessage]

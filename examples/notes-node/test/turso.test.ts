@@ -11,7 +11,7 @@ test('with an organization and a token, tenants live on Turso', async () => {
   onTestFinished(() => void vi.unstubAllGlobals())
   const { organization: TURSO_ORGANIZATION, apiToken: TURSO_API_TOKEN } = emulator
 
-  const { factory, place } = openDatabases({ TURSO_ORGANIZATION, TURSO_API_TOKEN, NOTES_DATA: '/nowhere' })
+  const { factory, place } = openDatabases({ TURSO_ORGANIZATION, TURSO_API_TOKEN })
   onTestFinished(factory.close)
   expect(place).toBe(`Turso, organization ${TURSO_ORGANIZATION}`)
   await factory.provision('acme')

@@ -2,8 +2,9 @@ import { type DatabaseFactory, fromPath, setupMultiTenancy } from '@tenantry/mul
 import { Hono, type MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { csrf } from 'hono/csrf'
-import { secureHeaders } from 'hono/secure-headers'
+import { NONCE, type SecureHeadersVariables, secureHeaders } from 'hono/secure-headers'
 import { actorOf, api, type NotesEnv } from './api.ts'
+import { controlPage } from './control.ts'
 import type { NotesAdapters } from './database.ts'
 import { parseNote, problem } from './input.ts'
 import { type ListedTenant, landingPage, tenantPage } from './pages.ts'
@@ -17,7 +18,13 @@ export interface NotesAppOptions {
    * then reaches it. `'anyone'` opens every tenant to everybody: for a public demo, never for a real app.
    */
   readonly authenticate: MiddlewareHandler | 'anyone'
-  /** What the landing page lists. @default nothing */
+  /**
+   * The tenant whose tokens manage all tenants, by the tenants API at `/tenants`; with `'anyone'` everybody does, on
+   * the landing page too. Needs a factory with a catalog.
+   * @default tenants are managed elsewhere
+   */
+  readonly controlPlaneTenantId?: string
+  /** What the landing page lists; with `controlPlaneTenantId` what it calls those there are. @default nothing */
   readonly tenants?: readonly ListedTenant[]
 }
 
@@ -31,7 +38,7 @@ export interface NotesAppOptions {
  */
 export function createNotesApp(
   factory: DatabaseFactory<NotesAdapters>,
-  { baseDomain, authenticate, tenants = [] }: NotesAppOptions,
+  { baseDomain, authenticate, controlPlaneTenantId, tenants = [] }: NotesAppOptions,
 ): Hono {
   const multiTenancy = setupMultiTenancy({
     databaseIsolation: factory,
@@ -39,7 +46,10 @@ export function createNotesApp(
     // A request that names one tenant by its host and another by its path is refused.
     resolvers: [fromPath({ prefix: '/t' })],
     // Left out, the rule is: the verified token's tenant claim must equal the tenant asked for.
-    ...(authenticate === 'anyone' ? { accessControl: { authorize: () => true } } : {}),
+    accessControl: {
+      ...(authenticate === 'anyone' && { authorize: () => true, authorizeControlPlane: () => true }),
+      ...(controlPlaneTenantId !== undefined && { controlPlaneTenantId }),
+    },
   })
 
   const tenant = new Hono<NotesEnv>()
@@ -67,18 +77,43 @@ export function createNotesApp(
     return c.redirect(`${basePath(c.req.path, c.var.tenant.id)}/`, 303)
   })
 
-  const app = new Hono({ strict: false })
-  app.use(secureHeaders({ contentSecurityPolicy: { defaultSrc, styleSrc, formAction, baseUri: defaultSrc } }))
+  const isBare = (url: string): boolean => new URL(url).hostname === baseDomain
+  const management = new Hono()
+  management.use(async (c, next) => {
+    // A tenant's host has no such path.
+    if (!isBare(c.req.url)) throw problem(404, 'There is nothing here')
+    await next()
+  })
+  // What authorizes itself needs no cookie, and what anyone may do is not for other sites' pages to do.
+  management.use(authenticate === 'anyone' ? csrf() : authenticate)
+  management.route('/', multiTenancy.app)
+
+  const app = new Hono<{ Variables: SecureHeadersVariables }>({ strict: false })
+  const managed = controlPlaneTenantId !== undefined
+  const scripts = managed && authenticate === 'anyone' ? { scriptSrc: [NONCE], connectSrc: formAction } : {}
+  app.use(
+    secureHeaders({
+      contentSecurityPolicy: { defaultSrc, styleSrc, formAction, baseUri: defaultSrc, ...scripts },
+    }),
+  )
   app.use(bodyLimit({ maxSize: 64 * 1024 }))
   app.get('/', async (c, next) => {
-    const { hostname, host } = new URL(c.req.url)
     // Only the bare domain has a landing page; every other host is a tenant's, or nobody's.
-    return hostname === baseDomain ? c.html(landingPage({ tenants, host })) : next()
+    if (!isBare(c.req.url)) return next()
+    const { host } = new URL(c.req.url)
+    if (!managed || authenticate !== 'anyone') return c.html(landingPage({ tenants, host }))
+    const page = await multiTenancy.tenants.list({ limit: 100 })
+    const names = new Map(tenants.map(({ id, name }) => [id, name]))
+    const nonce = c.get('secureHeadersNonce') ?? ''
+    return c.html(controlPage({ tenants: page.tenants, names, host, nonce }), 200, {
+      'cache-control': 'no-store',
+    })
   })
+  if (managed) app.route('/tenants', management)
   app.route('/t/:tenant', tenant)
   app.route('/', tenant)
   app.notFound(() => problem(404, 'There is nothing here').getResponse())
-  return app
+  return app as unknown as Hono
 }
 
 // Were a note's text ever taken for markup, it could still load and run nothing.

@@ -3,7 +3,7 @@ import type { AuditEntry, Member, Note } from './database.ts'
 import { styles } from './styles.ts'
 
 // `html` escapes whatever is interpolated; only what `html` itself made goes in as markup.
-type Markup = ReturnType<typeof html>
+export type Markup = ReturnType<typeof html>
 
 /** A tenant as the landing page lists it. */
 export interface ListedTenant {
@@ -102,7 +102,8 @@ export function landingPage(landing: { tenants: readonly ListedTenant[]; host: s
   return page('Notes', body, 220)
 }
 
-function page(title: string, body: Markup, hue: number): Markup {
+/** A whole page. */
+export function page(title: string, body: Markup, hue: number): Markup {
   return html`<!doctype html>
     <html lang="en" style="--hue: ${hue}">
       <head>
@@ -121,6 +122,6 @@ function time(iso: string): Markup {
 }
 
 /** A colour of its own for each tenant, so that a glance says whose page this is. */
-function hueOf(id: string): number {
+export function hueOf(id: string): number {
   return [...id].reduce((hash, letter) => (hash * 31 + (letter.codePointAt(0) ?? 0)) % 360, 40)
 }

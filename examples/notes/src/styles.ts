@@ -49,5 +49,10 @@ export const styles: ReturnType<typeof html> = html`<style>
   .tenants { margin-top: 2rem; }
   .tenants li { display: grid; gap: 0.2rem; padding: 1.2rem 0; border-top: 1px solid var(--line); }
   .tenants li > a { font: 600 1.5rem/1.3 var(--serif); color: var(--accent); }
+  .row { display: flex; flex-wrap: wrap; gap: 0.8rem; align-items: end; }
+  .row form { padding: 0; }
+  .tenants strong { color: var(--soft); font: 600 1.5rem/1.3 var(--serif); }
+  [role=alert]:not(:empty) { color: light-dark(#a4262c, #ff9a9e); padding-bottom: 0.8rem; }
+  button.plain { padding: 0.25rem 0.7rem; background: none; color: var(--accent); border: 1px solid var(--line); }
   footer { margin-top: 4rem; padding-top: 1.2rem; border-top: 1px solid var(--line); max-width: 38rem; }
 </style>`
