@@ -1,0 +1,60 @@
+import { Socket } from 'node:net'
+import { type CrashHarness, socketThrough } from '@tenantry/conformance/crash'
+import { Kysely, PostgresDialect } from 'kysely'
+import { type ClientConfig, Pool } from 'pg'
+import { createPostgresSchemaProvider, type Isolation } from '../src/index.ts'
+import { createDatabase } from './database.ts'
+import { createHarness } from './harness.ts'
+
+/** Schemas in one database, with the catalog beside them in a schema of its own. */
+export function crashHarness(isolation: Isolation): CrashHarness {
+  return {
+    async setup() {
+      const database = await createDatabase()
+      await database.sql('CREATE SCHEMA catalog')
+      // Who dies here is never the server.
+      await database.sql(
+        `ALTER DATABASE "${new URL(database.url).pathname.slice(1)}" SET synchronous_commit = off`,
+      )
+      const { url, secret, drop } = database
+      const { oracle } = createHarness(database, { isolation })
+      return { config: { url, secret }, oracle, cleanup: drop }
+    },
+    provider: ({ url, secret }, around) =>
+      createPostgresSchemaProvider({
+        connection: {
+          ...partsOf(new URL(String(url))),
+          stream: () => socketThrough(new Socket(), around, changeIn),
+        },
+        secret: String(secret),
+        isolation,
+        // A process has one such provider for each of its tenants.
+        maxConnections: 3,
+        maxConnectionsPerTenant: 2,
+        idleTimeout: 100,
+      }),
+    catalog({ url }) {
+      const pool = new Pool({
+        connectionString: String(url),
+        options: '-c search_path=catalog',
+        max: 1,
+        idleTimeoutMillis: 100,
+      })
+      // A server that ends it is told of by the next query.
+      pool.on('error', () => {})
+      return { db: new Kysely<any>({ dialect: new PostgresDialect({ pool }) }), dialect: 'postgres' }
+    },
+  }
+}
+
+function partsOf({ hostname, port, username, password, pathname }: URL): ClientConfig {
+  const [user, secret, database] = [username, password, pathname.slice(1)].map(decodeURIComponent)
+  return { host: hostname, port: Number(port), ...{ user, password: secret, database } }
+}
+
+/** The administrator's messages that change something: several statements each. (A tenant's are points already.) */
+function changeIn(message: Buffer): string | undefined {
+  const text = message.toString('latin1', 5)
+  if (message[0] !== 'Q'.charCodeAt(0) || !/;|pg_terminate_backend/.test(text)) return undefined
+  return `the message ${/[A-Z]+ (?:SCHEMA|ROLE|OWNED)|pg_terminate_backend/.exec(text)?.[0] ?? text}`
+}
