@@ -27,8 +27,17 @@ const act = fc.record({
     freq: 3,
   }),
 })
+/** Two processes at one tenant, so many turns apart. */
+const race = fc.record({
+  type: fc.constant('race' as const),
+  id,
+  first: fc.constantFrom(...ACTIONS),
+  second: fc.constantFrom(...ACTIONS),
+  apart: fc.nat(40),
+})
 const command = fc.oneof(
   { weight: 10, arbitrary: act },
+  { weight: 6, arbitrary: race },
   { weight: 3, arbitrary: fc.record({ type: fc.constantFrom('write' as const, 'request' as const), process: process_, id }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constantFrom('kill' as const, 'sweep' as const, 'upgrade' as const), process: process_ }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('release' as const), process: process_, id }) },
@@ -53,24 +62,36 @@ interface Run {
 }
 
 async function perform(run: Run, command: Command): Promise<void> {
-  const { world, ledger, processes } = run
+  const { world, ledger } = run
   if (command.type === 'wait') return world.time.advance(command.ms)
-  let process = processes[command.process]
-  if (process === undefined || process.dead) {
-    process = await run.start()
-    processes[command.process] = process
+  if (command.type === 'race') {
+    const [one, other] = [await processOf(run, 0), await processOf(run, 1)]
+    const first = coded(one, begin(one, command.first, command.id))
+    for (let turn = 0; turn < command.apart; turn++) await Promise.resolve()
+    await Promise.all([first, coded(other, begin(other, command.second, command.id))])
+    return
   }
+  const process = await processOf(run, command.process)
   if (command.type === 'act') return doAct(run, process, command)
   if (command.type === 'kill') return process.kill()
   if (command.type === 'upgrade') {
     run.newest = true
-    processes[command.process] = await run.start()
+    run.processes[command.process] = await run.start()
     return
   }
   if (command.type === 'sweep') return void (await coded(process, process.lifecycle.sweep()))
   if (command.type === 'release') return process.factory.release(command.id)
   if (command.type === 'write') return void (await coded(process, ledger.write(process, command.id)))
   if (command.type === 'request') await coded(process, ledger.request(process, command.id))
+}
+
+/** A living one. */
+async function processOf({ processes, start }: Run, index: number): Promise<Mortal> {
+  const process = processes[index]
+  if (process !== undefined && !process.dead) return process
+  const next = await start()
+  processes[index] = next
+  return next
 }
 
 async function doAct(run: Run, process: Mortal, command: Act): Promise<void> {
