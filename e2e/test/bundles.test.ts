@@ -60,6 +60,26 @@ describe.each(Object.entries(WORKER_ENTRIES))('what a Worker loads of %s', (name
   })
 })
 
+test('the core without a catalog loads Hono, and nothing of what describes the tenants API', () => {
+  const dist = join(root, 'packages/multi-tenancy/dist')
+  const loaded = (entry: string): Set<string> => {
+    const [files, packages] = [new Set<string>(), new Set<string>()]
+    const visit = (file: string): void => {
+      if (files.has(file)) return
+      files.add(file)
+      const code = readFileSync(file, 'utf8')
+      for (const [, specifier = ''] of code.matchAll(/(?:from|import)\s*\(?\s*["']([^"']+)["']/g)) {
+        if (specifier.startsWith('.')) visit(join(file, '..', specifier))
+        else packages.add(specifier)
+      }
+    }
+    visit(join(dist, entry))
+    return packages
+  }
+  expect([...loaded('index.js')]).toEqual(['hono'])
+  expect(loaded('catalog.js')).toContain('@hono/zod-openapi')
+})
+
 describe('the core in a Worker', () => {
   test('is at most 12 KB minified and gzipped, without the tenants API', async () => {
     const code = await bundle(
