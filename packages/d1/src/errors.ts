@@ -29,7 +29,7 @@ export function createErrorMap(redactor: Redactor): ErrorMap {
   function mapError(cause: unknown): TenancyError {
     if (cause instanceof TenancyError) return cause
     const clean = redactor.error(cause) ?? new Error('Something failed')
-    const message = redactor.text(messageOf(cause))
+    const message = redactor.text(messageOf(cause)).slice(0, 1_000)
     const { code, retryAfter } = refusal(cause)
     return new TenancyError(code, message, {
       cause: clean,

@@ -89,10 +89,8 @@ export function createStrictFetch({ fetch, budget, rateLimit, now }: StrictFetch
     throw new ApiError(status, `Cloudflare refused with ${status}`, {
       retryAfter: retryAfterOf(headers, now()),
       codes: list.flatMap(({ code }) => (typeof code === 'number' ? [code] : [])),
-      said: list
-        .map(({ message }) => message)
-        .join('; ')
-        .slice(0, 1_000),
+      // Cut only once it is redacted: half a secret is none that anybody knows.
+      said: list.map(({ message }) => message).join('; '),
     })
   }
 }

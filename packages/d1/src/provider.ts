@@ -27,7 +27,7 @@ export function createD1Provider(options: D1ProviderOptions): TenantProvider<D1D
   const settings = d1Settings(options)
   const { accountId, apiToken, baseUrl, place, readReplication, pageSize, onRestorePoint } = settings
   const redactor = createRedactor()
-  redactor.add(apiToken)
+  redactor.keep(apiToken)
   const errors = createErrorMap(redactor)
   const api = createD1Api({ ...settings, budget: budgetOf(`${baseUrl} ${accountId} ${apiToken}`) })
   const { rungs, dispatch } = createRungs(settings, api, redactor)

@@ -41,7 +41,7 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
   const settings = mysqlSettings(options)
   const { isolation } = settings
   const redactor = createRedactor()
-  redactor.add(settings.secret)
+  redactor.keep(settings.secret)
   const { mapError, tell } = createErrorMap(redactor)
   const sites = new Map<string, Site>()
   for (const [name, each] of settings.servers) {

@@ -60,7 +60,7 @@ export function createServer(
   const { isolation, secret, cleaning, drainTimeout: deadline } = settings
   const options = driverOptions(connection)
   const admin = adminLogin(options)
-  for (const password of passwordsIn(options)) redactor.add(password)
+  for (const password of passwordsIn(options)) redactor.keep(password)
 
   async function loginOf(target: Target): Promise<Login> {
     if (target.kind === 'admin') return admin

@@ -39,7 +39,7 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
   const settings = postgresSettings(options)
   const { isolation, pooler, extensionsSchema } = settings
   const redactor = createRedactor()
-  redactor.add(settings.secret)
+  redactor.keep(settings.secret)
   const { mapError, surface } = createErrorMap(redactor)
   const sites = new Map<string, Site>()
   /** How a client of ours runs several statements at once; the driver's shape has no word for it. */

@@ -58,7 +58,7 @@ export function createServer(
 ): Server {
   const { isolation, pooler, environment } = settings
   const { connection: adminConnection, serve } = options
-  for (const password of passwordsIn(adminConnection, serve)) redactor.add(password)
+  for (const password of passwordsIn(adminConnection, serve)) redactor.keep(password)
   const facts = createFacts((text, call) => admin(text, call), settings)
   const gate = createGate<Connection>(settings.maxConnectionsPerTenant, settings.queueTimeout)
   let shared: ConnectionPool | undefined
@@ -82,7 +82,7 @@ export function createServer(
     if (isolation === 'search_path')
       return { login, config: configOf(adminConnection, { ...serve, ...baseline }) }
     const password = serve?.user === undefined ? await passwordOf(settings.secret, login) : serve.password
-    if (password !== undefined) redactor.add(password)
+    if (password !== undefined) redactor.keep(password)
     const credentials = { user: login, ...(password === undefined ? {} : { password }) }
     return { login, config: configOf(adminConnection, { ...serve, ...baseline, ...credentials }) }
   }

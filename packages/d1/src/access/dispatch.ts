@@ -36,7 +36,7 @@ export function createDispatchRung(access: DispatchAccess, options: DispatchRung
   if (dispatcher !== undefined && typeof dispatcher?.get !== 'function') {
     throw configError('access', 'dispatcher must be a dispatch namespace binding')
   }
-  redactor.add(secret)
+  redactor.keep(secret)
 
   async function keyOf({ uuid }: KnownD1): Promise<string> {
     const key = await deriveKey(secret, uuid)
