@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { type Action, checkAlways, createLedger, effect, isState, keepHistory, type Ledger } from './model.ts'
 import { type Mortal, startMortal } from './mortal.ts'
+import { createService } from './service.ts'
 import { createWorld, LEASE, MAX_AGE, MIGRATIONS, outcome, RETENTION, type World } from './world.ts'
 
 /** More of them, and a seed to see a failure again: `TENANTRY_MODEL_RUNS=5000 TENANTRY_MODEL_SEED=1`. */
@@ -27,12 +28,34 @@ const act = fc.record({
     freq: 3,
   }),
 })
-/** Two processes at one tenant, so many turns apart. */
+interface Scene {
+  readonly before: readonly Action[]
+  readonly first: Action
+  readonly second: Action
+}
+
+const DELETED = ['provision', 'deprovision'] as const
+/** Where two are most likely to get in each other's way. */
+const SCENES: readonly Scene[] = [
+  { before: DELETED, first: 'undelete', second: 'provision' },
+  { before: DELETED, first: 'provision', second: 'undelete' },
+  { before: DELETED, first: 'purge', second: 'undelete' },
+  { before: DELETED, first: 'provision', second: 'purge' },
+  { before: DELETED, first: 'provision', second: 'provision' },
+  { before: [], first: 'provision', second: 'provision' },
+  { before: ['provision'], first: 'suspend', second: 'deprovision' },
+  { before: ['provision', 'suspend'], first: 'resume', second: 'deprovision' },
+]
+const anyScene: fc.Arbitrary<Scene> = fc.record({
+  before: fc.constantFrom([], ['provision' as const], ['provision' as const, 'suspend' as const], DELETED),
+  first: fc.constantFrom(...ACTIONS),
+  second: fc.constantFrom(...ACTIONS),
+})
+/** Two processes at one tenant that is so far, so many turns apart. */
 const race = fc.record({
   type: fc.constant('race' as const),
   id,
-  first: fc.constantFrom(...ACTIONS),
-  second: fc.constantFrom(...ACTIONS),
+  scene: fc.oneof(fc.constantFrom(...SCENES), anyScene),
   apart: fc.nat(40),
 })
 const command = fc.oneof(
@@ -66,9 +89,11 @@ async function perform(run: Run, command: Command): Promise<void> {
   if (command.type === 'wait') return world.time.advance(command.ms)
   if (command.type === 'race') {
     const [one, other] = [await processOf(run, 0), await processOf(run, 1)]
-    const first = coded(one, begin(one, command.first, command.id))
+    const { before, first: action, second } = command.scene
+    for (const earlier of before) await coded(one, begin(one, earlier, command.id))
+    const first = coded(one, begin(one, action, command.id))
     for (let turn = 0; turn < command.apart; turn++) await Promise.resolve()
-    await Promise.all([first, coded(other, begin(other, command.second, command.id))])
+    await Promise.all([first, coded(other, begin(other, second, command.id))])
     return
   }
   const process = await processOf(run, command.process)
@@ -204,7 +229,8 @@ it(`${RUNS} lives of two tenants in ${PROCESSES} processes that die, fail and ra
           mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
           return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
         }
-        const world = createWorld(undefined, random)
+        // A service that closes nothing leaves it all to the states.
+        const world = createWorld(createService({ setAccess: chance % 2 === 0 }), random)
         await world.start()
         await keepHistory(world)
         const run: Run = {

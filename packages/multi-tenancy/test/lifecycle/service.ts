@@ -22,7 +22,13 @@ export interface TestService {
 const direct: Around = (_member, run) => run()
 
 /** The in-memory provider over one server, its calls noted, listing in pages, with leftovers as a test wants them. */
-export function createService({ pageSize = 100 }: { pageSize?: number } = {}): TestService {
+export function createService({
+  pageSize = 100,
+  setAccess = true,
+}: {
+  pageSize?: number
+  setAccess?: boolean
+} = {}): TestService {
   const databases = createMemoryServer()
   const remains: ListedDatabase[] = []
   const calls: string[] = []
@@ -34,7 +40,7 @@ export function createService({ pageSize = 100 }: { pageSize?: number } = {}): T
         calls.push(member)
         return run()
       })
-    return {
+    const members: TenantProvider<Kysely<any>> = {
       ...base,
       create: (name, options) => call(`create ${name}`, () => base.create(name, options)),
       find: (name, options) => call(`find ${name}`, () => base.find(name, options)),
@@ -61,6 +67,8 @@ export function createService({ pageSize = 100 }: { pageSize?: number } = {}): T
         call(`query ${statement.sql.slice(0, 40)}`, () => base.query(client, statement)),
       batch: (client, statements) => call('batch', () => base.batch(client, statements)),
     }
+    if (!setAccess) delete members.setAccess
+    return members
   }
 
   return {
