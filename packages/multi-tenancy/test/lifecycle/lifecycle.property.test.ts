@@ -6,7 +6,7 @@ import { createService } from './service.ts'
 import { createWorld, LEASE, MAX_AGE, MIGRATIONS, outcome, RETENTION, type World } from './world.ts'
 
 /** More of them, and a seed to see a failure again: `TENANTRY_MODEL_RUNS=5000 TENANTRY_MODEL_SEED=1`. */
-const RUNS = Number(process.env.TENANTRY_MODEL_RUNS ?? 60)
+const RUNS = Number(process.env.TENANTRY_MODEL_RUNS ?? 100)
 const SEED = Number(process.env.TENANTRY_MODEL_SEED ?? Date.now() % 2 ** 31)
 
 const IDS = ['acme', 'beta'] as const
