@@ -8,7 +8,10 @@ import type { Waiter } from './waiter.ts'
 
 /** The place of one connection: counted from before it opens until after it closed. */
 interface Slot<Connection> {
+  /** Whose it is; while it is idle and alike to others, its kind. */
   key: string
+  /** What it waits under when idle: its kind, or its key where that is undefined. */
+  kind: string | undefined
   /** The key it is being turned away from: counted for both meanwhile. */
   from?: string | undefined
   connection?: Connection | undefined
@@ -31,9 +34,9 @@ export interface ConnectionStats {
 }
 
 /** The pool's connections, each opened for a waiter, leased, cleaned, kept, and closed once. */
-export interface Connections<Connection> {
-  /** An idle connection of the key, at once. */
-  lease(key: string): Lease<Connection> | undefined
+export interface Connections<Connection, Target> {
+  /** An idle connection for the key, at once. */
+  lease(key: string, target: Target): Lease<Connection> | undefined
   /** Gives what there is to those who wait. */
   pump(): void
   /** Ends the connections of the key, or all: the leased ones when released, or after `deadline` milliseconds. */
@@ -47,7 +50,7 @@ export function createConnections<Connection extends object, Target>(
   settings: LeasePoolSettings<Connection, Target>,
   queue: FairQueue<Waiter<Target, Lease<Connection>>>,
   refusal: (key: string) => TenancyError | undefined,
-): Connections<Connection> {
+): Connections<Connection, Target> {
   type Place = Slot<Connection>
   type Waiting = Waiter<Target, Lease<Connection>>
   const { max, maxPerKey, maxUses, now, setTimer } = settings
@@ -71,21 +74,36 @@ export function createConnections<Connection extends object, Target>(
     pumping = false
   }
 
-  function lease(key: string): Lease<Connection> | undefined {
-    const slot = idle.take(key)
-    return slot?.connection && lend(slot, slot.connection)
+  function lease(key: string, target: Target): Lease<Connection> | undefined {
+    const kind = settings.kind?.(target)
+    if (kind !== undefined && (counts.get(key) ?? 0) >= maxPerKey) return undefined
+    const slot = idle.take(kind ?? key)
+    if (slot?.connection === undefined) return undefined
+    if (kind !== undefined) rename(slot, key)
+    return lend(slot, slot.connection)
+  }
+
+  /** Counts the slot for another key. */
+  function rename(slot: Place, key: string): void {
+    const left = (counts.get(slot.key) ?? 0) - 1
+    if (left > 0) counts.set(slot.key, left)
+    else counts.delete(slot.key)
+    slot.key = key
+    counts.set(key, (counts.get(key) ?? 0) + 1)
   }
 
   function serve(waiter: Waiting, key: string): boolean {
-    const own = lease(key)
+    const { target } = waiter
+    const own = lease(key, target)
     if (own !== undefined) return waiter.resolve(own)
     const count = counts.get(key) ?? 0
     if (count >= maxPerKey) return false
-    const slot = slots.size < max ? { key, expires: 0, uses: 0 } : idle.evict()
+    const slot = slots.size < max ? { key, kind: undefined, expires: 0, uses: 0 } : idle.evict()
     if (slot === undefined) return false
     if (slots.has(slot)) slot.from = slot.key
     slots.add(slot)
     slot.key = key
+    slot.kind = settings.kind?.(target)
     counts.set(key, count + 1)
     waiter.stopTimer()
     void fill(slot, waiter)
@@ -166,8 +184,11 @@ export function createConnections<Connection extends object, Target>(
 
   function park(slot: Place): void {
     if (!usable(slot)) return void shut(slot)
+    const { key, kind } = slot
+    if (kind !== undefined) rename(slot, kind)
     idle.add(slot.key, slot, Math.min(now() + settings.idleTimeout, slot.expires))
-    pump()
+    if (kind !== undefined) notify()
+    else pump()
   }
 
   /** Only its owner may: whoever took it out of the idle set, ended its lease, or filled it. */
@@ -186,6 +207,11 @@ export function createConnections<Connection extends object, Target>(
     const count = (counts.get(key) ?? 0) - 1
     if (count > 0) counts.set(key, count)
     else counts.delete(key)
+    notify()
+  }
+
+  /** Tells that a key may be rid of its last connection, or that there is room. */
+  function notify(): void {
     for (const watcher of [...watchers]) watcher()
     pump()
   }

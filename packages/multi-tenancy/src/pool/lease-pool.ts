@@ -109,7 +109,7 @@ export function createLeasePool<Connection extends object, Target>(
         const refused = refusal(key)
         if (refused !== undefined) return reject(refused)
         if (signal?.aborted) return reject(signal.reason)
-        const idle = queue.size(key) === 0 ? connections.lease(key) : undefined
+        const idle = queue.size(key) === 0 ? connections.lease(key, target) : undefined
         if (idle !== undefined) return resolve(idle)
         const waiter = createWaiter<Target, Lease<Connection>>(
           { key, target, signal },

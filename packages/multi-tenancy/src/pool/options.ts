@@ -21,6 +21,13 @@ export interface LeasePoolOptions<Connection extends object, Target> {
    */
   retarget?(connection: Connection, target: Target, options: CallOptions): Promise<void>
   /**
+   * What makes connections alike, where they belong to no key: an idle one is then anybody's whose target is of its
+   * kind, and counts for no key. It is no key of anybody's. `undefined` for connections of one key alone.
+   *
+   * @default each key has connections of its own
+   */
+  kind?(target: Target): string | undefined
+  /**
    * Whether what `use` ran left the connection in doubt by throwing: a timeout, an abort, a protocol error.
    *
    * @default every throw does
@@ -96,7 +103,7 @@ export type LeasePoolSettings<Connection extends object, Target> = LeasePoolOpti
   Required<
     Omit<
       LeasePoolOptions<Connection, Target>,
-      'open' | 'close' | 'clean' | 'retarget' | 'doubtful' | 'onError'
+      'open' | 'close' | 'clean' | 'retarget' | 'kind' | 'doubtful' | 'onError'
     >
   >
 

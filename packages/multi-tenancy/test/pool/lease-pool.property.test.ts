@@ -36,6 +36,7 @@ const options: fc.Arbitrary<ModelOptions> = fc.record({
   maxPerKey: fc.integer({ min: 1, max: 3 }),
   maxUses: fc.constantFrom(1, 3, Number.POSITIVE_INFINITY),
   retarget: fc.boolean(),
+  alike: fc.boolean(),
   patient: fc.boolean(),
   outcomes: fc.array(
     fc.oneof(
@@ -90,15 +91,17 @@ describe('no key starves', () => {
       fc.asyncProperty(
         fc.integer({ min: 1, max: 3 }),
         fc.boolean(),
+        fc.boolean(),
         fc.array(fc.constantFrom('a', 'b', 'c', 'd', 'e'), { minLength: 1, maxLength: 30 }),
         fc.infiniteStream(fc.nat(10)),
-        async (max, retargets, arrivals, picks) => {
+        async (max, retargets, alike, arrivals, picks) => {
           const driver = createFakeDriver()
           const pool = createFakePool({
             max,
             maxPerKey: max,
             driver,
             ...(retargets && { retarget: driver.retarget }),
+            ...(alike && { kind: () => 'any' }),
           })
           const busy = await Promise.all(Array.from({ length: max }, () => pool.acquire('busy', 'busy')))
           const held = [...busy]

@@ -247,3 +247,42 @@ test('a set-up mistake names the option', () => {
     )
   }
 })
+
+describe('connections of one kind', () => {
+  const kind = (): string => 'any'
+
+  test('serve whoever comes next, and count for a key only while it has them', async () => {
+    const pool = createFakePool({ max: 2, maxPerKey: 1, kind })
+    const acme = await pool.acquire('acme', 'acme')
+    const again = pool.acquire('acme', 'acme')
+    expect(await state(again)).toBe('pending')
+    const bolt = await pool.acquire('bolt', 'bolt')
+    bolt.release()
+    // There is an idle one, and it is not for a key at its cap.
+    expect(await state(again)).toBe('pending')
+    acme.release()
+    expect((await again).connection.id).toBe(1)
+    expect((await pool.acquire('cog', 'cog')).connection.id).toBe(2)
+    expect(pool.driver.log).toEqual(['open acme 1', 'open bolt 2'])
+  })
+
+  test('drain by key: what others have goes on, and no idle one is waited for', async () => {
+    const pool = createFakePool({ max: 2, kind })
+    const [acme, bolt] = [await pool.acquire('acme', 'acme'), await pool.acquire('bolt', 'bolt')]
+    const draining = pool.drain('acme')
+    expect(await state(draining)).toBe('pending')
+    await expect(pool.acquire('acme', 'acme')).rejects.toMatchObject({ code: 'tenant_not_ready' })
+    acme.release()
+    await draining
+    bolt.release()
+    expect(pool.stats()).toMatchObject({ connections: 1, idle: 1 })
+  })
+
+  test('give way to another kind, as those of keys do', async () => {
+    const pool = createFakePool({ max: 1, kind: (target) => (target === 'admin' ? 'admin' : 'any') })
+    const acme = await pool.acquire('acme', 'acme')
+    acme.release()
+    await pool.acquire('', 'admin')
+    expect(pool.driver.log).toEqual(['open acme 1', 'close acme 1', 'open admin 2'])
+  })
+})

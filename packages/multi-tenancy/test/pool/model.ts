@@ -8,6 +8,8 @@ export interface ModelOptions {
   maxPerKey: number
   maxUses: number
   retarget: boolean
+  /** Connections are anybody's. */
+  alike: boolean
   /** The driver always gets the time it takes, so the server never counts more than the pool. */
   patient: boolean
   /** What each step of the driver does, in turns. */
@@ -33,7 +35,7 @@ interface Held {
 }
 
 export function createModel(scheduler: Scheduler, options: ModelOptions): Model {
-  const { max, maxPerKey, maxUses, patient, outcomes } = options
+  const { max, maxPerKey, maxUses, patient, alike, outcomes } = options
   const forever = 1e9
   const problems: string[] = []
   const held: Held[] = []
@@ -65,6 +67,7 @@ export function createModel(scheduler: Scheduler, options: ModelOptions): Model 
     },
     clean: driver.clean,
     ...(options.retarget && { retarget: driver.retarget }),
+    ...(alike && { kind: () => 'any' }),
     max,
     maxPerKey,
     maxUses,
@@ -82,10 +85,23 @@ export function createModel(scheduler: Scheduler, options: ModelOptions): Model 
     if (connections > max) problems.push(`${connections} connections`)
     if (leased + idle > connections) problems.push('more in use than there are')
     if (waiting < 0) problems.push('a negative queue')
+    for (const key of ['a', 'b', 'c']) {
+      const count = held.filter((holder) => holder.key === key && isOpen(holder)).length
+      if (count > maxPerKey) problems.push(`${count} leases of ${key}`)
+    }
     if (!patient) return
     if (driver.count() > max) problems.push(`the server counts ${driver.count()}`)
-    for (const key of ['a', 'b', 'c']) {
+    for (const key of alike ? [] : ['a', 'b', 'c']) {
       if (driver.count(key) > maxPerKey) problems.push(`the server counts ${driver.count(key)} of ${key}`)
+    }
+  }
+
+  /** False once a deadline ended the lease. */
+  function isOpen({ lease }: Held): boolean {
+    try {
+      return lease.connection !== undefined
+    } catch {
+      return false
     }
   }
 
@@ -116,7 +132,7 @@ export function createModel(scheduler: Scheduler, options: ModelOptions): Model 
       if (!overdue(key)) problems.push('a lease ended before it began')
       return
     }
-    if (connection.key !== key) problems.push(`a connection of ${connection.key} leased to ${key}`)
+    if (!alike && connection.key !== key) problems.push(`a connection of ${connection.key} leased to ${key}`)
     if (!connection.open) problems.push(`${connection.id} leased after it closed`)
     if (connection.dirty) problems.push(`${connection.id} leased dirty`)
     if (held.some((other) => other.connection === connection)) problems.push(`${connection.id} leased twice`)
