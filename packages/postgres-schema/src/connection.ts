@@ -1,15 +1,13 @@
 import { Client, type ClientConfig } from 'pg'
-
-import { preparations } from './scope.ts'
 import { runUnit } from './unit.ts'
-import { NO_STEPS } from './wire.ts'
+import { type EncodedSteps, NO_STEPS } from './wire.ts'
 
 /** One physical connection, in the hands of one user at a time. */
 export interface Connection {
   readonly client: Client
   readonly kind: 'admin' | 'tenant'
-  /** The role that logged in. */
-  readonly login: string
+  /** What is prepared on it. */
+  readonly prepared: EncodedSteps
   /** It may hold what the last user left; `DISCARD ALL` comes before the next. */
   dirty: boolean
   /** It may not be used again. */
@@ -63,9 +61,9 @@ export function statusOf(client: Client): TransactionStatus {
 
 /** Makes our prepared statements on a connection of our own, after taking away all that was there. */
 export async function refresh(connection: Connection): Promise<void> {
-  const { client, login } = connection
+  const { client, prepared } = connection
   // First in its message, DISCARD ALL is still alone: what follows it here only prepares.
-  await runUnit(client, 'DISCARD ALL', () => ({ before: NO_STEPS, after: preparations(login) }))
+  await runUnit(client, 'DISCARD ALL', () => ({ before: NO_STEPS, after: prepared }))
   connection.dirty = false
 }
 

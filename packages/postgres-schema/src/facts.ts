@@ -1,6 +1,7 @@
 import type { CallOptions } from '@tenantry/multi-tenancy'
 import { escapeIdentifier, escapeLiteral, type QueryResult } from 'pg'
 import { passwordOf, scramVerifier } from './credentials.ts'
+import { CREATE_LEAVE, LEAVE_IS_THERE } from './leave.ts'
 import type { Settings } from './options.ts'
 
 /** What does not change while the process lives. */
@@ -17,8 +18,13 @@ export interface ServerFacts {
 /** Reads them once; a failure is not kept. */
 export interface Facts {
   read(options: CallOptions): Promise<ServerFacts>
-  /** Makes the database fit for the isolation, once: no rights on `public`, and a login to take roles with. */
+  /**
+   * Makes the database fit for the isolation, once: what units of work call, no rights on `public`, and a login to take
+   * roles with.
+   */
   prepare(options: CallOptions): Promise<ServerFacts>
+  /** Looks again with the next `prepare`. */
+  doubt(): void
 }
 
 type Admin = (text: string, options: CallOptions) => Promise<QueryResult[]>
@@ -46,7 +52,19 @@ export function createFacts(admin: Admin, settings: Settings): Facts {
 
   async function prepare(options: CallOptions): Promise<ServerFacts> {
     const facts = await read(options)
-    if (fit || isolation === 'search_path') return facts
+    if (fit) return facts
+    await prepareLeave(options)
+    if (isolation !== 'search_path') await prepareRoles(facts, options)
+    fit = true
+    return facts
+  }
+
+  async function prepareLeave(options: CallOptions): Promise<void> {
+    const [found] = await admin(LEAVE_IS_THERE, options)
+    if (!found?.rows[0].there) await admin(CREATE_LEAVE, options)
+  }
+
+  async function prepareRoles(facts: ServerFacts, options: CallOptions): Promise<void> {
     const login = `tenantry_${facts.databaseOid}`
     const [schemas, logins] = await admin(
       "SELECT pg_catalog.has_schema_privilege('public', n.oid, 'USAGE') AS usage, " +
@@ -66,9 +84,13 @@ export function createFacts(admin: Admin, settings: Settings): Facts {
         if ((error as { code?: unknown }).code !== '42710') throw error
       })
     }
-    fit = true
-    return facts
   }
 
-  return { read, prepare }
+  return {
+    read,
+    prepare,
+    doubt() {
+      fit = false
+    },
+  }
 }

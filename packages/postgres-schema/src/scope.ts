@@ -1,6 +1,7 @@
 import { escapeIdentifier, escapeLiteral } from 'pg'
+import { LEAVE } from './leave.ts'
 import { markOf, type SchemaPlace } from './locator.ts'
-import { type EncodedSteps, encodeSteps, type Step } from './wire.ts'
+import { type EncodedSteps, encodeSteps } from './wire.ts'
 
 /** Whose statements they are: what each unit of work on a shared connection begins with. */
 export interface Scope {
@@ -33,40 +34,17 @@ const PRESENT =
 /** The same where all tenants have one role: the catalogue is asked. */
 const PATH_SCOPE = `SELECT pg_catalog.set_config('search_path', $1, true), pg_catalog.set_config('role', $2, true), ${PRESENT}`
 
-/** Brings the session back to what it was, and says what cannot be brought back without ending the transaction. */
-const TIDY: readonly Step[] = [
-  // Triggers that were put off would otherwise run at the end, without path and role.
-  { name: 'tenantry_constraints', text: 'SET CONSTRAINTS ALL IMMEDIATE' },
-  { name: 'tenantry_reset', text: 'RESET ALL' },
-  { name: 'tenantry_unlisten', text: 'UNLISTEN *' },
-  { name: 'tenantry_sequences', text: 'DISCARD SEQUENCES' },
-  { name: 'tenantry_cursors', text: 'CLOSE ALL' },
-]
-
-/** One row: whether something is left that takes more than this. */
-function leftovers(login: string): Step {
-  const text =
-    "SELECT pg_catalog.set_config('role', 'none', false), pg_catalog.pg_advisory_unlock_all(), " +
-    `pg_catalog.pg_my_temp_schema() <> 0 OR session_user <> ${escapeLiteral(login)} OR ` +
-    "EXISTS (SELECT FROM pg_catalog.pg_prepared_statement() WHERE name NOT LIKE 'tenantry%')"
-  return { name: 'tenantry_leftovers', text }
-}
-
-/** Behind a pooler there is no second chance, so everything goes, found or not. */
-const TIDY_SHARED: readonly Step[] = [
-  ...TIDY.map(({ text = '' }) => ({ text })),
-  { text: 'RESET ROLE' },
-  { text: 'DISCARD TEMP' },
-  { text: 'SELECT pg_catalog.pg_advisory_unlock_all()' },
-]
-
-/** The prepared statements of ours on a connection of our own. `DISCARD ALL` takes them away. */
-export function preparations(login: string): EncodedSteps {
-  const scopes = [
-    { name: 'tenantry_role', text: ROLE_SCOPE },
-    { name: 'tenantry_path', text: PATH_SCOPE },
-  ]
-  return encodeSteps([...scopes, ...TIDY, leftovers(login)].map((step) => ({ ...step, prepareOnly: true })))
+/**
+ * The prepared statements of ours on a connection of our own. `DISCARD ALL` takes them away.
+ *
+ * @param scope what other tenants that use the connection begin with; `undefined` where it is one tenant's
+ */
+export function preparations(login: string, scope: 'role' | 'path' | undefined): EncodedSteps {
+  const scopes = { role: ROLE_SCOPE, path: PATH_SCOPE }
+  const steps = scope === undefined ? [] : [{ name: `tenantry_${scope}`, text: scopes[scope] }]
+  const leave = `CALL ${LEAVE}(${escapeLiteral(login)}, ${steps.length + 1}, NULL)`
+  steps.push({ name: 'tenantry_leave', text: leave })
+  return encodeSteps(steps.map((step) => ({ ...step, prepareOnly: true })))
 }
 
 /** What makes the following statements of this transaction the tenant's. */
@@ -100,13 +78,16 @@ export function applicationName(id: string): string {
   return `tenantry ${id}`
 }
 
-/** Undoes what the user's statement may have done to the session. */
+/**
+ * Undoes what the user's statement may have done to the session. On a connection of our own the row says what is left to
+ * `DISCARD ALL`; behind a pooler there is no second chance, so everything goes, found or not.
+ */
 export function tidySteps(own: boolean): EncodedSteps {
-  return own ? TIDY_OWN : TIDY_ALL
+  return own ? TIDY_OWN : TIDY_SHARED
 }
 
-const TIDY_OWN = encodeSteps([...TIDY, { name: 'tenantry_leftovers' }].map(({ name = '' }) => ({ name })))
-const TIDY_ALL = encodeSteps(TIDY_SHARED)
+const TIDY_OWN = encodeSteps([{ name: 'tenantry_leave' }])
+const TIDY_SHARED = encodeSteps([{ text: `CALL ${LEAVE}(NULL, 0, NULL)` }])
 
 function valuesOf({ place, role, path }: Scope): string[] {
   return [path, role, String(place.oid), escapeIdentifier(place.schema), markOf(place.id)]

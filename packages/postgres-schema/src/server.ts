@@ -12,13 +12,12 @@ import { type Connection, cleanLate, closeClient, openClient, refresh, verdictOf
 import { passwordOf } from './credentials.ts'
 import { isState, leavesNoDoubt } from './errors.ts'
 import { createFacts, type Facts } from './facts.ts'
-import { createGate } from './gate.ts'
 import { roleOf, type SchemaPlace } from './locator.ts'
 import type { ServerOptions, Settings } from './options.ts'
 import { refuseSharing } from './probe.ts'
-import { preparations } from './scope.ts'
+import { preparations, tidySteps } from './scope.ts'
 import { runUnit } from './unit.ts'
-import { NO_STEPS } from './wire.ts'
+import { type EncodedSteps, NO_STEPS } from './wire.ts'
 
 /** Whom a connection is for. */
 export interface Target {
@@ -59,12 +58,14 @@ export function createServer(
   const { isolation, pooler, environment } = settings
   const { connection: adminConnection, serve } = options
   for (const password of passwordsIn(adminConnection, serve)) redactor.keep(password)
+  const scopeKind = isolation === 'role' ? undefined : isolation === 'set_role' ? 'role' : 'path'
   const facts = createFacts((text, call) => admin(text, call), settings)
-  const gate = createGate<Connection>(settings.maxConnectionsPerTenant, settings.queueTimeout)
   let shared: ConnectionPool | undefined
   let sharing: Promise<void> | undefined
   /** The last connection went to the server itself. */
   let direct = false
+  /** A unit of work found behind a pooler what it calls. */
+  let pooled = false
 
   async function tenantConfig(
     target: Target,
@@ -92,14 +93,21 @@ export function createServer(
     const onError = (): void => void (connection && pool().invalidate(connection))
     if (target.kind === 'admin') {
       const client = await openClient(configOf(adminConnection), call.signal, onError)
-      connection = { client, kind: 'admin', login: '', dirty: false, spoilt: false }
+      connection = { client, kind: 'admin', prepared: NO_STEPS, dirty: false, spoilt: false }
       return connection
     }
     const { config, login } = await tenantConfig(target, call)
     const client = await openClient(config, call.signal, onError)
-    connection = { client, kind: 'tenant', login, dirty: false, spoilt: false }
+    const prepared = pooler === 'session' ? preparations(login, scopeKind) : NO_STEPS
+    connection = { client, kind: 'tenant', prepared, dirty: false, spoilt: false }
     try {
-      if (pooler === 'session') await makeReady(client, login, config, call)
+      if (pooler === 'session') await makeReady(client, prepared, config, call)
+      else if (!pooled) {
+        await withLeave(call, () =>
+          runUnit(client, '', () => ({ before: NO_STEPS, after: tidySteps(false) })),
+        )
+        pooled = true
+      }
       await target.verify?.(connection)
       if (connection.dirty) await refresh(connection)
       return connection
@@ -112,20 +120,35 @@ export function createServer(
   /** Prepares what each unit of work needs, and makes sure that the session is this client's alone. */
   async function makeReady(
     client: Client,
-    login: string,
+    prepared: EncodedSteps,
     config: ClientConfig,
     call: CallOptions,
   ): Promise<void> {
     // A server says at the start which process serves; a pooler makes a number up. Where it may be a pooler's,
     // nothing is prepared before that is known: others would meet it.
-    const prepared = direct
-    const { result } = await runUnit(client, 'SELECT pg_catalog.pg_backend_pid() AS pid', () => ({
-      before: NO_STEPS,
-      after: prepared ? preparations(login) : NO_STEPS,
-    }))
+    const sure = direct
+    const { result } = await withLeave(call, () =>
+      runUnit(client, 'SELECT pg_catalog.pg_backend_pid() AS pid', () => ({
+        before: NO_STEPS,
+        after: sure ? prepared : NO_STEPS,
+      })),
+    )
     direct = Number(result.rows[0].pid) === (client as unknown as { processID: number }).processID
     if (!direct) await probe(client, config, call)
-    if (!prepared) await runUnit(client, '', () => ({ before: NO_STEPS, after: preparations(login) }))
+    if (sure) return
+    await withLeave(call, () => runUnit(client, '', () => ({ before: NO_STEPS, after: prepared })))
+  }
+
+  /** A database whose tenants another version made, or a restored one, may lack what a unit of work calls. */
+  async function withLeave<Value>(call: CallOptions, work: () => Promise<Value>): Promise<Value> {
+    try {
+      return await work()
+    } catch (error) {
+      if (!isState(error, '3F000', '42883')) throw error
+      facts.doubt()
+      await facts.prepare(call)
+      return work()
+    }
   }
 
   async function probe(client: Client, config: ClientConfig, call: CallOptions): Promise<void> {
@@ -141,11 +164,6 @@ export function createServer(
 
   function createPool(): ConnectionPool {
     const { maxConnections: max, queueTimeout, idleTimeout, maxLifetime } = settings
-    // Shared connections have one key, and the gate keeps each tenant to its limit.
-    const limits =
-      isolation === 'role'
-        ? { maxPerKey: Math.min(max, settings.maxConnectionsPerTenant) }
-        : { maxPerKey: max, maxQueuePerKey: Number.POSITIVE_INFINITY }
     const pool: ConnectionPool = createLeasePool<Connection, Target>({
       open: (target, call) => open(() => pool, target, call),
       clean(connection) {
@@ -154,7 +172,10 @@ export function createServer(
         return cleanLate(connection)
       },
       close: ({ client }) => closeClient(client),
-      max, ...limits, queueTimeout, idleTimeout, maxLifetime,
+      // With a role of its own a tenant has connections of its own.
+      ...(scopeKind === undefined ? {} : { kind: ({ kind }) => kind }),
+      maxPerKey: Math.min(max, settings.maxConnectionsPerTenant),
+      max, queueTimeout, idleTimeout, maxLifetime,
       openTimeout: settings.connectTimeout,
     }) // biome-ignore format: what it does, then its limits
     return pool
@@ -199,15 +220,10 @@ export function createServer(
       shared ??= createPool()
       return shared
     },
-    lease(pool, target) {
-      const key = keyOf(target.place)
-      if (isolation === 'role') return pool.acquire(key, target)
-      return gate.acquire(key, () => pool.acquire('shared', target))
-    },
+    lease: (pool, target) => pool.acquire(keyOf(target.place), target),
     async drain(place, during) {
       const { drainTimeout: deadline } = settings
       if (environment.runtime === 'workers') return during()
-      if (isolation !== 'role') return gate.drain(keyOf(place), deadline, during)
       await server.pool().drain(keyOf(place), { deadline, during })
     },
     admin,

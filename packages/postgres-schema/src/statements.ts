@@ -53,7 +53,7 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
     connection.dirty = true
     const { result, after } = await runUnit(connection.client, input, () => alone)
     connection.dirty = false
-    if (own && after.at(-1)?.[2] !== 'f') connection.spoilt = true
+    if (own && after.at(-1)?.[0] !== 't') connection.spoilt = true
     return result
   }
 

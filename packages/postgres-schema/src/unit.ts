@@ -1,5 +1,5 @@
 import { Query, type QueryResult } from 'pg'
-import type { EncodedSteps } from './wire.ts'
+import { type EncodedSteps, joined, NO_STEPS } from './wire.ts'
 
 /** What is sent in one message with the user's statement: it all happens, or none of it. */
 export interface Unit {
@@ -25,9 +25,9 @@ export class RefusedUnit extends Error {
   override readonly name = 'RefusedUnit'
 }
 
-/** The part of `pg`'s connection that sends: https://www.postgresql.org/docs/current/protocol-flow.html */
+/** What of `pg`'s connection sends: https://www.postgresql.org/docs/current/protocol-flow.html */
 interface Wire {
-  readonly stream: { write(bytes: Uint8Array): unknown }
+  readonly stream: { readonly writable: boolean; write(bytes: Uint8Array): unknown }
   sync(): void
   once(event: 'readyForQuery' | 'end', listener: () => void): void
   off(event: 'readyForQuery' | 'end', listener: () => void): void
@@ -35,16 +35,16 @@ interface Wire {
 
 /** What `pg`'s own `Query` is made of, as far as it is needed here. */
 interface PgQuery {
-  text: string
-  prepare(wire: Wire): void
+  query_timeout?: unknown
   submit(wire: Wire): Error | null
+  prepare(wire: Wire): void
   handleCommandComplete(message: unknown, wire: Wire): void
   handleEmptyQuery(wire: Wire): void
-  handleDataRow(message: { fields: (string | null)[] }): void
+  handleDataRow(message: { readonly fields: (string | null)[] }): void
   handleError(error: Error, wire: Wire): void
-  handleReadyForQuery(wire: Wire): void
-  query_timeout?: unknown
 }
+
+const NOTHING: Unit = { before: NO_STEPS, after: NO_STEPS }
 
 interface QueryClient {
   query(query: unknown): unknown
@@ -64,90 +64,106 @@ interface QueryClient {
  */
 export function runUnit(client: QueryClient, input: QueryInput, unitOf: () => Unit): Promise<UnitResult> {
   return new Promise((resolve, reject) => {
-    const rows: (string | null)[][] = []
-    let unit: Unit | undefined
-    let before = 0
-    let done = false
-    const query = createQuery(input, (error, result) => {
+    const query: UnitQuery = new UnitQuery(input, unitOf, (error, result) => {
       if (error !== null) reject(error)
-      else resolve({ result: result as QueryResult, after: rows })
+      else resolve({ result: result as QueryResult, after: query.after })
     })
-    const own = { ...bound(query) }
-
-    query.submit = (wire) => {
-      try {
-        unit = unitOf()
-      } catch (error) {
-        return error as Error
-      }
-      before = unit.before.executed
-      return own.submit(wire)
-    }
-    query.prepare = (wire) => {
-      put(wire, unit?.before)
-      const { sync } = wire
-      // The user's statement ends with a Sync, also when a value cannot be sent; what is ours comes before that.
-      wire.sync = () => {
-        wire.sync = sync
-        put(wire, unit?.after)
-        sync.call(wire)
-      }
-      try {
-        own.prepare(wire)
-      } finally {
-        wire.sync = sync
-      }
-    }
-    query.handleCommandComplete = (message, wire) => {
-      if (before > 0) before--
-      else if (!done) {
-        done = true
-        own.handleCommandComplete(message, wire)
-      }
-    }
-    query.handleEmptyQuery = () => {
-      done = true
-    }
-    query.handleDataRow = (message) => {
-      if (done) rows.push(message.fields)
-      else if (before === 0) own.handleDataRow(message)
-    }
-    query.handleError = (error, wire) => {
-      const refused = 'severity' in error && (before > 0 || (done && unit?.scopedAfter === true))
-      const told = refused ? new RefusedUnit(error.message, { cause: error }) : error
-      if (!('severity' in error)) return own.handleError(told, wire)
-      const settle = (): void => {
-        wire.off('readyForQuery', settle)
-        wire.off('end', settle)
-        own.handleError(told, wire)
-      }
-      wire.once('readyForQuery', settle)
-      wire.once('end', settle)
-    }
     client.query(query)
   })
 }
 
-function createQuery(input: QueryInput, callback: (error: Error | null, result: unknown) => void): PgQuery {
-  const { text, values, rowMode, types, binary, query_timeout } =
-    typeof input === 'string' ? ({ text: input } as Exclude<QueryInput, string>) : input
-  // Without its name: prepared statements do not outlive a lease. Without `rows`: paging would hold the unit open.
-  const config = { text, rowMode, types, binary, queryMode: 'extended' }
-  const query = new Query(config as never, (values ?? []) as never, callback as never) as unknown as PgQuery
-  if (query_timeout !== undefined) query.query_timeout = query_timeout
-  return query
-}
+const BaseQuery = Query as unknown as new (
+  config: object,
+  values: readonly unknown[],
+  callback: (error: Error | null, result: unknown) => void,
+) => PgQuery
 
-function bound(query: PgQuery): Omit<PgQuery, 'text' | 'query_timeout'> {
-  const { prepare, submit, handleCommandComplete, handleEmptyQuery } = query
-  const { handleDataRow, handleError, handleReadyForQuery } = query
-  return {
-    prepare: prepare.bind(query), submit: submit.bind(query), handleCommandComplete: handleCommandComplete.bind(query),
-    handleEmptyQuery: handleEmptyQuery.bind(query), handleDataRow: handleDataRow.bind(query),
-    handleError: handleError.bind(query), handleReadyForQuery: handleReadyForQuery.bind(query),
-  } // biome-ignore format: one list
-}
+class UnitQuery extends BaseQuery {
+  readonly after: (string | null)[][] = []
+  #unitOf: () => Unit
+  #unit: Unit | undefined
+  /** Answers to `before` that are still to come. */
+  #before = 0
+  /** The user's statement was answered. */
+  #done = false
 
-function put(wire: Wire, steps: EncodedSteps | undefined): void {
-  if (steps !== undefined && steps.bytes.length > 0) wire.stream.write(steps.bytes)
+  constructor(
+    input: QueryInput,
+    unitOf: () => Unit,
+    callback: (error: Error | null, result: unknown) => void,
+  ) {
+    const {
+      text,
+      values = [],
+      rowMode,
+      types,
+      binary,
+      query_timeout,
+    }: Exclude<QueryInput, string> = typeof input === 'string' ? { text: input } : input
+    // Without its name: prepared statements do not outlive a lease. Without `rows`: paging would hold the unit open.
+    super({ text, rowMode, types, binary, queryMode: 'extended' }, values, callback)
+    if (query_timeout !== undefined) this.query_timeout = query_timeout
+    this.#unitOf = unitOf
+  }
+
+  override submit(wire: Wire): Error | null {
+    try {
+      this.#unit = this.#unitOf()
+    } catch (error) {
+      return error as Error
+    }
+    this.#before = this.#unit.before.executed
+    return super.submit(wire)
+  }
+
+  /** All of it is one write: several cost more than the statements. */
+  override prepare(wire: Wire): void {
+    const { before, after } = this.#unit ?? NOTHING
+    const parts = [before.bytes]
+    const paper: Wire = Object.create(wire, {
+      stream: { value: { writable: true, write: (bytes: Uint8Array) => parts.push(bytes) } },
+      // The user's statement ends with a Sync, also when a value cannot be sent; what is ours comes before that.
+      sync: {
+        value() {
+          parts.push(after.bytes)
+          wire.sync.call(paper)
+        },
+      },
+    })
+    super.prepare(paper)
+    if (wire.stream.writable) wire.stream.write(joined(parts))
+  }
+
+  override handleCommandComplete(message: unknown, wire: Wire): void {
+    if (this.#before > 0) this.#before--
+    else if (!this.#done) {
+      this.#done = true
+      super.handleCommandComplete(message, wire)
+    }
+  }
+
+  override handleEmptyQuery(): void {
+    this.#done = true
+  }
+
+  override handleDataRow(message: { readonly fields: (string | null)[] }): void {
+    if (this.#done) this.after.push(message.fields)
+    else if (this.#before === 0) super.handleDataRow(message)
+  }
+
+  override handleError(error: Error, wire: Wire): void {
+    if (!('severity' in error)) {
+      super.handleError(error, wire)
+      return
+    }
+    const refused = this.#before > 0 || (this.#done && this.#unit?.scopedAfter === true)
+    const told = refused ? new RefusedUnit(error.message, { cause: error }) : error
+    const settle = (): void => {
+      wire.off('readyForQuery', settle)
+      wire.off('end', settle)
+      super.handleError(told, wire)
+    }
+    wire.once('readyForQuery', settle)
+    wire.once('end', settle)
+  }
 }

@@ -135,4 +135,15 @@ describe.each(['role', 'set_role', 'search_path'] as const)('%s: the client', (i
     await pool.query('INSERT INTO notes (id, body) VALUES ($1, $2)', [20, 'late'])
     expect((await pool.query('SELECT body FROM log')).rows).toEqual([{ body: `late ${isolation}_deferred` }])
   })
+
+  it('has nothing to warn of: what surrounds a statement leaves no line in the server’s log', async () => {
+    const pool = await client('quiet')
+    const held = await pool.connect()
+    const notices: unknown[] = []
+    held.on('notice', ({ message }) => notices.push(message))
+    await held.query('SELECT body FROM notes WHERE id = $1', [1])
+    for (const text of ['BEGIN', 'SELECT 1', 'COMMIT']) await held.query(text)
+    held.release()
+    expect(notices).toEqual([])
+  })
 })

@@ -19,6 +19,14 @@ export const POLLUTERS: Readonly<Record<string, readonly string[]>> = {
     'SELECT pg_advisory_lock(4711), 1 / (length(current_user) - length(current_user))',
   ],
   'a prepared statement': ['PREPARE leaked AS SELECT 1'],
+  'a prepared statement in the place of ours': [
+    `DO $$ DECLARE n text; BEGIN
+      FOR n IN SELECT name FROM pg_prepared_statements WHERE name IN ('tenantry_role', 'tenantry_path') LOOP
+        EXECUTE format('DEALLOCATE %I', n);
+        EXECUTE format('PREPARE %I (%s) AS SELECT set_config(''search_path'', ''public'', true)', n,
+          CASE n WHEN 'tenantry_role' THEN 'text, text' ELSE 'text, text, oid, text, text' END);
+      END LOOP; END $$`,
+  ],
   'a channel listened to': ['LISTEN leaked'],
   'a cursor that outlives its transaction': [
     'BEGIN',
@@ -46,7 +54,7 @@ const SNAPSHOT = `
     'isolation', current_setting('transaction_isolation'),
     'readonly', current_setting('transaction_read_only'),
     'locks', (SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'),
-    'prepared', (SELECT json_agg(name) FROM pg_prepared_statements WHERE name NOT LIKE 'tenantry%'),
+    'prepared', (SELECT json_agg(name) FROM pg_prepared_statements WHERE from_sql),
     'channels', (SELECT json_agg(c) FROM pg_listening_channels() AS c),
     'cursors', (SELECT json_agg(name) FROM pg_cursors WHERE is_holdable),
     'temporary', (SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema()),

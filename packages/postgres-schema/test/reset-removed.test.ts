@@ -7,7 +7,7 @@ import { open, providerOf } from './support.ts'
 // The mutation that proves the matrix in sessions.test.ts: without the reset it would be red.
 vi.mock('../src/scope.ts', async (importOriginal) => ({
   ...(await importOriginal<typeof import('../src/scope.ts')>()),
-  tidySteps: () => encodeSteps([{ text: "SELECT 't', 't', 'f'" }]),
+  tidySteps: () => encodeSteps([{ text: "SELECT 't'" }]),
 }))
 vi.mock('../src/connection.ts', async (importOriginal) => ({
   ...(await importOriginal<typeof import('../src/connection.ts')>()),

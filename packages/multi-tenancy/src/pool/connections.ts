@@ -184,7 +184,7 @@ export function createConnections<Connection extends object, Target>(
 
   function park(slot: Place): void {
     if (!usable(slot)) return void shut(slot)
-    const { key, kind } = slot
+    const { kind } = slot
     if (kind !== undefined) rename(slot, kind)
     idle.add(slot.key, slot, Math.min(now() + settings.idleTimeout, slot.expires))
     if (kind !== undefined) notify()

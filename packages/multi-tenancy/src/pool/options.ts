@@ -133,7 +133,7 @@ export function leasePoolSettings<Connection extends object, Target>(
 const LONGEST = 2 ** 31 - 1
 
 function setTimer(callback: () => void, ms: number, background = false): () => void {
-  const timer: unknown = setTimeout(callback, Math.min(ms, LONGEST))
+  const timer: unknown = setTimeout(callback, Math.min(Math.max(ms, 0), LONGEST))
   if (background) (timer as { unref?(): void }).unref?.()
   return () => clearTimeout(timer as number)
 }
