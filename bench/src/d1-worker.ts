@@ -48,7 +48,7 @@ app.get('/client', async (c) => {
   made ??= makeAll(c.env)
   const tenant = c.req.header('host')?.split('.')[0] ?? ''
   const locator = { name: `tenant_${tenant}`, uuid: '00000000-0000-0000-0000-000000000000' }
-  const target = { locator, verify: async () => {}, admit: () => {} }
+  const target = { locator, purpose: 'serve' as const, verify: async () => {}, admit: () => {} }
   const client = await made.provider.connect(target, { signal: c.req.raw.signal })
   return c.json(await read(client))
 })

@@ -49,7 +49,7 @@ async function openTenants(bench: Bench, count: number, more: Partial<MysqlProvi
   for (let at = 0; at < count; at++) {
     const { locator, created } = await provider.create(`bench_${at}`, call)
     const client = await provider.connect(
-      { locator, verify: async (query) => void (await query({ sql: 'SELECT 1' })) },
+      { locator, purpose: 'manage', verify: async (query) => void (await query({ sql: 'SELECT 1' })) },
       call,
     )
     if (created) {

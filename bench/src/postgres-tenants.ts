@@ -29,7 +29,9 @@ export async function openTenants(
     )
   }
   const verify = async (): Promise<void> => {}
-  const clients = await Promise.all(locators.map((locator) => provider.connect({ locator, verify }, call)))
+  const clients = await Promise.all(
+    locators.map((locator) => provider.connect({ locator, purpose: 'serve', verify }, call)),
+  )
   return { clients, close: provider.close }
 }
 

@@ -99,7 +99,7 @@ export function createContext(
     nameOf: (tenantId) => physicalName(provider, prefix, tenantId),
     async open(name, over = provider) {
       const { locator } = await over.create(name, call)
-      return over.connect({ locator, verify: async () => {} }, call)
+      return over.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
     },
     async newHarness() {
       const made = await createHarness()

@@ -103,7 +103,7 @@ describe('withFaults', () => {
     const inner = { ...plain, capabilities: { ...plain.capabilities, transactionalDdl: false } }
     const { provider, died } = withFaults(inner, { kind: 'dies-midway', at: 0 })
     const { locator } = await provider.create('tenant_a', call)
-    const client = await provider.connect({ locator, verify: async () => {} }, call)
+    const client = await provider.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
     void provider.batch(client, [
       { sql: 'CREATE TABLE one (id INTEGER)' },
       { sql: 'CREATE TABLE two (id INTEGER)' },

@@ -79,8 +79,7 @@ export function createClients(options: ClientsOptions): Clients {
 
   return {
     async connect(database, target) {
-      // Only what serves a tenant is asked for admission.
-      const managing = target.admit === undefined
+      const managing = target.purpose === 'manage'
       for (const rung of rungs) {
         const reached = await rung.open(database, managing)
         if (reached === undefined) continue

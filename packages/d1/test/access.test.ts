@@ -74,7 +74,9 @@ describe('bindings', () => {
 
   test('one that is no D1 database is a set-up mistake', async () => {
     const provider = createD1Provider({ ...account(), access: [{ kind: 'binding', env: { DB_X: 'text' } }] })
-    const error = await failure(provider.connect({ locator: { name: 'x', uuid: UUID }, verify }, call))
+    const error = await failure(
+      provider.connect({ locator: { name: 'x', uuid: UUID }, purpose: 'manage', verify }, call),
+    )
     expect(error.code).toBe('config_invalid')
     expect(error.message).toContain('DB_X')
   })
@@ -84,7 +86,7 @@ describe('the ways are tried in order', () => {
   const kindOf = async (access: D1ProviderOptions['access'], name: string): Promise<string> => {
     const provider = createD1Provider({ ...account(), ...(access && { access }) })
     const { locator } = await provider.create(name, call)
-    return d1Info(await provider.connect({ locator, verify }, call)).access
+    return d1Info(await provider.connect({ locator, purpose: 'manage', verify }, call)).access
   }
 
   test('and the first that leads there wins', async () => {
@@ -99,16 +101,20 @@ describe('the ways are tried in order', () => {
   test('where none does, it is said whether the database is there', async () => {
     const provider = createD1Provider({ ...account(), access: [{ kind: 'binding', env: {} }] })
     const { locator } = await provider.create('unreached', call)
-    expect((await failure(provider.connect({ locator, verify }, call))).code).toBe('not_supported')
+    expect((await failure(provider.connect({ locator, purpose: 'manage', verify }, call))).code).toBe(
+      'not_supported',
+    )
     await provider.drop(locator, call)
-    expect((await failure(provider.connect({ locator, verify }, call))).code).toBe('tenant_not_found')
+    expect((await failure(provider.connect({ locator, purpose: 'manage', verify }, call))).code).toBe(
+      'tenant_not_found',
+    )
   })
 })
 
 test('a way says what it cannot do, and refuses it with a code', async () => {
   const provider = createD1Provider(account())
   const { locator } = await provider.create('cannot', call)
-  const client: D1Database = await provider.connect({ locator, verify }, call)
+  const client: D1Database = await provider.connect({ locator, purpose: 'manage', verify }, call)
   expect(d1Info(client)).toMatchObject({ name: 'cannot', access: 'rest', sessions: false })
   expect(() => client.withSession()).toThrow(expect.objectContaining({ code: 'not_supported' }))
   expect((await failure(client.dump())).code).toBe('not_supported')
@@ -131,7 +137,7 @@ test('a request through a tenant’s Worker has the limits that were asked for',
   ] as const
   const provider = createD1Provider({ ...account(), access })
   const { locator } = await provider.create('limited', call)
-  await (await provider.connect({ locator, verify }, call)).prepare('SELECT 1').all()
+  await (await provider.connect({ locator, purpose: 'manage', verify }, call)).prepare('SELECT 1').all()
   expect(seen).toEqual([{ limits: { cpuMs: 50 } }])
 })
 

@@ -25,7 +25,7 @@ async function catalogDatabase(way: 'binding' | 'rest'): Promise<D1Database> {
   const { accountId, apiToken, fetch } = emulator
   const provider = createD1Provider({ accountId, apiToken, fetch, rateLimit: 1_000_000 })
   const { locator } = await provider.create('catalog', call)
-  return provider.connect({ locator, verify: async () => {} }, call)
+  return provider.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
 }
 
 test.each(['binding', 'rest'] as const)(

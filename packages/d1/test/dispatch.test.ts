@@ -34,7 +34,13 @@ async function create(name = `t_${made++}`): Promise<KnownD1> {
 
 /** As an app is served: with `admit`. */
 function serve(database: KnownD1, own: Partial<ConnectTarget> = {}, by = provider): Promise<D1Database> {
-  const target = { locator: { ...database }, verify: async () => {}, admit: () => {}, ...own }
+  const target: ConnectTarget = {
+    locator: { ...database },
+    purpose: 'serve',
+    verify: async () => {},
+    admit: () => {},
+    ...own,
+  }
   return by.connect(target, call)
 }
 
@@ -159,7 +165,10 @@ test('closed access ends every process’s way to the data, which stays; a creat
   await provider.setAccess?.({ ...database }, 'closed', call)
   await provider.setAccess?.({ ...database }, 'closed', call)
   expect((await provider.create(database.name, call)).created).toBe(false)
-  const managing = await provider.connect({ locator: { ...database }, verify: async () => {} }, call)
+  const managing = await provider.connect(
+    { locator: { ...database }, purpose: 'manage', verify: async () => {} },
+    call,
+  )
   for (const each of [client, elsewhere, managing, await serve(database)]) {
     expect(await code(each.prepare('SELECT * FROM kept').all())).toBe('tenant_not_ready')
   }
@@ -175,7 +184,10 @@ test('a database whose Worker is gone is still reached by who manages it, and by
   emulator.faults.fail({ operation: 'databases.delete' })
   await failed(provider.drop({ ...database }, call))
   expect(await code(client.prepare('SELECT 1').all())).toBe('tenant_not_ready')
-  const managing = await provider.connect({ locator: { ...database }, verify: async () => {} }, call)
+  const managing = await provider.connect(
+    { locator: { ...database }, purpose: 'manage', verify: async () => {} },
+    call,
+  )
   expect(await managing.prepare('SELECT 1 AS one').first('one')).toBe(1)
 })
 
@@ -202,7 +214,10 @@ test('without a dispatcher tenants are provisioned for it, and reached on the ne
   const access = [{ kind: 'dispatch', namespace: NAMESPACE, secret: SECRET }, { kind: 'rest' }] as const
   const node = createD1Provider({ accountId, apiToken, fetch, access, rateLimit: 1_000_000 })
   const { locator } = await node.create('from_node', call)
-  const client = await node.connect({ locator, verify: async () => {}, admit: () => {} }, call)
+  const client = await node.connect(
+    { locator, purpose: 'serve', verify: async () => {}, admit: () => {} },
+    call,
+  )
   expect(d1Info(client)).toMatchObject({ access: 'rest', sessions: false })
   await client.prepare('CREATE TABLE here (n INTEGER)').run()
   const worker = await serve({ name: 'from_node', uuid: String(locator.uuid) })

@@ -153,7 +153,10 @@ test('a client that finds its database gone says so', async () => {
   const provider = world.provider()
   const { locator } = await provider.create('going', call)
   let lost = 0
-  const client = await provider.connect({ locator, verify: async () => {}, lost: () => lost++ }, call)
+  const client = await provider.connect(
+    { locator, purpose: 'manage', verify: async () => {}, lost: () => lost++ },
+    call,
+  )
   await world.emulator.oracle.destroy('going')
   expect((await failure(client.prepare('SELECT 1').all())).code).toBe('tenant_not_found')
   expect(lost).toBe(1)
@@ -166,7 +169,7 @@ test('each use is admitted, and none after it is not', async () => {
   const admit = async (): Promise<void> => {
     if (!open) throw new Error('suspended')
   }
-  const client = await provider.connect({ locator, verify: async () => {}, admit }, call)
+  const client = await provider.connect({ locator, purpose: 'serve', verify: async () => {}, admit }, call)
   const statement = client.prepare('SELECT 1 AS one')
   expect(await statement.first('one')).toBe(1)
   open = false
@@ -220,7 +223,7 @@ test('no answer within requestTimeout is a timeout, of the database and of the a
   const { faults } = world.emulator
   const provider = world.provider({ requestTimeout: 50 })
   const { locator } = await world.provider().create('slow', call)
-  const client = await provider.connect({ locator, verify: async () => {} }, call)
+  const client = await provider.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
   faults.hold({ operation: ['databases.query', 'databases.get'], times: 2 })
   expect((await failure(client.prepare('SELECT 1').all())).code).toBe('timeout')
   expect((await failure(provider.find('slow', call))).code).toBe('timeout')
@@ -269,7 +272,7 @@ describe('what says it failed is no answer, whatever else it says', () => {
   test('a statement’s rows are not taken from it', async () => {
     const provider = world.provider()
     const { locator } = await provider.create('rows', call)
-    const client = await provider.connect({ locator, verify: async () => {} }, call)
+    const client = await provider.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
     const answers: ((body: any) => unknown)[] = [
       failed,
       (body) => ({ ...body, result: [] }),

@@ -23,7 +23,7 @@ export async function startLadder(): Promise<Ladder> {
     const { accountId, apiToken, fetch } = emulator
     const provider = createD1Provider({ accountId, apiToken, fetch, access: [access], rateLimit: 1_000_000 })
     const { locator } = await provider.create(`ladder_${made++}`, call)
-    return provider.connect({ locator, verify: async () => {} }, call)
+    return provider.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
   }
 
   return {

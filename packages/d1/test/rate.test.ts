@@ -12,7 +12,7 @@ afterAll(() => world?.emulator.close())
 test('during a block nothing is sent, by no provider of the process that has the token', async () => {
   const [one, other] = [world.provider(), world.provider()]
   const { locator } = await one.create('blocked', call)
-  const client = await other.connect({ locator, verify: async () => {} }, call)
+  const client = await other.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
   world.emulator.faults.fail({ operation: 'databases.get', status: 429, code: 10_429 })
   expect(await failure(one.find('blocked', call))).toMatchObject({ code: 'rate_limited', retryAfter: 300 })
   world.emulator.requests.length = 0

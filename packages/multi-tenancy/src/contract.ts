@@ -43,10 +43,9 @@ export interface CallOptions {
 /** The tenant database a client is bound to. */
 export interface ConnectTarget {
   readonly locator: Locator
-  /**
-   * Await this with every *physical* connection, before its first other use: it reads the identity stamp
-   * and throws `wrong_tenant` (destroy the connection then). Clients without connections leave it to the core.
-   */
+  /** `serve` for an app's requests; `manage` for stamping, migrating, seeding and deleting. */
+  readonly purpose: 'serve' | 'manage'
+  /** Await this with each *physical* connection, if there are any, before its first other use; a throw: destroy it. */
   readonly verify: (query: (statement: Statement) => Promise<Row[]>) => Promise<void>
   /** Await this before each use of the client (a lease, a request): it throws once the tenant is not to be served. */
   readonly admit?: () => void | Promise<void>

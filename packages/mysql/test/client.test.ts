@@ -191,6 +191,7 @@ describe('whose database it is', () => {
       return provider.connect(
         {
           locator,
+          purpose: 'serve',
           async verify(query) {
             const [row] = await query({ sql: 'SELECT DATABASE() AS d' })
             seen.push(`${mark} ${String(row?.d).slice(world.prefix.length)}`)
@@ -210,6 +211,7 @@ describe('whose database it is', () => {
     const own = await world.provider.connect(
       {
         locator,
+        purpose: 'serve',
         verify: async () => {},
         admit() {
           if (!admitted) throw Object.assign(new Error('not now'), { code: 'nope' })

@@ -86,7 +86,10 @@ async function mend(id: string): Promise<void> {
   // The dead one's lock.
   await world.sql(`UPDATE \`${name}\`.tenantry_lock SET owner = '', expires_at = 0`)
   const locator = await world.provider.find(name, call)
-  const client = await world.provider.connect({ locator: locator ?? {}, verify: async () => {} }, call)
+  const client = await world.provider.connect(
+    { locator: locator ?? {}, purpose: 'manage', verify: async () => {} },
+    call,
+  )
   const options = { provider: world.provider, client, migrations: defineMigrations(FIVE), tenantId: id }
   const { state } = await journal(id)
   if (state === 'started' || state === 'failed') {

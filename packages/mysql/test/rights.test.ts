@@ -47,7 +47,7 @@ describe('the administrator', () => {
     await withAdmin(Object.values(rights()), 'user', async (provider) => {
       const { locator, created } = await provider.create(`${world.prefix}life`, call)
       expect(created).toBe(true)
-      const client = await provider.connect({ locator, verify: async () => {} }, call)
+      const client = await provider.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
       await client.query('CREATE TABLE notes (id INT)')
       await provider.setAccess?.(locator, 'closed', call)
       await provider.setAccess?.(locator, 'open', call)
@@ -114,7 +114,7 @@ describe('the administrator', () => {
     const { tenants, registry } = rights()
     await withAdmin([tenants, registry].map(String), 'shared', async (provider) => {
       const { locator } = await provider.create(`${world.prefix}shared`, call)
-      const client = await provider.connect({ locator, verify: async () => {} }, call)
+      const client = await provider.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
       await client.query('CREATE TABLE notes (id INT)')
       await provider.drop(locator, call)
     })

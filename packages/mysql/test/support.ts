@@ -52,7 +52,7 @@ export function createWorld(
     async open(end, over = provider) {
       const name = prefix + end
       const { locator } = await over.create(name, call)
-      const client = await over.connect({ locator, verify: async () => {} }, call)
+      const client = await over.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
       await client.query('CREATE TABLE IF NOT EXISTS notes (id INT PRIMARY KEY, body VARCHAR(100))')
       return { client, locator, name }
     },

@@ -164,7 +164,10 @@ describe('on the server', () => {
         created: false,
       })
       expect(await provider.find(`${prefix}p2`, call)).toEqual(two.locator)
-      const client = await provider.connect({ locator: two.locator, verify: async () => {} }, call)
+      const client = await provider.connect(
+        { locator: two.locator, purpose: 'manage', verify: async () => {} },
+        call,
+      )
       const [rows] = await client.query('SELECT @@port AS port')
       expect(rows).toEqual([{ port: Number(new URL(server.url).port) }])
       const names: string[] = []

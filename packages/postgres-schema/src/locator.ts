@@ -1,4 +1,4 @@
-import { type Locator, TenancyError } from '@tenantry/multi-tenancy'
+import { type ConnectTarget, type Locator, TenancyError } from '@tenantry/multi-tenancy'
 
 /** One tenant's schema, as its locator names it. */
 export interface SchemaPlace {
@@ -38,9 +38,12 @@ export function isId(value: unknown): boolean {
   return typeof value === 'string' && /^[0-9a-v]{26}$/.test(value)
 }
 
-/** The tenant's role. Roles belong to the whole server, so a schema's name would not be enough. */
-export function roleOf(id: string): string {
-  return `tenantry_${id}`
+/** What a client is for. */
+export type Purpose = ConnectTarget['purpose']
+
+/** The tenant's roles. Roles belong to the whole server, so a schema's name would not be enough. */
+export function roleOf(id: string, purpose: Purpose = 'serve'): string {
+  return `tenantry_${id}${purpose === 'manage' ? '_owner' : ''}`
 }
 
 /** The comment on the schema: it says whose make it is, which incarnation, and whether it is shut. */

@@ -8,7 +8,7 @@ import {
   type TenantProvider,
 } from '@tenantry/multi-tenancy'
 import { Kysely } from 'kysely'
-import type { Pool } from 'pg'
+import { escapeIdentifier, type Pool } from 'pg'
 import { createTenantPool } from './client.ts'
 import type { Connection } from './connection.ts'
 import { diagnose } from './diagnose.ts'
@@ -85,7 +85,7 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
     throw new TenancyError(code, message, { cause: redactor.error(cause) })
   }
 
-  async function connect({ locator, verify, admit, lost = () => {} }: ConnectTarget): Promise<Pool> {
+  async function connect({ locator, purpose, verify, admit, lost = () => {} }: ConnectTarget): Promise<Pool> {
     const place = placeOf(locator)
     const { server } = siteOf(place.server)
     const path = searchPath(place.schema, extensionsSchema)
@@ -93,11 +93,12 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
     const scope: Scope | undefined =
       ownConnections && pooler === 'session'
         ? undefined
-        : { place, path, role: isolation === 'set_role' ? roleOf(place.id) : 'none' }
+        : { place, path, role: isolation === 'set_role' ? roleOf(place.id, purpose) : 'none' }
     const statements = createStatements(scope, pooler)
     const target: Target & { readonly place: SchemaPlace } = {
       kind: 'tenant',
       place,
+      purpose,
       ...(ownConnections
         ? {
             verify: (connection) =>
@@ -121,7 +122,12 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
       fail,
       surface,
     })
-    batches.set(client, (inputs) => runBatch(lease, statements, inputs).catch(fail))
+    const role = isolation === 'search_path' || purpose === 'serve' ? undefined : roleOf(place.id)
+    batches.set(client, (inputs) => {
+      const all =
+        role === undefined ? inputs : inputs.flatMap((input) => [input, ...guardBookkeeping(input, role)])
+      return runBatch(lease, statements, all).catch(fail)
+    })
     return client
   }
 
@@ -179,6 +185,15 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
       await Promise.all([...sites.values()].map(({ server }) => server.close()))
     },
   }
+}
+
+/** The core's own tables are there for tenants to read: the stamp, with each new connection. */
+function guardBookkeeping(input: QueryInput, role: string): string[] {
+  const text = typeof input === 'string' ? input : (input.text ?? '')
+  const [, table] = /^CREATE TABLE IF NOT EXISTS (tenantry_[a-z]+) /.exec(text) ?? []
+  if (table === undefined) return []
+  const quoted = escapeIdentifier(role)
+  return [`REVOKE ALL ON ${table} FROM ${quoted}`, `GRANT SELECT ON ${table} TO ${quoted}`]
 }
 
 async function runBatch(

@@ -20,7 +20,7 @@ export const LIST: string =
 export const REMAINS: string =
   "SELECT substr(d.description, length($mark) + 1) AS name, substr(r.rolname::text, length('tenantry_') + 1) AS id " +
   'FROM pg_catalog.pg_roles r JOIN pg_catalog.pg_shdescription d ON d.objoid = r.oid ' +
-  "WHERE d.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND left(d.description, length($mark)) = $mark " +
+  "WHERE r.rolname ~ '^tenantry_[0-9a-v]{26}$' AND d.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND left(d.description, length($mark)) = $mark " +
   "AND NOT EXISTS (SELECT FROM pg_catalog.pg_description s WHERE s.classoid = 'pg_catalog.pg_namespace'::pg_catalog.regclass " +
   "AND s.description LIKE 'tenantry:' || substr(r.rolname::text, length('tenantry_') + 1) || '%')"
 

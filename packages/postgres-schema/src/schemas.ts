@@ -63,36 +63,63 @@ export function createSchemas(server: Server, settings: Settings): Schemas {
 
   /** Everything in one transaction: a role without its schema never was. The schema comes first: it is the fence. */
   async function creation(name: string, id: string, facts: ServerFacts): Promise<string> {
-    const [schema, role, database] = [name, roleOf(id), facts.database].map(escapeIdentifier)
+    const schema = escapeIdentifier(name)
+    const login = escapeIdentifier(server.login(facts))
     const statements = [
       lock(name),
       `CREATE SCHEMA ${schema}`,
       `COMMENT ON SCHEMA ${schema} IS ${escapeLiteral(markOf(id))}`,
     ]
-    if (isolation !== 'search_path') {
-      const password =
-        isolation === 'role' ? escapeLiteral(await scramVerifier(await passwordOf(secret, roleOf(id)))) : ''
-      statements.push(
-        `CREATE ROLE ${role} ${isolation === 'role' ? `LOGIN PASSWORD ${password}` : 'NOLOGIN'}`,
-        `COMMENT ON ROLE ${role} IS ${escapeLiteral(roleMark(facts, name))}`,
-        `GRANT USAGE, CREATE ON SCHEMA ${schema} TO ${role}`,
-        // What the administrator makes there is the tenant's to use as well.
-        `ALTER DEFAULT PRIVILEGES IN SCHEMA ${schema} GRANT ALL ON TABLES TO ${role}`,
-        `ALTER DEFAULT PRIVILEGES IN SCHEMA ${schema} GRANT ALL ON SEQUENCES TO ${role}`,
-        // So that it may end the role's connections and drop what the role owns.
-        ...(facts.superuser ? [] : [`GRANT ${role} TO CURRENT_USER`]),
-      )
-    } else if (server.login(facts) !== facts.user) {
-      statements.push(`GRANT USAGE, CREATE ON SCHEMA ${schema} TO ${escapeIdentifier(server.login(facts))}`)
-    }
-    if (isolation === 'set_role') statements.push(`GRANT ${role} TO ${escapeIdentifier(server.login(facts))}`)
-    if (isolation === 'role') {
-      const path = searchPath(name, extensionsSchema)
-      statements.push(`ALTER ROLE ${role} IN DATABASE ${database} SET search_path TO ${path}`)
-    }
+    if (isolation !== 'search_path') statements.push(...(await roles(name, id, facts)))
+    else if (server.login(facts) !== facts.user)
+      statements.push(`GRANT USAGE, CREATE ON SCHEMA ${schema} TO ${login}`)
     if (distribute === 'citus') statements.push(distributeStatement(name))
     statements.push(`SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = ${escapeLiteral(name)}`)
     return statements.join(';\n')
+  }
+
+  /**
+   * Two roles: one that serves, and one that owns what migrations make, so that nothing a request says can change a
+   * table's shape, or put a trigger where a migration would run it. Neither is a member of anything but the owner of
+   * the other, whose tables it may have to change.
+   */
+  async function roles(name: string, id: string, facts: ServerFacts): Promise<string[]> {
+    const names = [roleOf(id), roleOf(id, 'manage')] as const
+    const [schema, database, role, owner] = [name, facts.database, ...names].map(escapeIdentifier)
+    const login = escapeIdentifier(server.login(facts))
+    const logins = await Promise.all(names.map(loginOf))
+    const path = searchPath(name, extensionsSchema)
+    const each = names.flatMap((text, at) => {
+      const quoted = escapeIdentifier(text)
+      return [
+        `CREATE ROLE ${quoted} ${logins[at]}`,
+        `COMMENT ON ROLE ${quoted} IS ${escapeLiteral(roleMark(facts, name))}`,
+        `GRANT USAGE, CREATE ON SCHEMA ${schema} TO ${quoted}`,
+        // So that it may end the role's connections and drop what the role owns.
+        ...(facts.superuser ? [] : [`GRANT ${quoted} TO CURRENT_USER`]),
+        isolation === 'role'
+          ? `ALTER ROLE ${quoted} IN DATABASE ${database} SET search_path TO ${path}`
+          : `GRANT ${quoted} TO ${login}`,
+      ]
+    })
+    // What the administrator makes there is the tenant's to use as well.
+    const makers = ['', `FOR ROLE ${owner}`]
+    return [
+      ...each,
+      `GRANT ${role} TO ${owner}`,
+      ...makers.flatMap((maker) => [
+        `ALTER DEFAULT PRIVILEGES ${maker} IN SCHEMA ${schema} GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES ON TABLES TO ${role}`,
+        `ALTER DEFAULT PRIVILEGES ${maker} IN SCHEMA ${schema} GRANT ALL ON SEQUENCES TO ${role}`,
+      ]),
+      `ALTER DEFAULT PRIVILEGES IN SCHEMA ${schema} GRANT ALL ON TABLES TO ${owner}`,
+      `ALTER DEFAULT PRIVILEGES IN SCHEMA ${schema} GRANT ALL ON SEQUENCES TO ${owner}`,
+    ]
+  }
+
+  /** Whether a role logs in, and with what. */
+  async function loginOf(role: string): Promise<string> {
+    if (isolation !== 'role') return 'NOLOGIN'
+    return `LOGIN PASSWORD ${escapeLiteral(await scramVerifier(await passwordOf(secret, role)))}`
   }
 
   async function find(name: string, options: CallOptions): Promise<FoundSchema | undefined> {
@@ -123,8 +150,8 @@ export function createSchemas(server: Server, settings: Settings): Schemas {
             lock(schema),
             "SET LOCAL lock_timeout = '1s'",
             ifOurs(place, `DROP SCHEMA ${escapeIdentifier(schema)} CASCADE`),
-            ifRole(roleOf(id), `DROP OWNED BY ${escapeIdentifier(roleOf(id))}`),
-            ifRole(roleOf(id), `DROP ROLE ${escapeIdentifier(roleOf(id))}`),
+            ...ofRoles(id, (role) => `DROP OWNED BY ${role}`),
+            ...ofRoles(id, (role) => `DROP ROLE ${role}`),
           ].join(';\n'),
           options,
         )
@@ -160,18 +187,21 @@ export function createSchemas(server: Server, settings: Settings): Schemas {
     options: CallOptions,
   ): Promise<void> {
     const { schema, id } = place
-    const role = escapeIdentifier(roleOf(id))
     const statements = [
       lock(schema),
       ifOurs(place, `COMMENT ON SCHEMA ${escapeIdentifier(schema)} IS ${escapeLiteral(markOf(id, access))}`),
     ]
     if (isolation === 'role') {
-      statements.push(ifRole(roleOf(id), `ALTER ROLE ${role} ${access === 'open' ? 'LOGIN' : 'NOLOGIN'}`))
+      // A role may change its own password: opened again, it has the one we know.
+      const logins = new Map<string, string>()
+      for (const role of [roleOf(id), roleOf(id, 'manage')])
+        logins.set(escapeIdentifier(role), access === 'open' ? await loginOf(role) : 'NOLOGIN')
+      statements.push(...ofRoles(id, (role) => `ALTER ROLE ${role} ${logins.get(role)}`))
     }
     if (isolation === 'set_role') {
       const login = escapeIdentifier(server.login(await server.facts.read(options)))
-      const change = access === 'open' ? `GRANT ${role} TO ${login}` : `REVOKE ${role} FROM ${login}`
-      statements.push(ifRole(roleOf(id), change))
+      const change = access === 'open' ? ['GRANT', 'TO'] : ['REVOKE', 'FROM']
+      statements.push(...ofRoles(id, (role) => `${change[0]} ${role} ${change[1]} ${login}`))
     }
     await admin(statements.join(';\n'), options)
     if (access === 'closed') await terminate(place, options)
@@ -182,7 +212,7 @@ export function createSchemas(server: Server, settings: Settings): Schemas {
     await admin(
       'SELECT pg_catalog.pg_terminate_backend(a.pid, 1000) FROM pg_catalog.pg_stat_activity a ' +
         'WHERE a.pid <> pg_catalog.pg_backend_pid() AND a.datname = pg_catalog.current_database() AND ' +
-        `(a.usename = ${escapeLiteral(roleOf(id))} OR a.application_name = ${escapeLiteral(applicationName(id))} OR ` +
+        `(a.usename IN (${escapeLiteral(roleOf(id))}, ${escapeLiteral(roleOf(id, 'manage'))}) OR a.application_name = ${escapeLiteral(applicationName(id))} OR ` +
         'a.pid IN (SELECT l.pid FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation ' +
         `WHERE c.relnamespace = ${oid} AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())))`,
       options,
@@ -219,6 +249,11 @@ export function createSchemas(server: Server, settings: Settings): Schemas {
   }
 
   return { create, find, drop, setAccess, list }
+}
+
+/** One statement for each of the tenant's roles that is there. */
+function ofRoles(id: string, statement: (role: string) => string): string[] {
+  return [roleOf(id, 'manage'), roleOf(id)].map((role) => ifRole(role, statement(escapeIdentifier(role))))
 }
 
 function checkName(name: string): void {

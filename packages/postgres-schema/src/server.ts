@@ -12,7 +12,7 @@ import { type Connection, cleanLate, closeClient, openClient, refresh, verdictOf
 import { passwordOf } from './credentials.ts'
 import { isState, leavesNoDoubt } from './errors.ts'
 import { createFacts, type Facts } from './facts.ts'
-import { roleOf, type SchemaPlace } from './locator.ts'
+import { type Purpose, roleOf, type SchemaPlace } from './locator.ts'
 import type { ServerOptions, Settings } from './options.ts'
 import { refuseSharing } from './probe.ts'
 import { preparations, tidySteps } from './scope.ts'
@@ -23,6 +23,7 @@ import { type EncodedSteps, NO_STEPS } from './wire.ts'
 export interface Target {
   readonly kind: 'admin' | 'tenant'
   readonly place?: SchemaPlace
+  readonly purpose?: Purpose
   /** Run on each new connection that is one tenant's own. */
   readonly verify?: (connection: Connection) => Promise<void>
 }
@@ -72,7 +73,7 @@ export function createServer(
     call: CallOptions,
   ): Promise<{ config: ClientConfig; login: string }> {
     if (isolation === 'role') {
-      const role = roleOf(target.place?.id ?? '')
+      const role = roleOf(target.place?.id ?? '', target.purpose)
       const password = await passwordOf(settings.secret, role)
       redactor.add(password)
       return { login: role, config: configOf(adminConnection, { ...serve, user: role, password }) }
@@ -220,11 +221,15 @@ export function createServer(
       shared ??= createPool()
       return shared
     },
-    lease: (pool, target) => pool.acquire(keyOf(target.place), target),
+    lease: (pool, target) => pool.acquire(keyOf(target.place, target.purpose), target),
     async drain(place, during) {
       const { drainTimeout: deadline } = settings
       if (environment.runtime === 'workers') return during()
-      await server.pool().drain(keyOf(place), { deadline, during })
+      const pool = server.pool()
+      await pool.drain(keyOf(place, 'serve'), {
+        deadline,
+        during: () => pool.drain(keyOf(place, 'manage'), { deadline, during }),
+      })
     },
     admin,
     login: ({ databaseOid, user }) => {
@@ -240,8 +245,8 @@ export function createServer(
   return server
 }
 
-function keyOf({ schema, id }: SchemaPlace): string {
-  return `${schema}/${id}`
+function keyOf({ schema, id }: SchemaPlace, purpose: Purpose = 'serve'): string {
+  return `${schema}/${id}/${purpose}`
 }
 
 function isInTheWay(error: unknown): boolean {

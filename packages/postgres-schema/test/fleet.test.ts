@@ -29,7 +29,7 @@ it.each([
     provider = served
     const clients = await inGroups(tenants, 8, async (at) => {
       const { locator } = await served.create(`${isolation}_fleet_${at}`, call)
-      return served.connect({ locator, verify }, call)
+      return served.connect({ locator, purpose: 'manage', verify }, call)
     })
     const watcher = await connected(database.url)
     let peak = 0

@@ -31,7 +31,7 @@ export function createHarness(
       const id = name === undefined ? '' : await idOf(name)
       const [row] = await sql(
         "SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND application_name <> 'the test' " +
-          (name === undefined ? '' : `AND usename = 'tenantry_${id}'`),
+          (name === undefined ? '' : `AND usename IN ('tenantry_${id}', 'tenantry_${id}_owner')`),
       )
       return row?.n
     },

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createPostgresSchemaProvider } from '../src/index.ts'
-import { createDatabase, type TestDatabase } from './database.ts'
+import { connected, createDatabase, type TestDatabase } from './database.ts'
 import { type OwnServer, startServer } from './server.ts'
 import { call, failure, open, type Provider, providerOf } from './support.ts'
 
@@ -85,6 +85,22 @@ describe('on a server with passwords', () => {
       `REVOKE ALL ON DATABASE ${name} FROM manager; DROP OWNED BY manager; DROP ROLE manager`,
     )
   }, 40_000)
+
+  it('a password that a tenant gave itself is void once the tenant is opened again', async () => {
+    const provider = start({ isolation: 'role', idleTimeout: 100 })
+    const client = await open(provider, 'changed_a')
+    const { rows } = await client.query('SELECT current_user AS role')
+    await client.query("ALTER ROLE CURRENT_USER PASSWORD 'its-own-password'")
+    const url = new URL(database.url)
+    url.username = rows[0].role
+    url.password = 'its-own-password'
+    await (await connected(url.href)).end()
+    const locator = (await provider.find('changed_a', call)) ?? {}
+    await provider.setAccess?.(locator, 'closed', call)
+    await provider.setAccess?.(locator, 'open', call)
+    await expect(connected(url.href)).rejects.toMatchObject({ code: '28P01' })
+    expect((await client.query('SELECT body FROM notes')).rows).toEqual([{ body: 'of changed_a' }])
+  })
 
   it('a server that restarts in the middle: what was in flight fails with a code, what comes after works', async () => {
     const provider = start({ isolation: 'set_role' })

@@ -214,7 +214,10 @@ describe('access', () => {
     const provider = start({ isolation: 'set_role' })
     const { locator } = await provider.create('admit_a', call)
     let asked = 0
-    const client = await provider.connect({ locator, verify, admit: () => void asked++ }, call)
+    const client = await provider.connect(
+      { locator, purpose: 'serve', verify, admit: () => void asked++ },
+      call,
+    )
     await client.query('SELECT 1')
     ;(await client.connect()).release()
     await provider.batch(client, [{ sql: 'SELECT 1' }])

@@ -21,7 +21,7 @@ export function providerOf(
 /** A schema that is there, with one table of notes, and a client of it. */
 export async function open(provider: Provider, name: string): Promise<Pool> {
   const { locator, created } = await provider.create(name, call)
-  const client = await provider.connect({ locator, verify }, call)
+  const client = await provider.connect({ locator, purpose: 'manage', verify }, call)
   if (created) {
     await provider.batch(client, [
       { sql: 'CREATE TABLE notes (id serial PRIMARY KEY, body text NOT NULL)' },

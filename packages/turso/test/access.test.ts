@@ -111,7 +111,7 @@ describe('a closed file', () => {
     const { locator } = await here.create('tenant_a', call)
     await here.setAccess?.(locator, 'closed', call)
     await here.close()
-    expect(await failure(later.connect({ locator, verify }, call))).toMatchObject({
+    expect(await failure(later.connect({ locator, purpose: 'manage', verify }, call))).toMatchObject({
       code: 'tenant_suspended',
     })
     await later.drop(locator, call)
@@ -125,7 +125,7 @@ describe('a closed file', () => {
     const provider = createLibsqlFileProvider({ root, maxConnectionsPerTenant: 1 })
     const elsewhere = createLibsqlFileProvider({ root })
     const { locator } = await provider.create('tenant_a', call)
-    const client = await provider.connect({ locator, verify }, call)
+    const client = await provider.connect({ locator, purpose: 'manage', verify }, call)
     const transaction = await client.transaction('deferred')
     const waiting = failure(client.execute('SELECT 1'))
     await elsewhere.setAccess?.(locator, 'closed', call)

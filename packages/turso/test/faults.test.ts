@@ -332,7 +332,9 @@ describe('what the platform answers', () => {
     const { DbId: id, Hostname: hostname } = await account.turso.oracle.create(name)
     for (const body of [{}, { jwt: '' }, { jwt: 7 }, { jwt: 'line\r\nbreak-line-break' }]) {
       account.answer('tokens.create', 200, body)
-      const connecting = account.provider().connect({ locator: { name, id, hostname }, verify }, call)
+      const connecting = account
+        .provider()
+        .connect({ locator: { name, id, hostname }, purpose: 'manage', verify }, call)
       expect(await failure(connecting)).toMatchObject({ code: 'provider_unavailable' })
     }
   })

@@ -90,7 +90,7 @@ describe('hostile ids', () => {
           await expectCode(() => provider.find(name, call))
           const real = { name: 'tenant_real', id: '0123456789abcdef' }
           for (const locator of [{ ...real, name }, { ...real, id: name }, { ...real, id: '../' + name }]) {
-            await expectCode(() => provider.connect({ locator, verify: async () => {} }, call))
+            await expectCode(() => provider.connect({ locator, purpose: 'manage', verify: async () => {} }, call))
             await expectCode(() => provider.drop(locator, call))
           }
         }
@@ -126,7 +126,7 @@ describe('the directory', () => {
   it('is made for this user alone, and so is every database', async () => {
     const provider = createLibsqlFileProvider({ root })
     const { locator } = await provider.create('tenant_a', call)
-    const client = await provider.connect({ locator, verify }, call)
+    const client = await provider.connect({ locator, purpose: 'manage', verify }, call)
     await client.execute('CREATE TABLE notes (id INTEGER)')
     const folder = path.join(root, 'tenant_a')
     const modes = [root, folder, ...readdirSync(folder).map((entry) => path.join(folder, entry))]
@@ -188,7 +188,7 @@ describe('links', () => {
     for (const name of ['tenant_link', 'tenant_inner']) {
       const linked = { name, id: locator.id as string }
       const works = [
-        () => provider.connect({ locator: linked, verify }, call),
+        () => provider.connect({ locator: linked, purpose: 'manage', verify }, call),
         ...(name === 'tenant_link'
           ? [() => provider.find(name, call), () => provider.create(name, call)]
           : []),
@@ -247,14 +247,17 @@ describe('a database', () => {
     const provider = createLibsqlFileProvider({ root })
     const { locator } = await provider.create('tenant_a', call)
     let losses = 0
-    const client = await provider.connect({ locator, verify, lost: () => void losses++ }, call)
+    const client = await provider.connect(
+      { locator, purpose: 'manage', verify, lost: () => void losses++ },
+      call,
+    )
     await client.execute('SELECT 1')
     expect(losses).toBe(0)
     rmSync(path.join(root, 'tenant_a'), { recursive: true })
     expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'tenant_not_found' })
     expect(losses).toBe(1)
     const missing = { name: 'tenant_a', id: '0123456789abcdef' }
-    const connecting = provider.connect({ locator: missing, verify }, call)
+    const connecting = provider.connect({ locator: missing, purpose: 'manage', verify }, call)
     expect(await failure(connecting)).toMatchObject({ code: 'tenant_not_found' })
     expect(readdirSync(root)).toEqual([])
   })
@@ -271,16 +274,16 @@ describe('a database', () => {
   it('made anew under the name is not opened, read or deleted through an old locator', async () => {
     const [one, two] = [createLibsqlFileProvider({ root }), createLibsqlFileProvider({ root })]
     const { locator } = await one.create('tenant_a', call)
-    const old = await one.connect({ locator, verify }, call)
+    const old = await one.connect({ locator, purpose: 'manage', verify }, call)
     await old.execute('CREATE TABLE old (id INTEGER)')
     await two.drop(locator, call)
     const { locator: next } = await two.create('tenant_a', call)
-    const fresh = await two.connect({ locator: next, verify }, call)
+    const fresh = await two.connect({ locator: next, purpose: 'manage', verify }, call)
     await fresh.execute('CREATE TABLE fresh (id INTEGER)')
 
     expect(await failure(old.execute('SELECT * FROM fresh'))).toMatchObject({ code: 'stale_tenant' })
     expect(await failure(old.execute('SELECT * FROM old'))).toMatchObject({ code: 'stale_tenant' })
-    const connecting = one.connect({ locator, verify }, call)
+    const connecting = one.connect({ locator, purpose: 'manage', verify }, call)
     expect(await failure(connecting)).toMatchObject({ code: 'stale_tenant' })
     await one.drop(locator, call)
     expect((await fresh.execute('SELECT * FROM fresh')).rows).toEqual([])
@@ -290,7 +293,7 @@ describe('a database', () => {
   it('restored over its path is the one that is read next', async () => {
     const provider = createLibsqlFileProvider({ root })
     const { locator } = await provider.create('tenant_a', call)
-    const client = await provider.connect({ locator, verify }, call)
+    const client = await provider.connect({ locator, purpose: 'manage', verify }, call)
     await client.execute('CREATE TABLE before (id INTEGER)')
     const folder = path.join(root, 'tenant_a')
     rmSync(folder, { recursive: true })
@@ -308,7 +311,7 @@ describe('a database', () => {
       file,
       'not a database, only a text that is long enough to be taken for its header'.repeat(20),
     )
-    const client = await provider.connect({ locator, verify }, call)
+    const client = await provider.connect({ locator, purpose: 'manage', verify }, call)
     await expect(client.execute('SELECT 1')).rejects.toMatchObject({ code: 'SQLITE_NOTADB' })
     expect(provider.mapError(await client.execute('SELECT 1').catch((error) => error))).toMatchObject({
       code: 'provider_rejected',
@@ -323,7 +326,7 @@ describe('a database', () => {
   it('goes with everything SQLite kept beside it', async () => {
     const provider = createLibsqlFileProvider({ root, drainTimeout: 50 })
     const { locator } = await provider.create('tenant_a', call)
-    const client = await provider.connect({ locator, verify }, call)
+    const client = await provider.connect({ locator, purpose: 'manage', verify }, call)
     await client.execute('CREATE TABLE notes (id INTEGER)')
     const transaction = await client.transaction('write')
     await transaction.execute('INSERT INTO notes VALUES (1)')

@@ -23,7 +23,7 @@ let victim: string
 
 async function open(name: string): Promise<Client> {
   const { locator } = await provider.create(name, call)
-  return provider.connect({ locator, verify: async () => {} }, call)
+  return provider.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
 }
 
 beforeAll(async () => {
@@ -148,7 +148,7 @@ describe('SQL that would end the process', () => {
         const { createLibsqlFileProvider } = await import(ENTRY)
         const provider = createLibsqlFileProvider({ root: ROOT })
         const { locator } = await provider.create(NAME, call)
-        return provider.connect({ locator, verify: async () => {} }, call)
+        return provider.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
       }
       async function bare() {
         const { createClient } = await import('@libsql/client/sqlite3')
@@ -242,7 +242,7 @@ describe('a file that was made elsewhere', () => {
     const bare = createClient({ url: `file:${file}` })
     for (const sql of statements) await bare.executeMultiple(sql)
     bare.close()
-    return to.connect({ locator, verify: async () => {} }, call)
+    return to.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
   }
 
   for (const [index, [what, statements]] of Object.entries(schemas).entries()) {

@@ -75,7 +75,7 @@ describe('a platform that lies about a database’s host', () => {
     const works = [
       () => provider.create(name, call),
       () => provider.find(name, call),
-      () => provider.connect({ locator, verify }, call),
+      () => provider.connect({ locator, purpose: 'manage', verify }, call),
       () => provider.drop(locator, call),
     ]
     for (const work of works) expect(await failure(work())).toMatchObject({ code: 'provider_rejected' })
@@ -205,7 +205,7 @@ describe('hostile tenant ids', () => {
       const works = [
         () => provider.create(name, call),
         () => provider.find(name, call),
-        () => provider.connect({ locator, verify }, call),
+        () => provider.connect({ locator, purpose: 'manage', verify }, call),
         () => provider.drop(locator, call),
       ]
       for (const work of works) expect(await failure(work())).toMatchObject({ code: 'internal' })

@@ -32,7 +32,7 @@ function start(options: Partial<LibsqlFileProviderOptions>): void {
 
 async function open(name: string, over = provider): Promise<Client> {
   const { locator } = await over.create(name, call)
-  const client = await over.connect({ locator, verify }, call)
+  const client = await over.connect({ locator, purpose: 'manage', verify }, call)
   await client.execute('CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, body TEXT)')
   return client
 }
@@ -95,6 +95,7 @@ describe('connections', () => {
     const client = await provider.connect(
       {
         locator,
+        purpose: 'serve',
         async verify(query) {
           verified++
           expect(await query({ sql: 'SELECT count(*) AS n FROM notes WHERE id = ?', params: [1] })).toEqual([
@@ -171,7 +172,7 @@ describe('what a user leaves behind', () => {
     let opened = 0
     const { locator } = await provider.create('tenant_a', call)
     const counting = async (): Promise<void> => void opened++
-    const client = await provider.connect({ locator, verify: counting }, call)
+    const client = await provider.connect({ locator, purpose: 'manage', verify: counting }, call)
     await client.execute('CREATE TABLE notes (id INTEGER PRIMARY KEY)')
     for (let n = 0; n < 20; n++) await client.execute('INSERT INTO notes DEFAULT VALUES')
     await client.execute('INSERT INTO notes VALUES (1)').catch(() => {})
@@ -250,7 +251,7 @@ describe('a lock that another holds', () => {
       },
     })
     const locator = (await second.find('tenant_a', call)) ?? {}
-    const other = await second.connect({ locator, verify }, call)
+    const other = await second.connect({ locator, purpose: 'manage', verify }, call)
     for (const work of [
       () => other.execute("INSERT INTO notes VALUES (1, 'x')"),
       () => other.transaction('write'),
@@ -272,7 +273,7 @@ describe('a lock that another holds', () => {
     const client = await open('tenant_a')
     const second = createLibsqlFileProvider({ root, busyTimeout: 0, maxConnectionsPerTenant: 1 })
     const locator = (await second.find('tenant_a', call)) ?? {}
-    const other = await second.connect({ locator, verify }, call)
+    const other = await second.connect({ locator, purpose: 'manage', verify }, call)
     const count = async (): Promise<unknown> =>
       (await other.execute('SELECT count(*) AS n FROM notes')).rows[0]?.n
     const insert = 'INSERT INTO notes DEFAULT VALUES'
@@ -317,7 +318,7 @@ describe('the client', () => {
   it('is closed for itself alone, and opens again', async () => {
     const client = await open('tenant_a')
     const locator = (await provider.find('tenant_a', call)) ?? {}
-    const other = await provider.connect({ locator, verify }, call)
+    const other = await provider.connect({ locator, purpose: 'manage', verify }, call)
     const running = other.execute('SELECT 1 AS one')
     client.close()
     expect(client.closed).toBe(true)

@@ -73,11 +73,11 @@ async function exercise(name: string, where: string, fault: () => void): Promise
   const provider = createWatched()
   const { DbId: id, Hostname: hostname } = await account.turso.oracle.create(name)
   const locator = { name, id, hostname }
-  const client = await provider.connect({ locator, verify }, call)
+  const client = await provider.connect({ locator, purpose: 'manage', verify }, call)
   fault()
   const signal = AbortSignal.timeout(2_000)
   const works: Record<string, () => Promise<unknown>> = {
-    connect: () => createWatched().connect({ locator, verify }, call),
+    connect: () => createWatched().connect({ locator, purpose: 'manage', verify }, call),
     create: () => provider.create(`${name}-new`, { signal }),
     createTaken: () => provider.create(name, { signal }),
     find: () => provider.find(name, { signal }),
@@ -180,7 +180,10 @@ describe('no error, log line or object shows a token', () => {
         return account.fetch(input, init)
       },
     })
-    const client = await provider.connect({ locator: { name, id, hostname }, verify }, call)
+    const client = await provider.connect(
+      { locator: { name, id, hostname }, purpose: 'manage', verify },
+      call,
+    )
     failing = true
     for (const work of [() => provider.find(name, call), () => client.execute('SELECT 1')]) {
       const error = await Promise.resolve(work()).catch((error: unknown) => error)
@@ -245,7 +248,7 @@ describe('no error, log line or object shows a token', () => {
     })
     for (let at = 0; at < 2_500; at++) {
       const locator = { name: `tenant-${at}`, id: `id-tenant-${at}`, hostname: `tenant-${at}.turso.io` }
-      await provider.connect({ locator, verify }, call)
+      await provider.connect({ locator, purpose: 'manage', verify }, call)
     }
     expect(minted).toBe(2_500)
     echoing = true

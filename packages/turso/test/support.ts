@@ -97,7 +97,7 @@ export async function startAccount(options: TursoEmulatorOptions = {}): Promise<
       createTursoProvider({ organizationName, apiToken, fetch, environment: clock, ...own }),
     async open(name, provider = shared) {
       const { locator } = await provider.create(name, call)
-      return provider.connect({ locator, verify }, call)
+      return provider.connect({ locator, purpose: 'manage', verify }, call)
     },
     count: (operation, database) =>
       turso.requests.filter(

@@ -21,7 +21,7 @@ describe('a database’s token', () => {
     const provider = account.provider()
     const client = await account.open(name, provider)
     const { locator } = await provider.create(name, call)
-    const another = await provider.connect({ locator, verify }, call)
+    const another = await provider.connect({ locator, purpose: 'manage', verify }, call)
     await Promise.all(Array.from({ length: 10 }, (_, at) => one(at % 2 === 0 ? client : another)))
     expect(minted(name)).toBe(1)
   })
@@ -112,16 +112,16 @@ describe('a database’s token', () => {
     const name = freshName()
     const [before, after] = [account.provider(), account.provider()]
     const { locator } = await before.create(name, call)
-    const client = await before.connect({ locator, verify }, call)
+    const client = await before.connect({ locator, purpose: 'manage', verify }, call)
     await account.turso.oracle.destroy(name)
     const { locator: next } = await after.create(name, call)
-    const fresh = await after.connect({ locator: next, verify }, call)
+    const fresh = await after.connect({ locator: next, purpose: 'manage', verify }, call)
     await fresh.execute('CREATE TABLE secret AS SELECT 1 AS one')
 
     account.clock.advance(10_000)
     expect(await failure(client.execute('SELECT * FROM secret'))).toMatchObject({ code: 'stale_tenant' })
     expect(await failure(client.execute('SELECT * FROM secret'))).toMatchObject({ code: 'stale_tenant' })
-    const late = account.provider().connect({ locator, verify }, call)
+    const late = account.provider().connect({ locator, purpose: 'manage', verify }, call)
     expect(await failure(late)).toMatchObject({ code: 'stale_tenant' })
     await before.drop(locator, call)
     expect(await one(fresh)).toBe(1)
@@ -133,7 +133,10 @@ describe('a database’s token', () => {
     const provider = account.provider()
     const { locator } = await provider.create(name, call)
     let losses = 0
-    const client = await provider.connect({ locator, verify, lost: () => void losses++ }, call)
+    const client = await provider.connect(
+      { locator, purpose: 'manage', verify, lost: () => void losses++ },
+      call,
+    )
     account.turso.faults.fail({ operation: 'data', database: name, status: 404 })
     expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'tenant_not_ready' })
     account.turso.faults.fail({ operation: 'data', database: name, status: 404 })
@@ -154,7 +157,7 @@ describe('a database’s token', () => {
     const provider = account.provider()
     const { locator } = await provider.create(name, call)
     const hold = account.turso.faults.hold({ operation: 'tokens.create', database: name })
-    const connecting = failure(account.provider().connect({ locator, verify }, call))
+    const connecting = failure(account.provider().connect({ locator, purpose: 'manage', verify }, call))
     await hold.met()
     await account.turso.oracle.destroy(name)
     await account.turso.oracle.create(name)
@@ -169,13 +172,13 @@ describe('a database’s token', () => {
     const locator = (await provider.find(name, call)) ?? {}
     const before = minted(name)
     const hold = account.turso.faults.hold({ operation: 'tokens.create', database: name })
-    const stuck = provider.connect({ locator, verify }, call)
+    const stuck = provider.connect({ locator, purpose: 'manage', verify }, call)
     await hold.met()
-    expect(await one(await provider.connect({ locator, verify }, call))).toBe(1)
+    expect(await one(await provider.connect({ locator, purpose: 'manage', verify }, call))).toBe(1)
     expect(minted(name)).toBe(before + 2)
     hold.remove()
     await stuck
-    expect(await one(await provider.connect({ locator, verify }, call))).toBe(1)
+    expect(await one(await provider.connect({ locator, purpose: 'manage', verify }, call))).toBe(1)
     expect(minted(name)).toBe(before + 2)
   })
 

@@ -66,7 +66,10 @@ describe('a client of ours', () => {
     const provider = account.provider()
     const { locator } = await provider.create('tenant-told', call)
     let losses = 0
-    const client = await provider.connect({ locator, verify, lost: () => void losses++ }, call)
+    const client = await provider.connect(
+      { locator, purpose: 'manage', verify, lost: () => void losses++ },
+      call,
+    )
     await client.execute('SELECT 1')
     expect(losses).toBe(0)
     client.close()

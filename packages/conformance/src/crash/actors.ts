@@ -136,7 +136,7 @@ export async function mend(
     const call = { signal: new AbortController().signal }
     const locator = await provider.find(name, call)
     if (locator === undefined) return
-    const client = await provider.connect({ locator, verify: async () => {} }, call)
+    const client = await provider.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
     const migrations = defineMigrations(SECOND)
     await repairMigration({
       provider,

@@ -197,7 +197,7 @@ async function notesOf(
     ['a client', provider],
     ['another process’s client', t.another()],
   ] as const) {
-    const client = await over.connect({ locator, verify: async () => {} }, call)
+    const client = await over.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
     if (holders.length === 0) {
       await over.batch(client, [{ sql: CREATE_NOTES }, insertNote(dialect, 1, 'first')])
     }
@@ -212,6 +212,6 @@ async function read(
   locator: Locator,
   over: TenantProvider<unknown> = provider,
 ): Promise<string[]> {
-  const client = await over.connect({ locator, verify: async () => {} }, call)
+  const client = await over.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
   return bodies(await over.query(client, { sql: SELECT_NOTES }))
 }

@@ -75,7 +75,7 @@ async function connected(
 ): Promise<unknown> {
   const { provider, call, prefix, dialect } = t
   const { locator } = await provider.create(`${prefix}a`, call)
-  const client = await provider.connect({ locator, verify: async () => {}, admit }, call)
+  const client = await provider.connect({ locator, purpose: 'serve', verify: async () => {}, admit }, call)
   await provider.batch(client, [{ sql: CREATE_NOTES }, insertNote(dialect, 1, 'first')])
   return client
 }

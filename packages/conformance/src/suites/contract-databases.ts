@@ -53,7 +53,10 @@ export const contractDatabases: readonly ConformanceCase[] = suite('contract', [
         const stored: Locator = JSON.parse(JSON.stringify(locator))
         deepEqual(stored, { ...locator }, 'the locator is not JSON')
         for (const over of [provider, t.another()]) {
-          const client = await over.connect({ locator: stored, verify: async () => {} }, call)
+          const client = await over.connect(
+            { locator: stored, purpose: 'manage', verify: async () => {} },
+            call,
+          )
           deepEqual(bodies(await over.query(client, { sql: SELECT_NOTES })), ['of a'])
         }
       }
@@ -86,7 +89,7 @@ export const contractDatabases: readonly ConformanceCase[] = suite('contract', [
       for (const [index, name] of names.entries()) {
         const locator = await provider.find(name, call)
         ok(locator !== undefined)
-        const client = await provider.connect({ locator, verify: async () => {} }, call)
+        const client = await provider.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
         await provider.batch(client, [insertNote(provider.capabilities.dialect, index, name)])
       }
       for (const name of names) deepEqual(bodies(await oracle.query(name, SELECT_NOTES)), [name])
@@ -157,7 +160,7 @@ export const contractDatabases: readonly ConformanceCase[] = suite('contract', [
       await provider.drop(locator, call)
       for (const over of [provider, t.another()]) {
         await refusesMapped('connect and the first query', over.mapError, async () => {
-          const client = await over.connect({ locator, verify: async () => {} }, call)
+          const client = await over.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
           return over.query(client, { sql: 'SELECT 1 AS one' })
         })
       }
@@ -189,7 +192,7 @@ export const contractDatabases: readonly ConformanceCase[] = suite('contract', [
         const { locator } = await create(`${prefix}a`, call)
         ok((await find(`${prefix}a`, call)) !== undefined)
         equal((await list({ prefix }, call)).databases.length, 1)
-        const client = await connect({ locator, verify: async () => {} }, call)
+        const client = await connect({ locator, purpose: 'manage', verify: async () => {} }, call)
         await batch(client, [{ sql: CREATE_NOTES }])
         deepEqual(await query(client, { sql: SELECT_NOTES }), [])
         deepEqual(await kysely(client).selectFrom('notes').selectAll().execute(), [])

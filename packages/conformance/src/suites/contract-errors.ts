@@ -48,7 +48,9 @@ export const contractErrors: readonly ConformanceCase[] = suite('contract', [
       const errors = [await caught(() => provider.query(client, { sql: 'SELECT * FROM missing' }))]
       await provider.drop(locator, call)
       errors.push(await caught(() => provider.query(client, { sql: 'SELECT 1' })))
-      errors.push(await caught(() => provider.connect({ locator, verify: async () => {} }, call)))
+      errors.push(
+        await caught(() => provider.connect({ locator, purpose: 'manage', verify: async () => {} }, call)),
+      )
       await provider.close()
       errors.push(await caught(() => provider.create(`${prefix}b`, call)))
       errors.push(await caught(() => provider.query(client, { sql: 'SELECT 1' })))
@@ -76,7 +78,7 @@ export const contractErrors: readonly ConformanceCase[] = suite('contract', [
         if (refusing) throw new TenancyError('wrong_tenant', 'refused by the case')
         verified++
       }
-      const client = await provider.connect({ locator, verify }, call)
+      const client = await provider.connect({ locator, purpose: 'manage', verify }, call)
       await provider.batch(client, [{ sql: CREATE_NOTES }])
       const before = verified
       if (before === 0) return
@@ -88,7 +90,7 @@ export const contractErrors: readonly ConformanceCase[] = suite('contract', [
       const late = await provider.find(name, call)
       ok(late !== undefined)
       await refuses('a new client whose identity check fails', async () => {
-        const next = await t.another().connect({ locator: late, verify }, call)
+        const next = await t.another().connect({ locator: late, purpose: 'manage', verify }, call)
         return provider.query(next, { sql: SELECT_NOTES })
       })
     },

@@ -25,7 +25,7 @@ export const contractFleet: readonly ConformanceCase[] = suite('contract', [
       for (const { name } of made) {
         const locator = await t.another().find(name, call)
         ok(locator !== undefined, `${name} is not found`)
-        const client = await provider.connect({ locator, verify: async () => {} }, call)
+        const client = await provider.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
         await succeeds(`a query of ${name}`, () => provider.query(client, { sql: 'SELECT 1 AS one' }))
         await provider.drop(locator, call)
       }

@@ -182,11 +182,22 @@ function one(factories: readonly Factory[]): Factory {
   return factory
 }
 
+/** What a use of a client is told that is not let through, whatever is in the database. */
+const REFUSALS: ReadonlySet<string> = new Set([
+  'tenant_not_found',
+  'tenant_not_ready',
+  'stale_tenant',
+  'provider_unavailable',
+])
+
 /** Whenever the tenant is given out, its migrations are there. */
 async function neverHalf(factory: Factory, id: string): Promise<void> {
   factory.release(id)
   const { db } = await factory.getAdapters(id)
-  const read = await readNotes(db).catch(() => undefined)
+  const read = await readNotes(db).catch((error: unknown) => {
+    if (error instanceof TenancyError && REFUSALS.has(error.code)) return []
+    return undefined
+  })
   if (read !== undefined) return
   // Deleted in this moment; or there without its table, and that is what may not be.
   const stamped = await db

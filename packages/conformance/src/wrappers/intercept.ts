@@ -58,7 +58,9 @@ export function intercept<Client>(provider: TenantProvider<Client>, around: Arou
       connect: (target, options) => {
         const verify = (read: Parameters<typeof target.verify>[0]): Promise<void> =>
           target.verify((statement) => passing('verify', statement, () => read(statement)))
-        return passing('connect', target.locator, () => connect({ ...target, verify }, options))
+        return passing('connect', target.locator, () =>
+          connect({ ...target, purpose: 'manage', verify }, options),
+        )
       },
       query: (client, statement) => passing('query', statement, () => query(client, statement)),
       batch: (client, statements) =>

@@ -9,7 +9,7 @@ import type { Backend, FactoryCore } from './backend.ts'
 import { createCache } from './cache.ts'
 import { createDirectory, type KnownDatabase } from './directory.ts'
 import { environmentOf } from './environment.ts'
-import { connectChecked, managing, serving, tenantOf } from './opening.ts'
+import { connectChecked, tenantOf } from './opening.ts'
 import {
   type AdapterBuilder,
   cacheOptions,
@@ -138,7 +138,7 @@ export function defineFactory<Client, Adapters>(
   }
 
   async function build(tenantId: TenantId, database: KnownDatabase, call: CallOptions): Promise<Adapters> {
-    const client = await connectChecked(provider, tenantId, database, serving, trouble(tenantId), call, () =>
+    const client = await connectChecked(provider, tenantId, database, 'serve', trouble(tenantId), call, () =>
       admit(tenantId, database),
     ).catch((error: unknown) => {
       directory.forget(tenantId)
@@ -221,7 +221,7 @@ export function defineFactory<Client, Adapters>(
       const step = steps(id)
       const client = await step('connect', async (call) => {
         const database = await directory.locate(id, call)
-        return connectChecked(provider, id, database, managing, trouble(id), call)
+        return connectChecked(provider, id, database, 'manage', trouble(id), call)
       })
       return step('migrate', ({ signal }) => migrate({ provider, client, migrations, tenantId: id, signal }))
     },

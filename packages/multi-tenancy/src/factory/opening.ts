@@ -1,4 +1,4 @@
-import type { CallOptions, Row, Statement, TenantProvider } from '../contract.ts'
+import type { CallOptions, ConnectTarget, Locator, Row, Statement, TenantProvider } from '../contract.ts'
 import type { Tenant } from '../database-factory.ts'
 import { TenancyError } from '../errors.ts'
 import { assertOwner, checkStamp, type ExpectedIdentity, readStamp, type Stamp } from '../identity.ts'
@@ -7,15 +7,16 @@ import type { KnownDatabase } from './directory.ts'
 
 type Query = (statement: Statement) => Promise<Row[]>
 
+type Purpose = ConnectTarget['purpose']
+
 /** How strictly a connection is checked before its first use. */
-export type Check = (stamp: Stamp | undefined, expected: ExpectedIdentity) => void
-
-/** Serving: stamped as this tenant's, complete, not half migrated. */
-export const serving: Check = checkStamp
-
-/** Lifecycle work: another's stamp is refused, but a database still being made or deleted is reachable. */
-export const managing: Check = (stamp, expected) => {
-  if (stamp !== undefined) assertOwner(stamp, expected)
+const CHECKS: Readonly<Record<Purpose, (stamp: Stamp | undefined, expected: ExpectedIdentity) => void>> = {
+  /** Stamped as this tenant's, complete, not half migrated. */
+  serve: checkStamp,
+  /** Another's stamp is refused, but a database still being made or deleted is reachable. */
+  manage(stamp, expected) {
+    if (stamp !== undefined) assertOwner(stamp, expected)
+  },
 }
 
 /**
@@ -23,13 +24,13 @@ export const managing: Check = (stamp, expected) => {
  * provider's own connections through `verify`, a client without connections here.
  *
  * @param onTrouble what is cached of the tenant is no longer true; with the error of a failed identity check
- * @param admit asked before each use of the client; work on the tenant's life asks nobody
+ * @param admit asked before each use of a client that serves
  */
 export async function connectChecked<Client>(
   provider: TenantProvider<Client>,
   tenantId: TenantId,
   database: KnownDatabase,
-  check: Check,
+  purpose: Purpose,
   onTrouble: (error?: TenancyError) => void,
   options: CallOptions,
   admit?: () => void | Promise<void>,
@@ -40,7 +41,7 @@ export async function connectChecked<Client>(
   async function verify(query: Query): Promise<void> {
     const stamp = await readStamp(dialect, query)
     try {
-      check(stamp, { tenantId, generation: database.generation, uid: database.identity?.uid })
+      CHECKS[purpose](stamp, { tenantId, generation: database.generation, uid: database.identity?.uid })
     } catch (error) {
       const { code } = TenancyError.from(error)
       if (code === 'wrong_tenant' || code === 'stale_tenant') onTrouble(error as TenancyError)
@@ -50,17 +51,26 @@ export async function connectChecked<Client>(
       database.identity = { tenantId, generation: stamp.generation, uid: stamp.uid }
     }
     verified = true
-    // Whoever serves asks to be admitted; other work checks less.
-    if (admit) database.verified = true
+    // Whoever manages checks less.
+    if (purpose === 'serve') database.verified = true
   }
 
   const client = await provider.connect(
-    { locator: database.locator, verify, lost: () => onTrouble(), ...(admit && { admit }) },
+    { locator: database.locator, purpose, verify, lost: () => onTrouble(), ...(admit && { admit }) },
     options,
   )
-  if (!verified && !(admit && database.verified))
+  if (!verified && !(purpose === 'serve' && database.verified))
     await verify((statement) => provider.query(client, statement))
   return client
+}
+
+/** A client of a database whose stamp the caller reads for itself, whoever's it may be. */
+export function connectUnchecked<Client>(
+  provider: TenantProvider<Client>,
+  locator: Locator,
+  options: CallOptions,
+): Promise<Client> {
+  return provider.connect({ locator, purpose: 'manage', verify: async () => {} }, options)
 }
 
 /** The tenant as callbacks see it. */

@@ -4,6 +4,7 @@ import { TenancyError } from '../errors.ts'
 import {
   assertOwner,
   type ExpectedIdentity,
+  type Identity,
   isEmpty,
   readStamp,
   type Stamp,
@@ -11,10 +12,10 @@ import {
   stampStatements,
   stampStateStatement,
 } from '../identity.ts'
-import { type Migrations, migrate } from '../migrations/index.ts'
+import { type Migrations, migrate, scriptOf } from '../migrations/index.ts'
 import type { TenantId } from '../tenant-id.ts'
 import type { KnownDatabase } from './directory.ts'
-import { connectChecked, managing, tenantOf } from './opening.ts'
+import { connectChecked, connectUnchecked, tenantOf } from './opening.ts'
 
 /** Says how far a long step is; in a recorded operation it also prolongs the lease. */
 export type Report = (detail: string) => void | Promise<void>
@@ -53,12 +54,13 @@ export async function provisionTenant<Client, Adapters>(
   name: string,
 ): Promise<KnownDatabase> {
   const step = steps(tenantId)
-  const { locator } = await step('create', (options) => provider.create(name, options))
+  const { locator, created } = await step('create', (options) => provider.create(name, options))
   const database: KnownDatabase = { locator, generation: 1 }
   const client = await step('connect', (options) =>
-    connectChecked(provider, tenantId, database, managing, trouble(tenantId), options),
+    connectChecked(provider, tenantId, database, 'manage', trouble(tenantId), options),
   )
-  const stamp = await step('stamp', () => ensureStamp(provider, client, { tenantId, generation: 1 }))
+  const making = { created, migrations, ready: seed === undefined }
+  const stamp = await step('stamp', () => ensureStamp(provider, client, { tenantId, generation: 1 }, making))
   database.identity = stamp
   if (stamp.state === 'deprovisioning') {
     throw new TenancyError('conflict', 'The tenant is being deleted', {
@@ -66,7 +68,7 @@ export async function provisionTenant<Client, Adapters>(
       step: 'stamp',
     })
   }
-  if (migrations !== undefined) {
+  if (migrations !== undefined && !stamp.migrated) {
     await step('migrate', ({ signal }) => migrate({ provider, client, migrations, tenantId, signal }))
   }
   if (stamp.state === 'ready') return database
@@ -128,7 +130,7 @@ export async function markForDeletion<Client>(
   locator: Locator,
   options: CallOptions,
 ): Promise<void> {
-  const client = await provider.connect({ locator, verify: async () => {} }, options)
+  const client = await connectUnchecked(provider, locator, options)
   const stamp = await findStamp(provider, client, expected.tenantId)
   if (stamp === undefined) return
   assertOwner(stamp, expected)
@@ -163,8 +165,18 @@ async function findStamp<Client>(
   })
 }
 
+/** What may be done together with the stamp, in one batch, to a database that holds nothing. */
+export interface Making {
+  /** It was made just now, so there is nothing to look for first. */
+  readonly created: boolean
+  readonly migrations: Migrations | undefined
+  /** Nothing but the migrations is to come before the tenant is ready. */
+  readonly ready: boolean
+}
+
 /**
- * The stamp of exactly this tenant, written where the database holds nothing yet.
+ * The stamp of exactly this tenant, written where the database holds nothing yet; where DDL is transactional together
+ * with the migrations. What fails there happened not at all, and is done step by step, so that the culprit is named.
  *
  * @throws `name_taken` for tables without a stamp; `wrong_tenant`, `stale_tenant`
  */
@@ -172,16 +184,19 @@ export async function ensureStamp<Client>(
   provider: TenantProvider<Client>,
   client: Client,
   expected: ExpectedIdentity,
-): Promise<Stamp> {
+  making: Making,
+): Promise<Stamp & { readonly migrated?: boolean }> {
   const { tenantId } = expected
   const { dialect } = provider.capabilities
   const owned = (stamp: Stamp): Stamp => {
     assertOwner(stamp, expected)
     return stamp
   }
+  const identity = { ...expected, uid: expected.uid ?? crypto.randomUUID() }
+  const made = await makeWhole(provider, client, identity, making)
+  if (made !== undefined) return made
   const found = await findStamp(provider, client, tenantId)
   if (found !== undefined) return owned(found)
-  const identity = { ...expected, uid: expected.uid ?? crypto.randomUUID() }
   // Two callers may both get here, and a reply may be lost: whichever row is there afterwards is the stamp.
   const failure = await provider.batch(client, stampStatements(dialect, identity)).then(
     () => undefined,
@@ -190,6 +205,29 @@ export async function ensureStamp<Client>(
   const stamp = await readStamp(dialect, (statement) => provider.query(client, statement))
   if (stamp !== undefined) return owned(stamp)
   throw failure?.error ?? new TenancyError('provider_unavailable', 'The stamp was not kept', { tenantId })
+}
+
+/** Stamps and migrates a new database in one round trip; `undefined` where that cannot be, or was refused. */
+async function makeWhole<Client>(
+  provider: TenantProvider<Client>,
+  client: Client,
+  identity: Identity,
+  { created, migrations, ready }: Making,
+): Promise<(Stamp & { readonly migrated: boolean }) | undefined> {
+  const { dialect, transactionalDdl } = provider.capabilities
+  if (!created || !transactionalDdl) return undefined
+  const script = migrations && (await scriptOf(provider, client, migrations))
+  const migrated = script?.complete ?? true
+  const state = ready && migrated ? 'ready' : 'provisioning'
+  const statements = [
+    ...stampStatements(dialect, identity),
+    ...(script?.statements ?? []),
+    ...(state === 'ready' ? [stampStateStatement(dialect, identity.uid, state)] : []),
+  ]
+  return provider.batch(client, statements).then(
+    () => ({ ...identity, state, dirty: null, migrated }),
+    () => undefined,
+  )
 }
 
 /**

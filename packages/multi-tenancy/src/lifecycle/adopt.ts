@@ -2,6 +2,7 @@ import type { TenantRecord } from '../catalog/record.ts'
 import type { TenantStore } from '../catalog/store.ts'
 import { notFound, TenancyError } from '../errors.ts'
 import type { FactoryCore } from '../factory/backend.ts'
+import { connectUnchecked } from '../factory/opening.ts'
 import { readStamp } from '../identity.ts'
 import type { TenantId } from '../tenant-id.ts'
 import { conflict } from './engine.ts'
@@ -26,7 +27,7 @@ export async function adoptTenant<Client, Adapters>(
   const found = await steps(id)('adopt', async (call) => {
     const locator = await provider.find(name, call)
     if (locator === undefined) throw notFound(id)
-    const client = await provider.connect({ locator, verify: async () => {} }, call)
+    const client = await connectUnchecked(provider, locator, call)
     const stamp = await readStamp(provider.capabilities.dialect, (read) => provider.query(client, read))
     return { locator, stamp }
   })

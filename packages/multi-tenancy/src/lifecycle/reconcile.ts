@@ -5,6 +5,7 @@ import type { TenantRef, TenantStore } from '../catalog/store.ts'
 import type { ListedDatabase, Locator } from '../contract.ts'
 import { TenancyError } from '../errors.ts'
 import type { FactoryCore } from '../factory/backend.ts'
+import { connectUnchecked } from '../factory/opening.ts'
 import { dropDatabase } from '../factory/provisioning.ts'
 import { readStamp, type Stamp } from '../identity.ts'
 import { isTenantId, type TenantId } from '../tenant-id.ts'
@@ -104,7 +105,7 @@ export function createReconciler<Client, Adapters>(
 
   function stampOf(name: string, locator: Locator): Promise<Stamp | undefined> {
     return core.steps(NOBODY)('inspect', async (call) => {
-      const client = await provider.connect({ locator, verify: async () => {} }, call)
+      const client = await connectUnchecked(provider, locator, call)
       return readStamp(provider.capabilities.dialect, (read) => provider.query(client, read)).catch(
         (cause) => {
           const error = provider.mapError(cause)

@@ -4,7 +4,7 @@ import type { Locator } from '../contract.ts'
 import { TenancyError, type TenancyErrorCode } from '../errors.ts'
 import type { FactoryCore } from '../factory/backend.ts'
 import type { KnownDatabase } from '../factory/directory.ts'
-import { connectChecked, managing, tenantOf } from '../factory/opening.ts'
+import { connectChecked, tenantOf } from '../factory/opening.ts'
 import {
   dropDatabase,
   ensureStamp,
@@ -54,6 +54,8 @@ export const HOOK_STEPS = ['onProvision', 'onDeprovision', 'afterCreate', 'after
 export function createSteps<Client, Adapters>(core: FactoryCore<Client, Adapters>): Steps {
   const { provider, migrations, environment } = core
   const clients = new Map<string, Client>()
+  /** By this run, just now: nothing can be in it yet. */
+  let created = false
 
   async function connect(record: TenantRecord): Promise<Client> {
     const key = JSON.stringify(record.locator)
@@ -61,7 +63,7 @@ export function createSteps<Client, Adapters>(core: FactoryCore<Client, Adapters
     if (kept !== undefined) return kept
     const database = databaseOf(record)
     const client = await core.steps(record.id)('connect', (call) =>
-      connectChecked(provider, record.id, database, managing, core.trouble(record.id), call),
+      connectChecked(provider, record.id, database, 'manage', core.trouble(record.id), call),
     )
     clients.set(key, client)
     return client
@@ -115,10 +117,11 @@ export function createSteps<Client, Adapters>(core: FactoryCore<Client, Adapters
   return {
     async create({ record, change }) {
       const { id, name, placement } = record
-      const { locator, created } = await core.steps(id)('create', (call) =>
+      const made = await core.steps(id)('create', (call) =>
         provider.create(name, placement === undefined ? call : { ...call, placement }),
       )
-      await change({ locator: JSON.stringify(locator) })
+      await change({ locator: JSON.stringify(made.locator) })
+      created = made.created
       return created ? 'created' : 'found'
     },
     async stamp({ record }) {
@@ -128,7 +131,9 @@ export function createSteps<Client, Adapters>(core: FactoryCore<Client, Adapters
       }
       const client = await connect(record).catch(unknown)
       await core.steps(record.id)('stamp', () =>
-        ensureStamp(provider, client, identityOf(record)).catch(unknown),
+        ensureStamp(provider, client, identityOf(record), { created, migrations, ready: false }).catch(
+          unknown,
+        ),
       )
       return record.uid
     },

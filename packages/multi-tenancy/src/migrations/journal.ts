@@ -43,7 +43,7 @@ export interface Writer {
 }
 
 /** The journal last: without it nothing can be read, so what a crash left between is made up for. */
-function createStatements(dialect: Dialect): Statement[] {
+export function createStatements(dialect: Dialect): Statement[] {
   const key = `${TEXT_KEY[dialect]} NOT NULL`
   return [
     `CREATE TABLE IF NOT EXISTS ${LOCK_TABLE} ` +

@@ -1,0 +1,85 @@
+import { createPostgresSchemaFactory } from '@tenantry/postgres-schema'
+import type { Kysely } from 'kysely'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createDatabase, type TestDatabase } from './database.ts'
+import { type FaultProxy, startFaultProxy } from './fault-proxy.ts'
+
+let database: TestDatabase
+let proxy: FaultProxy
+const closing: (() => Promise<void>)[] = []
+beforeAll(async () => {
+  database = await createDatabase()
+  proxy = await startFaultProxy(database.url)
+})
+afterAll(async () => {
+  for (const close of closing) await close()
+  await proxy?.stop()
+  await database?.drop()
+})
+
+const MIGRATIONS = {
+  '001_authors': 'CREATE TABLE authors (id serial PRIMARY KEY, name text NOT NULL)',
+  '002_notes': `CREATE TYPE mood AS ENUM ('good', 'bad');
+    CREATE TABLE notes (id serial PRIMARY KEY, author int REFERENCES authors, mood mood, body text)`,
+  '003_view':
+    'CREATE VIEW good_notes AS SELECT n.body, a.name FROM notes n JOIN authors a ON a.id = n.author',
+  '004_kysely': {
+    up: (db: Kysely<any>) => db.schema.createIndex('notes_body').on('notes').column('body').execute(),
+  },
+}
+
+describe.each(['role', 'set_role', 'search_path'] as const)('%s: a new tenant', (isolation) => {
+  function factoryOver(url: string) {
+    const factory = createPostgresSchemaFactory({
+      connection: url,
+      secret: database.secret,
+      isolation,
+      databasePrefix: `${isolation}_whole_`,
+      migrations: MIGRATIONS,
+      idleTimeout: 500,
+    })
+    closing.push(factory.close)
+    return factory
+  }
+
+  it('is made in as many round trips, however many migrations there are', async () => {
+    const url = new URL(database.url)
+    url.host = `${proxy.host}:${proxy.port}`
+    const factory = factoryOver(url.href)
+    // What is looked up once, and the connections.
+    await factory.provision('first')
+    const before = proxy.roundTrips
+    await factory.provision('second')
+    // It is looked for, made, and filled in one batch. With a role of its own there is also its login.
+    expect(proxy.roundTrips - before).toBeLessThanOrEqual(isolation === 'role' ? 12 : 7)
+  })
+
+  it('refers to no other schema', async () => {
+    const factory = factoryOver(database.url)
+    for (const id of ['acme', 'bolt']) await factory.provision(id)
+    // Whatever a table, default, view, constraint or index of one schema depends on is in it, or the server's own.
+    const crossing = await database.sql(
+      `WITH ours AS (SELECT oid FROM pg_namespace WHERE nspname LIKE '${isolation}\\_whole\\_%'),
+        named AS (SELECT 'pg_class'::regclass AS class, oid, relnamespace AS place FROM pg_class
+          UNION ALL SELECT 'pg_type'::regclass, oid, typnamespace FROM pg_type
+          UNION ALL SELECT 'pg_constraint'::regclass, oid, connamespace FROM pg_constraint
+          UNION ALL SELECT 'pg_attrdef'::regclass, d.oid, c.relnamespace FROM pg_attrdef d JOIN pg_class c ON c.oid = d.adrelid
+          UNION ALL SELECT 'pg_rewrite'::regclass, r.oid, c.relnamespace FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class)
+      SELECT a.place::regnamespace AS "from", b.place::regnamespace AS "to" FROM pg_depend d
+        JOIN named a ON (a.class, a.oid) = (d.classid, d.objid) JOIN named b ON (b.class, b.oid) = (d.refclassid, d.refobjid)
+      WHERE a.place IN (SELECT oid FROM ours) AND b.place IN (SELECT oid FROM ours) AND a.place <> b.place`,
+    )
+    expect(crossing).toEqual([])
+    for (const id of ['acme', 'bolt']) {
+      const { db } = await factory.getAdapters(id)
+      await db.insertInto('authors').values({ name: id }).execute()
+      await db
+        .insertInto('notes')
+        .values({ author: 1, mood: 'good', body: `of ${id}` })
+        .execute()
+      expect(await db.selectFrom('good_notes').selectAll().execute()).toEqual([
+        { body: `of ${id}`, name: id },
+      ])
+    }
+  })
+})
