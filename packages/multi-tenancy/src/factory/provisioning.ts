@@ -59,8 +59,12 @@ export async function provisionTenant<Client, Adapters>(
   const client = await step('connect', (options) =>
     connectChecked(provider, tenantId, database, 'manage', trouble(tenantId), options),
   )
-  const making = { created, migrations, ready: seed === undefined }
-  const stamp = await step('stamp', () => ensureStamp(provider, client, { tenantId, generation: 1 }, making))
+  let fresh = created
+  const stamp = await step('stamp', () => {
+    const making = { created: fresh, migrations, ready: seed === undefined }
+    fresh = false
+    return ensureStamp(provider, client, { tenantId, generation: 1 }, making)
+  })
   database.identity = stamp
   if (stamp.state === 'deprovisioning') {
     throw new TenancyError('conflict', 'The tenant is being deleted', {
@@ -187,47 +191,52 @@ export async function ensureStamp<Client>(
   making: Making,
 ): Promise<Stamp & { readonly migrated?: boolean }> {
   const { tenantId } = expected
-  const { dialect } = provider.capabilities
+  const { dialect, transactionalDdl } = provider.capabilities
   const owned = (stamp: Stamp): Stamp => {
     assertOwner(stamp, expected)
     return stamp
   }
   const identity = { ...expected, uid: expected.uid ?? crypto.randomUUID() }
-  const made = await makeWhole(provider, client, identity, making)
-  if (made !== undefined) return made
-  const found = await findStamp(provider, client, tenantId)
-  if (found !== undefined) return owned(found)
+  const whole =
+    making.created && transactionalDdl ? await wholeOf(provider, client, identity, making) : undefined
+  if (whole === undefined) {
+    const found = await findStamp(provider, client, tenantId)
+    if (found !== undefined) return owned(found)
+  }
   // Two callers may both get here, and a reply may be lost: whichever row is there afterwards is the stamp.
-  const failure = await provider.batch(client, stampStatements(dialect, identity)).then(
+  const failure = await provider.batch(client, whole?.statements ?? stampStatements(dialect, identity)).then(
     () => undefined,
     (error: unknown) => ({ error }),
   )
+  if (whole !== undefined && failure === undefined) return { ...identity, dirty: null, ...whole }
   const stamp = await readStamp(dialect, (statement) => provider.query(client, statement))
   if (stamp !== undefined) return owned(stamp)
+  if (whole !== undefined) {
+    // Only what the database has refused is tried in another way.
+    const { code, retryable } = provider.mapError(failure?.error)
+    if (!retryable && code !== 'internal' && code !== 'closed')
+      return ensureStamp(provider, client, identity, { ...making, created: false })
+  }
   throw failure?.error ?? new TenancyError('provider_unavailable', 'The stamp was not kept', { tenantId })
 }
 
-/** Stamps and migrates a new database in one round trip; `undefined` where that cannot be, or was refused. */
-async function makeWhole<Client>(
+/** The stamp and the migrations of a new database, for one batch. */
+async function wholeOf<Client>(
   provider: TenantProvider<Client>,
   client: Client,
   identity: Identity,
-  { created, migrations, ready }: Making,
-): Promise<(Stamp & { readonly migrated: boolean }) | undefined> {
-  const { dialect, transactionalDdl } = provider.capabilities
-  if (!created || !transactionalDdl) return undefined
+  { migrations, ready }: Making,
+): Promise<{ statements: readonly Statement[]; state: StampState; migrated: boolean }> {
+  const { dialect } = provider.capabilities
   const script = migrations && (await scriptOf(provider, client, migrations))
   const migrated = script?.complete ?? true
   const state = ready && migrated ? 'ready' : 'provisioning'
-  const statements = [
-    ...stampStatements(dialect, identity),
-    ...(script?.statements ?? []),
-    ...(state === 'ready' ? [stampStateStatement(dialect, identity.uid, state)] : []),
-  ]
-  return provider.batch(client, statements).then(
-    () => ({ ...identity, state, dirty: null, migrated }),
-    () => undefined,
-  )
+  const last = state === 'ready' ? [stampStateStatement(dialect, identity.uid, state)] : []
+  return {
+    statements: [...stampStatements(dialect, identity), ...(script?.statements ?? []), ...last],
+    state,
+    migrated,
+  }
 }
 
 /**

@@ -130,11 +130,11 @@ export function createSteps<Client, Adapters>(core: FactoryCore<Client, Adapters
         throw error.code === 'stale_tenant' ? unknownStamp(record) : error
       }
       const client = await connect(record).catch(unknown)
-      await core.steps(record.id)('stamp', () =>
-        ensureStamp(provider, client, identityOf(record), { created, migrations, ready: false }).catch(
-          unknown,
-        ),
-      )
+      await core.steps(record.id)('stamp', () => {
+        const making = { created, migrations, ready: false }
+        created = false
+        return ensureStamp(provider, client, identityOf(record), making).catch(unknown)
+      })
       return record.uid
     },
     async migrate({ record }) {

@@ -1,5 +1,6 @@
 import { createQueryId, type Kysely, type OperationNode } from 'kysely'
 import { describe, expect, it } from 'vitest'
+import { TenancyError } from '../../src/errors.ts'
 import { lostConnection } from '../catalog/faults.ts'
 import { gate } from '../factory/world.ts'
 import { createWorld, LEASE, outcome, type World } from './world.ts'
@@ -93,7 +94,7 @@ describe('one operation at a time', () => {
         around: async (member, run) => {
           const wasLate = first.left
           await first.pass(member)
-          if (first.left && !wasLate && fails) throw new Error('the connection was lost long ago')
+          if (first.left && !wasLate && fails) throw new TenancyError('internal', 'Lost long ago')
           if (wasLate) late.push(member)
           return run()
         },
