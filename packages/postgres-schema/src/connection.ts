@@ -1,5 +1,6 @@
 import { Client, type ClientConfig } from 'pg'
-import { runUnit } from './unit.ts'
+import { tidySteps } from './scope.ts'
+import { runUnit, type UnitResult } from './unit.ts'
 import { type EncodedSteps, NO_STEPS } from './wire.ts'
 
 /** One physical connection, in the hands of one user at a time. */
@@ -8,10 +9,8 @@ export interface Connection {
   readonly kind: 'admin' | 'tenant'
   /** What is prepared on it. */
   readonly prepared: EncodedSteps
-  /** It may hold what the last user left; `DISCARD ALL` comes before the next. */
+  /** It may hold what the last user left, to be undone before the next. */
   dirty: boolean
-  /** It may not be used again. */
-  spoilt: boolean
 }
 
 export type TransactionStatus = 'I' | 'T' | 'E' | null
@@ -67,15 +66,26 @@ export async function refresh(connection: Connection): Promise<void> {
   connection.dirty = false
 }
 
+/** @param rows what came after the user's statement: whether it left the session as new, if it was asked */
+export function isClean({ client }: Connection, rows: UnitResult['after']): boolean {
+  return rows.at(-1)?.[0] === 't' && statusOf(client) === 'I'
+}
+
 /** @returns whether the next user may have it */
 export async function cleanLate(connection: Connection): Promise<boolean> {
-  await refresh(connection)
-  return statusOf(connection.client) === 'I'
+  const { client } = connection
+  const tried = await runUnit(client, '', () => ({ before: NO_STEPS, after: tidySteps(true) })).catch(
+    () => undefined,
+  )
+  // What takes more than that is rare: a temporary table, a statement prepared.
+  if (tried !== undefined && isClean(connection, tried.after)) connection.dirty = false
+  else await refresh(connection)
+  return statusOf(client) === 'I'
 }
 
 /** Whether the connection is as new at once, needs `cleanLate`, or is lost. */
 export function verdictOf(connection: Connection): 'clean' | 'dirty' | 'lost' {
-  const { client, dirty, spoilt } = connection
-  if (spoilt || statusOf(client) !== 'I') return 'lost'
+  const { client, dirty } = connection
+  if (statusOf(client) !== 'I') return 'lost'
   return dirty ? 'dirty' : 'clean'
 }

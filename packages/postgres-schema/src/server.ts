@@ -94,13 +94,13 @@ export function createServer(
     const onError = (): void => void (connection && pool().invalidate(connection))
     if (target.kind === 'admin') {
       const client = await openClient(configOf(adminConnection), call.signal, onError)
-      connection = { client, kind: 'admin', prepared: NO_STEPS, dirty: false, spoilt: false }
+      connection = { client, kind: 'admin', prepared: NO_STEPS, dirty: false }
       return connection
     }
     const { config, login } = await tenantConfig(target, call)
     const client = await openClient(config, call.signal, onError)
     const prepared = pooler === 'session' ? preparations(login, scopeKind) : NO_STEPS
-    connection = { client, kind: 'tenant', prepared, dirty: false, spoilt: false }
+    connection = { client, kind: 'tenant', prepared, dirty: false }
     try {
       if (pooler === 'session') await makeReady(client, prepared, config, call)
       else if (!pooled) {

@@ -1,10 +1,10 @@
 import { TenancyError } from '@tenantry/multi-tenancy'
 import type { QueryResult, Submittable } from 'pg'
-import { type Connection, statusOf } from './connection.ts'
+import { type Connection, isClean, statusOf } from './connection.ts'
 import type { Pooler } from './options.ts'
 import { beginSteps, presenceSteps, type Scope, scopeSteps, tidySteps } from './scope.ts'
 import { endsTransaction, opensTransaction, refuseSessionState, shapesTransaction } from './session-sql.ts'
-import { type QueryInput, runUnit, type Unit } from './unit.ts'
+import { type QueryInput, runUnit, type Unit, type UnitResult } from './unit.ts'
 import { NO_STEPS } from './wire.ts'
 
 /** Statements of one tenant on a leased connection. */
@@ -47,38 +47,39 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
     if (opensTransaction(text)) {
       throw new TenancyError('not_supported', 'A transaction needs a client of its own: use connect()')
     }
-    // Without values the driver sends text as it is, several statements too; on a tenant's own connection it may.
-    if (scope === undefined && !hasValues(input)) return next(connection, input)
+    // Several statements are sent as they are; on a tenant's own connection they may.
+    if (scope === undefined && !isOne(input, text)) return next(connection, input)
+    return inUnit(connection, input, () => alone)
+  }
+
+  async function inUnit(connection: Connection, input: QueryInput, unitOf: () => Unit): Promise<QueryResult> {
     // Until it ends well there may be something left: a lock outlives the error after it.
     connection.dirty = true
-    const { result, after } = await runUnit(connection.client, input, () => alone)
-    connection.dirty = false
-    if (own && after.at(-1)?.[0] !== 't') connection.spoilt = true
+    const { result, after } = await runUnit(connection.client, input, unitOf)
+    if (isClean(connection, after)) connection.dirty = false
     return result
   }
 
   function unitOf(connection: Connection, text: string): Unit {
-    if (scope === undefined) return nothing
     const status = statusOf(connection.client)
     if (status === 'I') {
       if (!opensTransaction(text)) return alone
       unproven.add(connection)
       return begin
     }
+    if (own && endsTransaction(text)) return { before: NO_STEPS, after: tidy }
     if (status !== 'T') return nothing
-    if (endsTransaction(text)) return own ? nothing : { before: tidy, after: NO_STEPS }
+    if (endsTransaction(text)) return { before: tidy, after: NO_STEPS }
     if (shapesTransaction(text) || !unproven.delete(connection)) return nothing
     return { before: proof, after: NO_STEPS }
   }
 
   async function next(connection: Connection, input: QueryInput): Promise<QueryResult> {
     const text = textOf(input)
+    if (scope !== undefined) return inUnit(connection, input, () => unitOf(connection, text))
+    // What a holder sets on a connection of the tenant's own is there until it is given back.
     connection.dirty = true
-    if (scope === undefined) {
-      return connection.client.query(withoutName(input) as never) as unknown as Promise<QueryResult>
-    }
-    const { result } = await runUnit(connection.client, input, () => unitOf(connection, text))
-    return result
+    return connection.client.query(withoutName(input) as never) as unknown as Promise<QueryResult>
   }
 
   async function batch(connection: Connection, inputs: readonly QueryInput[]): Promise<void> {
@@ -86,18 +87,19 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
     connection.dirty = true
     const pipelined = client as { pipeline: boolean }
     pipelined.pipeline = true
-    const run = (input: QueryInput, unit: Partial<Unit>): Promise<unknown> =>
+    const run = (input: QueryInput, unit: Partial<Unit>): Promise<UnitResult> =>
       runUnit(client, input, () => ({ ...nothing, ...unit }))
     const all = [
       run('BEGIN', begin),
       ...inputs.map((input, at) => run(input, at === 0 ? { before: proof } : {})),
       // After an error it rolls back.
-      run('COMMIT', own ? {} : { before: tidy }),
+      run('COMMIT', own ? { after: tidy } : { before: tidy }),
     ]
     try {
-      for (const outcome of await Promise.allSettled(all)) {
-        if (outcome.status === 'rejected') throw outcome.reason
-      }
+      const outcomes = await Promise.allSettled(all)
+      for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+      const [last] = outcomes.slice(-1)
+      if (last?.status === 'fulfilled' && isClean(connection, last.value.after)) connection.dirty = false
     } finally {
       pipelined.pipeline = false
     }
@@ -114,8 +116,10 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
   return { single, next, batch, submit }
 }
 
-function hasValues(input: QueryInput): boolean {
-  return typeof input !== 'string' && Array.isArray(input.values) && input.values.length > 0
+/** Whether the server is sent one statement: with values the driver sends no more, and without a `;` there is no more. */
+function isOne(input: QueryInput, text: string): boolean {
+  const values = typeof input === 'string' ? undefined : input.values
+  return (Array.isArray(values) && values.length > 0) || !/;\s*\S/.test(text)
 }
 
 /** Prepared statements do not outlive a lease, and the driver would believe they do. */

@@ -51,7 +51,7 @@ describe.each(['role', 'set_role', 'search_path'] as const)('%s: a new tenant', 
     const before = proxy.roundTrips
     await factory.provision('second')
     // It is looked for, made, and filled in one batch. With a role of its own there is also its login.
-    expect(proxy.roundTrips - before).toBeLessThanOrEqual(isolation === 'role' ? 12 : 7)
+    expect(proxy.roundTrips - before).toBe(isolation === 'role' ? 5 : 3)
   })
 
   it('refers to no other schema', async () => {

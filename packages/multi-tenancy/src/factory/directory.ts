@@ -16,6 +16,8 @@ export interface KnownDatabase {
   identity?: Identity
   /** Its stamp was read and good: where every request connects anew (Workers), that holds while this is remembered. */
   verified?: boolean
+  /** Made just now and not stamped yet: there is nothing to read in it. */
+  fresh?: boolean
   /** In a catalog: it is served while its schema is being changed. @default 'active' */
   readonly state?: 'active' | 'upgrading'
 }

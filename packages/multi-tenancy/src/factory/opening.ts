@@ -39,6 +39,7 @@ export async function connectChecked<Client>(
   const { dialect } = provider.capabilities
 
   async function verify(query: Query): Promise<void> {
+    if (database.fresh) return
     const stamp = await readStamp(dialect, query)
     try {
       CHECKS[purpose](stamp, { tenantId, generation: database.generation, uid: database.identity?.uid })
@@ -59,7 +60,7 @@ export async function connectChecked<Client>(
     { locator: database.locator, purpose, verify, lost: () => onTrouble(), ...(admit && { admit }) },
     options,
   )
-  if (!verified && !(purpose === 'serve' && database.verified))
+  if (!verified && !database.fresh && !(purpose === 'serve' && database.verified))
     await verify((statement) => provider.query(client, statement))
   return client
 }

@@ -55,15 +55,17 @@ export async function provisionTenant<Client, Adapters>(
 ): Promise<KnownDatabase> {
   const step = steps(tenantId)
   const { locator, created } = await step('create', (options) => provider.create(name, options))
-  const database: KnownDatabase = { locator, generation: 1 }
+  const database: KnownDatabase = { locator, generation: 1, fresh: created }
   const client = await step('connect', (options) =>
     connectChecked(provider, tenantId, database, 'manage', trouble(tenantId), options),
   )
-  let fresh = created
-  const stamp = await step('stamp', () => {
-    const making = { created: fresh, migrations, ready: seed === undefined }
-    fresh = false
-    return ensureStamp(provider, client, { tenantId, generation: 1 }, making)
+  const stamp = await step('stamp', async () => {
+    const making = { created: database.fresh === true, migrations, ready: seed === undefined }
+    try {
+      return await ensureStamp(provider, client, { tenantId, generation: 1 }, making)
+    } finally {
+      database.fresh = false
+    }
   })
   database.identity = stamp
   if (stamp.state === 'deprovisioning') {

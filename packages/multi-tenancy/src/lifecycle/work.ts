@@ -54,14 +54,14 @@ export const HOOK_STEPS = ['onProvision', 'onDeprovision', 'afterCreate', 'after
 export function createSteps<Client, Adapters>(core: FactoryCore<Client, Adapters>): Steps {
   const { provider, migrations, environment } = core
   const clients = new Map<string, Client>()
-  /** By this run, just now: nothing can be in it yet. */
-  let created = false
+  /** Made by this run, just now: nothing can be in it yet. */
+  let fresh: KnownDatabase | undefined
 
   async function connect(record: TenantRecord): Promise<Client> {
     const key = JSON.stringify(record.locator)
     const kept = clients.get(key)
     if (kept !== undefined) return kept
-    const database = databaseOf(record)
+    const database = fresh ?? databaseOf(record)
     const client = await core.steps(record.id)('connect', (call) =>
       connectChecked(provider, record.id, database, 'manage', core.trouble(record.id), call),
     )
@@ -121,8 +121,9 @@ export function createSteps<Client, Adapters>(core: FactoryCore<Client, Adapters
         provider.create(name, placement === undefined ? call : { ...call, placement }),
       )
       await change({ locator: JSON.stringify(made.locator) })
-      created = made.created
-      return created ? 'created' : 'found'
+      if (!made.created) return 'found'
+      fresh = { ...databaseOf({ ...record, locator: made.locator }), fresh: true }
+      return 'created'
     },
     async stamp({ record }) {
       const unknown = (cause: unknown): never => {
@@ -130,10 +131,14 @@ export function createSteps<Client, Adapters>(core: FactoryCore<Client, Adapters
         throw error.code === 'stale_tenant' ? unknownStamp(record) : error
       }
       const client = await connect(record).catch(unknown)
-      await core.steps(record.id)('stamp', () => {
-        const making = { created, migrations, ready: false }
-        created = false
-        return ensureStamp(provider, client, identityOf(record), making).catch(unknown)
+      await core.steps(record.id)('stamp', async () => {
+        const making = { created: fresh !== undefined, migrations, ready: false }
+        try {
+          return await ensureStamp(provider, client, identityOf(record), making).catch(unknown)
+        } finally {
+          if (fresh !== undefined) fresh.fresh = false
+          fresh = undefined
+        }
       })
       return record.uid
     },

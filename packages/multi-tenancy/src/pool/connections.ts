@@ -23,6 +23,9 @@ interface Slot<Connection> {
   uses: number
 }
 
+/** Milliseconds that one being cleaned is waited for before another is opened: opening takes longer, mostly. */
+const PATIENCE = 20
+
 /** How many of what there are now. */
 export interface ConnectionStats {
   /** Connections in all, those being opened, cleaned and closed included. */
@@ -60,6 +63,9 @@ export function createConnections<Connection extends object, Target>(
   const idle = createIdleSet<Place>(settings, (slot) => void shut(slot))
   const broken = new WeakSet<Connection>()
   const watchers = new Set<() => void>()
+  /** What is being cleaned, and since when. */
+  const cleaning = new Map<Place, number>()
+  let hurry: (() => void) | undefined
   let pumping = false
   let again = false
 
@@ -97,7 +103,7 @@ export function createConnections<Connection extends object, Target>(
     const own = lease(key, target)
     if (own !== undefined) return waiter.resolve(own)
     const count = counts.get(key) ?? 0
-    if (count >= maxPerKey) return false
+    if (count >= maxPerKey || soonFree(settings.kind?.(target) ?? key)) return false
     const slot = slots.size < max ? { key, kind: undefined, expires: 0, uses: 0 } : idle.evict()
     if (slot === undefined) return false
     if (slots.has(slot)) slot.from = slot.key
@@ -107,6 +113,18 @@ export function createConnections<Connection extends object, Target>(
     counts.set(key, count + 1)
     waiter.stopTimer()
     void fill(slot, waiter)
+    return true
+  }
+
+  /** Whether one that was given back a moment ago is about to be there again. */
+  function soonFree(home: string): boolean {
+    if (cleaning.size === 0) return false
+    const since = [...cleaning].find(([{ kind, key }, at]) => (kind ?? key) === home && now() < at + PATIENCE)
+    if (since === undefined) return false
+    hurry ??= setTimer(() => {
+      hurry = undefined
+      pump()
+    }, PATIENCE)
     return true
   }
 
@@ -173,7 +191,13 @@ export function createConnections<Connection extends object, Target>(
     const clean = usable(slot) && driver.clean(connection)
     if (clean === true) park(slot)
     else if (clean === false) void shut(slot)
-    else void clean.then((verdict) => (verdict ? park(slot) : shut(slot)))
+    else {
+      cleaning.set(slot, now())
+      void clean.then((verdict) => {
+        cleaning.delete(slot)
+        return verdict ? park(slot) : shut(slot)
+      })
+    }
   }
 
   /** Whether somebody may still get the connection. */

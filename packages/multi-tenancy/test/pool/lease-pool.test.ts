@@ -286,3 +286,29 @@ describe('connections of one kind', () => {
     expect(pool.driver.log).toEqual(['open acme 1', 'close acme 1', 'open admin 2'])
   })
 })
+
+describe('a connection that is being cleaned', () => {
+  test('is waited for, where another would have to be opened', async () => {
+    const gate = deferred()
+    const driver = createFakeDriver((step) => (step === 'clean' ? gate.promise : undefined))
+    const pool = createFakePool({ driver, clean: driver.clean })
+    const lease = await pool.acquire('acme', 'acme')
+    lease.release()
+    const next = pool.acquire('acme', 'acme')
+    const other = await pool.acquire('bolt', 'bolt')
+    expect([await state(next), other.connection.id]).toEqual(['pending', 2])
+    gate.resolve()
+    expect((await next).connection.id).toBe(1)
+  })
+
+  test('is not waited for much longer than opening takes', async () => {
+    const driver = createFakeDriver((step) => (step === 'clean' ? new Promise(() => {}) : undefined))
+    const pool = createFakePool({ driver, clean: driver.clean })
+    const lease = await pool.acquire('acme', 'acme')
+    lease.release()
+    const next = pool.acquire('acme', 'acme')
+    expect(await state(next)).toBe('pending')
+    pool.clock.advance(20)
+    expect((await next).connection.id).toBe(2)
+  })
+})
