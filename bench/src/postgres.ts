@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process'
+import { Socket } from 'node:net'
+import { defineFactory } from '@tenantry/multi-tenancy'
 import { createPostgresSchemaFactory } from '@tenantry/postgres-schema'
 import pg from 'pg'
 import { type BenchDatabase, createBenchDatabase } from './postgres-database.ts'
@@ -54,6 +56,44 @@ async function switching(database: BenchDatabase): Promise<void> {
     report(`query, switching tenants: ${name}`, ratio(times, name, 'raw'), aim, us(times, name, 'raw'))
   }
   await Promise.all([raw.end(), naive.end(), ...Object.values(tenants).map(({ close }) => close())])
+  await roundTrips(database)
+}
+
+/** How often a query waits for the server, the tenant changing with each. */
+async function roundTrips(database: BenchDatabase): Promise<void> {
+  for (const isolation of ['role', 'set_role', 'search_path'] as const) {
+    const counter = { trips: 0 }
+    const { hostname: host, port, username: user, password, pathname } = new URL(database.url)
+    const { clients, close } = await openTenants(database, 2, {
+      isolation,
+      connection: {
+        ...{ host, port: Number(port || 5432), user: user || 'postgres', database: pathname.slice(1) },
+        ...(password && { password: decodeURIComponent(password) }),
+        stream: () => countTrips(new Socket(), counter),
+      },
+    })
+    for (let at = 0; at < 20; at++) await clients[at % 2]?.query(READ, [7])
+    const before = counter.trips
+    for (let at = 0; at < 200; at++) await clients[at % 2]?.query(READ, [7])
+    report(`round trips of a query, switching tenants: ${isolation}`, (counter.trips - before) / 200, '1', '')
+    await close()
+  }
+}
+
+/** Counts what is written after an answer. */
+function countTrips(socket: Socket, counter: { trips: number }): Socket {
+  const write = socket.write.bind(socket) as (...given: unknown[]) => boolean
+  let answered = true
+  const counted = (...given: unknown[]): boolean => {
+    if (answered) counter.trips++
+    answered = false
+    return write(...given)
+  }
+  // Connecting sets `write` back to the class's own.
+  Object.defineProperty(socket, 'write', { get: () => counted, set() {} })
+  return socket.on('data', () => {
+    answered = true
+  })
 }
 
 async function timePerQuery(query: (at: number) => Promise<unknown>, count: number): Promise<number> {
@@ -75,8 +115,10 @@ async function fleet(database: BenchDatabase): Promise<void> {
     max: 20,
   })
   const zipf = createZipf(1_000)
+  const pools = createPools(database.url, 20)
   const rates = await byTurns(
     {
+      'a pool for each tenant': () => rate(1_000, 20, () => pools.query(zipf())),
       raw: () => rate(4_000, 40, () => raw.query(READ, [7])),
       set_role: () => rate(4_000, 40, async () => tenants.set_role.clients[zipf()]?.query(READ, [7])),
       search_path: () => rate(4_000, 40, async () => tenants.search_path.clients[zipf()]?.query(READ, [7])),
@@ -87,7 +129,12 @@ async function fleet(database: BenchDatabase): Promise<void> {
     const detail = `${Math.round(rates[name] ?? 0)} against ${Math.round(rates.raw ?? 0)} queries/s`
     report(`1,000 tenants (Zipf) on 20 connections: ${name}`, ratio(rates, name, 'raw'), '≥ 0.85', detail)
   }
-  await Promise.all(Object.values(tenants).map(({ close }) => close()))
+  for (const name of ['set_role', 'search_path']) {
+    const detail = `${Math.round(rates[name] ?? 0)} against ${Math.round(rates['a pool for each tenant'] ?? 0)} queries/s`
+    const times = ratio(rates, name, 'a pool for each tenant')
+    report(`1,000 tenants (Zipf), against a pool for each tenant: ${name}`, times, 'reported', detail)
+  }
+  await Promise.all([pools.end(), ...Object.values(tenants).map(({ close }) => close())])
   const roles = await openTenants(database, 200, { isolation: 'role', ...connections })
   let logins = 0
   const few = createZipf(200)
@@ -97,6 +144,31 @@ async function fleet(database: BenchDatabase): Promise<void> {
   const detail = `${Math.round(own)} queries/s; ${Math.round((logins / 1_500) * 100)} % of them logged in anew (200 tenants)`
   report('tenants (Zipf) on 20 connections: role', own / (rates.raw ?? 1), 'reported', detail)
   await Promise.all([roles.close(), raw.end()])
+}
+
+/** What one writes by hand: a `pg.Pool` for each tenant, the least recently used ended above so many. */
+function createPools(url: string, max: number) {
+  const pools = new Map<number, pg.Pool>()
+  const ending = new Set<Promise<void>>()
+  return {
+    query(at: number): Promise<unknown> {
+      const pool =
+        pools.get(at) ??
+        new pg.Pool({ connectionString: url, options: `-c search_path=set_role_bench_${at}`, max: 1 })
+      pools.delete(at)
+      pools.set(at, pool)
+      for (const [oldest, other] of pools) {
+        if (pools.size <= max) break
+        pools.delete(oldest)
+        const ended = other.end().finally(() => ending.delete(ended))
+        ending.add(ended)
+      }
+      return pool.query(READ, [7])
+    },
+    async end() {
+      await Promise.all([...ending, ...[...pools.values()].map((pool) => pool.end())])
+    },
+  }
 }
 
 async function connectionsSoFar({ admin }: BenchDatabase): Promise<number> {
@@ -123,9 +195,18 @@ async function provisioning(database: BenchDatabase): Promise<void> {
     Array.from({ length: 30 }, (_, at) => [`${String(at).padStart(3, '0')}_step`, migration(at)]),
   )
   const factories = (['role', 'set_role', 'search_path'] as const).map((isolation) => ({
-    isolation,
+    isolation: isolation as string,
     factory: createPostgresSchemaFactory({ ...database.options({ isolation }), migrations, databasePrefix: `${isolation}_p_` }),
   })) // biome-ignore format: one object
+  const apart = database.provider({ isolation: 'set_role' })
+  factories.push({
+    isolation: 'set_role, step by step',
+    factory: defineFactory(
+      // What was there before is looked into first, stamped, and migrated after that.
+      { ...apart, create: async (name, call) => ({ ...(await apart.create(name, call)), created: false }) },
+      { migrations, databasePrefix: 'apart_p_' },
+    ),
+  })
   let at = 0
   const psql = async (): Promise<number> => {
     const name = `psql_${at++}`
@@ -156,6 +237,13 @@ async function provisioning(database: BenchDatabase): Promise<void> {
       detail,
     )
   }
+  const detail = `${times.set_role?.toFixed(1)} ms, step by step ${times['set_role, step by step']?.toFixed(1)} ms`
+  report(
+    'provision: one batch against step by step',
+    ratio(times, 'set_role', 'set_role, step by step'),
+    '< 1',
+    detail,
+  )
   await Promise.all(factories.map(({ factory }) => factory.close()))
 }
 

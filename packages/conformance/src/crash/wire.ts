@@ -19,7 +19,7 @@ export function socketThrough<Connection extends Socket>(
   let answered = (): void => {}
   let over = false
 
-  socket.write = ((message: Buffer, ...more: unknown[]) => {
+  const writeThrough = (message: Buffer, ...more: unknown[]): boolean => {
     const name = Buffer.isBuffer(message) ? nameOf(message) : undefined
     if (name === undefined) return write(message, ...more)
     underWay = around(name, () => {
@@ -34,7 +34,9 @@ export function socketThrough<Connection extends Socket>(
       underWay = undefined
     })
     return true
-  }) as Socket['write']
+  }
+  // Connecting sets `write` back to the class's own: https://github.com/nodejs/node/blob/v24.x/lib/net.js
+  Object.defineProperty(socket, 'write', { get: () => writeThrough, set() {} })
   socket.emit = (event: string | symbol, ...args: unknown[]) => {
     if (event !== 'data' && event !== 'end' && event !== 'error' && event !== 'close') {
       return emit(event, ...args)
