@@ -106,8 +106,9 @@ async function perform(run: Run, command: Command): Promise<void> {
   }
   if (command.type === 'sweep') return void (await coded(process, process.lifecycle.sweep()))
   if (command.type === 'release') return process.factory.release(command.id)
-  if (command.type === 'write') return void (await coded(process, ledger.write(process, command.id)))
-  if (command.type === 'request') await coded(process, ledger.request(process, command.id))
+  // What the driver throws at who queries is the driver's.
+  if (command.type === 'write') return void (await outcome(ledger.write(process, command.id)))
+  if (command.type === 'request') await ledger.request(process, command.id)
 }
 
 /** A living one. */
@@ -155,15 +156,17 @@ async function coded(process: Mortal, work: Promise<unknown>): Promise<string> {
   return result
 }
 
-async function stateOf({ db }: World, id: string): Promise<string> {
+async function stateOf({ db, time }: World, id: string): Promise<string> {
   const row = await db
     .selectFrom('tenantry_tenants')
-    .select(['state', 'operation_id', 'ready_at', 'superseded'])
+    .select(['state', 'operation_id', 'ready_at', 'superseded', 'purge_after'])
     .where('tenant_id', '=', id)
     .orderBy('generation', 'desc')
     .limit(1)
     .executeTakeFirst()
   if (row === undefined) return 'unknown'
+  // What is due is purged by the next who comes.
+  if (row.state === 'deleted' && Number(row.purge_after) <= time.now()) return 'deleted, but due'
   const simple =
     row.operation_id === null && !row.superseded && (row.ready_at !== null || row.state === 'purged')
   return simple ? row.state : `${row.state}, but`
