@@ -18,6 +18,7 @@ export {
   type TenancyErrorCode,
   type TenancyErrorOptions,
 } from './errors.ts'
+export { findAnywhere } from './factory/anywhere.ts'
 export { checkFactoryOptions } from './factory/check.ts'
 export { defineFactory } from './factory/define-factory.ts'
 export type { Environment } from './factory/environment.ts'
@@ -60,7 +61,7 @@ export {
 } from './migrations/index.ts'
 export type { Lease } from './pool/lease.ts'
 export { createLeasePool, type DrainOptions, type LeasePool, type LeasePoolStats } from './pool/lease-pool.ts'
-export type { LeasePoolOptions, LeasePoolStep } from './pool/options.ts'
+export { checkConnectionLimits, type LeasePoolOptions, type LeasePoolStep } from './pool/options.ts'
 export { type ClaimOptions, type ClaimsResult, fromClaim } from './resolvers/claim.ts'
 export { type CookieOptions, fromCookie } from './resolvers/cookie.ts'
 export { type CustomHostOptions, fromHost } from './resolvers/custom-host.ts'

@@ -1,4 +1,4 @@
-import { configError } from '@tenantry/multi-tenancy'
+import { checkConnectionLimits, configError } from '@tenantry/multi-tenancy'
 import type { ConnectionOptions as DriverOptions } from 'mysql2'
 
 /**
@@ -146,10 +146,9 @@ export function mysqlSettings(options: MysqlProviderOptions): Settings {
     throw configError('placement', 'names no server')
   const numbers = { ...NUMBERS }
   for (const name of Object.keys(NUMBERS) as (keyof typeof NUMBERS)[]) {
-    const value = options[name] ?? NUMBERS[name]
-    if (!(value > 0)) throw configError(name, 'must be a number above 0')
-    numbers[name] = value
+    numbers[name] = options[name] ?? NUMBERS[name]
   }
+  checkConnectionLimits(numbers)
   const place = typeof placement === 'function' ? placement : () => placement
   return { isolation, secret, userHost, registry, cleaning, servers, placement: place, ...numbers }
 }
@@ -158,6 +157,11 @@ function checkConnection(option: string, connection: unknown): void {
   if (typeof connection === 'string') {
     if (!/^mysql:\/\/./.test(connection) || !URL.canParse(connection))
       throw configError(option, 'must be a mysql:// URL, or an object')
+    try {
+      decodeURIComponent(connection)
+    } catch {
+      throw configError(option, 'has a % that begins no escape: in a URL, % is written %25')
+    }
     return
   }
   if (typeof connection !== 'object' || connection === null) throw configError(option, 'is missing')

@@ -2,6 +2,7 @@ import {
   type CallOptions,
   type ConnectTarget,
   createRedactor,
+  findAnywhere,
   leadingKeyword,
   type Row,
   type Statement,
@@ -57,8 +58,7 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
   }
 
   async function find(name: string, call: CallOptions): Promise<DatabasePlace | undefined> {
-    const found = await Promise.all([...sites.values()].map(({ databases }) => databases.find(name, call)))
-    return found.find((each) => each !== undefined)?.place
+    return (await findAnywhere([...sites.values()].map(({ databases }) => databases.find(name, call))))?.place
   }
 
   /**

@@ -59,6 +59,9 @@ describe('options', () => {
     ['servers', { servers: { 'a/b': good } }],
     ['servers.two.connection', { servers: { two: {} } }],
     ['maxConnections', { maxConnections: 0 }],
+    ['maxConnections', { maxConnections: 2.5 }],
+    ['maxConnectionsPerTenant', { maxConnectionsPerTenant: 1.5 }],
+    ['connection', { connection: 'mysql://root:100%@127.0.0.1/x' }],
     ['idleTimeout', { idleTimeout: Number.NaN }],
   ])('a mistake in %s is told at construction', (option, change) => {
     expect(() => createMysqlProvider({ ...good, ...change } as MysqlProviderOptions)).toThrow(

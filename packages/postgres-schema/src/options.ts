@@ -1,4 +1,4 @@
-import { configError, type Environment } from '@tenantry/multi-tenancy'
+import { checkConnectionLimits, configError, type Environment } from '@tenantry/multi-tenancy'
 import type { ClientConfig } from 'pg'
 
 /**
@@ -190,9 +190,7 @@ export function postgresSettings(options: PostgresSchemaProviderOptions): Settin
     ...times,
     ...given(options, Object.keys(times)),
   }
-  for (const [name, value] of Object.entries(numbers)) {
-    if (!(value > 0)) throw configError(name, 'must be a number above 0')
-  }
+  checkConnectionLimits(numbers)
   const place = typeof placement === 'function' ? placement : () => placement
   if (typeof placement === 'string' && !all.has(placement)) throw configError('placement', 'names no server')
   return {
@@ -222,7 +220,8 @@ function checkServer(path: string, { connection, serve }: ServerOptions): void {
   } else if (connection.connectionString !== undefined) {
     throw configError(`${path}connection`, 'give the connectionString itself')
   }
-  const fields = typeof connection === 'string' ? { url: decoded(connection) } : connection
+  const fields =
+    typeof connection === 'string' ? { url: decoded(`${path}connection`, connection) } : connection
   for (const [part, values] of [
     ['connection', fields],
     ['serve', serve ?? {}],
@@ -241,11 +240,11 @@ function hasControl(text: string): boolean {
   return [...text].some((character) => character < ' ' || character === '\x7f')
 }
 
-function decoded(url: string): string {
+function decoded(option: string, url: string): string {
   try {
     return decodeURIComponent(url)
   } catch {
-    return url
+    throw configError(option, 'has a % that begins no escape: in a URL, % is written %25')
   }
 }
 

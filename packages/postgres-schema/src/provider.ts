@@ -2,6 +2,7 @@ import {
   type CallOptions,
   type ConnectTarget,
   createRedactor,
+  findAnywhere,
   type Lease,
   type Row,
   TenancyError,
@@ -57,8 +58,7 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
   }
 
   async function find(name: string, call: CallOptions): Promise<SchemaPlace | undefined> {
-    const found = await Promise.all([...sites.values()].map(({ schemas }) => schemas.find(name, call)))
-    return found.find((place) => place !== undefined)
+    return findAnywhere([...sites.values()].map(({ schemas }) => schemas.find(name, call)))
   }
 
   /** Tells a tenant that is gone from one that was made anew, when a client in use met something missing. */

@@ -55,6 +55,13 @@ async function openFiles(): Promise<number> {
 }
 
 describe('connections', () => {
+  it.each([{ maxConnections: 2.5 }, { maxConnections: 0 }, { maxConnectionsPerTenant: 1.5 }])(
+    '%j is refused by name',
+    (options) => {
+      expect(() => createLibsqlFileProvider({ root, ...options })).toThrow(Object.keys(options)[0])
+    },
+  )
+
   it('stay within their limits, however many tenants and calls there are', async () => {
     start({ maxConnections: 4, maxConnectionsPerTenant: 2 })
     const clients = await Promise.all(Array.from({ length: 12 }, (_, at) => open(`tenant_${at}`)))

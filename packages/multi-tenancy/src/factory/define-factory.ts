@@ -81,7 +81,8 @@ export function defineFactory<Client, Adapters>(
   const opened = createCache<View<Adapters>>(shared ? cache.max : 0, cache.ttl, environment.now)
   const openings = createSingleFlight<OpenTenant<Adapters>>(shared)
   const provisions = createSingleFlight<void>(shared)
-  const quarantined = new Set<TenantId>()
+  /** The newest incarnation of each tenant that was found to be another's. */
+  const quarantined = new Map<TenantId, number>()
   const deleting = new Set<TenantId>()
   let closed = false
 
@@ -94,21 +95,25 @@ export function defineFactory<Client, Adapters>(
   /** Asked before each use of a client, so that one held for long obeys what happened meanwhile. */
   function admit(tenantId: TenantId, database: KnownDatabase): void | Promise<void> {
     if (closed) throw new TenancyError('closed', 'The factory is closed')
-    assertServable(tenantId)
+    assertServable(tenantId, database)
     return directory.admit?.(tenantId, database)
   }
 
-  function assertServable(tenantId: TenantId): void {
-    if (quarantined.has(tenantId)) {
+  function assertServable(tenantId: TenantId, { generation }: { readonly generation: number }): void {
+    if ((quarantined.get(tenantId) ?? 0) >= generation) {
       throw new TenancyError('wrong_tenant', 'The tenant is in quarantine', { tenantId })
     }
     if (deleting.has(tenantId)) throw notFound(tenantId)
   }
 
   /** Called when a client finds its database gone, or not its own; also long after it was opened. */
-  function trouble(tenantId: TenantId): (error?: TenancyError) => void {
+  function trouble(
+    tenantId: TenantId,
+    { generation }: { readonly generation: number },
+  ): (error?: TenancyError) => void {
     return (error) => {
-      if (error?.code === 'wrong_tenant') quarantined.add(tenantId)
+      const known = quarantined.get(tenantId) ?? 0
+      if (error?.code === 'wrong_tenant') quarantined.set(tenantId, Math.max(known, generation))
       forget(tenantId)
     }
   }
@@ -123,9 +128,11 @@ export function defineFactory<Client, Adapters>(
   }
 
   async function openNow(tenantId: TenantId, current: () => boolean): Promise<OpenTenant<Adapters>> {
-    assertServable(tenantId)
+    // Without a catalog there is one incarnation, and no need to look it up.
+    if (lifecycle === undefined) assertServable(tenantId, { generation: 1 })
     return retry(environment, { ...brief, tenantId }, async (call) => {
       const database = await directory.locate(tenantId, call)
+      assertServable(tenantId, database)
       // Where only the age of what was known was in doubt, the view is still good.
       const kept = opened.get(tenantId)
       if (kept && directory.fresh?.(tenantId, kept.database)) return kept.tenant
@@ -138,8 +145,14 @@ export function defineFactory<Client, Adapters>(
   }
 
   async function build(tenantId: TenantId, database: KnownDatabase, call: CallOptions): Promise<Adapters> {
-    const client = await connectChecked(provider, tenantId, database, 'serve', trouble(tenantId), call, () =>
-      admit(tenantId, database),
+    const client = await connectChecked(
+      provider,
+      tenantId,
+      database,
+      'serve',
+      trouble(tenantId, database),
+      call,
+      () => admit(tenantId, database),
     ).catch((error: unknown) => {
       directory.forget(tenantId)
       throw error
@@ -221,7 +234,7 @@ export function defineFactory<Client, Adapters>(
       const step = steps(id)
       const client = await step('connect', async (call) => {
         const database = await directory.locate(id, call)
-        return connectChecked(provider, id, database, 'manage', trouble(id), call)
+        return connectChecked(provider, id, database, 'manage', trouble(id, database), call)
       })
       return step('migrate', ({ signal }) => migrate({ provider, client, migrations, tenantId: id, signal }))
     },

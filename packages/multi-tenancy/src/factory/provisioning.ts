@@ -38,7 +38,7 @@ export interface ProvisionContext<Client, Adapters> {
   /** Runs one step with its retries. */
   steps(tenantId: TenantId): Step
   /** See `connectChecked`. */
-  trouble(tenantId: TenantId): (error?: TenancyError) => void
+  trouble(tenantId: TenantId, incarnation: { readonly generation: number }): (error?: TenancyError) => void
 }
 
 /**
@@ -57,7 +57,7 @@ export async function provisionTenant<Client, Adapters>(
   const { locator, created } = await step('create', (options) => provider.create(name, options))
   const database: KnownDatabase = { locator, generation: 1, fresh: created }
   const client = await step('connect', (options) =>
-    connectChecked(provider, tenantId, database, 'manage', trouble(tenantId), options),
+    connectChecked(provider, tenantId, database, 'manage', trouble(tenantId, database), options),
   )
   const stamp = await step('stamp', async () => {
     const making = { created: database.fresh === true, migrations, ready: seed === undefined }

@@ -63,7 +63,7 @@ export function createSteps<Client, Adapters>(core: FactoryCore<Client, Adapters
     if (kept !== undefined) return kept
     const database = fresh ?? databaseOf(record)
     const client = await core.steps(record.id)('connect', (call) =>
-      connectChecked(provider, record.id, database, 'manage', core.trouble(record.id), call),
+      connectChecked(provider, record.id, database, 'manage', core.trouble(record.id, record), call),
     )
     clients.set(key, client)
     return client

@@ -129,6 +129,19 @@ export function leasePoolSettings<Connection extends object, Target>(
   return settings
 }
 
+/**
+ * For a provider with a lease pool: its own limits and times, by the names that its users gave them. All are above 0,
+ * and connections (`maxConnections…`) are counted in whole numbers.
+ *
+ * @throws `config_invalid`, naming the option
+ */
+export function checkConnectionLimits(limits: Readonly<Record<string, number>>): void {
+  for (const [name, value] of Object.entries(limits)) {
+    if (!(value > 0)) throw configError(name, 'must be a number above 0')
+    if (/^maxConnections/.test(name) && value % 1 > 0) throw configError(name, 'must be a whole number')
+  }
+}
+
 // A longer delay makes setTimeout fire at once.
 const LONGEST = 2 ** 31 - 1
 

@@ -2,6 +2,7 @@ import path from 'node:path'
 import type { Client } from '@libsql/client/sqlite3'
 import {
   type ConnectTarget,
+  checkConnectionLimits,
   configError,
   createLeasePool,
   type Environment,
@@ -69,6 +70,7 @@ export interface LibsqlFileProviderOptions {
  */
 export function createLibsqlFileProvider(options: LibsqlFileProviderOptions): TenantProvider<Client> {
   const { root, maxConnections = 100, maxConnectionsPerTenant = 5 } = options
+  checkConnectionLimits({ maxConnections, maxConnectionsPerTenant })
   if (typeof root !== 'string' || root === '' || root.includes('\0')) {
     throw configError('root', 'must be the path of a directory')
   }
