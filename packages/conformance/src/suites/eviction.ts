@@ -1,6 +1,7 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { succeeds } from '../assert.ts'
 import { type ConformanceCase, suite } from '../case.ts'
+import { inGroups } from '../in-groups.ts'
 import { bodies, NOTES, readNotes, SELECT_NOTES, writeNote } from '../sql.ts'
 
 const TENANTS = Array.from({ length: 20 }, (_, at) => `tenant-${at}`)
@@ -112,16 +113,3 @@ export const eviction: readonly ConformanceCase[] = suite('eviction', [
     },
   },
 ])
-
-/** Runs `work` for all, so many at a time. */
-async function inGroups<Item>(
-  items: readonly Item[],
-  size: number,
-  work: (item: Item) => Promise<void>,
-): Promise<void> {
-  const rest = [...items]
-  const worker = async (): Promise<void> => {
-    for (let item = rest.shift(); item !== undefined; item = rest.shift()) await work(item)
-  }
-  await Promise.all(Array.from({ length: size }, worker))
-}
