@@ -49,6 +49,7 @@ async function makeTenant(t: ConformanceContext, id: string): Promise<void> {
   const factory = t.factory({ migrations: OLD, environment: virtualTime() }, t.another())
   await factory.provision(id)
   await writeNote((await factory.getAdapters(id)).db, 7, 'kept')
+  await factory.close()
 }
 
 async function assertNotes(
@@ -189,6 +190,8 @@ async function strike(
   }
   await next.deprovision(id)
   await assertAbsent(t, id, where)
+  // Not at the end of the case, which has dozens of points: their connections would wait for it.
+  await next.close()
   return call?.member
 }
 

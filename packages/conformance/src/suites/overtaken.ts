@@ -72,7 +72,11 @@ async function cross(
   const id = `point-${at}`
   const where = `${what} (at call ${at})`
   const other = t.factory({ migrations: MORE, environment: virtualTime() }, t.another())
-  if (present) await t.factory({ migrations: NOTES }, t.another()).provision(id)
+  if (present) {
+    const maker = t.factory({ migrations: NOTES }, t.another())
+    await maker.provision(id)
+    await maker.close()
+  }
   let armed = true
   let calls = 0
   let crossed: string | undefined
@@ -113,6 +117,8 @@ async function cross(
   await succeeds(`${there}: provision`, () => last.provision(id))
   await assertReady(t, id, there)
   await last.deprovision(id)
+  // Not at the end of the case, which has dozens of points: their connections would wait for it.
+  await Promise.all([factory, other, last].map((each) => each.close()))
   return true
 }
 
