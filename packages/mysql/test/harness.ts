@@ -61,9 +61,12 @@ export function createHarness(
       const user = isolation === 'user' ? "user LIKE 'tenantry\\_%'" : 'id <> CONNECTION_ID()'
       const where =
         name === undefined ? [...prefixes].map((each) => `db LIKE '${each}%'`) : [`db = '${name}'`]
-      // The server closes the socket of who quits before it forgets the connection.
-      const sql = `SELECT count(*) AS n FROM information_schema.processlist WHERE command <> 'Quit' AND ${user} AND (${where.join(' OR ') || 'TRUE'})`
-      return Number((await rowsOf(root, sql))[0]?.n)
+      const sql = `SELECT command AS doing FROM information_schema.processlist WHERE ${user} AND (${where.join(' OR ') || 'TRUE'})`
+      for (;;) {
+        const found = await rowsOf(root, sql)
+        // The server closes the socket of who quits before it forgets the connection: only then it can be counted.
+        if (!found.some(({ doing }) => ['Quit', 'Busy'].includes(doing))) return found.length
+      }
     },
     hostileSql: (victim, own) => [
       [`SELECT * FROM notes UNION SELECT * FROM \`${victim}\`.notes`],

@@ -5,20 +5,28 @@ import { type ClientConfig, Pool } from 'pg'
 import { createPostgresSchemaProvider, type Isolation } from '../src/index.ts'
 import { createDatabase } from './database.ts'
 import { createHarness } from './harness.ts'
+import { startServer } from './server.ts'
 
-/** Schemas in one database, with the catalog beside them in a schema of its own. */
+/**
+ * Schemas in one database, with the catalog beside them in a schema of its own. The server is the matrix's own: it
+ * need not get over a power failure, and has room for the connections of all these processes.
+ */
 export function crashHarness(isolation: Isolation): CrashHarness {
   return {
     async setup() {
-      const database = await createDatabase()
+      const server = await startServer(['max_connections=300', 'full_page_writes=off'])
+      const database = await createDatabase(server)
       await database.sql('CREATE SCHEMA catalog')
-      // Who dies here is never the server.
-      await database.sql(
-        `ALTER DATABASE "${new URL(database.url).pathname.slice(1)}" SET synchronous_commit = off`,
-      )
       const { url, secret, drop } = database
       const { oracle } = createHarness(database, { isolation })
-      return { config: { url, secret }, oracle, cleanup: drop }
+      return {
+        config: { url, secret },
+        oracle,
+        async cleanup() {
+          await drop()
+          await server.stop()
+        },
+      }
     },
     provider: ({ url, secret }, around) =>
       createPostgresSchemaProvider({

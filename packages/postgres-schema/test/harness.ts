@@ -17,7 +17,7 @@ export function createHarness(
     secret,
     maxConnections: MAX_CONNECTIONS,
     // The kit has dozens of providers at once: together they must not use the server up.
-    idleTimeout: 1_000,
+    idleTimeout: 200,
     drainTimeout: 3_000,
     ...options,
   }
