@@ -1,4 +1,5 @@
 import { configError, TenancyError, type TenancyErrorCode } from '../errors.ts'
+import type { Dialect } from '../sql.ts'
 import type { LoadedMigration } from './define.ts'
 import type { Journal, JournalRow } from './journal.ts'
 import type { Session } from './lock.ts'
@@ -81,16 +82,21 @@ function stepOf<Client>(
 ): Step {
   const { name, sql, transaction } = migration
   const { dialect, transactions, transactionalDdl } = capabilities
-  const statements = sql === undefined ? undefined : splitStatements(sql, dialect)
-  for (const text of statements ?? []) {
-    const keyword = leadingKeyword(text, dialect)
-    // It would end the transaction that holds the bookkeeping.
-    if (/^(BEGIN|START|COMMIT|END|ROLLBACK|ABORT)$/.test(keyword))
-      throw configError('migrations', `${keyword} in ${name}: the runner makes the transaction`)
-  }
+  const statements = sql === undefined ? undefined : statementsIn(name, sql, dialect)
   const whole = transactionalDdl && transaction && row === undefined
   const mode = !whole ? 'journal' : statements ? 'batch' : transactions ? 'transaction' : 'journal'
   return { ...migration, statements, total: statements?.length ?? 1, row, mode }
+}
+
+/** @throws `config_invalid` for a statement that would end the transaction which holds the bookkeeping */
+export function statementsIn(name: string, sql: string, dialect: Dialect): string[] {
+  const statements = splitStatements(sql, dialect)
+  for (const text of statements) {
+    const keyword = leadingKeyword(text, dialect)
+    if (/^(BEGIN|START|COMMIT|END|ROLLBACK|ABORT)$/.test(keyword))
+      throw configError('migrations', `${keyword} in ${name}: the runner makes the transaction`)
+  }
+  return statements
 }
 
 /** Names what comes after `statement` statements. */

@@ -3,10 +3,11 @@ import type { Statement } from '../contract.ts'
 import { statement } from '../sql.ts'
 import type { LoadedMigration, Migrations } from './define.ts'
 import { createStatements, insertRow, type MigrationProvider, type Writer } from './journal.ts'
-import { leadingKeyword, splitStatements } from './split.ts'
+import { statementsIn } from './plan.ts'
+import { leadingKeyword } from './split.ts'
 
 /** What makes an empty database a migrated one, to be run as one batch. */
-export interface Script {
+interface Script {
   readonly statements: readonly Statement[]
   /** No migration is left for `migrate`. */
   readonly complete: boolean
@@ -45,10 +46,10 @@ export async function scriptOf<Client>(
 async function statementsOf<Client>(
   provider: MigrationProvider<Client>,
   client: Client,
-  { sql, up }: LoadedMigration,
+  { name, sql, up }: LoadedMigration,
 ): Promise<readonly Statement[] | undefined> {
   const { dialect } = provider.capabilities
-  if (sql !== undefined) return splitStatements(sql, dialect).map((text) => ({ sql: text }))
+  if (sql !== undefined) return statementsIn(name, sql, dialect).map((text) => ({ sql: text }))
   const recorded: Statement[] = []
   let all = true
   const db = provider.kysely(client)

@@ -178,4 +178,13 @@ describe('a database that was made just now', () => {
     await defineFactory(late, { migrations: SQL, databasePrefix: 'tenant_' }).provision('acme')
     expect(await journalOf(provider, SQL, 'acme')).toHaveLength(2)
   })
+
+  test('refuses a migration that would end the batch’s own transaction', async () => {
+    const { provider, calls } = recorded()
+    const factory = defineFactory(provider, {
+      migrations: { ...SQL, '003_end': 'COMMIT; CREATE TABLE late (id TEXT)' },
+    })
+    await expect(factory.provision('acme')).rejects.toMatchObject({ code: 'config_invalid' })
+    expect(calls.filter((call) => call.startsWith('batch'))).toEqual([])
+  })
 })
