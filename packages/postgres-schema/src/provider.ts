@@ -71,6 +71,13 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
       .schemas.find(place.schema, { signal })
       .catch(() => ({ ...place, closed: false }))
     if (now?.id === place.id && now.oid === place.oid) {
+      // While many roles are granted a session may hold on to what it knew before; this one is ended, the next knows.
+      if (refused && isState(cause, '42501') && !now.closed) {
+        throw new TenancyError('provider_unavailable', 'The session was refused the tenant’s role', {
+          cause: redactor.error(cause),
+          retryAfter: 1,
+        })
+      }
       if (!now.closed) return surface(cause)
       throw new TenancyError('tenant_not_ready', 'The tenant is shut', {
         cause: redactor.error(cause),

@@ -59,6 +59,26 @@ describe('what docs/postgres.md says of SQL that tenants write', () => {
   })
 })
 
+it('set_role: a session that is refused the tenant’s role is ended, and trying again helps', async () => {
+  const provider = start({ isolation: 'set_role', maxConnections: 2 })
+  const client = await open(provider, 'refused_role')
+  const { locator } = await provider.create('refused_role', call)
+  const [row] = await database.sql(
+    "SELECT rolname FROM pg_roles WHERE rolname = 'tenantry_' || (SELECT oid FROM pg_database WHERE datname = current_database())",
+  )
+  const pid = async () => (await client.query('SELECT pg_backend_pid() AS pid')).rows[0].pid
+  const before = await pid()
+  for (const role of [`tenantry_${locator.id}`, `tenantry_${locator.id}_owner`])
+    await database.sql(`REVOKE "${role}" FROM "${row?.rolname}"`)
+  expect(await client.query('SELECT 1').catch(provider.mapError)).toMatchObject({
+    code: 'provider_unavailable',
+    retryable: true,
+  })
+  for (const role of [`tenantry_${locator.id}`, `tenantry_${locator.id}_owner`])
+    await database.sql(`GRANT "${role}" TO "${row?.rolname}"`)
+  expect(await pid()).not.toBe(before)
+})
+
 describe('a role', () => {
   it('has rights on nothing but its schema, and none on public', async () => {
     const provider = start({ isolation: 'role' })
