@@ -136,12 +136,24 @@ export async function markForDeletion<Client>(
   locator: Locator,
   options: CallOptions,
 ): Promise<void> {
-  const client = await connectUnchecked(provider, locator, options)
-  const stamp = await findStamp(provider, client, expected.tenantId)
-  if (stamp === undefined) return
-  assertOwner(stamp, expected)
-  await moveStamp(provider, client, expected.tenantId, stamp.uid, 'deprovisioning')
+  const mark = async (): Promise<void> => {
+    const client = await connectUnchecked(provider, locator, options)
+    const stamp = await findStamp(provider, client, expected.tenantId)
+    if (stamp === undefined) return
+    assertOwner(stamp, expected)
+    await moveStamp(provider, client, expected.tenantId, stamp.uid, 'deprovisioning')
+  }
+  await mark().catch(async (cause: unknown) => {
+    const { code } = provider.mapError(cause)
+    if (provider.setAccess === undefined || !SHUT.has(code)) throw cause
+    // A deletion that died on its way had shut it. Nobody is served by it: its stamp says so, or its record.
+    await provider.setAccess(locator, 'open', options)
+    await mark()
+  })
 }
+
+/** How a provider says that `setAccess` closed a database. */
+const SHUT: ReadonlySet<string> = new Set(['tenant_not_ready', 'tenant_suspended'])
 
 /** It was there a moment ago, so somebody else is deleting it too: look again. */
 function unlessGone(error: TenancyError): never {

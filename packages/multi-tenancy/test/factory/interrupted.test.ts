@@ -1,0 +1,20 @@
+import { expect, test } from 'vitest'
+import { defineFactory } from '../../src/factory/define-factory.ts'
+import { createMemoryProvider, createMemoryServer } from '../../src/memory/index.ts'
+
+test('a deletion that died once it had shut the database is done again', async () => {
+  const server = createMemoryServer()
+  const provider = createMemoryProvider(server)
+  const dying = {
+    ...provider,
+    async drop(...given: Parameters<typeof provider.drop>) {
+      await provider.setAccess?.(given[0], 'closed', given[1])
+      throw new Error('died')
+    },
+  }
+  await defineFactory(provider).provision('acme')
+  await expect(defineFactory(dying).deprovision('acme')).rejects.toThrow('died')
+  expect([server.size, server.closed.size]).toEqual([1, 1])
+  await defineFactory(provider).deprovision('acme')
+  expect([server.size, server.closed.size]).toEqual([0, 0])
+})
