@@ -1,6 +1,6 @@
 import type { Row, Statement } from './contract.ts'
 import { notFound, TenancyError } from './errors.ts'
-import { type Dialect, statement, TEXT_KEY } from './sql.ts'
+import { type Dialect, LOCK_TABLE, MIGRATIONS_TABLE, NOW, statement, TEXT_KEY } from './sql.ts'
 import type { TenantId } from './tenant-id.ts'
 
 /** Whose database this is: the identity stamp, the one row of the table `tenantry_identity`. */
@@ -18,7 +18,7 @@ export type StampState = 'provisioning' | 'ready' | 'deprovisioning'
 /** The stamp as read from a database. */
 export interface Stamp extends Identity {
   readonly state: StampState
-  /** The migration that left the database half changed, if one did. */
+  /** The migration that left the database half changed, if one did. Of one that is under way: none did. */
   readonly dirty: string | null
 }
 
@@ -63,21 +63,33 @@ export function stampStateStatement(dialect: Dialect, uid: string, state: StampS
   )
 }
 
-/** The stamp, or `undefined` where a database has none. Costs one query, two where the table is missing. */
+/**
+ * The stamp, or `undefined` where a database has none. Costs one query, two where the table is missing or a journaled
+ * migration was begun and is not done.
+ */
 export async function readStamp(dialect: Dialect, query: Query): Promise<Stamp | undefined> {
-  const read = { sql: `SELECT ${COLUMNS} FROM ${IDENTITY_TABLE}` }
-  const [row] = await query(read).catch(async (): Promise<Row[]> => {
+  const read = (more = ''): Promise<Row[]> =>
+    query({ sql: `SELECT ${COLUMNS}${more} FROM ${IDENTITY_TABLE}` })
+  let [row] = await read().catch(async (): Promise<Row[]> => {
     if ((await countTables(dialect, query, '=')) === 0) return []
     // It is there: either it was made meanwhile, or this fails again and says why.
-    return query(read)
+    return read()
   })
+  // Under way, and not left half applied, while its runner holds the lock by the database's clock: it renews its lease
+  // as long as it lives, and gives it up when a statement fails. The mark is read once more with that, since the
+  // migration may come to its end in between.
+  if (row?.dirty != null)
+    [row] = await read(
+      `, (SELECT 1 FROM ${LOCK_TABLE} JOIN ${MIGRATIONS_TABLE} ON attempt = owner ` +
+        `WHERE name = dirty AND state <> 'failed' AND expires_at > 1000 * ${NOW[dialect]}) AS live`,
+    )
   if (row === undefined) return undefined
   return {
     tenantId: row.tenant_id as TenantId,
     generation: Number(row.generation),
     uid: String(row.uid),
     state: row.state as StampState,
-    dirty: row.dirty === null || row.dirty === undefined ? null : String(row.dirty),
+    dirty: row.live ? null : ((row.dirty ?? null) as string | null),
   }
 }
 
@@ -94,12 +106,9 @@ export async function isEmpty(dialect: Dialect, query: Query): Promise<boolean> 
  */
 export function checkStamp(stamp: Stamp | undefined, expected: ExpectedIdentity): Stamp {
   const { tenantId } = expected
-  if (stamp === undefined) {
-    throw new TenancyError('tenant_not_ready', 'The tenant database has no identity yet', { tenantId })
-  }
-  assertOwner(stamp, expected)
+  if (stamp !== undefined) assertOwner(stamp, expected)
   // First: while a database is made, each migration that is journaled marks it until it is done.
-  if (stamp.state === 'provisioning') {
+  if (stamp === undefined || stamp.state === 'provisioning') {
     throw new TenancyError('tenant_not_ready', 'The tenant is still being provisioned', {
       tenantId,
       retryAfter: 2,

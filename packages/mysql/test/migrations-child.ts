@@ -8,3 +8,4 @@ await factory.migrate(id).then(
   () => console.log('done'),
   (error: unknown) => console.log(`failed ${error}`),
 )
+await factory.close()

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { TenantFactory } from '@tenantry/multi-tenancy'
@@ -48,6 +48,23 @@ function relayed(): string {
   return url.href
 }
 
+/** A process of its own that migrates the tenant through the relay. */
+function migrateElsewhere(id: string): ChildProcess {
+  const { registry, prefix } = world
+  const task = { connection: relayed(), registry, prefix, secret: SECRET, id }
+  const file = fileURLToPath(new URL('migrations-child.ts', import.meta.url))
+  return spawn(process.execPath, ['--disable-warning=ExperimentalWarning', file], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, TENANTRY_CHILD: JSON.stringify(task) },
+  })
+}
+
+/** Time passes: the lease of whoever migrates the tenant has just ended. */
+async function endLease(id: string): Promise<void> {
+  const name = world.prefix + id
+  await world.sql(`UPDATE \`${name}\`.tenantry_lock SET expires_at = 1000 * UNIX_TIMESTAMP()`)
+}
+
 /** How many of the five statements the database shows, looked at as root. */
 async function done(id: string): Promise<number> {
   const name = world.prefix + id
@@ -80,11 +97,13 @@ async function journal(id: string): Promise<{ state: string; statement: number }
   return { state: String(row?.state), statement: Number(row?.statement) }
 }
 
+async function dirty(id: string): Promise<unknown> {
+  return (await world.sql(`SELECT dirty FROM \`${world.prefix + id}\`.tenantry_identity`))[0]?.dirty
+}
+
 /** Says what somebody who looked would say, then migrates again: it converges. */
 async function mend(id: string): Promise<void> {
   const name = world.prefix + id
-  // The dead one's lock.
-  await world.sql(`UPDATE \`${name}\`.tenantry_lock SET owner = '', expires_at = 0`)
   const locator = await world.provider.find(name, call)
   const client = await world.provider.connect(
     { locator: locator ?? {}, purpose: 'manage', verify: async () => {} },
@@ -131,32 +150,14 @@ describe('a migration of five statements', () => {
       const id = `kill-${at}`
       await factoryOf(FIRST).provision(id)
       const met = relay.at(sql, 'hold')
-      const child = spawn(
-        process.execPath,
-        [
-          '--disable-warning=ExperimentalWarning',
-          fileURLToPath(new URL('migrations-child.ts', import.meta.url)),
-        ],
-        {
-          stdio: ['ignore', 'inherit', 'inherit'],
-          env: {
-            ...process.env,
-            TENANTRY_CHILD: JSON.stringify({
-              connection: relayed(),
-              registry: world.registry,
-              prefix: world.prefix,
-              secret: SECRET,
-              id,
-            }),
-          },
-        },
-      )
+      const child = migrateElsewhere(id)
       const exited = once(child, 'exit')
       await met
       child.kill('SIGKILL')
       expect((await exited)[1]).toBe('SIGKILL')
       expect(await done(id)).toBe(at)
       expect(await journal(id)).toEqual({ state: 'started', statement: at })
+      await endLease(id)
       await mend(id)
     },
   )
@@ -178,6 +179,54 @@ describe('a migration of five statements', () => {
       await mend(id)
     },
   )
+})
+
+describe('while another process migrates', () => {
+  const [, , insert = ''] = STATEMENTS
+
+  it('the tenant is served, by connections of before and by new ones, until that process is done', async () => {
+    const id = 'served'
+    await factoryOf(FIRST).provision(id)
+    const warm = factoryOf(FIRST)
+    const { db } = await warm.getAdapters(id)
+    await db.insertInto('notes').values({ id: 1, body: 'before' }).execute()
+    const met = relay.at(insert, 'hold')
+    const child = migrateElsewhere(id)
+    const exited = once(child, 'exit')
+    await met
+    expect(await done(id)).toBe(2)
+    expect(await dirty(id)).toBe('0002_five')
+    await db.insertInto('notes').values({ id: 2, body: 'a connection of before' }).execute()
+    for (const factory of [warm, factoryOf(FIRST), factoryOf(FIVE)]) {
+      factory.release(id)
+      const { db: anew } = await factory.getAdapters(id)
+      expect(await anew.selectFrom('notes').select('id').execute()).toHaveLength(2)
+    }
+    relay.release()
+    await exited
+    expect(await done(id)).toBe(5)
+    expect(await dirty(id)).toBeNull()
+    const { db: after } = await factoryOf(FIVE).getAdapters(id)
+    expect(await after.selectFrom('notes').select('pinned').execute()).toHaveLength(2)
+  })
+
+  it('and is refused as half applied once that process is dead and its lease has ended', async () => {
+    const id = 'orphaned'
+    await factoryOf(FIRST).provision(id)
+    const met = relay.at(insert, 'hold')
+    const child = migrateElsewhere(id)
+    const exited = once(child, 'exit')
+    await met
+    await factoryOf(FIRST).getAdapters(id)
+    child.kill('SIGKILL')
+    await exited
+    await endLease(id)
+    await expect(factoryOf(FIRST).getAdapters(id)).rejects.toMatchObject({
+      code: 'migration_dirty',
+      message: expect.stringContaining('0002_five'),
+    })
+    await mend(id)
+  })
 })
 
 describe('on a server that is not strict', () => {

@@ -9,6 +9,8 @@ export interface Relay {
   readonly port: number
   /** Resolves when a message with this text is met, once it came to its fate. */
   at(text: string, fate: Fate): Promise<void>
+  /** Sends on what was held. */
+  release(): void
   close(): Promise<void>
 }
 
@@ -17,6 +19,7 @@ export async function startRelay(target: string): Promise<Relay> {
   const { hostname, port } = new URL(target)
   const sockets = new Set<Socket>()
   let trap: { text: string; fate: Fate; met: () => void } | undefined
+  let held: (() => void) | undefined
 
   const server = createServer((client) => {
     const upstream = connect(Number(port || 3306), hostname)
@@ -41,7 +44,10 @@ export async function startRelay(target: string): Promise<Relay> {
         cut()
         met()
       }
-      if (fate === 'hold') met()
+      if (fate === 'hold') {
+        held = () => upstream.write(chunk)
+        met()
+      }
       if (fate !== 'cut after') return
       // The server does it, and its answer is lost.
       swallow = true
@@ -65,6 +71,7 @@ export async function startRelay(target: string): Promise<Relay> {
         trap = { text, fate, met }
       })
     },
+    release: () => held?.(),
     async close() {
       for (const socket of sockets) socket.destroy()
       server.close()

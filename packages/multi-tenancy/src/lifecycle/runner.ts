@@ -5,7 +5,7 @@ import { TenancyError } from '../errors.ts'
 import type { FactoryCore } from '../factory/backend.ts'
 import { located } from '../factory/retry.ts'
 import type { OperationHooks, StepRunner } from './types.ts'
-import { createSteps, FOREIGN, HOOK_STEPS, PLANS } from './work.ts'
+import { createSteps, FOREIGN, HOOK_STEPS, isLeftDirty, PLANS } from './work.ts'
 
 /** How an operation ended for the one who ran it: `lost` when another runner has it now. */
 export type Outcome = { readonly error: TenancyError | undefined } | 'lost'
@@ -174,10 +174,17 @@ export function createRunner<Client, Adapters>(
   async function afterFailure(operation: Operation, ref: TenantRef, error: TenancyError): Promise<Change> {
     const state = FAILED[operation.kind] ?? operation.params.from
     const dirty =
-      operation.kind === 'migrate' || operation.kind === 'resume' ? error.code === 'migration_dirty' : false
+      (operation.kind === 'migrate' || operation.kind === 'resume') && (await leavesDirty(ref, error))
     const reached = operation.kind === 'undelete' ? await tenants.get(ref) : undefined
     if (reached?.state === 'active' || reached?.state === 'suspended') return {}
     return dirty ? { state: 'failed' } : state === undefined ? {} : { state }
+  }
+
+  /** Nobody is to be served by a database that is half migrated, in no process. */
+  async function leavesDirty(ref: TenantRef, { code }: TenancyError): Promise<boolean> {
+    if (code !== 'migration_failed') return code === 'migration_dirty'
+    const record = await tenants.get(ref)
+    return record !== undefined && isLeftDirty(core, record)
   }
 
   /** A tenant that stays suspended or deleted was opened for the work alone. */

@@ -243,6 +243,27 @@ export function createSteps<Client, Adapters>(core: FactoryCore<Client, Adapters
   }
 }
 
+/**
+ * Whether a migration that failed left the database half changed; in doubt where DDL cannot be undone. (The error does
+ * not say: the same text may fail before its first statement and after it.)
+ */
+export async function isLeftDirty<Client, Adapters>(
+  { provider, steps, trouble }: FactoryCore<Client, Adapters>,
+  record: TenantRecord,
+): Promise<boolean> {
+  const { dialect, transactionalDdl } = provider.capabilities
+  try {
+    const stamp = await steps(record.id)('look', async (call) => {
+      const database = databaseOf(record)
+      const client = await connectChecked(provider, record.id, database, managing, trouble(record.id), call)
+      return readStamp(dialect, (read) => provider.query(client, read))
+    })
+    return (stamp?.dirty ?? null) !== null
+  } catch {
+    return !transactionalDdl
+  }
+}
+
 function identityOf({ id, generation, uid }: TenantRecord): ExpectedIdentity {
   return { tenantId: id, generation, uid }
 }

@@ -1,15 +1,7 @@
 import { TenancyError } from '../errors.ts'
-import {
-  insertRow,
-  type JournalRow,
-  LOCK_TABLE,
-  MIGRATIONS_TABLE,
-  markDirty,
-  readJournal,
-  takeRow,
-  writeRow,
-} from './journal.ts'
-import { checkSignal, keepLock, renewLock, type Session } from './lock.ts'
+import { MIGRATIONS_TABLE } from '../sql.ts'
+import { insertRow, type JournalRow, markDirty, readJournal, takeRow, writeRow } from './journal.ts'
+import { checkSignal, keepLock, type Session, writeLease } from './lock.ts'
 import { placeOf, type Step } from './plan.ts'
 
 /**
@@ -49,11 +41,11 @@ export async function applySteps<Client>(
 }
 
 async function run<Client>(session: Session<Client>, step: Step, group: readonly Step[]): Promise<void> {
-  const { provider, client, attempt, now, lockTtl } = session
+  const { provider, client, now } = session
   if (step.mode === 'journal') return keepLock(session, () => runJournaled(session, step))
   if (step.mode === 'batch') {
     return provider.batch(client, [
-      ...(session.locked ? [renewLock(session)] : []),
+      ...(session.locked ? [writeLease(session)] : []),
       // The row first: another runner is stopped before it has done anything.
       ...[step, ...group].flatMap((one) => [
         insertRow(session, rowOf(session, one, 'done'), now()),
@@ -61,15 +53,13 @@ async function run<Client>(session: Session<Client>, step: Step, group: readonly
       ]),
     ])
   }
+  await provider.query(client, writeLease(session))
   await provider
     .kysely(client)
     .transaction()
     .execute(async (trx) => {
-      const own = trx.withoutPlugins()
-      const lock = own.updateTable(LOCK_TABLE).set({ expires_at: now() + lockTtl })
-      await lock.where('owner', '=', attempt).execute()
       const row = { ...rowOf(session, step, 'done'), applied_at: now() }
-      await own.insertInto(MIGRATIONS_TABLE).values(row).execute()
+      await trx.withoutPlugins().insertInto(MIGRATIONS_TABLE).values(row).execute()
       await step.up?.(trx)
     })
 }
@@ -134,7 +124,7 @@ async function judge<Client>(
       { cause: error, tenantId, step: name, retryAfter },
     )
 
-  const journal = await readJournal(provider, client).catch(() => {
+  const journal = await readJournal(session).catch(() => {
     throw failure('')
   })
   const row = journal.rows.get(name)
@@ -154,5 +144,5 @@ async function judge<Client>(
   const index = (cause as { statementIndex?: number } | null)?.statementIndex
   const statement = index === undefined ? total - 1 : index - (session.locked ? 2 : 1)
   const known = statement >= 0 && (index !== undefined || total === 1)
-  throw failure(known ? ` in ${placeOf(step, statement)}` : ` in one of its ${total} statements`)
+  throw failure(` in ${known ? placeOf(step, statement) : `one of its ${total} statements`}`)
 }

@@ -1,17 +1,12 @@
 import type { Row, SqlValue, Statement, TenantProvider } from '../contract.ts'
 import { IDENTITY_TABLE } from '../identity.ts'
-import { type Dialect, TEXT_KEY } from '../sql.ts'
+import { type Dialect, LOCK_TABLE, MIGRATIONS_TABLE, TEXT_KEY } from '../sql.ts'
 
 /** What the runner needs of a provider. */
 export type MigrationProvider<Client> = Pick<
   TenantProvider<Client>,
   'capabilities' | 'query' | 'batch' | 'beforeMigrate' | 'kysely' | 'mapError'
 >
-
-/** One row per migration that was begun, in the tenant's own database. */
-export const MIGRATIONS_TABLE = 'tenantry_migrations'
-/** One row: who is migrating, until when. */
-export const LOCK_TABLE = 'tenantry_lock'
 
 /** One migration that was begun. */
 export interface JournalRow {
@@ -32,14 +27,16 @@ export interface JournalRow {
 export interface Journal {
   readonly rows: ReadonlyMap<string, JournalRow>
   readonly owner: string
-  /** Epoch ms, by the holder's clock; past when the lock is free. */
-  readonly expiresAt: number
+  /** How many ms its lease still has; none when the lock is free. */
+  readonly lease: number
 }
 
 /** Who writes: the run's mark, and SQL in its dialect. */
 export interface Writer {
   readonly attempt: string
   readonly sql: (sql: string, ...params: SqlValue[]) => Statement
+  /** The time as SQL, in epoch ms. */
+  readonly clock: () => string | number
 }
 
 /** The journal last: without it nothing can be read, so what a crash left between is made up for. */
@@ -58,15 +55,16 @@ export function createStatements(dialect: Dialect): Statement[] {
  * Journal and lock in one query. Where they cannot be read the tables are made and it is tried once more, so
  * nothing is ever looked up in the server's own catalogue.
  */
-export async function readJournal<Client>(
-  { capabilities, query, batch, mapError }: MigrationProvider<Client>,
-  client: Client,
-): Promise<Journal> {
+export async function readJournal<Client>({
+  provider: { capabilities, query, batch, mapError },
+  client,
+  clock,
+}: Writer & { provider: MigrationProvider<Client>; client: Client }): Promise<Journal> {
   const read = (): Promise<Row[]> =>
     query(client, {
       sql:
-        'SELECT l.owner, l.expires_at, m.name, m.checksum, m.state, m.statement, m.attempt ' +
-        `FROM ${LOCK_TABLE} l LEFT JOIN ${MIGRATIONS_TABLE} m ON 1 = 1`,
+        `SELECT owner, expires_at, ${clock()} AS clock, m.* ` +
+        `FROM ${LOCK_TABLE} LEFT JOIN ${MIGRATIONS_TABLE} m ON 1 = 1`,
     })
   let rows = await read().catch((cause): Row[] => {
     if (mapError(cause).retryable) throw cause
@@ -87,15 +85,16 @@ export async function readJournal<Client>(
     // Some drivers read integers as text.
     if (row.name !== null) journal.set(row.name, { ...row, statement: Number(row.statement) })
   }
-  return { rows: journal, owner: String(rows[0]?.owner), expiresAt: Number(rows[0]?.expires_at) }
+  const { owner, expires_at: end, clock: time } = rows[0] ?? {}
+  return { rows: journal, owner: String(owner), lease: Number(end) - Number(time) }
 }
 
 /** A new row. The primary key is the fence: of two runners only one gets past it. */
 export function insertRow({ sql }: Writer, row: JournalRow, at: number): Statement {
   const { name, checksum, state, statement, attempt } = row
   return sql(
-    `INSERT INTO ${MIGRATIONS_TABLE} (name, checksum, state, statement, attempt, applied_at) ` +
-      'VALUES (?, ?, ?, ?, ?, ?)',
+    // The columns as `createStatements` has them.
+    `INSERT INTO ${MIGRATIONS_TABLE} VALUES (?, ?, ?, ?, ?, ?)`,
     name,
     checksum,
     state,

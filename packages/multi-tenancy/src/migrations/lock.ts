@@ -1,9 +1,9 @@
 import type { Statement } from '../contract.ts'
 import { configError, TenancyError } from '../errors.ts'
 import { environmentOf } from '../factory/environment.ts'
-import { statement } from '../sql.ts'
+import { LOCK_TABLE, NOW, statement } from '../sql.ts'
 import type { Migrations } from './define.ts'
-import { type Journal, LOCK_TABLE, type MigrationProvider, readJournal, type Writer } from './journal.ts'
+import { type Journal, type MigrationProvider, readJournal, type Writer } from './journal.ts'
 
 /** What every call of the runner takes. */
 export interface MigrateOptions<Client> {
@@ -13,7 +13,11 @@ export interface MigrateOptions<Client> {
   readonly migrations: Migrations
   /** For errors. */
   readonly tenantId: string
-  /** How long the lock is held without a sign of life, in ms. Clocks of runners may differ by less. @default 60_000 */
+  /**
+   * How long the lock is held without a sign of life, in ms. As long a database is served whose runner died half-way.
+   *
+   * @default 30_000
+   */
   readonly lockTtl?: number
   /** How long to wait for another runner, in ms. @default 10_000 */
   readonly lockTimeout?: number
@@ -21,32 +25,34 @@ export interface MigrateOptions<Client> {
   readonly allowUnordered?: boolean
   /** Stops before the next migration. */
   readonly signal?: AbortSignal | undefined
-  /** The clock, in epoch ms. @default Date.now */
+  /** The clock, in epoch ms. @default the database's own, so that runners need not agree about the time */
   readonly now?: () => number
   /** Resolves after so many ms. @default setTimeout */
   readonly sleep?: (ms: number) => Promise<unknown>
 }
 
 /** One run: its options with defaults, and its mark on lock and journal. */
-export interface Session<Client> extends Required<MigrateOptions<Client>>, Writer {
-  /** Whether it may hold the lock. */
-  locked: boolean
-}
+export type Session<Client> = MigrateOptions<Client> &
+  Required<Pick<MigrateOptions<Client>, 'lockTtl' | 'lockTimeout' | 'now' | 'sleep'>> &
+  Writer & {
+    /** Whether it may hold the lock. */
+    locked: boolean
+  }
 
 /** @throws `config_invalid` */
 export function createSession<Client>(options: MigrateOptions<Client>): Session<Client> {
-  const { lockTtl = 60_000 } = options
+  const { lockTtl = 30_000, now } = options
+  const { dialect } = options.provider.capabilities
   // setInterval takes no more, and counts a longer time as none.
-  if (!(lockTtl > 0 && lockTtl < 2 ** 31)) throw configError('lockTtl', 'use milliseconds, above 0')
+  if (!(lockTtl > 0 && lockTtl < 2 ** 31)) throw configError('lockTtl', 'must be above 0')
   return {
     lockTimeout: 10_000,
-    allowUnordered: false,
-    signal: undefined,
     ...environmentOf(),
     ...options,
     lockTtl,
     attempt: crypto.randomUUID(),
-    sql: (sql, ...params) => statement(options.provider.capabilities.dialect, sql, ...params),
+    sql: statement.bind(undefined, dialect),
+    clock: () => now?.() ?? `1000 * ${NOW[dialect]}`,
     locked: false,
   }
 }
@@ -65,14 +71,13 @@ export async function settle<Client, Answer>(
   session: Session<Client>,
   decide: (journal: Journal, mine: boolean, free: boolean) => Answer | undefined,
 ): Promise<Answer> {
-  const { provider, client, attempt, tenantId, sql, lockTtl, now } = session
+  const { provider, client, attempt, tenantId, now } = session
   const deadline = now() + session.lockTimeout
   for (let delay = 50; ; delay = Math.min(delay * 2, 1000)) {
     checkSignal(session)
-    const journal = await readJournal(provider, client)
-    const time = now()
+    const journal = await readJournal(session)
     const mine = journal.owner === attempt
-    const free = mine || journal.expiresAt <= time
+    const free = mine || journal.lease <= 0
     const answer = decide(journal, mine, free)
     if (answer !== undefined) return answer
 
@@ -81,8 +86,7 @@ export async function settle<Client, Answer>(
       // Before the claim, whose reply may be lost.
       session.locked = true
       try {
-        const claim = `UPDATE ${LOCK_TABLE} SET owner = ?, expires_at = ? WHERE slot = 1 AND expires_at <= ?`
-        await provider.query(client, sql(claim, attempt, time + lockTtl, time))
+        await provider.query(client, writeLease(session, `expires_at <= ${session.clock()}`))
         // The next read tells whose it is.
         continue
       } catch (cause) {
@@ -97,7 +101,7 @@ export async function settle<Client, Answer>(
         busy ??
         new TenancyError('migration_locked', 'Another runner is at it', {
           tenantId,
-          retryAfter: Math.ceil((journal.expiresAt - time) / 1000),
+          retryAfter: Math.ceil(journal.lease / 1000),
         })
       )
     }
@@ -111,16 +115,20 @@ export function checkSignal<Client>({ signal, tenantId }: Session<Client>): void
     throw new TenancyError('timeout', 'Stopped between migrations', { tenantId, cause: signal.reason })
 }
 
-/** Extends the lease, if it is still this run's. */
-export function renewLock<Client>({ sql, attempt, now, lockTtl }: Session<Client>): Statement {
-  return sql(`UPDATE ${LOCK_TABLE} SET expires_at = ? WHERE slot = 1 AND owner = ?`, now() + lockTtl, attempt)
+/** Extends the lease to `until` (SQL, in epoch ms) if it is this run's, or takes it where something else is so. */
+export function writeLease<Client>(
+  { sql, attempt, clock, lockTtl }: Session<Client>,
+  when = `owner = '${attempt}'`,
+  until = `${clock()} + ${lockTtl}`,
+): Statement {
+  return sql(`UPDATE ${LOCK_TABLE} SET owner = ?, expires_at = ${until} WHERE slot = 1 AND ${when}`, attempt)
 }
 
 /** Extends the lease three times per `lockTtl` while `work` runs. */
 export async function keepLock<Client>(session: Session<Client>, work: () => Promise<void>): Promise<void> {
   const { provider, client } = session
   // A renewal that fails is made up for by the next one; a lease that is lost is noticed at the journal's fence.
-  const renew = (): unknown => provider.query(client, renewLock(session)).catch(() => {})
+  const renew = (): unknown => provider.query(client, writeLease(session)).catch(() => {})
   const timer = setInterval(renew, session.lockTtl / 3)
   try {
     await work()
@@ -130,14 +138,7 @@ export async function keepLock<Client>(session: Session<Client>, work: () => Pro
 }
 
 /** Gives the lock back. Never fails: a lease that was not given back ends by itself. */
-export async function release<Client>({
-  provider,
-  client,
-  sql,
-  attempt,
-  locked,
-}: Session<Client>): Promise<void> {
-  if (!locked) return
-  const free = `UPDATE ${LOCK_TABLE} SET owner = '', expires_at = 0 WHERE slot = 1 AND owner = ?`
-  await provider.query(client, sql(free, attempt)).catch(() => {})
+export async function release<Client>(session: Session<Client>): Promise<void> {
+  const { provider, client, locked } = session
+  if (locked) await provider.query(client, writeLease(session, undefined, '0')).catch(() => {})
 }

@@ -59,7 +59,7 @@ export async function pendingMigrations<Client>(options: MigrateOptions<Client>)
   const session = createSession(options)
   const migrations = await options.migrations.load()
   try {
-    const journal = await readJournal(session.provider, session.client)
+    const journal = await readJournal(session)
     return planSteps(migrations, journal, session).steps.map(({ name }) => name)
   } catch (cause) {
     throw session.provider.mapError(cause)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { gate } from '../factory/world.ts'
-import { createWorld, outcome, RETENTION, read, write } from './world.ts'
+import { createWorld, MAX_AGE, MIGRATIONS, outcome, RETENTION, read, write } from './world.ts'
 
 describe('delete and make anew', () => {
   it('gives a new generation: new name, new uid, none of the old data', async () => {
@@ -258,6 +258,22 @@ describe('undelete and purge', () => {
     expect((await lifecycle.get('acme')).state).toBe('suspended')
     expect(world.service.closed).toEqual(new Set(['tenant_acme']))
     expect((await lifecycle.resume('acme')).state).toBe('active')
+  })
+
+  it('a migration that failed half-way fails the tenant in every process, one that was undone does not', async () => {
+    for (const transaction of [true, false]) {
+      const world = createWorld()
+      const { factory, lifecycle } = await world.start()
+      await lifecycle.provision('acme')
+      await factory.getAdapters('acme')
+      const failing = await world.start({
+        migrations: { ...MIGRATIONS, '0002_bad': { sql: 'CREATE TABLE tags (id); NONSENSE', transaction } },
+      })
+      expect(await outcome(failing.lifecycle.migrate('acme'))).toBe('migration_failed')
+      expect((await lifecycle.get('acme')).state).toBe(transaction ? 'active' : 'failed')
+      await world.time.advance(MAX_AGE)
+      expect(await outcome(factory.getAdapters('acme'))).toBe(transaction ? 'done' : 'tenant_not_ready')
+    }
   })
 
   it('purge before the end of retention takes the uid, and no other tenant’s', async () => {

@@ -7,6 +7,7 @@ import { defineFactory } from '../../src/factory/define-factory.ts'
 import type { Report } from '../../src/factory/provisioning.ts'
 import type { Lifecycle, OperationHooks } from '../../src/lifecycle/types.ts'
 import { openSqlite as sqlite } from '../../src/memory/index.ts'
+import type { MigrationRecord } from '../../src/migrations/index.ts'
 import { faulty } from '../catalog/faults.ts'
 import { type Around, createService, type TestService } from './service.ts'
 import { type SimulatedTime, simulatedTime } from './time.ts'
@@ -31,7 +32,7 @@ export interface ProcessOptions {
   readonly around?: Around
   readonly hooks?: OperationHooks
   readonly executor?: (operationId: string) => Promise<void>
-  readonly migrations?: Record<string, string>
+  readonly migrations?: MigrationRecord
   readonly seed?: (id: string, report: Report) => Promise<void>
   readonly waitTimeout?: number
   readonly cache?: { readonly locatorMax?: number; readonly max?: number }

@@ -57,7 +57,7 @@ describe.each([
       ['4', 'done', 2],
     ])
     expect(dirtyOf(handle.db)).toBeNull()
-    expect(lockOf(handle.db)).toEqual({ owner: '', expires_at: 0 })
+    expect(lockOf(handle.db)).toMatchObject({ expires_at: 0 })
     expect(await pendingMigrations(optionsOf(handle, SOURCE))).toEqual([])
   })
 
@@ -140,7 +140,7 @@ describe.each([
     expect(error.message).toMatch(/^Migration c failed in statement 1 of 1: .*nowhere/)
     expect(error.cause).toMatchObject({ code: 'provider_rejected' })
     expect(effectsOf(handle.db)).toEqual(['b'])
-    expect(lockOf(handle.db)).toEqual({ owner: '', expires_at: 0 })
+    expect(lockOf(handle.db)).toMatchObject({ expires_at: 0 })
   })
 
   it('keeps the code of an outage, which another try may get over', async () => {
@@ -171,7 +171,7 @@ describe.each([
     const options = optionsOf(handle, source, { signal: controller.signal })
     await expect(migrate(options)).rejects.toMatchObject({ code: 'timeout', cause: new Error('enough') })
     expect(journalOf(handle.db).map(({ name, state }) => [name, state])).toEqual([['a', 'done']])
-    expect(lockOf(handle.db)).toEqual({ owner: '', expires_at: 0 })
+    expect(lockOf(handle.db)).toMatchObject({ expires_at: 0 })
     countCalls(handle)
     await expect(migrate(options)).rejects.toMatchObject({ code: 'timeout' })
     expect(countCalls(handle)).toEqual({ query: 0, batch: 0, transaction: 0 })

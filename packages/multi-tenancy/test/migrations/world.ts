@@ -13,8 +13,9 @@ import type { Capabilities, Row, SqlValue, Statement } from '../../src/contract.
 import { TenancyError } from '../../src/errors.ts'
 import { stampStatements } from '../../src/identity.ts'
 import { defineMigrations, type MigrationSource } from '../../src/migrations/define.ts'
-import { type JournalRow, LOCK_TABLE, type MigrationProvider } from '../../src/migrations/journal.ts'
+import type { JournalRow, MigrationProvider } from '../../src/migrations/journal.ts'
 import type { MigrateOptions } from '../../src/migrations/lock.ts'
+import { LOCK_TABLE } from '../../src/sql.ts'
 import type { TenantId } from '../../src/tenant-id.ts'
 
 /** As D1 and libSQL: a batch is a transaction, and DDL belongs to it. */
