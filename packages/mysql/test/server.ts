@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, statfsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import path from 'node:path'
@@ -67,11 +67,12 @@ function install(): string {
 /**
  * A fresh MariaDB that keeps nothing.
  *
+ * @param more options of `mariadbd`
  * @throws with the one command that helps
  */
-export async function startServer(): Promise<TestServer> {
+export async function startServer(more: readonly string[] = []): Promise<TestServer> {
   const binary = mariadbd() ?? install()
-  const folder = mkdtempSync(path.join(tmpdir(), 'tenantry-mariadb-'))
+  const folder = mkdtempSync(path.join(inMemory() ?? tmpdir(), 'tenantry-mariadb-'))
   // mariadbd refuses to run as root unless told so.
   const common = ['--no-defaults', `--datadir=${folder}/db`, `--user=${userInfo().username}`]
   const installer = ['--auth-root-authentication-method=normal', '--skip-test-db', '--skip-name-resolve']
@@ -87,6 +88,7 @@ export async function startServer(): Promise<TestServer> {
       `--pid-file=${folder}/p.pid`,
       '--skip-name-resolve',
       '--innodb-flush-log-at-trx-commit=0',
+      ...more,
     ],
     { stdio: 'ignore' },
   )
@@ -104,6 +106,16 @@ export async function startServer(): Promise<TestServer> {
       await exited
       rmSync(folder, { recursive: true, force: true })
     },
+  }
+}
+
+/** A folder that no disk is waited for, where there is one with room for a few hundred databases. */
+function inMemory(): string | undefined {
+  try {
+    const { bavail, bsize } = statfsSync('/dev/shm')
+    return bavail * bsize > 4 * 2 ** 30 ? '/dev/shm' : undefined
+  } catch {
+    return undefined
   }
 }
 

@@ -34,6 +34,13 @@ export interface TestCrashesOptions {
    * @default 120_000
    */
   readonly timeout?: number
+  /**
+   * Of how many points one is tried with a process that is only thought dead. Which, a seed says: it is printed, and
+   * `TENANTRY_CRASH_SEED` sets it; `TENANTRY_CRASH_ALL=1` tries all. (Killed is a process at every point, always.)
+   *
+   * @default 1
+   */
+  readonly oneIn?: number
 }
 
 /** Tenants that one process works on at a time: one by one it would only wait for replies. */
@@ -54,8 +61,11 @@ const CHILD = fileURLToPath(
 export function testCrashes(
   name: string,
   harness: string,
-  { perProcess = 40, timeout = 120_000 }: TestCrashesOptions = {},
+  { perProcess = 40, timeout = 120_000, oneIn = 1 }: TestCrashesOptions = {},
 ): void {
+  const { TENANTRY_CRASH_ALL: all, TENANTRY_CRASH_SEED: given } = process.env
+  const seed = given === undefined ? Math.floor(Math.random() * 1e9) : Number(given)
+  const every = all ? 1 : oneIn
   describe(`${name}, dying at every await`, () => {
     let world: World
     let service: Awaited<ReturnType<CrashHarness['setup']>>
@@ -71,7 +81,8 @@ export function testCrashes(
     }, timeout)
 
     afterAll(async () => {
-      console.log(`${name}: ${tried.join('; ')}`)
+      const sampled = every > 1 ? ` (one in ${every}, TENANTRY_CRASH_SEED=${seed})` : ''
+      console.log(`${name}: ${tried.join('; ')}${sampled}`)
       await service?.cleanup()
       await rm(folder, { recursive: true, force: true })
     })
@@ -115,6 +126,7 @@ export function testCrashes(
     async function survive(operation: CrashOperation, points: ReadonlyMap<string, string>): Promise<void> {
       const actor = await createActor(world, unharmed, { later: 2 * LEASE, newer: operation === 'migrate' })
       try {
+        await endLeases(actor, points)
         // As in a fleet, whose processes all look; each operation is taken by one.
         await Promise.all(Array.from({ length: AT_ONCE }, () => actor.lifecycle.sweep({ limit: 1_000 })))
         await inGroups(points, AT_ONCE, async ([id, point]) => {
@@ -126,6 +138,15 @@ export function testCrashes(
       } finally {
         await actor.close()
       }
+    }
+
+    /** The database's clock is nobody's to turn, so of a migration's lease the end is. */
+    async function endLeases({ provider }: Actor, points: ReadonlyMap<string, string>): Promise<void> {
+      if (provider.capabilities.transactionalDdl) return
+      for (const id of points.keys())
+        await service.oracle
+          .execute(`${world.prefix}${id}`, 'UPDATE tenantry_lock SET expires_at = 0')
+          .catch(() => {})
     }
 
     for (const operation of OPERATIONS) {
@@ -156,11 +177,16 @@ export function testCrashes(
 
       it(`${operation}: a process that is thought dead and goes on`, { timeout }, async () => {
         let total = 0
+        let next = 0
         for (let finished = false; !finished; ) {
-          const ids = Array.from({ length: perProcess }, (_, index) => `${operation[0]}z${total + index}`)
+          const chosen = Array.from({ length: perProcess }, () => {
+            while (!isChosen(next, seed, every)) next++
+            return next++
+          })
+          const ids = chosen.map((at) => `${operation[0]}z${at}`)
           await prepare(operation, ids)
           const zombies = await Promise.all(
-            ids.map((id, index) => stand(world, operation, id, total + index)),
+            ids.map((id, index) => stand(world, operation, id, chosen[index] ?? 0)),
           )
           const points = new Map(
             zombies.flatMap(({ id, point }) => (point === undefined ? [] : [[id, point]])),
@@ -177,6 +203,13 @@ export function testCrashes(
       })
     }
   })
+}
+
+/** One in so many, spread by a hash of point and seed. */
+function isChosen(point: number, seed: number, oneIn: number): boolean {
+  let hash = (point ^ seed) >>> 0
+  for (const factor of [0x85ebca6b, 0xc2b2ae35]) hash = Math.imul(hash ^ (hash >>> 15), factor) >>> 0
+  return hash % oneIn === 0
 }
 
 async function left(actor: Actor, points: ReadonlyMap<string, string>): Promise<{ operations: string[] }> {

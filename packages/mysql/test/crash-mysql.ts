@@ -1,0 +1,91 @@
+import { connect } from 'node:net'
+import { type CrashHarness, socketThrough } from '@tenantry/conformance/crash'
+import { Kysely, MysqlDialect } from 'kysely'
+import { createPool } from 'mysql2'
+import { createMysqlProvider } from '../src/index.ts'
+import { openRoot, rowsOf } from './harness.ts'
+import { startServer } from './server.ts'
+
+const SECRET = 'a secret of the crashing tests, which is long enough'
+const CATALOG = 'catalog_of_crashes'
+
+/** Users of tenants of which nothing is written down. */
+const STRAYS =
+  "SELECT User FROM mysql.user WHERE User LIKE 'tenantry\\_%' AND CONVERT(SUBSTRING(User, 10) USING ascii) " +
+  'NOT IN (SELECT id FROM tenantry.tenantry_databases)'
+
+/** A server of its own: it need not get over a power failure, and has room for hundreds of processes' connections. */
+export const setup: CrashHarness['setup'] = async () => {
+  const { url, stop } = await startServer(['--max-connections=2000'])
+  const root = openRoot(url)
+  await root.query(`CREATE DATABASE ${CATALOG}`)
+  async function inside(name: string, sql: string) {
+    const held = await root.getConnection()
+    try {
+      await held.query(`USE \`${name}\``)
+      const [rows] = await held.query(sql)
+      return Array.isArray(rows) ? rows.map((row) => ({ ...row })) : []
+    } finally {
+      held.destroy()
+    }
+  }
+  return {
+    config: { url },
+    oracle: {
+      async databases(prefix) {
+        const rows = await rowsOf(root, 'SHOW DATABASES LIKE ?', [`${prefix.replaceAll('_', '\\_')}%`])
+        return rows.map((row) => String(Object.values(row)[0]))
+      },
+      query: inside,
+      async execute(name, sql) {
+        await inside(name, sql)
+      },
+    },
+    async cleanup() {
+      try {
+        const strays = await rowsOf(root, STRAYS)
+        if (strays.length > 0) throw new Error(`Users without a database: ${JSON.stringify(strays)}`)
+      } finally {
+        await root.end()
+        await stop()
+      }
+    },
+  }
+}
+
+export const provider: CrashHarness['provider'] = ({ url }, around) => {
+  const { hostname: host, port } = new URL(String(url))
+  return createMysqlProvider({
+    connection: {
+      host,
+      port: Number(port),
+      user: 'root',
+      stream: () => socketThrough(connect(Number(port), host).setNoDelay(true), around, changeIn),
+    },
+    secret: SECRET,
+    // A process has one such provider for each of its tenants.
+    maxConnections: 4,
+    idleTimeout: 200,
+  })
+}
+
+/** What changes something, whoever sends it: of a batch each statement is done for good. */
+function changeIn(message: Buffer): string | undefined {
+  const QUERY = 3
+  if (message[4] !== QUERY) return undefined
+  const change = /^[^A-Z]*((?:CREATE|ALTER|DROP|GRANT|INSERT|UPDATE|DELETE|KILL)\b \S+)/.exec(
+    message.toString('latin1', 5),
+  )
+  return change === null ? undefined : `the message ${change[1]}`
+}
+
+export const catalog: CrashHarness['catalog'] = ({ url }) => {
+  const pool = createPool({
+    uri: String(url),
+    database: CATALOG,
+    connectionLimit: 1,
+    idleTimeout: 200,
+    maxIdle: 0,
+  })
+  return { db: new Kysely<any>({ dialect: new MysqlDialect({ pool }) }), dialect: 'mysql' }
+}
