@@ -12,14 +12,24 @@ export interface Connection {
   login: Login
   /** What is said first in each session, where the server's own settings would not do. */
   readonly preparation: string | undefined
+  /** `COM_RESET_CONNECTION` leaves it as its login found it, but for the database. */
+  readonly resets: boolean
   /** The character set it was opened with: the driver takes over what `SET NAMES` chose. */
   readonly charset: unknown
-  /** The client (of a tenant) that has seen whose database this is. */
-  verified: object | undefined
+  /** The clients (of tenants) that have seen whose database they reach over it. */
+  readonly verified: WeakSet<object>
   /** What may be left of what ran since it was last like new. */
   trace: Trace
+  /** While it is made like new behind everybody's back, and from when that is due. */
+  renewal: Renewal | undefined
   /** Aborted when it ends, by whomever. */
   readonly ended: AbortController
+}
+
+/** Work that begins when nobody took the connection at once, and may have begun. */
+export interface Renewal {
+  readonly due: NodeJS.Immediate
+  work?: Promise<void>
 }
 
 /**
@@ -54,10 +64,17 @@ export async function openConnection(
         client.once('connect', () => resolve())
       }),
     )
-    const rows = await untilAborted(signal, ask(client, 'SELECT @@GLOBAL.sql_mode AS mode'))
-    const preparation = sessionModeOf(String(rows[0]?.mode ?? '')).statement
+    const rows = await untilAborted(
+      signal,
+      ask(client, 'SELECT @@GLOBAL.sql_mode AS mode, VERSION() AS version'),
+    )
+    const { mode, version } = rows[0] ?? {}
+    const preparation = sessionModeOf(String(mode ?? '')).statement
+    // MySQL itself turns the character set to the server's own, which the driver would not know.
+    const resets = /mariadb/i.test(String(version))
     const { charsetNumber: charset } = (client as unknown as Internals).config
-    made = { client, kind, login, preparation, charset, verified: undefined, trace: 'none', ended }
+    const [verified, trace, renewal] = [new WeakSet<object>(), 'none', undefined] as const
+    made = { client, kind, login, preparation, resets, charset, verified, trace, renewal, ended }
     await untilAborted(signal, prepare(made))
     return made
   } catch (error) {
@@ -75,7 +92,6 @@ export async function openConnection(
  */
 export async function changeUser(connection: Connection, login: Login): Promise<void> {
   const { user, password, database } = login
-  connection.verified = connection.login === login ? connection.verified : undefined
   ;(connection.client as unknown as Internals).config.charsetNumber = connection.charset
   await new Promise<void>((resolve, reject) => {
     connection.client.changeUser({ user, password, ...(database && { database }) }, (error: unknown) =>
@@ -85,6 +101,41 @@ export async function changeUser(connection: Connection, login: Login): Promise<
   connection.login = login
   await prepare(connection)
   connection.trace = 'none'
+}
+
+/**
+ * Makes a connection like new for its login. After plain statements, of which none can `USE` another database, the
+ * server does without the password.
+ *
+ * @throws what the server says: destroy it
+ */
+export async function renew(connection: Connection): Promise<void> {
+  if (connection.trace !== 'plain' || !connection.resets) return changeUser(connection, connection.login)
+  await new Promise<void>((resolve, reject) => {
+    connection.client.reset((error: unknown) => (error ? reject(error) : resolve()))
+  })
+  await prepare(connection)
+  connection.trace = 'none'
+}
+
+/** Has a connection made like new as soon as nobody takes it at once: another tenant's use would do so anyway. */
+export function renewSoon(connection: Connection, onError: () => void): void {
+  const renewal: Renewal = {
+    due: setImmediate(() => {
+      renewal.work = renew(connection)
+      renewal.work.catch(onError)
+    }),
+  }
+  connection.renewal = renewal
+}
+
+/** Stops a renewal that has not begun, and waits for one that has. */
+export async function settleRenewal(connection: Connection): Promise<void> {
+  const { renewal } = connection
+  if (renewal === undefined) return
+  connection.renewal = undefined
+  clearImmediate(renewal.due)
+  await renewal.work
 }
 
 async function prepare({ client, preparation }: Connection): Promise<void> {

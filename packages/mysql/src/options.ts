@@ -52,10 +52,10 @@ export interface MysqlProviderOptions extends ServerOptions {
    * What a connection goes through between two uses by the *same* tenant. Another tenant's use always comes after
    * `COM_CHANGE_USER`.
    *
-   * - `always`: `COM_CHANGE_USER`, in the background. Nothing is left, whatever ran.
-   * - `needed`: nothing after one plain statement (SELECT, INSERT, UPDATE, DELETE, REPLACE without variables or locks),
-   *   `COM_CHANGE_USER` after anything else. What the tenant's own triggers, views and stored functions left (a user
-   *   variable, a named lock) may be met by its own next statement.
+   * - `always`: like new, in the background after plain statements (SELECT, INSERT, UPDATE, DELETE, REPLACE without
+   *   variables or locks), before anybody else can have it after anything else. Nothing is left, whatever ran.
+   * - `needed`: nothing after plain statements. What the tenant's own triggers, views and stored functions left (a user
+   *   variable, a named lock), and its last key, may be met by its own next statement.
    *
    * @default 'always'
    */

@@ -15,6 +15,9 @@ import {
   closeConnection,
   openConnection,
   type Row,
+  renew,
+  renewSoon,
+  settleRenewal,
   untilAborted,
 } from './connection.ts'
 import { passwordOf } from './credentials.ts'
@@ -62,14 +65,22 @@ export function createServer(
   const admin = adminLogin(options)
   for (const password of passwordsIn(options)) redactor.keep(password)
 
+  /** Deriving a password takes as long as a query. */
+  const logins = new WeakMap<TenantTarget, Login>()
+
   async function loginOf(target: Target): Promise<Login> {
     if (target.kind === 'admin') return admin
-    const { database, id } = target.place
+    const known = logins.get(target)
+    const login = known ?? (await makeLogin(target.place))
+    logins.set(target, login)
+    if (isolation === 'user') redactor.add(login.password)
+    return login
+  }
+
+  async function makeLogin({ database, id }: DatabasePlace): Promise<Login> {
     if (isolation === 'shared') return { ...admin, database }
     const user = userOf(id)
-    const password = await passwordOf(secret, user)
-    redactor.add(password)
-    return { user, password, database }
+    return { user, password: await passwordOf(secret, user), database }
   }
 
   const pool: LeasePool<Connection, Target> = createLeasePool<Connection, Target>({
@@ -89,14 +100,18 @@ export function createServer(
     async retarget(held, target) {
       if (held.kind !== 'tenant' || target.kind !== 'tenant')
         throw new TenancyError('internal', 'The connection is the administrator’s')
+      await settleRenewal(held)
       await changeUser(held, await loginOf(target))
-      await verify(held, target)
+      // The server let this tenant's own user in to its own database. One user for all proves nothing.
+      if (isolation === 'shared' || !held.verified.has(target)) await verify(held, target)
     },
     async clean(held) {
       if (held.kind === 'admin' || held.trace === 'none') return true
-      // What a plain statement left holds nobody up. With a queue the next use may be another tenant's, which
-      // changes the user anyway.
-      if (held.trace === 'plain' && (cleaning === 'needed' || pool.stats().waiting > 0)) return true
+      // What a plain statement left holds nobody up.
+      if (held.trace === 'plain') {
+        if (cleaning === 'always') renewSoon(held, () => pool.invalidate(held))
+        return true
+      }
       await changeUser(held, held.login)
       return true
     },
@@ -111,7 +126,7 @@ export function createServer(
 
   async function verify(held: Connection, target: Target): Promise<void> {
     if (target.kind === 'tenant') await target.verify((sql, values) => ask(held.client, sql, values))
-    held.verified = target
+    held.verified.add(target)
   }
 
   return {
@@ -123,10 +138,11 @@ export function createServer(
       const { connection } = held
       try {
         const { signal } = connection.ended
+        if (connection.renewal) await untilAborted(signal, settleRenewal(connection))
         if (connection.trace !== 'none' && cleaning === 'always')
-          await untilAborted(signal, changeUser(connection, connection.login))
+          await untilAborted(signal, renew(connection))
         // Another client of this tenant verified it; what that one knew of the tenant may be out of date.
-        if (connection.verified !== target) await untilAborted(signal, verify(connection, target))
+        if (!connection.verified.has(target)) await untilAborted(signal, verify(connection, target))
         return held
       } catch (error) {
         held.destroy()

@@ -183,27 +183,34 @@ describe('a connection that fails', () => {
 })
 
 describe('whose database it is', () => {
-  it('is asked on each new connection, after each change of user, and by each client', async () => {
-    const provider = world.another({ maxConnections: 1 })
-    const seen: string[] = []
-    const connect = async (name: string, mark: string) => {
-      const { locator } = await provider.create(world.prefix + name, call)
-      return provider.connect(
-        {
-          locator,
-          purpose: 'serve',
-          async verify(query) {
-            const [row] = await query({ sql: 'SELECT DATABASE() AS d' })
-            seen.push(`${mark} ${String(row?.d).slice(world.prefix.length)}`)
+  it.each([
+    // The server lets a tenant's own user into its own database alone.
+    { isolation: 'user', expected: ['a va', 'a2 va', 'b vb'] },
+    { isolation: 'shared', expected: ['a va', 'a2 va', 'b vb', 'a va'] },
+  ] as const)(
+    'is asked on each new connection by each client, and after each change of one user for all: $isolation',
+    async ({ isolation, expected }) => {
+      const provider = world.another({ maxConnections: 1, isolation })
+      const seen: string[] = []
+      const connect = async (name: string, mark: string) => {
+        const { locator } = await provider.create(world.prefix + isolation + name, call)
+        return provider.connect(
+          {
+            locator,
+            purpose: 'serve',
+            async verify(query) {
+              const [row] = await query({ sql: 'SELECT DATABASE() AS d' })
+              seen.push(`${mark} ${String(row?.d).slice(world.prefix.length + isolation.length)}`)
+            },
           },
-        },
-        call,
-      )
-    }
-    const [a, a2, b] = [await connect('va', 'a'), await connect('va', 'a2'), await connect('vb', 'b')]
-    for (const each of [a, a, a2, b, a, a]) await each.query('SELECT 1')
-    expect(seen).toEqual(['a va', 'a2 va', 'b vb', 'a va'])
-  })
+          call,
+        )
+      }
+      const [a, a2, b] = [await connect('va', 'a'), await connect('va', 'a2'), await connect('vb', 'b')]
+      for (const each of [a, a, a2, b, a, a]) await each.query('SELECT 1')
+      expect(seen).toEqual(expected)
+    },
+  )
 
   it('and admission is asked before each lease', async () => {
     const { locator } = await world.provider.create(`${world.prefix}client`, call)

@@ -1,4 +1,4 @@
-import type { Pool, PoolConnection } from 'mysql2/promise'
+import type { Connection, Pool } from 'mysql2/promise'
 
 /** What a tenant's code may leave in its session, each list run by one holder of a connection. */
 export const POLLUTERS: Readonly<Record<string, readonly string[]>> = {
@@ -37,8 +37,39 @@ export const POLLUTERS: Readonly<Record<string, readonly string[]>> = {
   'the last key': ['CREATE TEMPORARY TABLE k (id INT AUTO_INCREMENT PRIMARY KEY)', 'INSERT INTO k VALUES (4711)', 'SELECT LAST_INSERT_ID(4711)'],
 } // biome-ignore format: a table
 
+/** What a plain statement may leave without saying so, by what the tenant's own SQL made before. */
+export const HIDDEN: Readonly<Record<string, { before: readonly string[]; plain: string }>> = {
+  'the variable of a trigger': {
+    before: ['CREATE TABLE hidden_k (id INT)', "CREATE TRIGGER hidden_t BEFORE INSERT ON hidden_k FOR EACH ROW SET @left = 'leaked'"],
+    plain: 'INSERT INTO hidden_k VALUES (7)',
+  },
+  'the lock of a function': {
+    before: ["CREATE FUNCTION hidden_f() RETURNS INT RETURN GET_LOCK('tenantry_left', 0)"],
+    plain: 'SELECT hidden_f()',
+  },
+  'the lock of a view': {
+    before: ["CREATE VIEW hidden_v AS SELECT GET_LOCK('tenantry_left', 0) AS l"],
+    plain: 'SELECT * FROM hidden_v',
+  },
+  'the settings of a function': {
+    before: ["CREATE FUNCTION hidden_f() RETURNS INT BEGIN SET SESSION sql_mode = ''; SET time_zone = '+09:00'; RETURN 1; END"],
+    plain: 'SELECT hidden_f()',
+  },
+  'the key': {
+    before: ['CREATE TABLE hidden_k (id INT AUTO_INCREMENT PRIMARY KEY, body INT)'],
+    plain: 'INSERT INTO hidden_k (body) VALUES (1)',
+  },
+} // biome-ignore format: a table
+
+export const HIDDEN_CLEAN_UP: readonly string[] = [
+  'DROP TRIGGER IF EXISTS hidden_t',
+  'DROP FUNCTION IF EXISTS hidden_f',
+  'DROP VIEW IF EXISTS hidden_v',
+  'DROP TABLE IF EXISTS hidden_k',
+]
+
 /** Runs them one by one, whatever becomes of each. */
-export async function pollute(on: Pool | PoolConnection, statements: readonly string[]): Promise<void> {
+export async function pollute(on: Pool | Connection, statements: readonly string[]): Promise<void> {
   for (const text of statements) {
     // A pool commits it at once: it would be no leftover.
     if ('getConnection' in on && text.includes("'uncommitted'")) continue
@@ -59,7 +90,7 @@ const SNAPSHOT = `
         'IDENTITY', 'INSERT_ID', 'IN_TRANSACTION', 'ERROR_COUNT', 'WARNING_COUNT', 'LAST_GTID', 'SKIP_REPLICATION', 'RAND_SEED')) AS changed`
 
 /** All that a session can show its user, and on which of the server's connections. */
-export async function snapshot(client: Pool | PoolConnection): Promise<{ id: unknown; state: unknown }> {
+export async function snapshot(client: Pool | Connection): Promise<{ id: unknown; state: unknown }> {
   const [rows] = await client.query(SNAPSHOT)
   const { id, ...state } = (rows as Record<string, unknown>[])[0] ?? {}
   const [prepared, handler, notes] = await Promise.all(

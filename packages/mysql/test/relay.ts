@@ -11,6 +11,8 @@ export interface Relay {
   at(text: string, fate: Fate): Promise<void>
   /** Sends on what was held. */
   release(): void
+  /** What clients sent since the last call, each message by its command. */
+  sent(): string[]
   close(): Promise<void>
 }
 
@@ -20,6 +22,7 @@ export async function startRelay(target: string): Promise<Relay> {
   const sockets = new Set<Socket>()
   let trap: { text: string; fate: Fate; met: () => void } | undefined
   let held: (() => void) | undefined
+  let sent: string[] = []
 
   const server = createServer((client) => {
     const upstream = connect(Number(port || 3306), hostname)
@@ -36,6 +39,7 @@ export async function startRelay(target: string): Promise<Relay> {
     }
     let swallow = false
     client.on('data', (chunk) => {
+      sent.push(commandOf(chunk))
       if (trap === undefined || !chunk.toString('latin1').includes(trap.text))
         return void upstream.write(chunk)
       const { fate, met } = trap
@@ -72,10 +76,22 @@ export async function startRelay(target: string): Promise<Relay> {
       })
     },
     release: () => held?.(),
+    sent() {
+      const all = sent
+      sent = []
+      return all
+    },
     async close() {
       for (const socket of sockets) socket.destroy()
       server.close()
       await once(server, 'close')
     },
   }
+}
+
+/** The command of a message; one that goes on with another (a login) has a number in its sequence. */
+function commandOf(message: Buffer): string {
+  if (message[3] !== 0) return 'answer'
+  const names: Record<number, string> = { 1: 'quit', 3: 'query', 17: 'change user', 31: 'reset' }
+  return names[message[4] ?? 0] ?? 'another'
 }

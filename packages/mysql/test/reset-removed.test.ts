@@ -1,15 +1,18 @@
 import { expect, it, vi } from 'vitest'
-import { POLLUTERS, pollute, snapshot } from './polluters.ts'
+import { HIDDEN, POLLUTERS, pollute, snapshot } from './polluters.ts'
 import { createWorld } from './support.ts'
 
 // The mutation that proves the matrix in sessions.test.ts: without COM_CHANGE_USER between leases it would be red.
 vi.mock('../src/connection.ts', async (importOriginal) => {
   const original = await importOriginal<typeof import('../src/connection.ts')>()
+  const forget = async (connection: import('../src/connection.ts').Connection): Promise<void> => {
+    connection.trace = 'none'
+  }
   return {
     ...original,
-    async changeUser(connection: import('../src/connection.ts').Connection) {
-      connection.trace = 'none'
-    },
+    changeUser: forget,
+    renew: forget,
+    renewSoon: forget,
   }
 })
 
@@ -27,8 +30,19 @@ it('without COM_CHANGE_USER, what one lease leaves reaches the next', async () =
     if (JSON.stringify(after.state) !== JSON.stringify(before.state)) seen.push(what)
     await provider.close()
   }
+  for (const [what, { before: made, plain }] of Object.entries(HIDDEN)) {
+    const provider = world.another({ maxConnections: 1 })
+    const { client } = await world.open(`hidden-${seen.length}`, provider)
+    for (const text of made) await client.query(text)
+    const before = await snapshot(client)
+    await client.query(plain)
+    const after = await snapshot(client)
+    if (JSON.stringify(after.state) !== JSON.stringify(before.state)) seen.push(what)
+    await provider.close()
+  }
   await world.end()
   // This one lasts for a single statement, which is the snapshot itself.
-  const expected = Object.keys(POLLUTERS).filter((what) => what !== 'the next transaction’s isolation')
+  const all = [...Object.keys(POLLUTERS), ...Object.keys(HIDDEN)]
+  const expected = all.filter((what) => what !== 'the next transaction’s isolation')
   expect(expected.filter((what) => !seen.includes(what))).toEqual([])
 })

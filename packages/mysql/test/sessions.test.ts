@@ -1,6 +1,20 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { POLLUTERS, pollute, snapshot } from './polluters.ts'
+import { createConnection } from 'mysql2/promise'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { passwordOf } from '../src/credentials.ts'
+import { SECRET } from './harness.ts'
+import { HIDDEN, HIDDEN_CLEAN_UP, POLLUTERS, pollute, snapshot } from './polluters.ts'
 import { createWorld, type World } from './support.ts'
+
+/** Resolves when the tenant's sessions have shown the server nothing but themselves being made like new. */
+async function untilIdle(world: World, database: string): Promise<void> {
+  for (let left = true; left; ) {
+    const [row] = await world.sql(
+      "SELECT count(*) AS n FROM information_schema.processlist p WHERE db = ? AND (command <> 'Sleep' OR IS_USED_LOCK('tenantry_left') = id)",
+      [database],
+    )
+    left = Number(row?.n) > 0
+  }
+}
 
 for (const isolation of ['user', 'shared'] as const) {
   describe(`${isolation}: with a single connection`, () => {
@@ -31,6 +45,24 @@ for (const isolation of ['user', 'shared'] as const) {
       }
     }
 
+    for (const [what, { before, plain }] of Object.entries(HIDDEN)) {
+      for (const when of ['at once', 'a while later'] as const) {
+        it(`${what} of a plain statement does not reach the next lease ${when}`, async () => {
+          const { client, name } = await world.open('alice')
+          for (const text of before) await client.query(text)
+          try {
+            const fresh = await snapshot(client)
+            await client.query(plain)
+            // What is done behind everybody's back begins when nobody came at once.
+            if (when === 'a while later') await untilIdle(world, name)
+            expect(await snapshot(client)).toEqual(fresh)
+          } finally {
+            for (const text of HIDDEN_CLEAN_UP) await client.query(text)
+          }
+        })
+      }
+    }
+
     it('the connection really is the same one, turned to another tenant', async () => {
       const [alice, bob] = [await world.open('alice'), await world.open('bob')]
       const first = await snapshot(alice.client)
@@ -41,6 +73,28 @@ for (const isolation of ['user', 'shared'] as const) {
     })
   })
 }
+
+it('COM_RESET_CONNECTION, which follows plain statements, clears all but the database', async () => {
+  const world = createWorld()
+  const { locator, name } = await world.open('alice')
+  const { hostname: host, port } = new URL(inject('mysqlUrl'))
+  const user = world.userOf(locator)
+  const flags = ['-IGNORE_SPACE']
+  const login = { host, port: Number(port || 3306), user, database: name, flags }
+  const own = await createConnection({ ...login, password: await passwordOf(SECRET, user) })
+  const fresh = await snapshot(own)
+  for (const [what, statements] of Object.entries(POLLUTERS)) {
+    await pollute(own, statements)
+    await own.reset()
+    if (what.startsWith('another database')) {
+      expect((await own.query('SELECT DATABASE() AS db'))[0], what).toEqual([{ db: 'information_schema' }])
+      await own.query(`USE \`${name}\``)
+    }
+    expect(await snapshot(own), what).toEqual(fresh)
+  }
+  await own.end()
+  await world.end()
+})
 
 describe('cleaning: needed', () => {
   let world: World

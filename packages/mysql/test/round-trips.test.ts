@@ -1,0 +1,81 @@
+import type { Pool } from 'mysql2/promise'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { type Relay, startRelay } from './relay.ts'
+import { call, createWorld, type World } from './support.ts'
+
+let world: World
+let relay: Relay
+beforeAll(async () => {
+  world = createWorld()
+  relay = await startRelay(inject('mysqlUrl'))
+})
+afterAll(async () => {
+  await relay?.close()
+  await world?.end()
+})
+
+/** Clients of two tenants over one connection, which both have seen it. */
+async function two(): Promise<[Pool, Pool]> {
+  const url = new URL(inject('mysqlUrl'))
+  url.port = String(relay.port)
+  const provider = world.another({ connection: url.href, maxConnections: 1 })
+  const clients = await Promise.all(
+    ['one', 'two'].map(async (name) => {
+      const { locator } = await provider.create(world.prefix + name, call)
+      return provider.connect({ locator, verify: async (query) => void (await query(STAMP)) }, call)
+    }),
+  )
+  const [one, other] = clients as [Pool, Pool]
+  for (const each of [one, other, one]) await each.query('SELECT 1')
+  await quiet()
+  return [one, other]
+}
+
+const STAMP = { sql: "SELECT 'the stamp'" }
+
+/** Until nothing is on its way any more: two looks see the same. */
+async function quiet(): Promise<string[]> {
+  const seen = relay.sent()
+  for (let still = 0; still < 3; ) {
+    await world.sql('SELECT 1')
+    const more = relay.sent()
+    still = more.length === 0 ? still + 1 : 0
+    seen.push(...more)
+  }
+  return seen
+}
+
+describe('what a query costs', () => {
+  it('on a connection the tenant had before: itself, and a reset behind everybody’s back', async () => {
+    const [one] = await two()
+    await one.query('SELECT 1')
+    expect(relay.sent()).toEqual(['query'])
+    expect(await quiet()).toEqual(['reset'])
+    await one.query('SELECT 1')
+    expect(relay.sent()).toEqual(['query'])
+  })
+
+  it('right after another of the same tenant: the reset first', async () => {
+    const [one] = await two()
+    await one.query('SELECT 1')
+    await one.query('SELECT 1')
+    expect(relay.sent()).toEqual(['query', 'reset', 'query'])
+  })
+
+  it('on a connection that was another tenant’s: the change of user and its proof, no stamp again', async () => {
+    const [one, other] = await two()
+    await one.query('SELECT 1')
+    await other.query('SELECT 1')
+    await one.query('SELECT 1')
+    expect(relay.sent()).toEqual(['query', ...TURN, ...TURN])
+  })
+
+  it('after what may have left anything: a change of user at once', async () => {
+    const [one] = await two()
+    await one.query('SET @left = 1')
+    await one.query('SELECT 1')
+    expect(relay.sent()).toEqual(['query', ...TURN])
+  })
+})
+
+const TURN = ['change user', 'answer', 'query']
