@@ -1,4 +1,4 @@
-import type { Pool } from 'mysql2/promise'
+import type { Pool, RowDataPacket } from 'mysql2/promise'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { type Relay, startRelay } from './relay.ts'
 import { call, createWorld, type World } from './support.ts'
@@ -76,6 +76,16 @@ describe('what a query costs', () => {
     await one.query('SELECT 1')
     expect(relay.sent()).toEqual(['query', ...TURN])
   })
+})
+
+it('one query after the other has one connection, however many there may be', async () => {
+  const { client } = await world.open('calm')
+  const seen = new Set<unknown>()
+  for (let at = 0; at < 10; at++) {
+    const [rows] = await client.query<RowDataPacket[]>('SELECT CONNECTION_ID() AS id')
+    seen.add(rows[0]?.id)
+  }
+  expect(seen.size).toBe(1)
 })
 
 const TURN = ['change user', 'answer', 'query']

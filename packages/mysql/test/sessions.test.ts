@@ -63,6 +63,20 @@ for (const isolation of ['user', 'shared'] as const) {
       }
     }
 
+    it.each(['alice', 'bob'])(
+      'what was to be cleared up after one is not cleared up under %s',
+      async (next) => {
+        const [alice, other] = [await world.open('alice'), await world.open(next)]
+        await alice.client.query('SELECT 1')
+        const held = await other.client.getConnection()
+        await held.query('SET @mine = 1')
+        // Several turns of the event loop, in which it would have been.
+        for (let turn = 0; turn < 3; turn++) await world.sql('SELECT 1')
+        expect((await held.query('SELECT @mine AS mine'))[0]).toEqual([{ mine: 1 }])
+        held.release()
+      },
+    )
+
     it('the connection really is the same one, turned to another tenant', async () => {
       const [alice, bob] = [await world.open('alice'), await world.open('bob')]
       const first = await snapshot(alice.client)

@@ -1,3 +1,4 @@
+import type { RowDataPacket } from 'mysql2/promise'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { adminLogin, driverOptions, withLogin } from '../src/config.ts'
 import { nativeHash, passwordOf } from '../src/credentials.ts'
@@ -148,7 +149,7 @@ describe('on the server', () => {
   })
 
   it('tenants are placed on servers by name, found on any, and listed over all', async () => {
-    const server = await startServer()
+    const server = await startServer(['--lower-case-table-names=1', '--sql-mode='])
     const second = createWorld({}, server.url)
     try {
       const { prefix } = world
@@ -173,6 +174,16 @@ describe('on the server', () => {
       )
       const [rows] = await client.query('SELECT @@port AS port')
       expect(rows).toEqual([{ port: Number(new URL(server.url).port) }])
+      // Also after what comes between two leases, in each way.
+      for (const before of ['SELECT 1', 'SET @x = 1']) {
+        await client.query(before)
+        const [[session]] = await client.query<RowDataPacket[]>('SELECT @@sql_mode AS mode')
+        expect(session?.mode).toBe('STRICT_TRANS_TABLES')
+      }
+      const advice = (await provider.diagnose?.({ tenants: 3 }, call))?.join('\n')
+      expect(advice).toMatch(/^server second: lower_case_table_names is 1/m)
+      expect(advice).toMatch(/^server second: sql_mode is "": each session/m)
+      expect(advice).not.toMatch(/^server default: (?:lower_case|sql_mode)/m)
       const names: string[] = []
       for (let cursor: string | undefined, page = 0; page === 0 || cursor !== undefined; page++) {
         const answer = await provider.list(
