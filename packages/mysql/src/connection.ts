@@ -92,7 +92,7 @@ export async function openConnection(
  */
 export async function changeUser(connection: Connection, login: Login): Promise<void> {
   const { user, password, database } = login
-  ;(connection.client as unknown as Internals).config.charsetNumber = connection.charset
+  restoreCharset(connection)
   await new Promise<void>((resolve, reject) => {
     connection.client.changeUser({ user, password, ...(database && { database }) }, (error: unknown) =>
       error ? reject(error) : resolve(),
@@ -111,6 +111,7 @@ export async function changeUser(connection: Connection, login: Login): Promise<
  */
 export async function renew(connection: Connection): Promise<void> {
   if (connection.trace !== 'plain' || !connection.resets) return changeUser(connection, connection.login)
+  restoreCharset(connection)
   await new Promise<void>((resolve, reject) => {
     connection.client.reset((error: unknown) => (error ? reject(error) : resolve()))
   })
@@ -136,6 +137,11 @@ export async function settleRenewal(connection: Connection): Promise<void> {
   connection.renewal = undefined
   clearImmediate(renewal.due)
   await renewal.work
+}
+
+/** The server goes back to it too. */
+function restoreCharset({ client, charset }: Connection): void {
+  ;(client as unknown as Internals).config.charsetNumber = charset
 }
 
 async function prepare({ client, preparation }: Connection): Promise<void> {

@@ -83,7 +83,7 @@ const SNAPSHOT = `
     @@autocommit AS autocommit, @@in_transaction AS in_transaction, @@tx_isolation AS isolation, @@tx_read_only AS read_only,
     @@sql_mode AS mode, @@time_zone AS zone, @@character_set_client AS client, @@collation_connection AS collation,
     @@character_set_results AS results, @@foreign_key_checks AS foreign_keys, @@sql_select_limit AS row_limit,
-    @@lock_wait_timeout AS lock_wait, @@auto_increment_increment AS increment, @@timestamp > 1000 AS clock,
+    HEX('ü') AS umlaut, @@lock_wait_timeout AS lock_wait, @@auto_increment_increment AS increment, @@timestamp > 1000 AS clock,
     (SELECT count(*) FROM information_schema.session_variables v JOIN information_schema.global_variables g
       USING (variable_name) WHERE v.variable_value <> g.variable_value
       AND variable_name NOT IN ('TIMESTAMP', 'RAND_SEED1', 'RAND_SEED2', 'PSEUDO_THREAD_ID', 'PSEUDO_SLAVE_MODE', 'LAST_INSERT_ID',

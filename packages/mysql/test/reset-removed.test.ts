@@ -32,7 +32,7 @@ it('without COM_CHANGE_USER, what one lease leaves reaches the next', async () =
   }
   for (const [what, { before: made, plain }] of Object.entries(HIDDEN)) {
     const provider = world.another({ maxConnections: 1 })
-    const { client } = await world.open(`hidden-${seen.length}`, provider)
+    const { client } = await world.open(what.replaceAll(' ', '-'), provider)
     for (const text of made) await client.query(text)
     const before = await snapshot(client)
     await client.query(plain)

@@ -1,5 +1,6 @@
 import { createConnection } from 'mysql2/promise'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { type Connection, renew } from '../src/connection.ts'
 import { passwordOf } from '../src/credentials.ts'
 import { SECRET } from './harness.ts'
 import { HIDDEN, HIDDEN_CLEAN_UP, POLLUTERS, pollute, snapshot } from './polluters.ts'
@@ -96,10 +97,13 @@ it('COM_RESET_CONNECTION, which follows plain statements, clears all but the dat
   const flags = ['-IGNORE_SPACE']
   const login = { host, port: Number(port || 3306), user, database: name, flags }
   const own = await createConnection({ ...login, password: await passwordOf(SECRET, user) })
+  const { connection: client } = own as unknown as { connection: Connection['client'] }
+  const { charsetNumber: charset } = client.config as { charsetNumber?: number }
   const fresh = await snapshot(own)
   for (const [what, statements] of Object.entries(POLLUTERS)) {
     await pollute(own, statements)
-    await own.reset()
+    const held = { client, charset, resets: true, trace: 'plain', preparation: undefined } as Connection
+    await renew(held)
     if (what.startsWith('another database')) {
       expect((await own.query('SELECT DATABASE() AS db'))[0], what).toEqual([{ db: 'information_schema' }])
       await own.query(`USE \`${name}\``)
