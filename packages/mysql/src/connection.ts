@@ -159,7 +159,9 @@ export function ask(client: Client, sql: string, values: readonly unknown[] = []
 }
 
 /** Says goodbye and waits until the server has closed it, so that it is not counted any more. */
-export async function closeConnection({ client, ended }: Connection): Promise<void> {
+export async function closeConnection(connection: Connection): Promise<void> {
+  const { client, ended } = connection
+  await settleRenewal(connection).catch(() => {})
   const { stream, _command: busy } = client as unknown as Internals
   const idle = !ended.signal.aborted && !busy
   ended.abort()

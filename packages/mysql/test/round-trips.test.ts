@@ -88,4 +88,26 @@ it('one query after the other has one connection, however many there may be', as
   expect(seen.size).toBe(1)
 })
 
+it('closing waits for the clearing up, says goodbye, and for the server to have heard it', async () => {
+  const url = new URL(inject('mysqlUrl'))
+  url.port = String(relay.port)
+  const provider = world.another({ connection: url.href, maxConnections: 1 })
+  const { client } = await world.open('closing', provider)
+  await quiet()
+  const met = relay.at(RESET, 'hold')
+  await client.query('SELECT 1')
+  await met
+  relay.sent()
+  const closing = provider.close()
+  expect(await quiet()).toEqual([])
+  relay.release()
+  await closing
+  expect(relay.sent()).toEqual(['quit'])
+  const database = `${world.prefix}closing`
+  expect(await world.sql('SELECT id FROM information_schema.processlist WHERE db = ?', [database])).toEqual(
+    [],
+  )
+})
+
+const RESET = '\x01\x00\x00\x00\x1f'
 const TURN = ['change user', 'answer', 'query']
