@@ -22,7 +22,10 @@ async function two(): Promise<[Pool, Pool]> {
   const clients = await Promise.all(
     ['one', 'two'].map(async (name) => {
       const { locator } = await provider.create(world.prefix + name, call)
-      return provider.connect({ locator, verify: async (query) => void (await query(STAMP)) }, call)
+      return provider.connect(
+        { locator, purpose: 'serve', verify: async (query) => void (await query(STAMP)) },
+        call,
+      )
     }),
   )
   const [one, other] = clients as [Pool, Pool]

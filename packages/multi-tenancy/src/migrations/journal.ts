@@ -31,12 +31,17 @@ export interface Journal {
   readonly lease: number
 }
 
+/** Who reads, and the time as SQL, in epoch ms. */
+export interface JournalReader<Client> {
+  readonly provider: MigrationProvider<Client>
+  readonly client: Client
+  readonly clock: () => string | number
+}
+
 /** Who writes: the run's mark, and SQL in its dialect. */
 export interface Writer {
   readonly attempt: string
   readonly sql: (sql: string, ...params: SqlValue[]) => Statement
-  /** The time as SQL, in epoch ms. */
-  readonly clock: () => string | number
 }
 
 /** The journal last: without it nothing can be read, so what a crash left between is made up for. */
@@ -59,7 +64,7 @@ export async function readJournal<Client>({
   provider: { capabilities, query, batch, mapError },
   client,
   clock,
-}: Writer & { provider: MigrationProvider<Client>; client: Client }): Promise<Journal> {
+}: JournalReader<Client>): Promise<Journal> {
   const read = (): Promise<Row[]> =>
     query(client, {
       sql:

@@ -3,7 +3,13 @@ import { configError, TenancyError } from '../errors.ts'
 import { environmentOf } from '../factory/environment.ts'
 import { LOCK_TABLE, NOW, statement } from '../sql.ts'
 import type { Migrations } from './define.ts'
-import { type Journal, type MigrationProvider, readJournal, type Writer } from './journal.ts'
+import {
+  type Journal,
+  type JournalReader,
+  type MigrationProvider,
+  readJournal,
+  type Writer,
+} from './journal.ts'
 
 /** What every call of the runner takes. */
 export interface MigrateOptions<Client> {
@@ -34,7 +40,8 @@ export interface MigrateOptions<Client> {
 /** One run: its options with defaults, and its mark on lock and journal. */
 export type Session<Client> = MigrateOptions<Client> &
   Required<Pick<MigrateOptions<Client>, 'lockTtl' | 'lockTimeout' | 'now' | 'sleep'>> &
-  Writer & {
+  Writer &
+  JournalReader<Client> & {
     /** Whether it may hold the lock. */
     locked: boolean
   }
