@@ -255,7 +255,14 @@ export async function isLeftDirty<Client, Adapters>(
   try {
     const stamp = await steps(record.id)('look', async (call) => {
       const database = databaseOf(record)
-      const client = await connectChecked(provider, record.id, database, 'manage', trouble(record.id), call)
+      const client = await connectChecked(
+        provider,
+        record.id,
+        database,
+        'manage',
+        trouble(record.id, record),
+        call,
+      )
       return readStamp(dialect, (read) => provider.query(client, read))
     })
     return (stamp?.dirty ?? null) !== null
