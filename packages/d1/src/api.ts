@@ -50,7 +50,7 @@ export interface D1Api {
 export interface CallBody {
   readonly signal: AbortSignal
   readonly query?: Record<string, string>
-  readonly body?: FormData
+  readonly body?: { readonly bytes: ArrayBuffer; readonly type: string }
 }
 
 /** How to reach the API. */
@@ -175,7 +175,7 @@ export function createD1Api(options: D1ApiOptions): D1Api {
       const work = client[method]<{ result?: unknown }>(`/accounts/${account_id}/${segments.join('/')}`, {
         signal,
         query,
-        ...(body === undefined ? {} : { body }),
+        ...(body && { body: body.bytes, headers: { 'content-type': body.type } }),
       })
       return (await answer(work, signal)).result
     },

@@ -244,3 +244,24 @@ test('an answer that is not the Worker’s own is no answer', async () => {
   const client = await serve(database, {}, providerWith({ dispatcher: strange }))
   expect(await code(client.prepare('SELECT 1').all())).toBe('provider_unavailable')
 })
+
+test('an upload that is given up early leaves no rejection to nobody', async () => {
+  const rejections: unknown[] = []
+  const note = (reason: unknown): void => void rejections.push(reason)
+  process.on('unhandledRejection', note)
+  const { accountId, apiToken } = emulator
+  const late = new AbortController()
+  const provider = createD1Provider({
+    ...{ accountId, apiToken, access: [dispatchWay(emulator)] },
+    // Given up after the request was made and before it is sent.
+    fetch: (input, init) => {
+      if (init?.method === 'PUT') late.abort()
+      return emulator.fetch(input, init)
+    },
+  })
+  await failed(provider.create('given_up', { signal: late.signal }))
+  await new Promise((resolve) => setImmediate(resolve))
+  process.off('unhandledRejection', note)
+  expect(late.signal.aborted).toBe(true)
+  expect(rejections).toEqual([])
+})

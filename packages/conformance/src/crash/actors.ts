@@ -71,7 +71,7 @@ export async function createActor(
   const { provider: createProvider, catalog } = (await import(world.harness)) as CrashHarness
   const bare = await createProvider(world.config, around)
   const { provider } = intercept(bare, ({ member }, run) => around(member, run))
-  const database = catalog?.(world.config) ?? {
+  const database = (await catalog?.(world.config)) ?? {
     db: openSqlite(world.catalogPath),
     dialect: 'sqlite' as const,
   }

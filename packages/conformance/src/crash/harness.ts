@@ -19,9 +19,12 @@ export interface CrashHarness {
    */
   provider(config: ServiceConfig, around: Around): TenantProvider<any> | Promise<TenantProvider<any>>
   /** The catalog's database. @default a SQLite file of its own */
-  catalog?(config: ServiceConfig): {
-    db: Kysely<any>
-    dialect: 'sqlite' | 'postgres' | 'mysql'
-    transactions?: boolean
-  }
+  catalog?(config: ServiceConfig): CrashCatalog | Promise<CrashCatalog>
+}
+
+/** A database that a catalog lives in. */
+export interface CrashCatalog {
+  readonly db: Kysely<any>
+  readonly dialect: 'sqlite' | 'postgres' | 'mysql'
+  readonly transactions?: boolean
 }

@@ -20,6 +20,7 @@ import {
 import type { Doom, DoomReport } from './child.ts'
 import type { CrashHarness } from './harness.ts'
 import { createPoints } from './points.ts'
+import { sampleOf } from './sample.ts'
 
 export interface TestCrashesOptions {
   /**
@@ -35,12 +36,13 @@ export interface TestCrashesOptions {
    */
   readonly timeout?: number
   /**
-   * Of how many points one is tried with a process that is only thought dead. Which, a seed says: it is printed, and
-   * `TENANTRY_CRASH_SEED` sets it; `TENANTRY_CRASH_ALL=1` tries all. (Killed is a process at every point, always.)
+   * How many points of each operation are tried, one of each stretch of so many, chosen by a seed that is printed: for
+   * services too slow for all of them each time; for processes that are killed, and for those that are only thought dead.
+   * `TENANTRY_CRASH_POINTS=all` tries all, `TENANTRY_CRASH_SEED=7` others.
    *
-   * @default 1
+   * @default all
    */
-  readonly oneIn?: number
+  readonly sample?: { readonly killed?: number; readonly overtaken?: number }
 }
 
 /** Tenants that one process works on at a time: one by one it would only wait for replies. */
@@ -61,11 +63,10 @@ const CHILD = fileURLToPath(
 export function testCrashes(
   name: string,
   harness: string,
-  { perProcess = 40, timeout = 120_000, oneIn = 1 }: TestCrashesOptions = {},
+  { perProcess = 40, timeout = 120_000, sample = {} }: TestCrashesOptions = {},
 ): void {
-  const { TENANTRY_CRASH_ALL: all, TENANTRY_CRASH_SEED: given } = process.env
-  const seed = given === undefined ? Math.floor(Math.random() * 1e9) : Number(given)
-  const every = all ? 1 : oneIn
+  const { TENANTRY_CRASH_POINTS, TENANTRY_CRASH_SEED: seed = '1' } = process.env
+  const { killed, overtaken } = TENANTRY_CRASH_POINTS === 'all' ? {} : sample
   describe(`${name}, dying at every await`, () => {
     let world: World
     let service: Awaited<ReturnType<CrashHarness['setup']>>
@@ -76,13 +77,14 @@ export function testCrashes(
       const { setup } = (await import(harness)) as CrashHarness
       service = await setup()
       folder = await mkdtemp(path.join(tmpdir(), 'tenantry-crash-'))
-      const prefix = `crash${Math.random().toString(36).slice(2, 8)}-`
+      const prefix = `c${Math.random().toString(36).slice(2, 8)}-`
       world = { harness, config: service.config, catalogPath: path.join(folder, 'catalog.db'), prefix }
     }, timeout)
 
     afterAll(async () => {
-      const sampled = every > 1 ? ` (one in ${every}, TENANTRY_CRASH_SEED=${seed})` : ''
-      console.log(`${name}: ${tried.join('; ')}${sampled}`)
+      const sampled = killed ?? overtaken
+      const which = sampled === undefined ? 'all points' : `sampled by TENANTRY_CRASH_SEED=${seed}`
+      console.log(`${name}, ${which}: ${tried.join('; ')}`)
       await service?.cleanup()
       await rm(folder, { recursive: true, force: true })
     })
@@ -149,44 +151,49 @@ export function testCrashes(
           .catch(() => {})
     }
 
+    /** Has as many tenants as a process takes stop at a point each, until one is done before its point. */
+    async function atPoints(
+      operation: CrashOperation,
+      mark: string,
+      sampled: number | undefined,
+      stop: (tenants: Doom['tenants']) => Promise<ReadonlyMap<string, string>>,
+    ): Promise<number> {
+      const chosen = sampled === undefined ? undefined : await choose(world, operation, mark, sampled)
+      let total = 0
+      for (let from = 0, finished = false; !finished; from += perProcess) {
+        const stops =
+          chosen?.slice(from, from + perProcess) ?? Array.from({ length: perProcess }, (_, at) => from + at)
+        const tenants = stops.map((stopAt) => ({ id: `${operation[0]}${mark}${stopAt}`, stopAt }))
+        await prepare(
+          operation,
+          tenants.map(({ id }) => id),
+        )
+        const points = await stop(tenants)
+        total += points.size
+        finished = chosen === undefined ? points.size < perProcess : from + perProcess >= chosen.length
+      }
+      expect(total).toBeGreaterThan(Math.min(20, (sampled ?? 40) / 2))
+      return total
+    }
+
     for (const operation of OPERATIONS) {
       it(`${operation}: a process that is killed`, { timeout }, async () => {
-        let total = 0
-        for (let finished = false; !finished; ) {
-          const tenants = Array.from({ length: perProcess }, (_, index) => ({
-            id: `${operation[0]}k${total + index}`,
-            stopAt: total + index,
-          }))
-          await prepare(
-            operation,
-            tenants.map(({ id }) => id),
-          )
-          const reports = await die({ world, operation, tenants })
+        const total = await atPoints(operation, 'k', killed, async (tenants) => {
           const points = new Map<string, string>()
-          for (const { id, point, failed } of reports) {
+          for (const { id, point, failed } of await die({ world, operation, tenants })) {
             expect(failed, id).toBeUndefined()
             if (point !== undefined) points.set(id, point)
           }
           await survive(operation, points)
-          finished = points.size < tenants.length
-          total += points.size
-        }
-        expect(total).toBeGreaterThan(20)
-        tried.push(`${operation} killed at ${total} points`)
+          return points
+        })
+        tried.push(`${operation} killed at ${total}`)
       })
 
       it(`${operation}: a process that is thought dead and goes on`, { timeout }, async () => {
-        let total = 0
-        let next = 0
-        for (let finished = false; !finished; ) {
-          const chosen = Array.from({ length: perProcess }, () => {
-            while (!isChosen(next, seed, every)) next++
-            return next++
-          })
-          const ids = chosen.map((at) => `${operation[0]}z${at}`)
-          await prepare(operation, ids)
+        const total = await atPoints(operation, 'z', overtaken, async (tenants) => {
           const zombies = await Promise.all(
-            ids.map((id, index) => stand(world, operation, id, chosen[index] ?? 0)),
+            tenants.map(({ id, stopAt }) => stand(world, operation, id, stopAt)),
           )
           const points = new Map(
             zombies.flatMap(({ id, point }) => (point === undefined ? [] : [[id, point]])),
@@ -196,20 +203,28 @@ export function testCrashes(
           await Promise.all(zombies.map(({ ended }) => ended))
           await survive(operation, points)
           await Promise.all(zombies.map(({ close }) => close()))
-          finished = points.size < ids.length
-          total += points.size
-        }
-        tried.push(`${operation} overtaken at ${total} points`)
+          return points
+        })
+        tried.push(`${operation} overtaken at ${total}`)
       })
     }
-  })
-}
 
-/** One in so many, spread by a hash of point and seed. */
-function isChosen(point: number, seed: number, oneIn: number): boolean {
-  let hash = (point ^ seed) >>> 0
-  for (const factor of [0x85ebca6b, 0xc2b2ae35]) hash = Math.imul(hash ^ (hash >>> 15), factor) >>> 0
-  return hash % oneIn === 0
+    /** One point of each of `count` stretches of the operation, by the seed. */
+    async function choose(
+      at: World,
+      operation: CrashOperation,
+      mark: string,
+      count: number,
+    ): Promise<number[]> {
+      const id = `${operation[0]}${mark}whole`
+      await prepare(operation, [id])
+      const points = createPoints(Number.POSITIVE_INFINITY, () => {})
+      const actor = await createActor(at, points.around, { newer: operation === 'migrate' })
+      await perform(actor, operation, id)
+      await actor.close()
+      return sampleOf(points.passed(), count, `${seed} ${operation} ${mark}`)
+    }
+  })
 }
 
 async function left(actor: Actor, points: ReadonlyMap<string, string>): Promise<{ operations: string[] }> {

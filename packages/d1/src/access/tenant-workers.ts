@@ -43,10 +43,16 @@ export function createTenantWorkers({ api, namespace, keyOf }: TenantWorkersOpti
       }
       // By hand: the SDK's own upload flattens `metadata`, and the API wants it as one part.
       // https://github.com/cloudflare/cloudflare-typescript/issues/2799
-      const body = new FormData()
-      body.append('metadata', part(JSON.stringify(metadata), 'application/json'), 'metadata.json')
-      body.append(DATA_WORKER_MODULE, part(DATA_WORKER, 'application/javascript+module'), DATA_WORKER_MODULE)
-      await api.call('put', [...scripts, scriptNameOf(database)], { signal, body })
+      const form = new FormData()
+      form.append('metadata', part(JSON.stringify(metadata), 'application/json'), 'metadata.json')
+      form.append(DATA_WORKER_MODULE, part(DATA_WORKER, 'application/javascript+module'), DATA_WORKER_MODULE)
+      // As bytes: Node rejects a promise of nobody's when a request is aborted whose body is a form.
+      const body = new Response(form)
+      const bytes = await body.arrayBuffer()
+      await api.call('put', [...scripts, scriptNameOf(database)], {
+        signal,
+        body: { bytes, type: body.headers.get('content-type') ?? '' },
+      })
     },
     async ensure(database, signal) {
       const path = [...scripts, scriptNameOf(database), 'settings']
