@@ -124,3 +124,19 @@ test('what has virtual tables is written to as ever, and is not come back to', a
     { text: 'one' },
   ])
 })
+
+test('no restore goes to an earlier state than the one asked for, or to where there is no way back from', async () => {
+  const uuid = await make('hole')
+  await query(uuid, 'create table before (a)')
+  const whole = (await bookmark(uuid)).body.result.bookmark
+  clock += 2 * minute
+  await query(uuid, 'create virtual table words using fts5 (text)')
+  // Now it has virtual tables: what was before could be put back, and the answer's bookmark could not.
+  expect(codeOf(await restore(uuid, `bookmark=${whole}`))).toBe(7400)
+  clock += 2 * minute
+  await query(uuid, 'drop table words; create table after (a)')
+  clock += 2 * minute
+  expect(codeOf(await restore(uuid, `timestamp=${at(clock - 3 * minute)}`))).toBe(7400)
+  expect(await oracle.execute('hole', 'select count(*) as n from after')).toEqual([{ n: 0 }])
+  expect((await restore(uuid, `bookmark=${whole}`)).status).toBe(200)
+})

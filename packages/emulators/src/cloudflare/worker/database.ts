@@ -97,8 +97,12 @@ export class Database extends DurableObject<DatabaseEnv> {
       const before = this.#state()
       this.#save({ ...before, promised: true })
       await this.#keep(now)
-      const snapshot = await this.env.HISTORY.getByName(before.uuid).read(period.state)
-      if (snapshot === undefined) throw new Error('no such bookmark')
+      const history = this.env.HISTORY.getByName(before.uuid)
+      const snapshot = await history.read(period.state)
+      // Nor where the way back, which the answer promises, could not be kept.
+      if (snapshot === undefined || (await history.read(before.state)) === undefined) {
+        throw new Error('the emulator keeps no history of a database with virtual tables')
+      }
       this.ctx.storage.transactionSync(() => {
         restoreSnapshot(this.ctx.storage.sql, snapshot)
         this.#advance(now)
@@ -134,12 +138,11 @@ export class Database extends DurableObject<DatabaseEnv> {
   async #keep(now: number): Promise<void> {
     const state = this.#state()
     if (!state.promised && Math.floor(state.from / 60_000) === Math.floor(now / 60_000)) return
-    let snapshot: ReturnType<typeof takeSnapshot>
+    let snapshot: ReturnType<typeof takeSnapshot> | undefined
     try {
       snapshot = takeSnapshot(this.ctx.storage.sql)
     } catch {
       // What has no history can still be written to; coming back to it is what fails.
-      return
     }
     await this.env.HISTORY.getByName(state.uuid).keep({ state: state.state, from: state.from }, snapshot, now)
   }

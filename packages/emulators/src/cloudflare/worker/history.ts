@@ -24,13 +24,13 @@ const partLength = 400_000
 
 /** The earlier states of one database. They are kept apart from it, so that its size and its tables are its own. */
 export class History extends DurableObject<unknown> {
-  /** Keeps a state. Keeping it again changes nothing. */
-  keep(period: Period, snapshot: Snapshot, now: number): void {
+  /** Keeps a state, or that there was one of which nothing could be kept. Keeping it again changes nothing. */
+  keep(period: Period, snapshot: Snapshot | undefined, now: number): void {
     const { kv } = this.ctx.storage
     const entries = this.entries()
     if (entries.some(({ state }) => state === period.state)) return
-    const text = JSON.stringify(snapshot, bytesToJson)
-    const parts = Math.max(1, Math.ceil(text.length / partLength))
+    const text = snapshot === undefined ? '' : JSON.stringify(snapshot, bytesToJson)
+    const parts = Math.ceil(text.length / partLength)
     for (let part = 0; part < parts; part += 1) {
       kv.put(`${period.state}/${part}`, text.slice(part * partLength, (part + 1) * partLength))
     }
@@ -45,10 +45,10 @@ export class History extends DurableObject<unknown> {
     return this.ctx.storage.kv.get<Entry[]>('entries') ?? []
   }
 
-  /** A kept state; `undefined` for one that is not. */
+  /** A kept state; `undefined` for one of which nothing was. */
   read(state: number): Snapshot | undefined {
     const entry = this.entries().find((candidate) => candidate.state === state)
-    if (entry === undefined) return undefined
+    if (entry === undefined || entry.parts === 0) return undefined
     const parts = Array.from({ length: entry.parts }, (_, part) =>
       this.ctx.storage.kv.get<string>(`${state}/${part}`),
     )
