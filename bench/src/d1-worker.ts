@@ -2,7 +2,7 @@
 
 import { createD1Factory, createD1Provider, type D1Database } from '@tenantry/d1'
 import { createMultiTenancyMiddleware, type TenancyEnv } from '@tenantry/multi-tenancy'
-import { Hono } from 'hono'
+import { Hono, type MiddlewareHandler } from 'hono'
 
 interface Bindings {
   readonly ACCOUNT_ID: string
@@ -29,7 +29,14 @@ function makeAll(env: Bindings) {
     },
     createAdapters: (client) => ({ client }),
   })
-  return { factory, provider: createD1Provider(options) }
+  const middleware = (cacheHeaders: boolean) =>
+    createMultiTenancyMiddleware<Adapters>({
+      databaseIsolation: factory,
+      subdomainRouting: { baseDomain: 'example.com' },
+      accessControl: { authorize: () => true },
+      cacheHeaders,
+    }) as unknown as MiddlewareHandler<Env>
+  return { factory, provider: createD1Provider(options), bare: middleware(false), whole: middleware(true) }
 }
 
 const app = new Hono<Env>()
@@ -43,6 +50,14 @@ app.get('/direct', async (c) => {
   const tenant = c.req.header('host')?.split('.')[0]?.toUpperCase()
   return c.json(await read(c.env[`DB_TENANT_${tenant}`] as D1Database))
 })
+/** The same, with the two headers that ours sets by default. */
+app.get('/direct-private', async (c) => {
+  const tenant = c.req.header('host')?.split('.')[0]?.toUpperCase()
+  const answer = c.json(await read(c.env[`DB_TENANT_${tenant}`] as D1Database))
+  answer.headers.set('cache-control', 'private, no-store')
+  answer.headers.append('vary', 'Host')
+  return answer
+})
 /** The client alone: what a handler has. */
 app.get('/client', async (c) => {
   made ??= makeAll(c.env)
@@ -52,17 +67,16 @@ app.get('/client', async (c) => {
   const client = await made.provider.connect(target, { signal: c.req.raw.signal })
   return c.json(await read(client))
 })
-app.get(
-  '/tenantry',
-  (c, next) => {
-    made ??= makeAll(c.env)
-    return createMultiTenancyMiddleware<Adapters>({
-      databaseIsolation: made.factory,
-      subdomainRouting: { baseDomain: 'example.com' },
-      accessControl: { authorize: () => true },
-    })(c as never, next)
-  },
-  async (c) => c.json(await read(c.env.data.client)),
-)
+/** Each request resolved, authorized, and served with its tenant's adapters. */
+for (const way of ['bare', 'whole'] as const) {
+  app.get(
+    `/${way}`,
+    (c, next) => {
+      made ??= makeAll(c.env)
+      return made[way](c, next)
+    },
+    async (c) => c.json(await read(c.env.data.client)),
+  )
+}
 
 export default app

@@ -117,6 +117,6 @@ describe('the core in a Worker', () => {
     expect(code).not.toMatch(/["']node:/)
     expect(code).not.toMatch(/\brequire\(/)
     // All of the SDK alone is 80 KB.
-    expect(gzipped(code)).toBeLessThan(48 * KB)
+    expect(gzipped(code)).toBeLessThan(36 * KB)
   })
 })

@@ -6,7 +6,7 @@ import type { D1Database } from './database/types.ts'
 import type { ErrorMap } from './errors.ts'
 import { isMissingWorker } from './http.ts'
 import type { D1RestorePoint } from './options.ts'
-import { type D1Info, type D1TimeTravel, d1Info, register } from './time-travel.ts'
+import { type D1Info, type D1TimeTravel, d1Info } from './time-travel.ts'
 
 /** Clients of tenants' databases. */
 export interface Clients {
@@ -83,15 +83,16 @@ export function createClients(options: ClientsOptions): Clients {
       for (const rung of rungs) {
         const reached = await rung.open(database, managing)
         if (reached === undefined) continue
-        const client = guardDatabase(reached, useOf(database, target))
-        const info: D1Info = {
-          ...database,
-          access: rung.kind,
-          sessions: rung.kind !== 'rest',
-          timeTravel: timeTravelOf(database, target.lost),
-        }
-        register(client, info)
-        return client
+        return guardDatabase(
+          reached,
+          useOf(database, target),
+          (): D1Info => ({
+            ...database,
+            access: rung.kind,
+            sessions: rung.kind !== 'rest',
+            timeTravel: timeTravelOf(database, target.lost),
+          }),
+        )
       }
       const reason = await why(database.uuid, 'not_supported', 'No way of `access` leads to the database')
       throw errors.mapError(reason)

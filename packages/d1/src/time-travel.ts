@@ -1,6 +1,7 @@
 import { TenancyError } from '@tenantry/multi-tenancy'
 import type { D1Access } from './access/access.ts'
 import type { KnownD1 } from './api.ts'
+import { aboutOf } from './database/guard.ts'
 import type { D1Database } from './database/types.ts'
 
 /** A moment to go back to. */
@@ -33,12 +34,6 @@ export interface D1Info extends KnownD1 {
   readonly timeTravel: D1TimeTravel
 }
 
-const known = new WeakMap<object, D1Info>()
-
-export function register(client: D1Database, info: D1Info): void {
-  known.set(client, info)
-}
-
 /**
  * What is behind a client that `createAdapters` got: which database, which way, what that way can do, and the
  * database's history.
@@ -48,7 +43,7 @@ export function register(client: D1Database, info: D1Info): void {
  * const { undo } = await d1Info(client).timeTravel.restore({ timestamp: new Date(Date.now() - 60_000) })
  */
 export function d1Info(client: D1Database): D1Info {
-  const info = known.get(client)
-  if (info !== undefined) return info
+  const info = aboutOf(client)
+  if (info !== undefined) return info as D1Info
   throw new TenancyError('invalid_request', 'Not a client of this provider')
 }

@@ -127,24 +127,16 @@ export function defineFactory<Client, Adapters>(
     return (step, work) => retry(environment, { ...patient, step, tenantId }, work)
   }
 
-  async function openNow(tenantId: TenantId, current: () => boolean): Promise<OpenTenant<Adapters>> {
-    // Without a catalog there is one incarnation, and no need to look it up.
-    if (lifecycle === undefined) assertServable(tenantId, { generation: 1 })
-    return retry(environment, { ...brief, tenantId }, async (call) => {
-      const database = await directory.locate(tenantId, call)
-      assertServable(tenantId, database)
-      // Where only the age of what was known was in doubt, the view is still good.
-      const kept = opened.get(tenantId)
-      if (kept && directory.fresh?.(tenantId, kept.database)) return kept.tenant
-      const { state = 'active' } = database
-      const adapters = await build(tenantId, database, call)
-      const tenant: OpenTenant<Adapters> = Object.freeze({ ...tenantOf(tenantId, database), state, adapters })
-      if (current() && !closed) opened.set(tenantId, { tenant, database })
-      return tenant
-    })
-  }
-
-  async function build(tenantId: TenantId, database: KnownDatabase, call: CallOptions): Promise<Adapters> {
+  async function openNow(
+    tenantId: TenantId,
+    current: () => boolean,
+    call: CallOptions,
+  ): Promise<OpenTenant<Adapters>> {
+    const database = await directory.locate(tenantId, call)
+    assertServable(tenantId, database)
+    // Where only the age of what was known was in doubt, the view is still good.
+    const kept = opened.get(tenantId)
+    if (kept && directory.fresh?.(tenantId, kept.database)) return kept.tenant
     const client = await connectChecked(
       provider,
       tenantId,
@@ -157,14 +149,23 @@ export function defineFactory<Client, Adapters>(
       directory.forget(tenantId)
       throw error
     })
-    const adapters = await createAdapters(client, tenantOf(tenantId, database))
-    if (adapters !== undefined && adapters !== null) return adapters
-    throw new TenancyError('internal', 'createAdapters returned nothing', { tenantId })
+    const about = tenantOf(tenantId, database)
+    const { state = 'active' } = database
+    const adapters = await createAdapters(client, about)
+    if (adapters === undefined || adapters === null)
+      throw new TenancyError('internal', 'createAdapters returned nothing', { tenantId })
+    const tenant: OpenTenant<Adapters> = Object.freeze({ ...about, state, adapters })
+    if (current() && !closed) opened.set(tenantId, { tenant, database })
+    return tenant
   }
 
-  function opening(tenantId: string): Promise<OpenTenant<Adapters>> {
-    const id = parse(tenantId)
-    return openings.run(id, (current) => openNow(id, current))
+  function opening(value: string): Promise<OpenTenant<Adapters>> {
+    const tenantId = parse(value)
+    // Without a catalog there is one incarnation, and no need to look it up.
+    if (lifecycle === undefined) assertServable(tenantId, { generation: 1 })
+    return openings.run(tenantId, (current) =>
+      retry(environment, { ...brief, tenantId }, (call) => openNow(tenantId, current, call)),
+    )
   }
 
   async function open(tenantId: string, generation?: number): Promise<OpenTenant<Adapters>> {

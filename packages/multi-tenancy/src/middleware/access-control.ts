@@ -1,7 +1,8 @@
 import type { Context, MiddlewareHandler } from 'hono'
 import { configError, notFound, TenancyError } from '../errors.ts'
-import { CLAIM_OPTIONS, type ClaimOptions, type TenantToken, tokenReader } from '../resolvers/claim.ts'
+import { CLAIM_OPTIONS, type ClaimOptions, tokenReader } from '../resolvers/claim.ts'
 import { checkFunctions, checkOptions } from '../resolvers/options.ts'
+import { ask, type Soon } from '../resolvers/resolver.ts'
 import { isTenantId, type TenantId } from '../tenant-id.ts'
 import { checkConfig, contextTenantId, type TenancyOptions } from './config.ts'
 
@@ -23,7 +24,7 @@ export interface AccessControlOptions extends ClaimOptions {
 }
 
 /** Lets a request to a tenant pass, or throws. */
-export type AccessRule = (c: Context, tenantId: TenantId) => Promise<void>
+export type AccessRule = (c: Context, tenantId: TenantId) => Soon<void>
 
 /**
  * Lets a request pass only to the tenant it may reach, taken from `c.var.tenant_id`. By default its verified
@@ -58,38 +59,45 @@ export function accessRule(options: AccessControlOptions = {}): AccessRule {
   const readToken = tokenReader(options, 'accessControl')
   const { authorize } = options
   if (authorize !== undefined) {
-    return async (c, id) => {
-      if ((await decide(() => authorize(c, id))) !== true) throw notFound(id)
-    }
+    return (c, id) =>
+      ask(
+        authorize,
+        (allowed) => {
+          if (allowed !== true) throw notFound(id)
+        },
+        c,
+        id,
+      )
   }
-  return async (c, id) => {
-    const token = await decide(() => readToken(c))
-    if (token === undefined) throw unauthenticated()
-    if (token.tenant === id || reachesAll(token, controlPlane)) return
-    throw notFound(id)
-  }
+  return (c, id) =>
+    ask(
+      readToken,
+      (token) => {
+        if (token === undefined) throw unauthenticated()
+        if (token.tenant !== id && token.tenant !== (controlPlane ?? id)) throw notFound(id)
+      },
+      c,
+    )
 }
 
 /** Lets only the control plane pass, by the rule that lets its tokens reach every tenant. */
-export function controlPlaneRule(options: AccessControlOptions): (c: Context) => Promise<void> {
+export function controlPlaneRule(options: AccessControlOptions): (c: Context) => Soon<void> {
   const controlPlane = controlPlaneTenantId(options)
   const readToken = tokenReader(options, 'accessControl')
   const { authorizeControlPlane } = options
-  return async (c) => {
-    if (authorizeControlPlane !== undefined) {
-      if ((await decide(() => authorizeControlPlane(c))) === true) return
-    } else {
-      const token = await decide(() => readToken(c))
-      if (token === undefined) throw unauthenticated()
-      if (reachesAll(token, controlPlane)) return
-    }
-    throw new TenancyError('forbidden', 'Only the control plane manages tenants')
+  const decided = (allowed: boolean): void => {
+    if (allowed !== true) throw new TenancyError('forbidden', 'Only the control plane manages tenants')
   }
-}
-
-/** A token of the control-plane tenant; without one nobody's. */
-function reachesAll({ tenant }: TenantToken, controlPlane: string | undefined): boolean {
-  return tenant !== undefined && tenant === controlPlane
+  if (authorizeControlPlane !== undefined) return (c) => ask(authorizeControlPlane, decided, c)
+  return (c) =>
+    ask(
+      readToken,
+      (token) => {
+        if (token === undefined) throw unauthenticated()
+        decided(controlPlane !== undefined && token.tenant === controlPlane)
+      },
+      c,
+    )
 }
 
 /** The control-plane tenant's id from its two options, after checking all of `accessControl`. */
@@ -112,15 +120,6 @@ export function controlPlaneTenantId(options: AccessControlOptions): string | un
     throw configError(`${at}.mainTenantId`, 'differs from controlPlaneTenantId')
   }
   return controlPlaneTenantId
-}
-
-/** What the app's own code answers; whatever it throws has a code. */
-async function decide<T>(ask: () => T | Promise<T>): Promise<T> {
-  try {
-    return await ask()
-  } catch (cause) {
-    throw TenancyError.from(cause)
-  }
 }
 
 /** The answer to a request without a token. */

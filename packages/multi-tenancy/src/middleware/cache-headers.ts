@@ -19,5 +19,5 @@ export function keepPrivate(c: Context): void {
 function addHeaders(headers: Headers): void {
   if (!headers.has('cache-control')) headers.set('cache-control', 'private, no-store')
   const vary = headers.get('vary')
-  if (vary === null || !/(?:^|,)\s*(?:\*|host)\s*(?:,|$)/i.test(vary)) headers.append('vary', 'Host')
+  if (vary === null || !/(^|,)\s*(\*|host)\s*(,|$)/i.test(vary)) headers.append('vary', 'Host')
 }

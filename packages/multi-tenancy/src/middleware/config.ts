@@ -1,6 +1,6 @@
 import type { Context } from 'hono'
 import { configError } from '../errors.ts'
-import { checkList, checkOptions } from '../resolvers/options.ts'
+import { checkOptions } from '../resolvers/options.ts'
 import { type TenantResolver, unresolved } from '../resolvers/resolver.ts'
 import type { SubdomainOptions } from '../resolvers/subdomain.ts'
 import { parseTenantId, reservedSet, type TenantId } from '../tenant-id.ts'
@@ -42,7 +42,6 @@ export function checkConfig(config: Partial<TenancyOptions<any>>): ReadonlySet<s
   if (config.cacheHeaders !== undefined && typeof config.cacheHeaders !== 'boolean') {
     throw configError('cacheHeaders', 'must be true or false')
   }
-  checkList(config.reservedTenantIds, 'reservedTenantIds')
   return reservedSet(config.reservedTenantIds, 'reservedTenantIds')
 }
 

@@ -54,8 +54,8 @@ export function tenantOpener<Adapters>(
   const factory = typeof given.open === 'function' ? (given as TenantFactory<Adapters>) : undefined
   return async (id) => {
     try {
-      if (factory !== undefined) return checkOpened(await factory.open(id), id)
-      return { tenant: { id, state: 'active' }, adapters: present(await source.getAdapters(id), id) }
+      const opened = factory ? await factory.open(id) : { id, adapters: await source.getAdapters(id) }
+      return checkOpened(opened, id)
     } catch (cause) {
       const error = TenancyError.from(cause)
       throw error.code === 'tenant_not_found' ? notFound(id, error) : error
@@ -70,13 +70,13 @@ export function inject<Adapters>(c: Context, { tenant, adapters }: Opened<Adapte
   c.set('tenant', tenant)
 }
 
-function checkOpened<Adapters>(opened: OpenTenant<Adapters> | undefined, id: TenantId): Opened<Adapters> {
-  if (opened?.id !== id) throw new TenancyError('wrong_tenant', 'Another tenant was opened', { tenantId: id })
-  const { state, generation } = opened
-  return { tenant: { id, state, generation }, adapters: present(opened.adapters, id) }
-}
-
-function present<Adapters>(adapters: Adapters, tenantId: string): Adapters {
-  if (adapters !== undefined && adapters !== null) return adapters
-  throw new TenancyError('internal', 'getAdapters returned nothing for this tenant', { tenantId })
+function checkOpened<Adapters>(
+  opened: Pick<OpenTenant<Adapters>, 'id' | 'adapters'> & Partial<OpenTenant<Adapters>>,
+  tenantId: TenantId,
+): Opened<Adapters> {
+  const { id, state = 'active', generation, adapters } = opened ?? {}
+  if (id !== tenantId) throw new TenancyError('wrong_tenant', 'Another tenant was opened', { tenantId })
+  if (adapters === undefined || adapters === null)
+    throw new TenancyError('internal', 'getAdapters returned nothing for this tenant', { tenantId })
+  return { tenant: generation === undefined ? { id, state } : { id, state, generation }, adapters }
 }

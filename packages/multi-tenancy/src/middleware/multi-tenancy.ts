@@ -1,8 +1,7 @@
 import type { Context, MiddlewareHandler } from 'hono'
 import { configError } from '../errors.ts'
 import { tokenReader } from '../resolvers/claim.ts'
-import { checkList } from '../resolvers/options.ts'
-import { findTenant, fromContext, type TenantResolver, unresolved } from '../resolvers/resolver.ts'
+import { findTenant, fromContext, isLater, type TenantResolver, unresolved } from '../resolvers/resolver.ts'
 import { fromSubdomain } from '../resolvers/subdomain.ts'
 import { accessRule, controlPlaneTenantId } from './access-control.ts'
 import { keepPrivate } from './cache-headers.ts'
@@ -35,9 +34,11 @@ export function createMultiTenancyMiddleware<Adapters>(
   const authorize = accessRule(accessControl)
   const open = tenantOpener(config.databaseIsolation)
   return async (c, next) => {
-    const id = await findTenant(c, resolvers, options)
+    const found = findTenant(c, resolvers, options)
+    const id = isLater(found) ? await found : found
     if (id === undefined) throw unresolved()
-    await authorize(c, id)
+    const allowed = authorize(c, id)
+    if (isLater(allowed)) await allowed
     inject(c, await open(id))
     await next()
     if (cacheHeaders) keepPrivate(c)
@@ -46,13 +47,14 @@ export function createMultiTenancyMiddleware<Adapters>(
 
 function resolversOf(config: TenancyOptions<any>): readonly TenantResolver[] {
   const { resolvers, subdomainRouting, accessControl = {} } = config
-  checkList(resolvers, 'resolvers')
-  const list = [fromContext, ...(resolvers ?? [])]
-  if (list.some((resolve) => typeof resolve !== 'function')) {
-    throw configError('resolvers', 'must be functions')
+  const list = resolvers ?? []
+  // A string is no list of letters.
+  if (!Array.isArray(list) || list.some((resolve) => typeof resolve !== 'function')) {
+    throw configError('resolvers', 'must be a list of functions')
   }
-  if (subdomainRouting !== undefined) list.push(fromSubdomain(subdomainRouting, 'subdomainRouting'))
-  if (list.length > 1 || resolvers !== undefined) return list
+  if (subdomainRouting !== undefined)
+    return [fromContext, ...list, fromSubdomain(subdomainRouting, 'subdomainRouting')]
+  if (resolvers !== undefined) return [fromContext, ...list]
 
   // A token beside a tenant set earlier is for authorization to judge, not a second opinion.
   const readToken = tokenReader(accessControl, 'accessControl')

@@ -17,7 +17,7 @@ export interface HostOptions {
 
 // A name or an IPv6 literal, then at most one dot, then at most one port. ASCII only: no `u` flag, so that
 // `i` folds no other letter into it.
-const HOST = /^([a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])\.?(?::\d{0,5})?$/i
+const HOST = /^([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])\.?(:\d{0,5})?$/i
 
 /** `raw` in lower case without its port and one trailing dot, or `undefined` when it is not one plain host. */
 export function hostName(raw: string): string | undefined {

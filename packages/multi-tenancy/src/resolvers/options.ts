@@ -17,11 +17,6 @@ export function checkFunctions(value: object, at: string, names: readonly string
   }
 }
 
-/** Refuses an option that is there but no list: a string would be read letter by letter. */
-export function checkList(value: unknown, at: string): void {
-  if (value !== undefined && !Array.isArray(value)) throw configError(at, 'must be a list')
-}
-
 /** Refuses what can be the name of no header and no cookie (RFC 9110 and RFC 6265 share the grammar). */
 export function checkName(name: unknown, at: string): void {
   if (typeof name !== 'string' || !/^[\w!#$%&'*+.^`|~-]+$/.test(name)) {

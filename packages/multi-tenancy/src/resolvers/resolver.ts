@@ -3,11 +3,11 @@ import { configError, TenancyError } from '../errors.ts'
 import { parseTenantId, type TenantId } from '../tenant-id.ts'
 
 /**
- * Reads a tenant id out of a request: a raw candidate, checked later against the one grammar, or `undefined`
- * for "nothing here". It may throw a `TenancyError`; anything else it throws is answered as `internal`.
+ * Reads a tenant id out of a request: a raw candidate, checked later against the one grammar, or `undefined` or
+ * `null` for "nothing here". It may throw a `TenancyError`; anything else it throws is answered as `internal`.
  */
 export interface TenantResolver {
-  (c: Context): string | undefined | Promise<string | undefined>
+  (c: Context): Soon<string | null | undefined>
   /**
    * Set by a resolver that reads a verified token. The control-plane tenant's id found there is authority
    * to reach across tenants, not an address: it neither names a tenant nor contradicts one.
@@ -25,34 +25,63 @@ export interface ResolveOptions {
   readonly controlPlaneTenantId?: string | undefined
 }
 
+/** An answer, or a promise of one. */
+export type Soon<Value> = Value | Promise<Value>
+
+/** Whether there is something to wait for. */
+export function isLater<Value>(answer: Soon<Value>): answer is Promise<Value> {
+  return typeof (answer as Promise<Value> | undefined)?.then === 'function'
+}
+
+/**
+ * Goes on with what the app's own code answers: at once where that does, since each request passes here. Whatever it
+ * throws has a code.
+ */
+export function ask<Answer, Value>(
+  question: (c: Context, id: TenantId) => Soon<Answer>,
+  use: (answer: Answer) => Soon<Value>,
+  c: Context,
+  id?: TenantId,
+): Soon<Value> {
+  let answer: Soon<Answer>
+  try {
+    answer = question(c, id as TenantId)
+  } catch (cause) {
+    return coded(cause)
+  }
+  return isLater(answer) ? Promise.resolve(answer).then(use, coded) : use(answer)
+}
+
+function coded(cause: unknown): never {
+  throw TenancyError.from(cause)
+}
+
 /**
  * As `resolveTenant`, with `undefined` where no resolver found anything.
  *
  * @throws `tenant_ambiguous`, `invalid_tenant_id`, and what a resolver throws
  */
-export async function findTenant(
+export function findTenant(
   c: Context,
   resolvers: readonly TenantResolver[],
-  { reserved, controlPlaneTenantId }: ResolveOptions = {},
-): Promise<TenantId | undefined> {
-  let candidate: unknown
-  for (const resolve of resolvers) {
-    let found: unknown
-    try {
-      found = resolve(c)
-      // Most resolvers answer at once, and a request passes here before anything else: no await for them.
-      if (typeof found === 'object') found = await found
-    } catch (cause) {
-      throw TenancyError.from(cause)
-    }
-    if (found === undefined || found === null) continue
-    if (resolve.verified === true && found === controlPlaneTenantId) continue
-    if (candidate !== undefined && candidate !== found) {
-      throw new TenancyError('tenant_ambiguous', 'This request names more than one tenant')
-    }
-    candidate = found
-  }
-  return candidate === undefined ? undefined : parseTenantId(candidate, reserved)
+  options: ResolveOptions,
+  at = 0,
+  candidate?: string,
+): Soon<TenantId | undefined> {
+  const { reserved, controlPlaneTenantId } = options
+  const resolve = resolvers[at]
+  if (resolve === undefined) return candidate === undefined ? candidate : parseTenantId(candidate, reserved)
+  return ask<string | null | undefined, TenantId | undefined>(
+    resolve,
+    (answer) => {
+      const found = (resolve.verified && answer === controlPlaneTenantId ? null : answer) ?? candidate
+      if (candidate !== undefined && candidate !== found) {
+        throw new TenancyError('tenant_ambiguous', 'This request names more than one tenant')
+      }
+      return findTenant(c, resolvers, options, at + 1, found)
+    },
+    c,
+  )
 }
 
 /**
@@ -72,7 +101,7 @@ export async function findTenant(
 export async function resolveTenant(
   c: Context,
   resolvers: readonly TenantResolver[],
-  options?: ResolveOptions,
+  options: ResolveOptions = {},
 ): Promise<TenantId> {
   const id = await findTenant(c, resolvers, options)
   if (id === undefined) throw unresolved()

@@ -1,8 +1,8 @@
 import { configError } from '../errors.ts'
 import { reservedSet } from '../tenant-id.ts'
 import { type HostOptions, hostName, hostReader } from './host.ts'
-import { checkFunctions, checkList, checkOptions } from './options.ts'
-import type { TenantResolver } from './resolver.ts'
+import { checkFunctions, checkOptions } from './options.ts'
+import { ask, type TenantResolver } from './resolver.ts'
 
 export interface SubdomainOptions extends HostOptions {
   /** The domain tenants live under: `example.com` for `acme.example.com`. No port, no scheme. */
@@ -36,11 +36,11 @@ export function fromSubdomain(options: SubdomainOptions, at = 'fromSubdomain'): 
   ])
   checkFunctions(options, at, ['resolveSubdomain', 'trustedProxy'])
   const { baseDomain, resolveSubdomain } = options
-  if (typeof baseDomain !== 'string' || hostName(baseDomain) !== baseDomain || baseDomain[0] === '[') {
+  // Which nothing but a string can be.
+  if (hostName(baseDomain) !== baseDomain || baseDomain[0] === '[') {
     throw configError(`${at}.baseDomain`, 'must be a domain in lower case, such as example.com')
   }
   const suffix = `.${baseDomain}`
-  checkList(options.reservedSubdomains, `${at}.reservedSubdomains`)
   const reserved = reservedSet(options.reservedSubdomains, `${at}.reservedSubdomains`)
   const readHost = hostReader(options, at)
 
@@ -48,17 +48,7 @@ export function fromSubdomain(options: SubdomainOptions, at = 'fromSubdomain'): 
     if (!host.endsWith(suffix)) return undefined
     const label = host.slice(0, -suffix.length)
     if (label.includes('.') || reserved.has(label)) return undefined
-    return resolveSubdomain === undefined ? label : resolveMapped(resolveSubdomain, label)
+    return resolveSubdomain === undefined ? label : resolveSubdomain(label)
   }
-  return (c) => {
-    const host = readHost(c)
-    return typeof host === 'string' ? resolve(host) : host.then(resolve)
-  }
-}
-
-async function resolveMapped(
-  resolveSubdomain: NonNullable<SubdomainOptions['resolveSubdomain']>,
-  label: string,
-): Promise<string | undefined> {
-  return (await resolveSubdomain(label)) ?? undefined
+  return (c) => ask(readHost, resolve, c)
 }

@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
+import type { CallOptions } from '../../src/contract.ts'
 import { defineFactory } from '../../src/factory/define-factory.ts'
 import { recorded, virtualTime } from './world.ts'
 
@@ -24,4 +25,49 @@ test('what provision saw is not what a request needs to see', async () => {
   calls.query = 0
   await factory.getAdapters('acme')
   expect(calls.query).toBe(1)
+})
+
+test('a tenant that is known is opened without a timer and without a signal, each dear in a Worker', async () => {
+  const { provider } = recorded()
+  const asked: string[] = []
+  const factory = defineFactory(
+    {
+      ...provider,
+      connect: (target, options) => {
+        asked.push('connect')
+        return provider.connect(target, options)
+      },
+    },
+    { environment: { runtime: 'workers' } },
+  )
+  await factory.provision('acme')
+  await factory.getAdapters('acme')
+  asked.length = 0
+  const timers = vi.spyOn(globalThis, 'setTimeout')
+  const signals = vi.spyOn(globalThis, 'AbortController')
+  try {
+    await factory.getAdapters('acme')
+    expect(asked).toEqual(['connect'])
+    expect(timers).not.toHaveBeenCalled()
+    expect(signals).not.toHaveBeenCalled()
+  } finally {
+    vi.restoreAllMocks()
+  }
+})
+
+test('work that hears late of its signal hears that it was given up', async () => {
+  const { provider } = recorded()
+  let given: CallOptions | undefined
+  const factory = defineFactory(
+    {
+      ...provider,
+      find: (_name, options) => {
+        given = options
+        return new Promise(() => {})
+      },
+    },
+    { environment: { runtime: 'workers' }, openTimeout: 20 },
+  )
+  await expect(factory.getAdapters('acme')).rejects.toMatchObject({ code: 'timeout' })
+  expect(given?.signal.aborted).toBe(true)
 })
