@@ -55,7 +55,7 @@ export const provider: CrashHarness['provider'] = (config, around) =>
 export const catalog: CrashHarness['catalog'] = async (config) => {
   const locator = { name: 'catalog', uuid: String(config.catalogUuid) }
   const over = createD1Provider({ ...accountOf(config), ...UNLIMITED })
-  const database = await over.connect({ locator, verify: async () => {} }, call)
+  const database = await over.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
   return { db: new Kysely<any>({ dialect: d1Kysely(database) }), dialect: 'sqlite', transactions: false }
 }
 
