@@ -65,7 +65,8 @@ export function createConnections<Connection extends object, Target>(
   const watchers = new Set<() => void>()
   /** What is being cleaned, and since when. */
   const cleaning = new Map<Place, number>()
-  let hurry: (() => void) | undefined
+  /** A timer will look again. */
+  let waiting = false
   let pumping = false
   let again = false
 
@@ -121,10 +122,13 @@ export function createConnections<Connection extends object, Target>(
     if (cleaning.size === 0) return false
     const since = [...cleaning].find(([{ kind, key }, at]) => (kind ?? key) === home && now() < at + PATIENCE)
     if (since === undefined) return false
-    hurry ??= setTimer(() => {
-      hurry = undefined
-      pump()
-    }, PATIENCE)
+    if (!waiting) {
+      waiting = true
+      setTimer(() => {
+        waiting = false
+        pump()
+      }, PATIENCE)
+    }
     return true
   }
 
