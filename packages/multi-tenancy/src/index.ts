@@ -18,13 +18,19 @@ export {
   type TenancyErrorCode,
   type TenancyErrorOptions,
 } from './errors.ts'
-export { findAnywhere } from './factory/anywhere.ts'
 export { checkFactoryOptions } from './factory/check.ts'
 export { defineFactory } from './factory/define-factory.ts'
 export type { Environment } from './factory/environment.ts'
 export type { CacheOptions, FactoryOptions } from './factory/options.ts'
 export type { Progress, Report } from './factory/provisioning.ts'
 export { createRedactor, type Redactor } from './factory/redact.ts'
+export {
+  type OverServers,
+  type OverServersOptions,
+  overServers,
+  type ServerDatabases,
+  serverNamed,
+} from './factory/servers.ts'
 export type { TenantInfo, Tenants } from './lifecycle/types.ts'
 export {
   type AccessControlOptions,

@@ -2,10 +2,12 @@ import {
   type CallOptions,
   type ConnectTarget,
   createRedactor,
-  findAnywhere,
   leadingKeyword,
+  overServers,
   type Row,
+  type ServerDatabases,
   type Statement,
+  serverNamed,
   TenancyError,
   type TenantProvider,
 } from '@tenantry/multi-tenancy'
@@ -50,16 +52,21 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
     sites.set(name, { server, databases: createDatabases(server, settings) })
   }
 
-  function siteOf(name: string): Site {
-    const site = sites.get(name)
-    if (site === undefined)
-      throw new TenancyError('provider_rejected', 'The options name no such server (servers)')
-    return site
-  }
-
-  async function find(name: string, call: CallOptions): Promise<DatabasePlace | undefined> {
-    return (await findAnywhere([...sites.values()].map(({ databases }) => databases.find(name, call))))?.place
-  }
+  const spread = overServers(
+    new Map(
+      [...sites].map(([name, { server, databases }]) => [
+        name,
+        {
+          ...databases,
+          find: async (wanted, call) => (await databases.find(wanted, call))?.place,
+          drop: (place, call) => server.drain(place, () => databases.drop(place, call)),
+          close: server.close,
+        } satisfies ServerDatabases<DatabasePlace>,
+      ]),
+    ),
+    { placement: settings.placement, locatorOf, placeOf },
+  )
+  const siteOf = (name: string): Site => serverNamed(sites, name)
 
   /**
    * Says why a connection was refused: the tenant is gone, made anew, or shut. (Of a statement nothing is looked up: its
@@ -131,35 +138,7 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
     capabilities: { dialect: 'mysql', transactions: true, transactionalDdl: false },
     naming: { maxLength: MAX_NAME_LENGTH, separator: '_' },
 
-    async create(name, call) {
-      const wanted = call.placement ?? settings.placement(name)
-      const elsewhere = sites.size > 1 ? await find(name, call) : undefined
-      const { databases } = siteOf(elsewhere?.server ?? wanted)
-      const { place, created } = await databases.create(name, call)
-      return { locator: locatorOf(place), created }
-    },
-    async find(name, call) {
-      const place = await find(name, call)
-      return place && locatorOf(place)
-    },
-    async drop(locator, call) {
-      const place = placeOf(locator)
-      const { server, databases } = siteOf(place.server)
-      await server.drain(place, () => databases.drop(place, call))
-    },
-    async setAccess(locator, access, call) {
-      const place = placeOf(locator)
-      await siteOf(place.server).databases.setAccess(place, access, call)
-    },
-    async list({ prefix, cursor = '' }, call) {
-      const [name = '', after = ''] = cursor.split('/')
-      const names = [...sites.keys()]
-      const at = Math.max(0, names.indexOf(name))
-      const { databases, last } = await siteOf(names[at] ?? '').databases.list({ prefix, after }, call)
-      const next =
-        last !== undefined ? `${names[at]}/${last}` : at + 1 < names.length ? `${names[at + 1]}/` : undefined
-      return { databases, ...(next === undefined ? {} : { cursor: next }) }
-    },
+    ...spread,
     connect,
     async query(client, { sql, params = [] }) {
       const run = async (on: Pool | PoolConnection): Promise<Row[]> => {
@@ -177,9 +156,6 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
     kysely: (client) => new Kysely<any>({ dialect: mysqlKysely(client) }),
     mapError,
     diagnose: ({ tenants }, call) => diagnose([...sites.values()], settings, tenants, call),
-    async close() {
-      await Promise.all([...sites.values()].map(({ server }) => server.close()))
-    },
   }
 }
 

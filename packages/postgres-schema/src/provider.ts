@@ -2,9 +2,11 @@ import {
   type CallOptions,
   type ConnectTarget,
   createRedactor,
-  findAnywhere,
   type Lease,
+  overServers,
   type Row,
+  type ServerDatabases,
+  serverNamed,
   TenancyError,
   type TenantProvider,
 } from '@tenantry/multi-tenancy'
@@ -50,16 +52,20 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
     sites.set(name, { server, schemas: createSchemas(server, settings) })
   }
 
-  function siteOf(name: string): Site {
-    const site = sites.get(name)
-    if (site === undefined)
-      throw new TenancyError('provider_rejected', 'The options name no such server (servers)')
-    return site
-  }
-
-  async function find(name: string, call: CallOptions): Promise<SchemaPlace | undefined> {
-    return findAnywhere([...sites.values()].map(({ schemas }) => schemas.find(name, call)))
-  }
+  const spread = overServers(
+    new Map(
+      [...sites].map(([name, { server, schemas }]) => [
+        name,
+        {
+          ...schemas,
+          drop: (place, call) => server.drain(place, () => schemas.drop(place, call)),
+          close: server.close,
+        } satisfies ServerDatabases<SchemaPlace>,
+      ]),
+    ),
+    { placement: settings.placement, locatorOf, placeOf },
+  )
+  const siteOf = (name: string): Site => serverNamed(sites, name)
 
   /** Tells a tenant that is gone from one that was made anew, when a client in use met something missing. */
   async function explain(place: SchemaPlace, error: unknown, lost: () => void): Promise<never> {
@@ -143,37 +149,7 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
     capabilities: { dialect: 'postgres', transactions: true, transactionalDdl: true },
     naming: { maxLength: 63, separator: '_' },
 
-    async create(name, call) {
-      const wanted = call.placement ?? settings.placement(name)
-      const elsewhere = sites.size > 1 ? await find(name, call) : undefined
-      const { place, created } =
-        elsewhere === undefined
-          ? await siteOf(wanted).schemas.create(name, call)
-          : { place: elsewhere, created: false }
-      return { locator: locatorOf(place), created }
-    },
-    async find(name, call) {
-      const place = await find(name, call)
-      return place && locatorOf(place)
-    },
-    async drop(locator, call) {
-      const place = placeOf(locator)
-      const { server, schemas } = siteOf(place.server)
-      await server.drain(place, () => schemas.drop(place, call))
-    },
-    async setAccess(locator, access, call) {
-      const place = placeOf(locator)
-      await siteOf(place.server).schemas.setAccess(place, access, call)
-    },
-    async list({ prefix, cursor = '' }, call) {
-      const [name = '', after = ''] = cursor.split('/')
-      const names = [...sites.keys()]
-      const at = Math.max(0, names.indexOf(name))
-      const { databases, last } = await siteOf(names[at] ?? '').schemas.list({ prefix, after }, call)
-      const next =
-        last !== undefined ? `${names[at]}/${last}` : at + 1 < names.length ? `${names[at + 1]}/` : undefined
-      return { databases, ...(next === undefined ? {} : { cursor: next }) }
-    },
+    ...spread,
     connect,
     async query(client, { sql, params = [] }) {
       const { rows } = await client.query(sql, [...params])
@@ -188,9 +164,6 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
     kysely: (client) => new Kysely<any>({ dialect: postgresKysely(client) }),
     mapError,
     diagnose: ({ tenants }, call) => diagnose([...sites.values()], settings, tenants, call),
-    async close() {
-      await Promise.all([...sites.values()].map(({ server }) => server.close()))
-    },
   }
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { findAnywhere } from '../../src/index.ts'
+import { findAnywhere } from '../../src/factory/anywhere.ts'
 
 const down = (): Promise<string | undefined> => Promise.reject(new Error('down'))
 const never = new Promise<string | undefined>(() => {})

@@ -1,0 +1,108 @@
+import { expect, test } from 'vitest'
+import type { CallOptions } from '../../src/contract.ts'
+import { TenancyError } from '../../src/errors.ts'
+import { overServers, type ServerDatabases } from '../../src/factory/servers.ts'
+
+type Place = { readonly server: string; readonly name: string }
+const call: CallOptions = { signal: new AbortController().signal }
+
+/** A server of so many databases on a page. */
+function server(
+  name: string,
+  names: string[] = [],
+): ServerDatabases<Place> & { names: string[]; log: string[] } {
+  const log: string[] = []
+  return {
+    names,
+    log,
+    async create(wanted) {
+      const created = !names.includes(wanted)
+      if (created) names.push(wanted)
+      return { place: { server: name, name: wanted }, created }
+    },
+    find: async (wanted) => (names.includes(wanted) ? { server: name, name: wanted } : undefined),
+    async drop(place) {
+      log.push(`drop ${place.name}`)
+    },
+    async setAccess(place, access) {
+      log.push(`${access} ${place.name}`)
+    },
+    async list({ after }) {
+      const page = [...names]
+        .sort()
+        .filter((each) => each > after)
+        .slice(0, 2)
+      const databases = page.map((each) => ({ name: each, locator: { server: name, name: each } }))
+      return { databases, last: page.length === 2 ? page[1] : undefined }
+    },
+    async close() {
+      log.push('close')
+    },
+  }
+}
+
+function spread(servers: Record<string, ServerDatabases<Place>>) {
+  return overServers(new Map(Object.entries(servers)), {
+    placement: () => 'eu',
+    locatorOf: ({ server: at, name }) => ({ server: at, name }),
+    placeOf: ({ server: at, name }) => ({ server: String(at), name: String(name) }),
+  })
+}
+
+test('a new database goes where the call says, else where placement says, and stays where it is', async () => {
+  const [eu, us] = [server('eu'), server('us')]
+  const provider = spread({ eu, us })
+  expect((await provider.create('acme', call)).locator).toEqual({ server: 'eu', name: 'acme' })
+  expect((await provider.create('bolt', { ...call, placement: 'us' })).locator).toEqual({
+    server: 'us',
+    name: 'bolt',
+  })
+  expect(await provider.create('bolt', { ...call, placement: 'eu' })).toEqual({
+    locator: { server: 'us', name: 'bolt' },
+    created: false,
+  })
+  expect([eu.names, us.names]).toEqual([['acme'], ['bolt']])
+})
+
+test('what is done to a database is done on its server', async () => {
+  const [eu, us] = [server('eu'), server('us', ['bolt'])]
+  const provider = spread({ eu, us })
+  const locator = (await provider.find('bolt', call)) ?? {}
+  await provider.setAccess(locator, 'closed', call)
+  await provider.drop(locator, call)
+  await provider.close()
+  expect([eu.log, us.log]).toEqual([['close'], ['closed bolt', 'drop bolt', 'close']])
+})
+
+test('pages go through the servers one after the other', async () => {
+  const provider = spread({ eu: server('eu', ['a', 'b', 'c']), us: server('us'), ap: server('ap', ['d']) })
+  const names: string[][] = []
+  let cursor: string | undefined
+  do {
+    const page = await provider.list({ prefix: '', cursor }, call)
+    names.push(page.databases.map(({ name }) => name))
+    cursor = page.cursor
+  } while (cursor !== undefined)
+  expect(names).toEqual([['a', 'b'], ['c'], [], ['d']])
+})
+
+test('a server that there is not is refused with a code', async () => {
+  const provider = spread({ eu: server('eu') })
+  for (const work of [
+    provider.create('acme', { ...call, placement: 'mars' }),
+    provider.drop({ server: 'mars', name: 'acme' }, call),
+  ]) {
+    const error = await work.catch((thrown: unknown) => thrown)
+    expect(error).toBeInstanceOf(TenancyError)
+    expect(error).toMatchObject({ code: 'provider_rejected' })
+  }
+})
+
+test('one that is down hides nothing of the others, and where nothing is found nothing is made', async () => {
+  const down = { ...server('us'), find: async () => Promise.reject(new Error('down')) }
+  const eu = server('eu', ['acme'])
+  const provider = spread({ eu, us: down })
+  expect(await provider.find('acme', call)).toEqual({ server: 'eu', name: 'acme' })
+  await expect(provider.create('bolt', call)).rejects.toThrow('down')
+  expect(eu.names).toEqual(['acme'])
+})
