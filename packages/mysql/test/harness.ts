@@ -31,17 +31,29 @@ export function createHarness(
   const connection = inject('mysqlUrl')
   const registry = randomName('tenantry_test_')
   const root = openRoot(connection)
-  const another = () =>
-    createMysqlProvider({
+  /** Of databases that its providers made: other tests use the server at the same time. */
+  const names = new Set<string>()
+  /** Of connections that looked into them from here. */
+  const lookers = new Set<number>()
+  const another = () => {
+    const provider = createMysqlProvider({
       connection, registry, isolation, maxConnections: MAX_CONNECTIONS,
       // The kit has dozens of providers at once: together they must not use the server up.
       idleTimeout: 200,
       ...(isolation === 'user' && { secret: SECRET }), ...more,
     }) // biome-ignore format: one object
-  const prefixes = new Set<string>()
+    return {
+      ...provider,
+      create: (...given: Parameters<typeof provider.create>) => {
+        names.add(given[0])
+        return provider.create(...given)
+      },
+    }
+  }
 
   async function inside(name: string, sql: string) {
     const held = await root.getConnection()
+    lookers.add(held.threadId)
     try {
       await held.query(`USE \`${name}\``)
       const [rows] = await held.query<RowDataPacket[]>(sql)
@@ -58,12 +70,11 @@ export function createHarness(
     ...(isolation === 'shared' && { openToSql: 'isolation is shared: one user for all' }),
     connectionLimit: 4 * MAX_CONNECTIONS,
     async openConnections(name) {
-      const user = isolation === 'user' ? "user LIKE 'tenantry\\_%'" : 'id <> CONNECTION_ID()'
-      const where =
-        name === undefined ? [...prefixes].map((each) => `db LIKE '${each}%'`) : [`db = '${name}'`]
-      const sql = `SELECT command AS doing FROM information_schema.processlist WHERE ${user} AND (${where.join(' OR ') || 'TRUE'})`
+      const sql =
+        'SELECT command AS doing FROM information_schema.processlist WHERE db IN (?) AND id NOT IN (?)'
+      const databases = name === undefined ? ['', ...names] : [name]
       for (;;) {
-        const found = await rowsOf(root, sql)
+        const found = await rowsOf(root, sql, [databases, [0, ...lookers]])
         // The server closes the socket of who quits before it forgets the connection: only then it can be counted.
         if (!found.some(({ doing }) => ['Quit', 'Busy'].includes(doing))) return found.length
       }
@@ -98,7 +109,6 @@ export function createHarness(
     ],
     oracle: {
       async databases(prefix) {
-        prefixes.add(prefix)
         const rows = await rowsOf(root, 'SHOW DATABASES')
         return rows.map((row) => String(row.Database)).filter((name) => name.startsWith(prefix))
       },

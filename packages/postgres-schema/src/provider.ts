@@ -106,7 +106,7 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
     const scope: Scope | undefined =
       ownConnections && pooler === 'session'
         ? undefined
-        : { place, path, role: isolation === 'set_role' ? roleOf(place.id, purpose) : 'none' }
+        : { place, path, role: isolation === 'set_role' ? roleOf(place.id) : 'none' }
     const statements = createStatements(scope, pooler)
     const target: Target & { readonly place: SchemaPlace } = {
       kind: 'tenant',
@@ -135,7 +135,7 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
       fail,
       surface,
     })
-    const role = isolation === 'search_path' || purpose === 'serve' ? undefined : roleOf(place.id)
+    const role = ownConnections && purpose === 'manage' ? roleOf(place.id) : undefined
     batches.set(client, (inputs) => {
       const all =
         role === undefined ? inputs : inputs.flatMap((input) => [input, ...guardBookkeeping(input, role)])

@@ -79,12 +79,13 @@ export function createSchemas(server: Server, settings: Settings): Schemas {
   }
 
   /**
-   * Two roles: one that serves, and one that owns what migrations make, so that nothing a request says can change a
-   * table's shape, or put a trigger where a migration would run it. Neither is a member of anything but the owner of
-   * the other, whose tables it may have to change.
+   * A role that serves. Where it logs in there is a second one that owns what migrations make, so that nothing a request
+   * says can change a table's shape, or put a trigger where a migration would run it. Neither is a member of anything,
+   * but the owner of the other, whose tables it may have to change. (A login that takes roles must be a member of each,
+   * and the server goes through all of them to find out: one for each tenant is enough.)
    */
   async function roles(name: string, id: string, facts: ServerFacts): Promise<string[]> {
-    const names = [roleOf(id), roleOf(id, 'manage')] as const
+    const names = isolation === 'role' ? [roleOf(id), roleOf(id, 'manage')] : [roleOf(id)]
     const [schema, database, role, owner] = [name, facts.database, ...names].map(escapeIdentifier)
     const login = escapeIdentifier(server.login(facts))
     const logins = await Promise.all(names.map(loginOf))
@@ -102,17 +103,21 @@ export function createSchemas(server: Server, settings: Settings): Schemas {
           : `GRANT ${quoted} TO ${login}`,
       ]
     })
+    const inSchema = `IN SCHEMA ${schema} GRANT`
     // What the administrator makes there is the tenant's to use as well.
-    const makers = ['', `FOR ROLE ${owner}`]
+    if (owner === undefined) {
+      const whole = ['TABLES', 'SEQUENCES'].map((kind) => `${inSchema} ALL ON ${kind} TO ${role}`)
+      return [...each, ...whole.map((grant) => `ALTER DEFAULT PRIVILEGES ${grant}`)]
+    }
+    const grants = ['', `FOR ROLE ${owner} `].flatMap((maker) => [
+      `${maker}${inSchema} SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES ON TABLES TO ${role}`,
+      `${maker}${inSchema} ALL ON SEQUENCES TO ${role}`,
+    ])
+    grants.push(...['TABLES', 'SEQUENCES'].map((kind) => `${inSchema} ALL ON ${kind} TO ${owner}`))
     return [
       ...each,
       `GRANT ${role} TO ${owner}`,
-      ...makers.flatMap((maker) => [
-        `ALTER DEFAULT PRIVILEGES ${maker} IN SCHEMA ${schema} GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES ON TABLES TO ${role}`,
-        `ALTER DEFAULT PRIVILEGES ${maker} IN SCHEMA ${schema} GRANT ALL ON SEQUENCES TO ${role}`,
-      ]),
-      `ALTER DEFAULT PRIVILEGES IN SCHEMA ${schema} GRANT ALL ON TABLES TO ${owner}`,
-      `ALTER DEFAULT PRIVILEGES IN SCHEMA ${schema} GRANT ALL ON SEQUENCES TO ${owner}`,
+      ...grants.map((grant) => `ALTER DEFAULT PRIVILEGES ${grant}`),
     ]
   }
 

@@ -68,14 +68,13 @@ it('set_role: a session that is refused the tenant’s role is ended, and trying
   )
   const pid = async () => (await client.query('SELECT pg_backend_pid() AS pid')).rows[0].pid
   const before = await pid()
-  for (const role of [`tenantry_${locator.id}`, `tenantry_${locator.id}_owner`])
-    await database.sql(`REVOKE "${role}" FROM "${row?.rolname}"`)
+  const role = `tenantry_${locator.id}`
+  await database.sql(`REVOKE "${role}" FROM "${row?.rolname}"`)
   expect(await client.query('SELECT 1').catch(provider.mapError)).toMatchObject({
     code: 'provider_unavailable',
     retryable: true,
   })
-  for (const role of [`tenantry_${locator.id}`, `tenantry_${locator.id}_owner`])
-    await database.sql(`GRANT "${role}" TO "${row?.rolname}"`)
+  await database.sql(`GRANT "${role}" TO "${row?.rolname}"`)
   expect(await pid()).not.toBe(before)
 })
 

@@ -15,8 +15,9 @@ afterAll(async () => {
 
 const NOTES = 'CREATE TABLE notes (id serial PRIMARY KEY, body text NOT NULL)'
 
-describe.each(['role', 'set_role'] as const)('%s: what migrations make', (isolation) => {
-  const prefix = `${isolation}_own_`
+describe('role: what migrations make', () => {
+  const isolation = 'role'
+  const prefix = 'role_own_'
   function factoryWith(migrations: Record<string, string>) {
     const { url: connection, secret } = database
     const factory = createPostgresSchemaFactory({
