@@ -1,5 +1,4 @@
 import {
-  type CallOptions,
   type ConnectTarget,
   createRedactor,
   type Lease,
