@@ -111,28 +111,6 @@ describe('making schemas', () => {
 })
 
 describe('dropping schemas', () => {
-  it('drops three thousand tables at the server’s default locks', async () => {
-    const provider = start()
-    const { locator } = await provider.create('large_a', call)
-    for (let part = 0; part < 6; part++) {
-      await database.sql(
-        `DO $$ BEGIN FOR i IN 1..500 LOOP EXECUTE format('CREATE TABLE large_a.t_${part}_%s (id serial PRIMARY KEY, a text)', i); END LOOP; END $$`,
-      )
-    }
-    await database.sql(
-      'CREATE VIEW large_a.v AS SELECT a.id FROM large_a.t_1_1 a JOIN large_a.t_2_1 b USING (id)',
-    )
-    expect(
-      await database
-        .sql("DO $$ BEGIN EXECUTE 'DROP SCHEMA large_a CASCADE'; RAISE EXCEPTION 'undone'; END $$")
-        .catch((error) => error.code),
-    ).toBe('53200')
-    // The server gives the locks of the failure back after it has told of it.
-    await database.sql('SELECT 1')
-    await provider.drop(locator, call)
-    expect(await provider.find('large_a', call)).toBeUndefined()
-  }, 60_000)
-
   it.each(ISOLATIONS)(
     '%s: ends what other processes still do in it, and is done in bounded time',
     async (isolation) => {
