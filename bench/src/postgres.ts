@@ -146,27 +146,29 @@ async function fleet(database: BenchDatabase): Promise<void> {
   await Promise.all([roles.close(), raw.end()])
 }
 
-/** What one writes by hand: a `pg.Pool` for each tenant, the least recently used ended above so many. */
+/** What one writes by hand: a `pg.Pool` for each tenant, of those not in use the least recently used ended above so many. */
 function createPools(url: string, max: number) {
-  const pools = new Map<number, pg.Pool>()
+  const pools = new Map<number, { pool: pg.Pool; busy: number }>()
   const ending = new Set<Promise<void>>()
   return {
-    query(at: number): Promise<unknown> {
-      const pool =
-        pools.get(at) ??
-        new pg.Pool({ connectionString: url, options: `-c search_path=set_role_bench_${at}`, max: 1 })
+    async query(at: number): Promise<unknown> {
+      const options = `-c search_path=set_role_bench_${at}`
+      const own = pools.get(at) ?? { pool: new pg.Pool({ connectionString: url, options, max: 1 }), busy: 0 }
       pools.delete(at)
-      pools.set(at, pool)
-      for (const [oldest, other] of pools) {
+      pools.set(at, own)
+      own.busy++
+      for (const [oldest, { pool, busy }] of pools) {
         if (pools.size <= max) break
+        // Ended with somebody in its queue it would never answer.
+        if (busy > 0) continue
         pools.delete(oldest)
-        const ended = other.end().finally(() => ending.delete(ended))
+        const ended = pool.end().finally(() => ending.delete(ended))
         ending.add(ended)
       }
-      return pool.query(READ, [7])
+      return own.pool.query(READ, [7]).finally(() => own.busy--)
     },
     async end() {
-      await Promise.all([...ending, ...[...pools.values()].map((pool) => pool.end())])
+      await Promise.all([...ending, ...[...pools.values()].map(({ pool }) => pool.end())])
     },
   }
 }
