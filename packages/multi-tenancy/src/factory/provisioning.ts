@@ -148,9 +148,16 @@ export async function markForDeletion<Client>(
     if (provider.setAccess === undefined || !SHUT.has(code)) throw cause
     // A deletion that died on its way had shut it. Nobody is served by it: its stamp says so, or its record.
     await provider.setAccess(locator, 'open', options)
-    await mark()
+    await mark().catch(async (error: unknown) => {
+      // What turns out to be somebody else's stays as shut as it was.
+      if (FOREIGN.has(provider.mapError(error).code)) await provider.setAccess?.(locator, 'closed', options)
+      throw error
+    })
   })
 }
+
+/** What says that a database is not the expected one. */
+export const FOREIGN: ReadonlySet<string> = new Set(['wrong_tenant', 'stale_tenant', 'name_taken'])
 
 /** How a provider says that `setAccess` closed a database. */
 const SHUT: ReadonlySet<string> = new Set(['tenant_not_ready', 'tenant_suspended'])

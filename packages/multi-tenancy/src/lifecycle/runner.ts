@@ -3,9 +3,10 @@ import type { Operation, OperationError, TenantRecord, TenantState } from '../ca
 import type { Change, TenantRef, TenantStore } from '../catalog/store.ts'
 import { TenancyError } from '../errors.ts'
 import type { FactoryCore } from '../factory/backend.ts'
+import { FOREIGN } from '../factory/provisioning.ts'
 import { located } from '../factory/retry.ts'
 import type { OperationHooks, StepRunner } from './types.ts'
-import { createSteps, FOREIGN, HOOK_STEPS, isLeftDirty, PLANS } from './work.ts'
+import { createSteps, HOOK_STEPS, isLeftDirty, PLANS } from './work.ts'
 
 /** How an operation ended for the one who ran it: `lost` when another runner has it now. */
 export type Outcome = { readonly error: TenancyError | undefined } | 'lost'

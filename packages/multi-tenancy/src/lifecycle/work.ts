@@ -1,13 +1,14 @@
 import type { OperationKind, TenantRecord } from '../catalog/record.ts'
 import type { Change } from '../catalog/store.ts'
 import type { Locator } from '../contract.ts'
-import { TenancyError, type TenancyErrorCode } from '../errors.ts'
+import { TenancyError } from '../errors.ts'
 import type { FactoryCore } from '../factory/backend.ts'
 import type { KnownDatabase } from '../factory/directory.ts'
 import { connectChecked, tenantOf } from '../factory/opening.ts'
 import {
   dropDatabase,
   ensureStamp,
+  FOREIGN,
   markForDeletion,
   moveStamp,
   type Report,
@@ -44,9 +45,6 @@ export const PLANS: Readonly<Record<OperationKind, readonly string[]>> = {
   undelete: ['open', 'reopen', 'migrate', 'activate', 'settle'],
   purge: ['open', 'drop', 'purge'],
 }
-
-/** What says that the database reached is not the record's. */
-export const FOREIGN: ReadonlySet<TenancyErrorCode> = new Set(['wrong_tenant', 'stale_tenant', 'name_taken'])
 
 export const HOOK_STEPS = ['onProvision', 'onDeprovision', 'afterCreate', 'afterDelete'] as const
 

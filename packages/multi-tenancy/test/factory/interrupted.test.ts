@@ -18,3 +18,15 @@ test('a deletion that died once it had shut the database is done again', async (
   await defineFactory(provider).deprovision('acme')
   expect([server.size, server.closed.size]).toEqual([0, 0])
 })
+
+test('a shut database that turns out to be another tenant’s stays shut', async () => {
+  const server = createMemoryServer()
+  const provider = createMemoryProvider(server)
+  await defineFactory(provider).provision('victim')
+  const call = { signal: new AbortController().signal }
+  const victim = (await provider.find('tenant_victim', call)) ?? {}
+  await provider.setAccess?.(victim, 'closed', call)
+  const swapped = { ...provider, find: async () => victim }
+  await expect(defineFactory(swapped).deprovision('acme')).rejects.toMatchObject({ code: 'wrong_tenant' })
+  expect([server.size, server.closed.size]).toEqual([1, 1])
+})
