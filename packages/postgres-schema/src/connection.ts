@@ -1,16 +1,10 @@
 import { Client, type ClientConfig } from 'pg'
-import { tidySteps } from './scope.ts'
-import { runUnit, type UnitResult } from './unit.ts'
-import { type EncodedSteps, NO_STEPS } from './wire.ts'
+import { LEAVE_ALONE } from './scope.ts'
+import { runUnit, type Session } from './unit.ts'
 
 /** One physical connection, in the hands of one user at a time. */
-export interface Connection {
-  readonly client: Client
+export interface Connection extends Session {
   readonly kind: 'admin' | 'tenant'
-  /** What is prepared on it. */
-  readonly prepared: EncodedSteps
-  /** It may hold what the last user left, to be undone before the next. */
-  dirty: boolean
 }
 
 export type TransactionStatus = 'I' | 'T' | 'E' | null
@@ -58,29 +52,10 @@ export function statusOf(client: Client): TransactionStatus {
   return client.getTransactionStatus() as TransactionStatus
 }
 
-/** Makes our prepared statements on a connection of our own, after taking away all that was there. */
-export async function refresh(connection: Connection): Promise<void> {
-  const { client, prepared } = connection
-  // First in its message, DISCARD ALL is still alone: what follows it here only prepares.
-  await runUnit(client, 'DISCARD ALL', () => ({ before: NO_STEPS, after: prepared }))
-  connection.dirty = false
-}
-
-/** @param rows what came after the user's statement: whether it left the session as new, if it was asked */
-export function isClean({ client }: Connection, rows: UnitResult['after']): boolean {
-  return rows.at(-1)?.[0] === 't' && statusOf(client) === 'I'
-}
-
 /** @returns whether the next user may have it */
 export async function cleanLate(connection: Connection): Promise<boolean> {
-  const { client } = connection
-  const tried = await runUnit(client, '', () => ({ before: NO_STEPS, after: tidySteps(true) })).catch(
-    () => undefined,
-  )
-  // What takes more than that is rare: a temporary table, a statement prepared.
-  if (tried !== undefined && isClean(connection, tried.after)) connection.dirty = false
-  else await refresh(connection)
-  return statusOf(client) === 'I'
+  await runUnit(connection, '', () => LEAVE_ALONE)
+  return verdictOf(connection) === 'clean'
 }
 
 /** Whether the connection is as new at once, needs `cleanLate`, or is lost. */

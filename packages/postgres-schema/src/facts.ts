@@ -1,8 +1,8 @@
 import type { CallOptions } from '@tenantry/multi-tenancy'
 import { escapeIdentifier, escapeLiteral, type QueryResult } from 'pg'
 import { passwordOf, scramVerifier } from './credentials.ts'
-import { CREATE_LEAVE, LEAVE_IS_THERE } from './leave.ts'
 import type { Settings } from './options.ts'
+import { CREATE_ROUTINES, ROUTINES_ARE_THERE } from './routines.ts'
 
 /** What does not change while the process lives. */
 export interface ServerFacts {
@@ -53,15 +53,15 @@ export function createFacts(admin: Admin, settings: Settings): Facts {
   async function prepare(options: CallOptions): Promise<ServerFacts> {
     const facts = await read(options)
     if (fit) return facts
-    await prepareLeave(options)
+    await prepareRoutines(options)
     if (isolation !== 'search_path') await prepareRoles(facts, options)
     fit = true
     return facts
   }
 
-  async function prepareLeave(options: CallOptions): Promise<void> {
-    const [found] = await admin(LEAVE_IS_THERE, options)
-    if (!found?.rows[0].there) await admin(CREATE_LEAVE, options)
+  async function prepareRoutines(options: CallOptions): Promise<void> {
+    const [found] = await admin(ROUTINES_ARE_THERE, options)
+    if (!found?.rows[0].there) await admin(CREATE_ROUTINES, options)
   }
 
   async function prepareRoles(facts: ServerFacts, options: CallOptions): Promise<void> {

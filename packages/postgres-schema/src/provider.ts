@@ -20,7 +20,7 @@ import { locatorOf, placeOf, roleOf, type SchemaPlace } from './locator.ts'
 import { type PostgresSchemaProviderOptions, postgresSettings } from './options.ts'
 import { createSchemas, type Schemas } from './schemas.ts'
 import { type Scope, searchPath } from './scope.ts'
-import { createServer, type Server, type Target } from './server.ts'
+import { createServer, keyOf, type Server, type Target } from './server.ts'
 import { createStatements, type Statements } from './statements.ts'
 import { type QueryInput, RefusedUnit } from './unit.ts'
 
@@ -109,6 +109,7 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
     const statements = createStatements(scope, pooler)
     const target: Target & { readonly place: SchemaPlace } = {
       kind: 'tenant',
+      key: keyOf(place, purpose),
       place,
       purpose,
       ...(ownConnections
@@ -123,7 +124,9 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
     }
     const pool = server.pool()
     async function lease(): Promise<Lease<Connection>> {
-      await admit?.()
+      // Waiting for nothing would cost each query a turn.
+      const asked = admit?.()
+      if (asked !== undefined) await asked
       return server.lease(pool, target)
     }
     const fail = (error: unknown): Promise<never> => explain(place, error, lost)

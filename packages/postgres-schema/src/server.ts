@@ -8,20 +8,21 @@ import {
 } from '@tenantry/multi-tenancy'
 import type { Client, ClientConfig, QueryResult } from 'pg'
 import { configOf, passwordsIn, userIn } from './config.ts'
-import { type Connection, cleanLate, closeClient, openClient, refresh, verdictOf } from './connection.ts'
+import { type Connection, cleanLate, closeClient, openClient, verdictOf } from './connection.ts'
 import { passwordOf } from './credentials.ts'
 import { isState, leavesNoDoubt } from './errors.ts'
 import { createFacts, type Facts } from './facts.ts'
 import { type Purpose, roleOf, type SchemaPlace } from './locator.ts'
 import type { ServerOptions, Settings } from './options.ts'
 import { refuseSharing } from './probe.ts'
-import { preparations, tidySteps } from './scope.ts'
+import { LEAVE_ALONE } from './scope.ts'
 import { runUnit } from './unit.ts'
-import { type EncodedSteps, NO_STEPS } from './wire.ts'
 
 /** Whom a connection is for. */
 export interface Target {
   readonly kind: 'admin' | 'tenant'
+  /** Stands for everything that tells targets apart. */
+  readonly key: string
   readonly place?: SchemaPlace
   readonly purpose?: Purpose
   /** Run on each new connection that is one tenant's own. */
@@ -50,6 +51,8 @@ export interface Server {
 /** What another administrator at the same time causes, and trying again cures. */
 const IN_THE_WAY = ['XX000', '40001', '40P01', '23505', '55006']
 
+const ADMIN: Target = { kind: 'admin', key: '' }
+
 export function createServer(
   name: string,
   options: ServerOptions,
@@ -59,34 +62,27 @@ export function createServer(
   const { isolation, pooler, environment } = settings
   const { connection: adminConnection, serve } = options
   for (const password of passwordsIn(adminConnection, serve)) redactor.keep(password)
-  const scopeKind = isolation === 'role' ? undefined : isolation === 'set_role' ? 'role' : 'path'
   const facts = createFacts((text, call) => admin(text, call), settings)
   let shared: ConnectionPool | undefined
   let sharing: Promise<void> | undefined
-  /** The last connection went to the server itself. */
-  let direct = false
-  /** A unit of work found behind a pooler what it calls. */
-  let pooled = false
+  /** A unit of work found what it calls. */
+  let ready = false
 
-  async function tenantConfig(
-    target: Target,
-    call: CallOptions,
-  ): Promise<{ config: ClientConfig; login: string }> {
+  async function tenantConfig(target: Target, call: CallOptions): Promise<ClientConfig> {
     if (isolation === 'role') {
       const role = roleOf(target.place?.id ?? '', target.purpose)
       const password = await passwordOf(settings.secret, role)
       redactor.add(password)
-      return { login: role, config: configOf(adminConnection, { ...serve, user: role, password }) }
+      return configOf(adminConnection, { ...serve, user: role, password })
     }
     const login = server.login(await facts.read(call))
     // Whatever came to run outside a unit of work would find no schema at all. A pooler takes no such parameter.
     const baseline = pooler === 'session' ? { options: '-c search_path=' } : {}
-    if (isolation === 'search_path')
-      return { login, config: configOf(adminConnection, { ...serve, ...baseline }) }
+    if (isolation === 'search_path') return configOf(adminConnection, { ...serve, ...baseline })
     const password = serve?.user === undefined ? await passwordOf(settings.secret, login) : serve.password
     if (password !== undefined) redactor.keep(password)
     const credentials = { user: login, ...(password === undefined ? {} : { password }) }
-    return { login, config: configOf(adminConnection, { ...serve, ...baseline, ...credentials }) }
+    return configOf(adminConnection, { ...serve, ...baseline, ...credentials })
   }
 
   async function open(pool: () => ConnectionPool, target: Target, call: CallOptions): Promise<Connection> {
@@ -94,23 +90,16 @@ export function createServer(
     const onError = (): void => void (connection && pool().invalidate(connection))
     if (target.kind === 'admin') {
       const client = await openClient(configOf(adminConnection), call.signal, onError)
-      connection = { client, kind: 'admin', prepared: NO_STEPS, dirty: false }
+      connection = { client, kind: 'admin', dirty: false }
       return connection
     }
-    const { config, login } = await tenantConfig(target, call)
+    const config = await tenantConfig(target, call)
     const client = await openClient(config, call.signal, onError)
-    const prepared = pooler === 'session' ? preparations(login, scopeKind) : NO_STEPS
-    connection = { client, kind: 'tenant', prepared, dirty: false }
+    connection = { client, kind: 'tenant', dirty: false }
     try {
-      if (pooler === 'session') await makeReady(client, prepared, config, call)
-      else if (!pooled) {
-        await withLeave(call, () =>
-          runUnit(client, '', () => ({ before: NO_STEPS, after: tidySteps(false) })),
-        )
-        pooled = true
-      }
+      await makeReady(connection, config, call)
       await target.verify?.(connection)
-      if (connection.dirty) await refresh(connection)
+      if (verdictOf(connection) === 'dirty') await cleanLate(connection)
       return connection
     } catch (error) {
       await closeClient(client)
@@ -118,30 +107,22 @@ export function createServer(
     }
   }
 
-  /** Prepares what each unit of work needs, and makes sure that the session is this client's alone. */
-  async function makeReady(
-    client: Client,
-    prepared: EncodedSteps,
-    config: ClientConfig,
-    call: CallOptions,
-  ): Promise<void> {
-    // A server says at the start which process serves; a pooler makes a number up. Where it may be a pooler's,
-    // nothing is prepared before that is known: others would meet it.
-    const sure = direct
-    const { result } = await withLeave(call, () =>
-      runUnit(client, 'SELECT pg_catalog.pg_backend_pid() AS pid', () => ({
-        before: NO_STEPS,
-        after: sure ? prepared : NO_STEPS,
-      })),
+  /** Makes sure that what each unit of work calls is there, and that a session is this client's alone. */
+  async function makeReady(connection: Connection, config: ClientConfig, call: CallOptions): Promise<void> {
+    if (pooler === 'transaction' && ready) return
+    const { rows } = await withRoutines(call, () =>
+      runUnit(connection, 'SELECT pg_catalog.pg_backend_pid() AS pid', () => LEAVE_ALONE),
     )
-    direct = Number(result.rows[0].pid) === (client as unknown as { processID: number }).processID
+    ready = true
+    if (pooler === 'transaction') return
+    // A server says at the start which process serves; a pooler makes a number up.
+    const { client } = connection
+    const direct = Number(rows[0].pid) === (client as unknown as { processID: number }).processID
     if (!direct) await probe(client, config, call)
-    if (sure) return
-    await withLeave(call, () => runUnit(client, '', () => ({ before: NO_STEPS, after: prepared })))
   }
 
   /** A database whose tenants another version made, or a restored one, may lack what a unit of work calls. */
-  async function withLeave<Value>(call: CallOptions, work: () => Promise<Value>): Promise<Value> {
+  async function withRoutines<Value>(call: CallOptions, work: () => Promise<Value>): Promise<Value> {
     try {
       return await work()
     } catch (error) {
@@ -174,7 +155,7 @@ export function createServer(
       },
       close: ({ client }) => closeClient(client),
       // With a role of its own a tenant has connections of its own.
-      ...(scopeKind === undefined ? {} : { kind: ({ kind }) => kind }),
+      ...(isolation === 'role' ? {} : { kind: ({ kind }) => kind }),
       maxPerKey: Math.min(max, settings.maxConnectionsPerTenant),
       max, queueTimeout, idleTimeout, maxLifetime,
       openTimeout: settings.connectTimeout,
@@ -196,7 +177,7 @@ export function createServer(
 
   async function adminOnce(text: string, { signal }: CallOptions): Promise<QueryResult[]> {
     const pool = server.pool()
-    const lease: Lease<Connection> = await pool.acquire('', { kind: 'admin' }, { signal })
+    const lease: Lease<Connection> = await pool.acquire(ADMIN.key, ADMIN, { signal })
     const abort = (): void => lease.destroy()
     signal.addEventListener('abort', abort)
     try {
@@ -221,7 +202,7 @@ export function createServer(
       shared ??= createPool()
       return shared
     },
-    lease: (pool, target) => pool.acquire(keyOf(target.place, target.purpose), target),
+    lease: (pool, target) => pool.acquire(target.key, target),
     async drain(place, during) {
       const { drainTimeout: deadline } = settings
       if (environment.runtime === 'workers') return during()
@@ -245,7 +226,8 @@ export function createServer(
   return server
 }
 
-function keyOf({ schema, id }: SchemaPlace, purpose: Purpose = 'serve'): string {
+/** Of a tenant's connections. */
+export function keyOf({ schema, id }: SchemaPlace, purpose: Purpose = 'serve'): string {
   return `${schema}/${id}/${purpose}`
 }
 

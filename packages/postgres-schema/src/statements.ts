@@ -1,10 +1,10 @@
 import { TenancyError } from '@tenantry/multi-tenancy'
 import type { QueryResult, Submittable } from 'pg'
-import { type Connection, isClean, statusOf } from './connection.ts'
+import { type Connection, statusOf } from './connection.ts'
 import type { Pooler } from './options.ts'
-import { beginSteps, presenceSteps, type Scope, scopeSteps, tidySteps } from './scope.ts'
+import { beginSteps, LEAVE_ALONE, LEAVING, presenceSteps, type Scope, scopeSteps } from './scope.ts'
 import { endsTransaction, opensTransaction, refuseSessionState, shapesTransaction } from './session-sql.ts'
-import { type QueryInput, runUnit, type Unit, type UnitResult } from './unit.ts'
+import { NOTHING, type QueryInput, runUnit, type Unit } from './unit.ts'
 import { NO_STEPS } from './wire.ts'
 
 /** Statements of one tenant on a leased connection. */
@@ -19,6 +19,9 @@ export interface Statements {
   submit<Query extends Submittable>(connection: Connection, query: Query): Query
 }
 
+/** For a pooler: what it has after the transaction may be another server connection. */
+const LEAVE_FIRST: Unit = { before: LEAVING, after: NO_STEPS }
+
 /**
  * @param scope what statements on a shared connection begin with; `undefined` where the connection is the tenant's own
  */
@@ -26,9 +29,7 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
   const own = pooler === 'session'
   /** Transactions whose scope was not yet held against the catalogue. */
   const unproven = new WeakSet<Connection>()
-  const tidy = tidySteps(own)
-  const nothing: Unit = { before: NO_STEPS, after: NO_STEPS }
-  const alone: Unit = { before: scope === undefined ? NO_STEPS : scopeSteps(scope, own), after: tidy }
+  const alone: Unit = scope === undefined ? LEAVE_ALONE : { ...LEAVE_ALONE, before: scopeSteps(scope) }
   const begin: Unit = {
     before: NO_STEPS,
     after: scope === undefined ? NO_STEPS : beginSteps(scope),
@@ -49,15 +50,7 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
     }
     // Several statements are sent as they are; on a tenant's own connection they may.
     if (scope === undefined && !isOne(input, text)) return next(connection, input)
-    return inUnit(connection, input, () => alone)
-  }
-
-  async function inUnit(connection: Connection, input: QueryInput, unitOf: () => Unit): Promise<QueryResult> {
-    // Until it ends well there may be something left: a lock outlives the error after it.
-    connection.dirty = true
-    const { result, after } = await runUnit(connection.client, input, unitOf)
-    if (isClean(connection, after)) connection.dirty = false
-    return result
+    return runUnit(connection, input, () => alone)
   }
 
   function unitOf(connection: Connection, text: string): Unit {
@@ -67,39 +60,34 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
       unproven.add(connection)
       return begin
     }
-    if (own && endsTransaction(text)) return { before: NO_STEPS, after: tidy }
-    if (status !== 'T') return nothing
-    if (endsTransaction(text)) return { before: tidy, after: NO_STEPS }
-    if (shapesTransaction(text) || !unproven.delete(connection)) return nothing
+    if (own && endsTransaction(text)) return LEAVE_ALONE
+    if (status !== 'T') return NOTHING
+    if (endsTransaction(text)) return LEAVE_FIRST
+    if (shapesTransaction(text) || !unproven.delete(connection)) return NOTHING
     return { before: proof, after: NO_STEPS }
   }
 
   async function next(connection: Connection, input: QueryInput): Promise<QueryResult> {
     const text = textOf(input)
-    if (scope !== undefined) return inUnit(connection, input, () => unitOf(connection, text))
+    if (scope !== undefined) return runUnit(connection, input, () => unitOf(connection, text))
     // What a holder sets on a connection of the tenant's own is there until it is given back.
     connection.dirty = true
     return connection.client.query(withoutName(input) as never) as unknown as Promise<QueryResult>
   }
 
   async function batch(connection: Connection, inputs: readonly QueryInput[]): Promise<void> {
-    const { client } = connection
-    connection.dirty = true
-    const pipelined = client as { pipeline: boolean }
+    const pipelined = connection.client as { pipeline: boolean }
     pipelined.pipeline = true
-    const run = (input: QueryInput, unit: Partial<Unit>): Promise<UnitResult> =>
-      runUnit(client, input, () => ({ ...nothing, ...unit }))
-    const all = [
-      run('BEGIN', begin),
-      ...inputs.map((input, at) => run(input, at === 0 ? { before: proof } : {})),
-      // After an error it rolls back.
-      run('COMMIT', own ? { after: tidy } : { before: tidy }),
-    ]
     try {
-      const outcomes = await Promise.allSettled(all)
+      const outcomes = await Promise.allSettled([
+        runUnit(connection, 'BEGIN', () => begin),
+        ...inputs.map((input, at) =>
+          runUnit(connection, input, () => (at === 0 ? { before: proof, after: NO_STEPS } : NOTHING)),
+        ),
+        // After an error it rolls back.
+        runUnit(connection, 'COMMIT', () => (own ? LEAVE_ALONE : LEAVE_FIRST)),
+      ])
       for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
-      const [last] = outcomes.slice(-1)
-      if (last?.status === 'fulfilled' && isClean(connection, last.value.after)) connection.dirty = false
     } finally {
       pipelined.pipeline = false
     }

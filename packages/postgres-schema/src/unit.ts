@@ -1,5 +1,5 @@
-import { Query, type QueryResult } from 'pg'
-import { type EncodedSteps, joined, NO_STEPS } from './wire.ts'
+import { type Client, Query, type QueryResult, type Submittable } from 'pg'
+import { type EncodedSteps, gathered, NO_STEPS } from './wire.ts'
 
 /** What is sent in one message with the user's statement: it all happens, or none of it. */
 export interface Unit {
@@ -7,12 +7,15 @@ export interface Unit {
   readonly after: EncodedSteps
   /** `after` is what makes the transaction the tenant's: its failure is as that of `before`. */
   readonly scopedAfter?: boolean
+  /** `after` leaves the session as new. */
+  readonly leaves?: boolean
 }
 
-export interface UnitResult {
-  readonly result: QueryResult
-  /** The rows of `after`, as text. */
-  readonly after: readonly (readonly (string | null)[])[]
+/** What units are run on. */
+export interface Session {
+  readonly client: Client
+  /** It may hold what its last user left, to be undone before the next. */
+  dirty: boolean
 }
 
 /** What the user's statement may be. */
@@ -35,20 +38,18 @@ interface Wire {
 
 /** What `pg`'s own `Query` is made of, as far as it is needed here. */
 interface PgQuery {
+  queryMode?: string
   query_timeout?: unknown
   submit(wire: Wire): Error | null
   prepare(wire: Wire): void
   handleCommandComplete(message: unknown, wire: Wire): void
   handleEmptyQuery(wire: Wire): void
-  handleDataRow(message: { readonly fields: (string | null)[] }): void
+  handleDataRow(message: unknown): void
   handleError(error: Error, wire: Wire): void
+  handleReadyForQuery(wire: Wire): void
 }
 
-const NOTHING: Unit = { before: NO_STEPS, after: NO_STEPS }
-
-interface QueryClient {
-  query(query: unknown): unknown
-}
+export const NOTHING: Unit = { before: NO_STEPS, after: NO_STEPS }
 
 /**
  * Runs one statement between others of ours, in one round trip: all are sent before a single Sync, so they are one
@@ -57,52 +58,49 @@ interface QueryClient {
  *
  * `BEGIN` as the user's statement turns that transaction into an open one, with the settings of `before` in it.
  *
- * Settles when the connection is ready again, so that its transaction status is true then.
+ * Settles when the connection is ready again, so that its transaction status is true then. The session counts as dirty
+ * until a unit that leaves it as new ended well: a lock outlives the error after it.
  *
  * @param unitOf asked when the connection's turn has come, with the status it has then
  * @throws `RefusedUnit`, with the cause, when its scope was refused
  */
-export function runUnit(client: QueryClient, input: QueryInput, unitOf: () => Unit): Promise<UnitResult> {
+export function runUnit(session: Session, input: QueryInput, unitOf: () => Unit): Promise<QueryResult> {
   return new Promise((resolve, reject) => {
-    const query: UnitQuery = new UnitQuery(input, unitOf, (error, result) => {
+    const query: unknown = new UnitQuery(session, input, unitOf, (error, result) => {
       if (error !== null) reject(error)
-      else resolve({ result: result as QueryResult, after: query.after })
+      else resolve(result)
     })
-    client.query(query)
+    session.client.query(query as Submittable)
   })
 }
 
+type Callback = (error: Error | null, result: QueryResult) => void
+
 const BaseQuery = Query as unknown as new (
-  config: object,
+  config: object | string,
   values: readonly unknown[],
-  callback: (error: Error | null, result: unknown) => void,
+  callback: Callback,
 ) => PgQuery
 
 class UnitQuery extends BaseQuery {
-  readonly after: (string | null)[][] = []
+  #session: Session
   #unitOf: () => Unit
-  #unit: Unit | undefined
+  #unit = NOTHING
   /** Answers to `before` that are still to come. */
   #before = 0
   /** The user's statement was answered. */
   #done = false
 
-  constructor(
-    input: QueryInput,
-    unitOf: () => Unit,
-    callback: (error: Error | null, result: unknown) => void,
-  ) {
-    const {
-      text,
-      values = [],
-      rowMode,
-      types,
-      binary,
-      query_timeout,
-    }: Exclude<QueryInput, string> = typeof input === 'string' ? { text: input } : input
+  constructor(session: Session, input: QueryInput, unitOf: () => Unit, callback: Callback) {
+    const config: Exclude<QueryInput, string> = typeof input === 'string' ? { text: input } : input
     // Without its name: prepared statements do not outlive a lease. Without `rows`: paging would hold the unit open.
-    super({ text, rowMode, types, binary, queryMode: 'extended' }, values, callback)
+    const { text, values = [], rowMode, types, binary, query_timeout } = config
+    const plain = rowMode === undefined && types === undefined && binary === undefined
+    // The driver copies a configuration, property by property; a text it takes as it is.
+    super(plain && typeof text === 'string' ? text : { text, rowMode, types, binary }, values, callback)
+    this.queryMode = 'extended'
     if (query_timeout !== undefined) this.query_timeout = query_timeout
+    this.#session = session
     this.#unitOf = unitOf
   }
 
@@ -113,25 +111,17 @@ class UnitQuery extends BaseQuery {
       return error as Error
     }
     this.#before = this.#unit.before.executed
+    this.#session.dirty = true
     return super.submit(wire)
   }
 
   /** All of it is one write: several cost more than the statements. */
   override prepare(wire: Wire): void {
-    const { before, after } = this.#unit ?? NOTHING
-    const parts = [before.bytes]
-    const paper: Wire = Object.create(wire, {
-      stream: { value: { writable: true, write: (bytes: Uint8Array) => parts.push(bytes) } },
-      // The user's statement ends with a Sync, also when a value cannot be sent; what is ours comes before that.
-      sync: {
-        value() {
-          parts.push(after.bytes)
-          wire.sync.call(paper)
-        },
-      },
-    })
-    super.prepare(paper)
-    if (wire.stream.writable) wire.stream.write(joined(parts))
+    const { before, after } = this.#unit
+    const paper = paperOf(wire)
+    paper.begin(before.bytes, after.bytes)
+    super.prepare(paper.wire)
+    if (wire.stream.writable) wire.stream.write(paper.written())
   }
 
   override handleCommandComplete(message: unknown, wire: Wire): void {
@@ -146,9 +136,14 @@ class UnitQuery extends BaseQuery {
     this.#done = true
   }
 
-  override handleDataRow(message: { readonly fields: (string | null)[] }): void {
-    if (this.#done) this.after.push(message.fields)
-    else if (this.#before === 0) super.handleDataRow(message)
+  override handleDataRow(message: unknown): void {
+    if (this.#before === 0 && !this.#done) super.handleDataRow(message)
+  }
+
+  override handleReadyForQuery(wire: Wire): void {
+    const { client } = this.#session
+    if (this.#unit.leaves && client.getTransactionStatus() === 'I') this.#session.dirty = false
+    super.handleReadyForQuery(wire)
   }
 
   override handleError(error: Error, wire: Wire): void {
@@ -156,7 +151,7 @@ class UnitQuery extends BaseQuery {
       super.handleError(error, wire)
       return
     }
-    const refused = this.#before > 0 || (this.#done && this.#unit?.scopedAfter === true)
+    const refused = this.#before > 0 || (this.#done && this.#unit.scopedAfter === true)
     const told = refused ? new RefusedUnit(error.message, { cause: error }) : error
     const settle = (): void => {
       wire.off('readyForQuery', settle)
@@ -166,4 +161,39 @@ class UnitQuery extends BaseQuery {
     wire.once('readyForQuery', settle)
     wire.once('end', settle)
   }
+}
+
+/** What a connection of the driver's is handed instead of itself, to write on. */
+interface Paper {
+  readonly wire: Wire
+  begin(before: Uint8Array, after: Uint8Array): void
+  written(): Uint8Array
+}
+
+const papers = new WeakMap<Wire, Paper>()
+
+function paperOf(wire: Wire): Paper {
+  const known = papers.get(wire)
+  if (known !== undefined) return known
+  let parts: Uint8Array[] = []
+  let last: Uint8Array = NO_STEPS.bytes
+  const stream = { writable: true, write: (bytes: Uint8Array) => parts.push(bytes) }
+  const written: Wire = Object.assign(Object.create(wire), {
+    stream,
+    // The user's statement ends with a Sync, also when a value cannot be sent; what is ours comes before that.
+    sync() {
+      parts.push(last)
+      wire.sync.call(written)
+    },
+  })
+  const paper: Paper = {
+    wire: written,
+    begin(before, after) {
+      parts = [before]
+      last = after
+    },
+    written: () => gathered(parts),
+  }
+  papers.set(wire, paper)
+  return paper
 }

@@ -1,12 +1,3 @@
-/** One statement of ours around the user's: prepared before under `name`, or sent as `text`. */
-export interface Step {
-  readonly text?: string
-  readonly name?: string
-  readonly values?: readonly string[]
-  /** Only makes the prepared statement. */
-  readonly prepareOnly?: boolean
-}
-
 /** Steps as they are sent: many small writes would cost more than the statements. */
 export interface EncodedSteps {
   readonly bytes: Uint8Array
@@ -19,32 +10,22 @@ const encoder = new TextEncoder()
 export const NO_STEPS: EncodedSteps = { bytes: new Uint8Array(0), executed: 0 }
 
 /**
- * Parse, Bind and Execute for each step, without a Sync.
+ * Parse, Bind and Execute for each statement of ours, without name, parameters or a Sync.
  *
  * @see https://www.postgresql.org/docs/current/protocol-message-formats.html
  */
-export function encodeSteps(steps: readonly Step[]): EncodedSteps {
-  const messages = steps.flatMap(({ text, name = '', values = [], prepareOnly = false }) => [
-    ...(text === undefined ? [] : [message('P', string(name), string(text), int16(0))]),
-    ...(prepareOnly ? [] : [message('B', string(''), string(name), int16(0), parameters(values), int16(0))]),
-    ...(prepareOnly ? [] : [message('E', string(''), int32(0))]),
+export function encodeSteps(texts: readonly string[]): EncodedSteps {
+  const messages = texts.flatMap((text) => [
+    message('P', string(''), string(text), int16(0)),
+    message('B', string(''), string(''), int16(0), int16(0), int16(0)),
+    message('E', string(''), int32(0)),
   ])
-  return { bytes: joined(messages), executed: steps.filter((step) => !step.prepareOnly).length }
+  return { bytes: joined(messages), executed: texts.length }
 }
 
 function message(type: string, ...parts: readonly Uint8Array[]): Uint8Array {
   const body = joined(parts)
   return joined([encoder.encode(type), int32(body.length + 4), body])
-}
-
-function parameters(values: readonly string[]): Uint8Array {
-  return joined([
-    int16(values.length),
-    ...values.map((value) => {
-      const bytes = encoder.encode(value)
-      return joined([int32(bytes.length), bytes])
-    }),
-  ])
 }
 
 function string(text: string): Uint8Array {
@@ -60,8 +41,33 @@ function int32(value: number): Uint8Array {
 }
 
 /** One after the other. */
-export function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((length, part) => length + part.length, 0))
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  return copied(parts, new Uint8Array(lengthOf(parts)))
+}
+
+const SLAB = 65_536
+let slab = new Uint8Array(0)
+let used = 0
+
+/** The same for what is sent at once and forgotten: memory for it is taken many at a time. */
+export function gathered(parts: readonly Uint8Array[]): Uint8Array {
+  const length = lengthOf(parts)
+  if (length > SLAB / 8) return joined(parts)
+  if (used + length > slab.length) {
+    slab = new Uint8Array(SLAB)
+    used = 0
+  }
+  used += length
+  return copied(parts, slab.subarray(used - length, used))
+}
+
+function lengthOf(parts: readonly Uint8Array[]): number {
+  let length = 0
+  for (const part of parts) length += part.length
+  return length
+}
+
+function copied(parts: readonly Uint8Array[], bytes: Uint8Array): Uint8Array {
   let at = 0
   for (const part of parts) {
     bytes.set(part, at)

@@ -88,16 +88,18 @@ describe('a role', () => {
       "SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema)' AND has_schema_privilege($1, oid, 'USAGE')",
       [role],
     )
-    // In the other there is one procedure, which has the rights of whoever calls it.
+    // In the other there are two routines, which have the rights of whoever calls them.
     expect(rights.map(({ nspname }) => nspname).sort()).toEqual(['rights_a', 'tenantry'])
     expect(
       await database.sql(
         "SELECT c.kind, c.name, c.definer, has_schema_privilege($1, 'tenantry', 'CREATE') AS makes FROM (" +
           "SELECT 'relation' AS kind, relname AS name, false AS definer, relnamespace AS place FROM pg_class UNION ALL " +
-          "SELECT 'procedure', proname, prosecdef, pronamespace FROM pg_proc) c WHERE c.place = 'tenantry'::regnamespace",
+          "SELECT 'routine', proname, prosecdef, pronamespace FROM pg_proc) c WHERE c.place = 'tenantry'::regnamespace ORDER BY name",
         [role],
       ),
-    ).toEqual([{ kind: 'procedure', name: 'leave_1', definer: false, makes: false }])
+    ).toEqual(
+      ['leave_2', 'present_1'].map((name) => ({ kind: 'routine', name, definer: false, makes: false })),
+    )
     expect(
       await database.sql(
         'SELECT FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member WHERE r.rolname = $1',

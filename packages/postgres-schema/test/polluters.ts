@@ -19,12 +19,12 @@ export const POLLUTERS: Readonly<Record<string, readonly string[]>> = {
     'SELECT pg_advisory_lock(4711), 1 / (length(current_user) - length(current_user))',
   ],
   'a prepared statement': ['PREPARE leaked AS SELECT 1'],
-  'a prepared statement in the place of ours': [
-    `DO $$ DECLARE n text; BEGIN
-      FOR n IN SELECT name FROM pg_prepared_statements WHERE name IN ('tenantry_role', 'tenantry_path') LOOP
-        EXECUTE format('DEALLOCATE %I', n);
-        EXECUTE format('PREPARE %I (%s) AS SELECT set_config(''search_path'', ''public'', true)', n,
-          CASE n WHEN 'tenantry_role' THEN 'text, text' ELSE 'text, text, oid, text, text' END);
+  'a setting, and other statements in the place of whatever is prepared': [
+    `DO $$ DECLARE p record; BEGIN
+      SET TimeZone = 'Asia/Tokyo';
+      FOR p IN SELECT name, array_to_string(parameter_types, ', ') AS types FROM pg_prepared_statements LOOP
+        EXECUTE format('DEALLOCATE %I', p.name);
+        EXECUTE format('PREPARE %I %s AS SELECT true', p.name, '(' || nullif(p.types, '') || ')');
       END LOOP; END $$`,
   ],
   'a channel listened to': ['LISTEN leaked'],

@@ -1,14 +1,18 @@
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
-import { encodeSteps } from '../src/wire.ts'
+import { encodeSteps, NO_STEPS } from '../src/wire.ts'
 import { createDatabase, type TestDatabase } from './database.ts'
 import { POLLUTERS, pollute, snapshot } from './polluters.ts'
 import { open, providerOf } from './support.ts'
 
 // The mutation that proves the matrix in sessions.test.ts: without the reset it would be red.
-vi.mock('../src/scope.ts', async (importOriginal) => ({
-  ...(await importOriginal<typeof import('../src/scope.ts')>()),
-  tidySteps: () => encodeSteps([{ text: "SELECT 't'" }]),
-}))
+vi.mock('../src/scope.ts', async (importOriginal) => {
+  const LEAVING = encodeSteps(['SELECT 1'])
+  return {
+    ...(await importOriginal<typeof import('../src/scope.ts')>()),
+    LEAVING,
+    LEAVE_ALONE: { before: NO_STEPS, after: LEAVING, leaves: true },
+  }
+})
 vi.mock('../src/connection.ts', async (importOriginal) => ({
   ...(await importOriginal<typeof import('../src/connection.ts')>()),
   cleanLate: async () => true,
