@@ -214,9 +214,30 @@ export function createConnections<Connection extends object, Target>(
     if (!usable(slot)) return void shut(slot)
     const { kind } = slot
     if (kind !== undefined) rename(slot, kind)
-    idle.add(slot.key, slot, Math.min(now() + settings.idleTimeout, slot.expires))
+    if (kind === undefined || !handOn(slot, kind)) {
+      idle.add(slot.key, slot, Math.min(now() + settings.idleTimeout, slot.expires))
+    }
     if (kind !== undefined) notify()
     else pump()
+  }
+
+  /** Gives a connection that is anybody's to who is next, unless that is one of another kind: the idle ones take longer. */
+  function handOn(slot: Place, kind: string): boolean {
+    const { connection } = slot
+    let open = connection !== undefined && !pumping
+    let given = false
+    queue.offer(
+      (waiter, key) => {
+        open = connection !== undefined && settings.kind?.(waiter.target) === kind
+        if (!open || connection === undefined || (counts.get(key) ?? 0) >= maxPerKey) return false
+        rename(slot, key)
+        open = false
+        given = true
+        return waiter.resolve(lend(slot, connection))
+      },
+      () => open,
+    )
+    return given
   }
 
   /** Only its owner may: whoever took it out of the idle set, ended its lease, or filled it. */

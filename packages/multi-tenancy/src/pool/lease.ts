@@ -22,18 +22,33 @@ export interface LeaseEnds {
 
 /** A lease of the connection. */
 export function createLease<Connection>(connection: Connection, ends: LeaseEnds): Lease<Connection> {
-  let ended = false
-  function end(how: () => void): void {
-    if (ended) return
-    ended = true
-    how()
+  return new HeldLease(connection, ends)
+}
+
+// A class, for an accessor in an object literal costs more than the rest of a lease.
+class HeldLease<Connection> implements Lease<Connection> {
+  #connection: Connection
+  #ends: LeaseEnds | undefined
+
+  constructor(connection: Connection, ends: LeaseEnds) {
+    this.#connection = connection
+    this.#ends = ends
   }
-  return {
-    get connection() {
-      if (ended) throw new TenancyError('closed', 'The lease of this database connection has ended')
-      return connection
-    },
-    release: () => end(ends.release),
-    destroy: () => end(ends.destroy),
+
+  get connection(): Connection {
+    if (this.#ends === undefined) {
+      throw new TenancyError('closed', 'The lease of this database connection has ended')
+    }
+    return this.#connection
+  }
+
+  // Unbound, they may be passed around.
+  readonly release = (): void => this.#take()?.release()
+  readonly destroy = (): void => this.#take()?.destroy()
+
+  #take(): LeaseEnds | undefined {
+    const ends = this.#ends
+    this.#ends = undefined
+    return ends
   }
 }

@@ -22,36 +22,33 @@ export function createWaiter<Target, Lease>(
   leave: (waiter: Waiter<Target, Lease>) => void,
 ): Waiter<Target, Lease> {
   const { key, target, signal } = request
-  let settled = false
   let cancel: (() => void) | undefined
   const abort = (): void => void waiter.reject(signal?.reason)
 
   function settle(): boolean {
-    if (settled) return false
-    settled = true
+    if (waiter.settled) return false
+    waiter.settled = true
     cancel?.()
     signal?.removeEventListener('abort', abort)
     leave(waiter)
     return true
   }
 
-  const waiter: Waiter<Target, Lease> = {
+  const waiter = {
     key,
     target,
-    get settled() {
-      return settled
-    },
-    resolve(lease) {
+    settled: false,
+    resolve(lease: Lease) {
       const first = settle()
       if (first) answer.resolve(lease)
       return first
     },
-    reject(error) {
+    reject(error: unknown) {
       const first = settle()
       if (first) answer.reject(error)
       return first
     },
-    startTimer(setTimer, ms) {
+    startTimer(setTimer: (callback: () => void, ms: number) => () => void, ms: number) {
       cancel = setTimer(() => waiter.reject(exhausted(ms)), ms)
     },
     stopTimer: () => cancel?.(),

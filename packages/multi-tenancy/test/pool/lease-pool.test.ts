@@ -285,6 +285,23 @@ describe('connections of one kind', () => {
     await pool.acquire('', 'admin')
     expect(pool.driver.log).toEqual(['open acme 1', 'close acme 1', 'open admin 2'])
   })
+
+  test('go to who is next in turn, of their kind or another', async () => {
+    const pool = createFakePool({
+      max: 1,
+      maxPerKey: 1,
+      kind: (target) => (target === 'admin' ? 'admin' : 'any'),
+    })
+    const acme = await pool.acquire('acme', 'acme')
+    const admin = pool.acquire('', 'admin')
+    const bolt = pool.acquire('bolt', 'bolt')
+    acme.release()
+    const held = await admin
+    expect(await state(bolt)).toBe('pending')
+    held.release()
+    expect((await bolt).connection.id).toBe(3)
+    expect(pool.stats()).toMatchObject({ connections: 1, leased: 1, waiting: 0 })
+  })
 })
 
 describe('a connection that is being cleaned', () => {
