@@ -10,7 +10,7 @@ export const ROUTINES_ARE_THERE: string =
   `WHERE n.nspname || '.' || p.proname IN ('${LEAVE}', '${PRESENT}')`
 
 /**
- * Makes them. One call instead of ten statements; they have the rights of whoever calls them, and find nothing by
+ * Makes them; `shared` says that the session is a pooler's. One call instead of ten statements; they have the rights of whoever calls them, and find nothing by
  * `search_path`, which may be anything. They are called by text each time: a prepared statement could be replaced, by SQL,
  * with one that says it cleans.
  *
@@ -21,7 +21,9 @@ export const ROUTINES_ARE_THERE: string =
 export const CREATE_ROUTINES: string = `
 CREATE SCHEMA IF NOT EXISTS tenantry;
 GRANT USAGE ON SCHEMA tenantry TO PUBLIC;
-CREATE OR REPLACE PROCEDURE ${LEAVE}() LANGUAGE plpgsql AS $leave$
+CREATE OR REPLACE PROCEDURE ${LEAVE}(shared boolean) LANGUAGE plpgsql AS $leave$
+DECLARE
+  statement text;
 BEGIN
   -- Triggers that were put off would otherwise run at the end, without path and role.
   SET CONSTRAINTS ALL IMMEDIATE;
@@ -29,13 +31,20 @@ BEGIN
   SET SESSION AUTHORIZATION DEFAULT;
   SET ROLE NONE;
   UNLISTEN *;
-  DEALLOCATE ALL;
   DISCARD SEQUENCES;
   PERFORM pg_catalog.pg_advisory_unlock_all();
   IF pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid THEN
     DISCARD TEMP;
   END IF;
   EXECUTE 'CLOSE ALL';
+  IF shared THEN
+    -- What a pooler has prepared for all its clients it believes to be there.
+    FOR statement IN SELECT p.name FROM pg_catalog.pg_prepared_statement() p WHERE p.from_sql LOOP
+      EXECUTE pg_catalog.format('DEALLOCATE %I', statement);
+    END LOOP;
+  ELSE
+    DEALLOCATE ALL;
+  END IF;
 END
 $leave$;
 CREATE OR REPLACE FUNCTION ${PRESENT}(schema text, number pg_catalog.oid, mark text) RETURNS void LANGUAGE plpgsql AS $present$

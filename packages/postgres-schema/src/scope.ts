@@ -63,6 +63,14 @@ export function applicationName(id: string): string {
 }
 
 /** Undoes what statements before it may have done to the session. */
-export const LEAVING: EncodedSteps = encodeSteps([`CALL ${LEAVE}()`])
+const LEAVING = encodeSteps([`CALL ${LEAVE}(false)`])
+const LEAVING_SHARED = encodeSteps([`CALL ${LEAVE}(true)`])
 
+/** With a statement after which the session is as new. */
 export const LEAVE_ALONE: Unit = { before: NO_STEPS, after: LEAVING, leaves: true }
+
+/** The same where a pooler may have given the session to another client once the transaction has ended. */
+export const LEAVE_SHARED: Unit = { before: NO_STEPS, after: LEAVING_SHARED, leaves: true }
+
+/** With the end of a transaction there. */
+export const LEAVE_FIRST: Unit = { before: LEAVING_SHARED, after: NO_STEPS }

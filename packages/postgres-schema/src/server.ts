@@ -15,7 +15,7 @@ import { createFacts, type Facts } from './facts.ts'
 import { type Purpose, roleOf, type SchemaPlace } from './locator.ts'
 import type { ServerOptions, Settings } from './options.ts'
 import { refuseSharing } from './probe.ts'
-import { LEAVE_ALONE } from './scope.ts'
+import { LEAVE_ALONE, LEAVE_SHARED } from './scope.ts'
 import { runUnit } from './unit.ts'
 
 /** Whom a connection is for. */
@@ -99,7 +99,7 @@ export function createServer(
     try {
       await makeReady(connection, config, call)
       await target.verify?.(connection)
-      if (verdictOf(connection) === 'dirty') await cleanLate(connection)
+      if (pooler === 'session' && verdictOf(connection) === 'dirty') await cleanLate(connection)
       return connection
     } catch (error) {
       await closeClient(client)
@@ -111,7 +111,9 @@ export function createServer(
   async function makeReady(connection: Connection, config: ClientConfig, call: CallOptions): Promise<void> {
     if (pooler === 'transaction' && ready) return
     const { rows } = await withRoutines(call, () =>
-      runUnit(connection, 'SELECT pg_catalog.pg_backend_pid() AS pid', () => LEAVE_ALONE),
+      runUnit(connection, 'SELECT pg_catalog.pg_backend_pid() AS pid', () =>
+        pooler === 'session' ? LEAVE_ALONE : LEAVE_SHARED,
+      ),
     )
     ready = true
     if (pooler === 'transaction') return

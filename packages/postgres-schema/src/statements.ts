@@ -2,7 +2,15 @@ import { TenancyError } from '@tenantry/multi-tenancy'
 import type { QueryResult, Submittable } from 'pg'
 import { type Connection, statusOf } from './connection.ts'
 import type { Pooler } from './options.ts'
-import { beginSteps, LEAVE_ALONE, LEAVING, presenceSteps, type Scope, scopeSteps } from './scope.ts'
+import {
+  beginSteps,
+  LEAVE_ALONE,
+  LEAVE_FIRST,
+  LEAVE_SHARED,
+  presenceSteps,
+  type Scope,
+  scopeSteps,
+} from './scope.ts'
 import { endsTransaction, opensTransaction, refuseSessionState, shapesTransaction } from './session-sql.ts'
 import { NOTHING, type QueryInput, runUnit, type Unit } from './unit.ts'
 import { NO_STEPS } from './wire.ts'
@@ -19,9 +27,6 @@ export interface Statements {
   submit<Query extends Submittable>(connection: Connection, query: Query): Query
 }
 
-/** For a pooler: what it has after the transaction may be another server connection. */
-const LEAVE_FIRST: Unit = { before: LEAVING, after: NO_STEPS }
-
 /**
  * @param scope what statements on a shared connection begin with; `undefined` where the connection is the tenant's own
  */
@@ -29,7 +34,8 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
   const own = pooler === 'session'
   /** Transactions whose scope was not yet held against the catalogue. */
   const unproven = new WeakSet<Connection>()
-  const alone: Unit = scope === undefined ? LEAVE_ALONE : { ...LEAVE_ALONE, before: scopeSteps(scope) }
+  const leaving = own ? LEAVE_ALONE : LEAVE_SHARED
+  const alone: Unit = scope === undefined ? leaving : { ...leaving, before: scopeSteps(scope) }
   const begin: Unit = {
     before: NO_STEPS,
     after: scope === undefined ? NO_STEPS : beginSteps(scope),

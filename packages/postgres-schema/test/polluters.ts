@@ -19,6 +19,7 @@ export const POLLUTERS: Readonly<Record<string, readonly string[]>> = {
     'SELECT pg_advisory_lock(4711), 1 / (length(current_user) - length(current_user))',
   ],
   'a prepared statement': ['PREPARE leaked AS SELECT 1'],
+  'a prepared statement from a block': ["DO $$ BEGIN EXECUTE 'PREPARE leaked AS SELECT 1'; END $$"],
   'a setting, and other statements in the place of whatever is prepared': [
     `DO $$ DECLARE p record; BEGIN
       SET TimeZone = 'Asia/Tokyo';

@@ -1,7 +1,7 @@
 import { Pool } from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { PostgresSchemaProviderOptions } from '../src/index.ts'
-import { createDatabase, type TestDatabase } from './database.ts'
+import { connected, createDatabase, type TestDatabase } from './database.ts'
 import { type PgBouncer, startPgBouncer, withoutPgBouncer } from './pgbouncer.ts'
 import { POLLUTERS, pollute, snapshot } from './polluters.ts'
 import { failure, open, type Provider, providerOf } from './support.ts'
@@ -145,6 +145,17 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind PgBouncer', () => {
     ]) // biome-ignore format: a list
     },
   )
+
+  it('what a pooler has prepared for all its clients stays, what a tenant prepared goes', async () => {
+    await open(through(transaction, { isolation: 'set_role', pooler: 'transaction' }), 'kept_a')
+    const pooler = await connected(database.url)
+    await pooler.query({ name: 'of_all', text: 'SELECT 1' })
+    await pooler.query("DO $$ BEGIN EXECUTE 'PREPARE \"of a tenant\" AS SELECT 1'; END $$")
+    await pooler.query('CALL tenantry.leave_2(true)')
+    const { rows } = await pooler.query('SELECT name FROM pg_prepared_statements')
+    await pooler.end()
+    expect(rows).toEqual([{ name: 'of_all' }])
+  })
 
   it('named statements of the driver work: they are sent without their names', async () => {
     const provider = through(transaction, { isolation: 'set_role', pooler: 'transaction' })

@@ -6,11 +6,9 @@ import { open, providerOf } from './support.ts'
 
 // The mutation that proves the matrix in sessions.test.ts: without the reset it would be red.
 vi.mock('../src/scope.ts', async (importOriginal) => {
-  const LEAVING = encodeSteps(['SELECT 1'])
   return {
     ...(await importOriginal<typeof import('../src/scope.ts')>()),
-    LEAVING,
-    LEAVE_ALONE: { before: NO_STEPS, after: LEAVING, leaves: true },
+    LEAVE_ALONE: { before: NO_STEPS, after: encodeSteps(['SELECT 1']), leaves: true },
   }
 })
 vi.mock('../src/connection.ts', async (importOriginal) => ({
