@@ -7,7 +7,8 @@ export const SENTENCES: Readonly<Record<TenancyErrorCode, string>> = {
   tenant_ambiguous: 'the request names two tenants, or its URL and `Host` two hosts',
   tenant_not_found: 'no such tenant, one being deleted, or one out of the caller’s reach: all answer alike',
   tenant_not_ready: 'the tenant is still being provisioned, or its connections are being closed',
-  tenant_suspended: 'the tenant is suspended, or its database was closed',
+  tenant_suspended:
+    'the tenant is suspended, or its database was closed: also as the first step of a deletion',
   unauthenticated: 'the request carries no accepted token',
   forbidden: 'tenant routes: the caller is not the control plane, or wants to delete its own tenant',
   invalid_request: 'the host or a body cannot be read, or an argument is out of range',

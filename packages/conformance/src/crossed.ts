@@ -5,6 +5,7 @@ export const CROSSED: ReadonlySet<TenancyErrorCode> = new Set([
   'conflict',
   'tenant_not_found',
   'tenant_not_ready',
+  'tenant_suspended',
   'stale_tenant',
   'provider_unavailable',
   'provider_rejected',

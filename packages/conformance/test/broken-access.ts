@@ -6,6 +6,7 @@ import type { Mistake, Provider } from './mistake.ts'
 const REFUSED =
   'once admission is refused, every use of a client held from before ends in that error and reaches no database'
 const CLOSED = 'a closed database answers nobody: no client from before and no new one, in no process'
+const TOLD = 'who is refused by a closed database is told tenant_suspended: a client in use, and a new one'
 
 /** Mistakes with admission, and with databases that are closed and opened. */
 export const ACCESS_MISTAKES: readonly Mistake[] = [
@@ -108,6 +109,32 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
         },
       }
     },
+  },
+  {
+    mistake: 'a client in use is told that its credentials were refused by a closed database',
+    fails: TOLD,
+    break: (intact) => ({
+      ...intact,
+      async query(client, statement) {
+        try {
+          return await intact.query(client, statement)
+        } catch (cause) {
+          throw new TenancyError('credentials_rejected', 'Access denied', { cause })
+        }
+      },
+    }),
+  },
+  {
+    mistake: 'a new client of a closed database is told to come back soon',
+    fails: TOLD,
+    break: (intact, server) => ({
+      ...intact,
+      async connect(target, options) {
+        if (server.closed.has(String(target.locator.name)))
+          throw new TenancyError('tenant_not_ready', 'The tenant is shut', { retryAfter: 2 })
+        return intact.connect(target, options)
+      },
+    }),
   },
   {
     mistake: 'closing lets open transactions go on',

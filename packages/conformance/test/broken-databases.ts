@@ -99,6 +99,9 @@ export const DATABASE_MISTAKES: readonly Mistake[] = [
       'a client kept from before the drop fails; it neither writes into nothing nor brings the database back',
     break: (intact, server) => ({
       ...intact,
+      // The server's own clients know nothing of the views' check.
+      connect: async (target, options) =>
+        server.get(String(target.locator.name)) ?? intact.connect(target, options),
       async drop(locator) {
         server.delete(String(locator.name))
       },
@@ -113,7 +116,7 @@ export const DATABASE_MISTAKES: readonly Mistake[] = [
         ...intact,
         async connect(target, options) {
           const name = String(target.locator.name)
-          const client = clients.get(name) ?? (await intact.connect(target, options))
+          const client = clients.get(name) ?? server.get(name) ?? (await intact.connect(target, options))
           clients.set(name, client)
           return client
         },

@@ -1,4 +1,4 @@
-import { type ConnectTarget, TenancyError, type TenancyErrorCode } from '@tenantry/multi-tenancy'
+import { type ConnectTarget, explainRefusal, type FoundDatabase, TenancyError } from '@tenantry/multi-tenancy'
 import type { Rung } from './access/access.ts'
 import type { D1Api, KnownD1 } from './api.ts'
 import { guardDatabase, type Use } from './database/guard.ts'
@@ -38,22 +38,15 @@ export function createClients(options: ClientsOptions): Clients {
       try {
         return await work()
       } catch (error) {
-        const missing = isMissingWorker(error)
-        const truth = errors.surface(
-          missing ? await why(uuid, 'tenant_not_ready', 'The tenant’s Worker is not there') : error,
-        )
-        if (truth instanceof TenancyError && GONE.has(truth.code)) lost?.()
-        throw truth
+        const found = isMissingWorker(error) ? await find(uuid).catch(() => HERE) : HERE
+        throw explainRefusal(found, { cause: errors.tell(error), lost })
       }
     }
   }
 
-  /** Why a database is not reached: it is gone, or else what the code says; the API knows which. */
-  async function why(uuid: string, code: TenancyErrorCode, message: string): Promise<unknown> {
-    const there = await api.exists(uuid, limit()).catch((error: unknown) => ({ error }))
-    if (there === false) return new TenancyError('tenant_not_found', 'The database does not exist')
-    if (there !== true) return there.error
-    return new TenancyError(code, message, code === 'tenant_not_ready' ? { retryAfter: 5 } : {})
+  /** Only the API knows. A uuid never comes back, so what has it is the same database. */
+  async function find(uuid: string): Promise<FoundDatabase | undefined> {
+    return (await api.exists(uuid, limit())) ? HERE : undefined
   }
 
   function timeTravelOf(database: KnownD1, lost: ConnectTarget['lost']): D1TimeTravel {
@@ -94,8 +87,9 @@ export function createClients(options: ClientsOptions): Clients {
           }),
         )
       }
-      const reason = await why(database.uuid, 'not_supported', 'No way of `access` leads to the database')
-      throw errors.mapError(reason)
+      const found = await find(database.uuid)
+      const cause = new TenancyError('not_supported', 'No way of `access` leads to the database')
+      throw explainRefusal(found, { cause })
     },
     async beforeMigrate(client, migrations) {
       const { name, uuid, timeTravel } = d1Info(client)
@@ -105,5 +99,4 @@ export function createClients(options: ClientsOptions): Clients {
   }
 }
 
-/** What is cached of the tenant is no longer true. */
-const GONE: ReadonlySet<string> = new Set(['tenant_not_found', 'stale_tenant'])
+const HERE: FoundDatabase = { same: true }

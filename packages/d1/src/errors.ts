@@ -1,5 +1,5 @@
 import { type Redactor, TenancyError, type TenancyErrorCode } from '@tenantry/multi-tenancy'
-import { ApiError } from './http.ts'
+import { ApiError, isMissingWorker } from './http.ts'
 
 /** Turns what was thrown into errors an app may see. */
 export interface ErrorMap {
@@ -9,7 +9,7 @@ export interface ErrorMap {
    * What a client's user gets: D1's own error (`D1_ERROR: no such table …`) where the database refused a statement,
    * as native code expects; else the coded one.
    */
-  surface(error: unknown): unknown
+  tell(error: unknown): unknown
 }
 
 /** A statement that D1 would refuse for its size: found before anything is sent. */
@@ -37,13 +37,13 @@ export function createErrorMap(redactor: Redactor): ErrorMap {
     })
   }
 
-  function surface(error: unknown): unknown {
+  function tell(error: unknown): unknown {
     const own =
       isRefusedStatement(error) &&
       redactor.text(`${error.message}${error.stack}`) === `${error.message}${error.stack}`
     return own ? error : mapError(error)
   }
-  return { mapError, surface }
+  return { mapError, tell }
 }
 
 function messageOf(cause: unknown): string {
@@ -57,6 +57,7 @@ interface Refusal {
 }
 
 function refusal(cause: unknown): Refusal {
+  if (isMissingWorker(cause)) return { code: 'tenant_not_ready', retryAfter: 5 }
   if (cause instanceof ApiError) return refusalOfApi(cause)
   if (cause instanceof LimitError) return { code: 'provider_rejected' }
   return isD1Error(cause) ? refusalOfD1(cause.message) : { code: 'internal' }

@@ -1,4 +1,10 @@
-import { createRedactor, type Locator, TenancyError, type TenantProvider } from '@tenantry/multi-tenancy'
+import {
+  createRedactor,
+  explainRefusal,
+  type Locator,
+  TenancyError,
+  type TenantProvider,
+} from '@tenantry/multi-tenancy'
 import { Kysely } from 'kysely'
 import { createRungs } from './access/ladder.ts'
 import { createD1Api, type KnownD1 } from './api.ts'
@@ -97,7 +103,7 @@ export function createD1Provider(options: D1ProviderOptions): TenantProvider<D1D
       setAccess: coded(async (locator, access, { signal }) => {
         const database = databaseOf(locator)
         if (!(await api.exists(database.uuid, signal))) {
-          throw new TenancyError('tenant_not_found', 'The database does not exist')
+          throw explainRefusal(undefined)
         }
         await dispatch.workers.upload(database, access, signal)
       }),

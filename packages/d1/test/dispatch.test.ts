@@ -170,7 +170,7 @@ test('closed access ends every process’s way to the data, which stays; a creat
     call,
   )
   for (const each of [client, elsewhere, managing, await serve(database)]) {
-    expect(await code(each.prepare('SELECT * FROM kept').all())).toBe('tenant_not_ready')
+    expect(await code(each.prepare('SELECT * FROM kept').all())).toBe('tenant_suspended')
   }
   const shut = emulator.oracle.scripts().find(({ script }) => script.includes(scriptNameOf(database)))
   expect(shut?.databases).toEqual([])

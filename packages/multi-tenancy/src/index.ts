@@ -24,6 +24,7 @@ export type { Environment } from './factory/environment.ts'
 export type { CacheOptions, FactoryOptions } from './factory/options.ts'
 export type { Progress, Report } from './factory/provisioning.ts'
 export { createRedactor, type Redactor } from './factory/redact.ts'
+export { explainRefusal, type FoundDatabase, type RefusalOptions } from './factory/refusal.ts'
 export {
   type OverServers,
   type OverServersOptions,

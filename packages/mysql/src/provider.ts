@@ -1,13 +1,14 @@
 import {
   type ConnectTarget,
   createRedactor,
+  explainRefusal,
+  type FoundDatabase,
   leadingKeyword,
   overServers,
   type Row,
   type ServerDatabases,
   type Statement,
   serverNamed,
-  TenancyError,
   type TenantProvider,
 } from '@tenantry/multi-tenancy'
 import { Kysely } from 'kysely'
@@ -72,28 +73,26 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
    * connection may be the last one there is.)
    */
   async function explain(place: DatabasePlace, error: unknown, lost: () => void): Promise<never> {
-    if (error instanceof TenancyError && /^(?:tenant_not_found|stale_tenant)$/.test(error.code)) lost()
     // MariaDB answers for a user that is not there with any authentication it knows, the driver's or not.
     const unknown = (error as { code?: unknown }).code === 'AUTH_SWITCH_PLUGIN_ERROR'
-    if (!unknown && !isNumber(error, ...REFUSED, ...MISSING)) throw mapError(error)
+    const found = unknown || isNumber(error, ...REFUSED, ...MISSING) ? await look(place) : { same: true }
+    throw explainRefusal(found, { cause: mapError(error), lost })
+  }
+
+  async function look({ server, database, id }: DatabasePlace): Promise<FoundDatabase | undefined> {
     const signal = AbortSignal.timeout(settings.connectTimeout)
-    const now = await siteOf(place.server)
-      .databases.find(place.database, { signal })
-      .catch(() => ({ place, access: 'open' }))
-    if (now?.place.id !== place.id) {
-      lost()
-      throw goneOrNew(now !== undefined, redactor.error(error))
-    }
-    throw now.access === 'closed' ? shut(redactor.error(error)) : mapError(error)
+    return siteOf(server)
+      .databases.find(database, { signal })
+      .then((now) => now && foundIn({ id: now.place.id, access: now.access }, id))
+      .catch(() => ({ same: true }))
   }
 
   /** In a shared set-up no credential says who may come in, so each new or turned connection asks the registry. */
   async function checkEntry(place: DatabasePlace, ask: (sql: string, values: string[]) => Promise<Row[]>) {
     const { table } = siteOf(place.server).databases.registry
     const [row] = await ask(`SELECT id, access FROM ${table} WHERE name = ?`, [place.database])
-    if (row?.id !== place.id || row.access === 'dropping')
-      throw goneOrNew(row !== undefined && row.id !== place.id)
-    if (row.access === 'closed') throw shut()
+    const refusal = explainRefusal(row && foundIn(row, place.id))
+    if (refusal !== undefined) throw refusal
   }
 
   async function connect({ locator, verify, admit, lost = () => {} }: ConnectTarget): Promise<Pool> {
@@ -158,12 +157,7 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
   }
 }
 
-function goneOrNew(another: boolean, cause?: unknown): TenancyError {
-  return another
-    ? new TenancyError('stale_tenant', 'Another database has this name now', { cause })
-    : new TenancyError('tenant_not_found', 'The tenant’s database is gone', { cause })
-}
-
-function shut(cause?: unknown): TenancyError {
-  return new TenancyError('tenant_not_ready', 'The tenant is shut', { retryAfter: 2, cause })
+/** A registry's entry, as the database it stands for; one that is being dropped is as good as gone. */
+function foundIn({ id, access }: Row, wanted: string): FoundDatabase | undefined {
+  return access === 'dropping' ? undefined : { same: id === wanted, closed: access === 'closed' }
 }

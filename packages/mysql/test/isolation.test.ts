@@ -171,7 +171,7 @@ for (const isolation of ['user', 'shared'] as const) {
         for (const each of [client, elsewhere]) {
           // A connection that was idle learns of it by its end; the next is refused.
           await each.query('SELECT 1').catch(() => {})
-          await expect(each.query('SELECT * FROM notes')).rejects.toMatchObject({ code: 'tenant_not_ready' })
+          await expect(each.query('SELECT * FROM notes')).rejects.toMatchObject({ code: 'tenant_suspended' })
         }
         if (isolation === 'user') await expect(logIn(own.userOf(locator), name)).rejects.toThrow(/locked/)
         expect(await own.provider.find(name, call)).toEqual(locator)

@@ -5,7 +5,7 @@ export interface ErrorMap {
   /** The coded error, without secrets, for anything a member or a client in use threw. */
   mapError(cause: unknown): TenancyError
   /** What a client's user gets: the server's own error about a statement, as native code expects; else the coded one. */
-  surface(error: unknown): never
+  tell(error: unknown): unknown
 }
 
 /** SQLSTATEs, or the first two characters of a class; any other is `provider_rejected`. */
@@ -45,9 +45,8 @@ export function createErrorMap(redactor: Redactor): ErrorMap {
   }
   return {
     mapError,
-    surface(error) {
-      throw isServerError(error) && codeOf(error) === 'provider_rejected' ? error : mapError(error)
-    },
+    tell: (error) =>
+      isServerError(error) && codeOf(error) === 'provider_rejected' ? error : mapError(error),
   }
 }
 

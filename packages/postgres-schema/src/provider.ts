@@ -1,6 +1,7 @@
 import {
   type ConnectTarget,
   createRedactor,
+  explainRefusal,
   type Lease,
   overServers,
   type Row,
@@ -42,7 +43,7 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
   const { isolation, pooler, extensionsSchema } = settings
   const redactor = createRedactor()
   redactor.keep(settings.secret)
-  const { mapError, surface } = createErrorMap(redactor)
+  const { mapError, tell } = createErrorMap(redactor)
   const sites = new Map<string, Site>()
   /** How a client of ours runs several statements at once; the driver's shape has no word for it. */
   const batches = new WeakMap<Pool, (inputs: readonly QueryInput[]) => Promise<void>>()
@@ -66,35 +67,25 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
   )
   const siteOf = (name: string): Site => serverNamed(sites, name)
 
-  /** Tells a tenant that is gone from one that was made anew, when a client in use met something missing. */
+  /** Says why a client in use met something missing, or was refused: its tenant is gone, made anew, or shut. */
   async function explain(place: SchemaPlace, error: unknown, lost: () => void): Promise<never> {
     const refused = error instanceof RefusedUnit
-    const cause = refused ? error.cause : error
-    if (!refused && !isState(error, '28000', '28P01', '3F000', '42P01', '57P01')) return surface(error)
+    if (!refused && !isState(error, '28000', '28P01', '3F000', '42P01', '57P01')) throw tell(error)
     const signal = AbortSignal.timeout(settings.connectTimeout)
-    const now = await siteOf(place.server)
+    const found = await siteOf(place.server)
       .schemas.find(place.schema, { signal })
-      .catch(() => ({ ...place, closed: false }))
-    if (now?.id === place.id && now.oid === place.oid) {
-      // While many roles are granted a session may hold on to what it knew before; this one is ended, the next knows.
-      if (refused && isState(cause, '42501') && !now.closed) {
-        throw new TenancyError('provider_unavailable', 'The session was refused the tenant’s role', {
-          cause: redactor.error(cause),
-          retryAfter: 1,
-        })
-      }
-      if (!now.closed) return surface(cause)
-      throw new TenancyError('tenant_not_ready', 'The tenant is shut', {
-        cause: redactor.error(cause),
-        retryAfter: 2,
-      })
-    }
-    lost()
-    const [code, message] =
-      now === undefined
-        ? (['tenant_not_found', 'The tenant’s schema is gone'] as const)
-        : (['stale_tenant', 'Another schema has this name now'] as const)
-    throw new TenancyError(code, message, { cause: redactor.error(cause) })
+      .then((now) => now && { same: now.id === place.id && now.oid === place.oid, closed: now.closed })
+      .catch(() => ({ same: true }))
+    throw explainRefusal(found, { cause: refused ? tellRefused(error.cause) : tell(error), lost })
+  }
+
+  /** While many roles are granted a session may hold on to what it knew before; this one is ended, the next knows. */
+  function tellRefused(cause: unknown): unknown {
+    if (!isState(cause, '42501')) return tell(cause)
+    return new TenancyError('provider_unavailable', 'The session was refused the tenant’s role', {
+      cause: redactor.error(cause),
+      retryAfter: 1,
+    })
   }
 
   async function connect({ locator, purpose, verify, admit, lost = () => {} }: ConnectTarget): Promise<Pool> {
@@ -135,7 +126,9 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
       statements,
       max: settings.maxConnectionsPerTenant,
       fail,
-      surface,
+      surface(error) {
+        throw tell(error)
+      },
     })
     const role = ownConnections && purpose === 'manage' ? roleOf(place.id) : undefined
     batches.set(client, (inputs) => {

@@ -175,7 +175,7 @@ describe('access', () => {
       await expect(began.query('SELECT 1')).rejects.toThrow()
       began.release()
       for (const each of [client, remote]) {
-        expect((await failure(each.query('SELECT * FROM notes'))).code).toBe('tenant_not_ready')
+        expect((await failure(each.query('SELECT * FROM notes'))).code).toBe('tenant_suspended')
         const held = await each.connect().catch(() => undefined)
         await expect(
           held?.query('BEGIN').then(() => held.query('SELECT * FROM notes')) ??

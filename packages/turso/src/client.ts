@@ -1,11 +1,11 @@
 import { type Client, createClient, type Transaction, type TransactionMode } from '@libsql/client/web'
-import { type ConnectTarget, TenancyError } from '@tenantry/multi-tenancy'
+import { type ConnectTarget, explainRefusal, type FoundDatabase, TenancyError } from '@tenantry/multi-tenancy'
 import type { TursoDatabase } from './api.ts'
 import { type ErrorMap, httpErrorIn } from './errors.ts'
 import { type Fetch, HttpError, retryAfterOf, send } from './http.ts'
 import { isBlocked } from './sql-errors.ts'
 import { plainStatement } from './statements.ts'
-import { isFinal, type TokenStore } from './tokens.ts'
+import type { TokenStore } from './tokens.ts'
 import { createTursoTransaction } from './transaction.ts'
 import { tellEnding, watchEnding } from './views.ts'
 
@@ -30,6 +30,8 @@ export interface TursoClientOptions {
 
 /** Runs work with the current token's client; when the database refuses the token, once more with a new one. */
 export type WithToken = <Result>(work: (client: Client) => Promise<Result>) => Promise<Result>
+
+const HERE: FoundDatabase = { same: true }
 
 /**
  * A libSQL `Client` whose every call goes out with the database's current token. Closing it ends nothing but
@@ -65,9 +67,7 @@ export function createTursoClient(options: TursoClientOptions): Client {
         return await accepted(work(clientOf(next)))
       }
     } catch (error) {
-      const truth = await truthOf(error)
-      if (isFinal(truth)) lost?.()
-      throw truth
+      throw await truthOf(error)
     }
   }
 
@@ -77,23 +77,20 @@ export function createTursoClient(options: TursoClientOptions): Client {
     return result
   }
 
+  async function truthOf(error: unknown): Promise<unknown> {
+    if (lost === undefined) return error
+    const found = await find(error).catch(() => HERE)
+    return explainRefusal(found, { cause: errors.tell(error), lost })
+  }
+
   /**
    * What the platform knows better: a 404 of its host may mean that the database is not ready or that it is gone, a
    * block that it is over a limit or closed.
    */
-  async function truthOf(error: unknown): Promise<unknown> {
-    if (lost === undefined) return error
-    if (isBlocked(error) || errors.mapError(error).code === 'credentials_rejected') {
-      const shut = await isShut().catch(() => false)
-      return shut ? new TenancyError('tenant_suspended', 'The database is closed') : error
-    }
-    if (httpErrorIn(error)?.status !== 404) return error
-    try {
-      await tokens.confirm(database)
-      return error
-    } catch (reason) {
-      return isFinal(reason) ? reason : error
-    }
+  async function find(error: unknown): Promise<FoundDatabase | undefined> {
+    if (isBlocked(error) || errors.mapError(error).code === 'credentials_rejected')
+      return { same: true, closed: await isShut() }
+    return httpErrorIn(error)?.status === 404 ? tokens.find(database) : HERE
   }
 
   const run: WithToken = (work) => withToken(work).catch(errors.surface)

@@ -10,6 +10,8 @@ export interface ErrorMap {
    * What a client's user gets: the driver's own error where the database refused a statement, as native code
    * expects; else the coded one.
    */
+  tell(error: unknown): unknown
+  /** Throws it. */
   surface(error: unknown): never
 }
 
@@ -34,12 +36,15 @@ export function createErrorMap(redactor: Redactor): ErrorMap {
     return new TenancyError(code, message, { cause: clean, ...retry })
   }
 
-  function surface(error: unknown): never {
+  function tell(error: unknown): unknown {
     const own = isRefusedStatement(error) && httpErrorIn(error) === undefined
-    if (!own || redactor.text(textIn(error)) !== textIn(error)) throw mapError(error)
-    throw error
+    return own && redactor.text(textIn(error)) === textIn(error) ? error : mapError(error)
   }
-  return { mapError, surface }
+
+  function surface(error: unknown): never {
+    throw tell(error)
+  }
+  return { mapError, tell, surface }
 }
 
 /** The refusal that a libSQL error came from: its stream passes on what `fetch` threw as a cause, if at all. */

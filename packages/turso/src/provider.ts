@@ -3,6 +3,7 @@ import {
   type ConnectTarget,
   configError,
   createRedactor,
+  explainRefusal,
   type Locator,
   TenancyError,
   type TenantProvider,
@@ -152,7 +153,8 @@ export function createTursoProvider(options: TursoProviderOptions): TenantProvid
       const database = databaseOf(locator)
       const { name, id } = database
       const current = await api.get(name, signal)
-      if (current?.id !== id) throw new TenancyError('tenant_not_found', 'The database does not exist')
+      // Another one of the name is somebody else's to close.
+      if (current?.id !== id) throw explainRefusal(undefined)
       await api.block(name, access === 'closed', signal)
       if (access === 'open') return
       // What was handed out, or leaked, is void for good, and not only until the database is opened again.

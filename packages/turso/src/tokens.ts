@@ -1,4 +1,10 @@
-import { configError, type Redactor, TenancyError } from '@tenantry/multi-tenancy'
+import {
+  configError,
+  explainRefusal,
+  type FoundDatabase,
+  type Redactor,
+  TenancyError,
+} from '@tenantry/multi-tenancy'
 import type { PlatformApi, TursoDatabase } from './api.ts'
 import { HttpError } from './http.ts'
 
@@ -15,12 +21,8 @@ export interface TokenStore {
   renew(database: TursoDatabase, refused: string): Promise<string>
   /** To be told that the database took a token. */
   accepted(database: TursoDatabase): void
-  /**
-   * Asks the platform whether the database is still there.
-   *
-   * @throws `tenant_not_found`; `stale_tenant` when another one has its name or it moved
-   */
-  confirm(database: TursoDatabase, signal?: AbortSignal): Promise<void>
+  /** Asks the platform what has the database's name; one that moved is another. */
+  find(database: TursoDatabase, signal?: AbortSignal): Promise<FoundDatabase | undefined>
   forget(database: TursoDatabase): void
 }
 
@@ -70,7 +72,8 @@ export function createTokenStore({ api, redactor, lifetime, shared, now }: Token
       throw error
     })
     redactor.add(token)
-    await confirm(database, signal)
+    const refusal = explainRefusal(await find(database, signal))
+    if (refusal !== undefined) throw refusal
     if (token === undefined) {
       throw new TenancyError('tenant_not_ready', 'The database takes no tokens yet', { retryAfter: 2 })
     }
@@ -78,15 +81,12 @@ export function createTokenStore({ api, redactor, lifetime, shared, now }: Token
     return token
   }
 
-  async function confirm(
+  async function find(
     { name, id, hostname }: TursoDatabase,
     signal: AbortSignal = AbortSignal.timeout(PLATFORM_TIMEOUT),
-  ): Promise<void> {
+  ): Promise<FoundDatabase | undefined> {
     const current = await api.get(name, signal)
-    if (current === undefined) throw new TenancyError('tenant_not_found', 'The database does not exist')
-    if (current.id !== id || current.hostname !== hostname) {
-      throw new TenancyError('stale_tenant', 'Another database has this name now')
-    }
+    return current && { same: current.id === id && current.hostname === hostname }
   }
 
   function keep(id: string, token: KeptToken): void {
@@ -111,7 +111,7 @@ export function createTokenStore({ api, redactor, lifetime, shared, now }: Token
   }
 
   return {
-    confirm,
+    find,
     async get(database, signal) {
       const current = kept.get(database.id)
       if (current === undefined || current.expires <= now()) return mintOnce(database, signal)
@@ -152,7 +152,7 @@ export function createTokenStore({ api, redactor, lifetime, shared, now }: Token
 }
 
 /** The platform says that this is not our database any more. */
-export function isFinal(error: unknown): boolean {
+function isFinal(error: unknown): boolean {
   return error instanceof TenancyError && ['tenant_not_found', 'stale_tenant'].includes(error.code)
 }
 

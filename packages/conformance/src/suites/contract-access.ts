@@ -1,5 +1,5 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
-import type { Locator, TenantProvider } from '@tenantry/multi-tenancy'
+import type { ConnectTarget, Locator, TenantProvider } from '@tenantry/multi-tenancy'
 import { refusesMapped, succeeds } from '../assert.ts'
 import { type ConformanceCase, suite } from '../case.ts'
 import type { ConformanceContext } from '../context.ts'
@@ -28,6 +28,31 @@ const cases: readonly Omit<ConformanceCase, 'suite'>[] = [
       }
       await setAccess(locator, 'open', t.call)
       deepEqual(await read(t, locator), ['first'])
+    },
+  },
+  {
+    name: 'who is refused by a closed database is told tenant_suspended: a client in use, and a new one',
+    async run(t) {
+      const { locator, setAccess, holders } = await notesOf(t, `${t.prefix}a`)
+      await setAccess(locator, 'closed', t.call)
+      const told = async (
+        whose: string,
+        { mapError }: TenantProvider<unknown>,
+        use: () => Promise<unknown>,
+      ) => equal((await refusesMapped(whose, mapError, use)).code, 'tenant_suspended', whose)
+      for (const { whose, provider, client } of holders) {
+        const use = (): Promise<unknown> => provider.query(client, { sql: SELECT_NOTES })
+        // The first use may be what notices that the closing has ended an idle connection.
+        await use().catch(() => {})
+        await told(`a read by ${whose}`, provider, use)
+        await told(`a write by ${whose}`, provider, () =>
+          provider.batch(client, [insertNote(t.dialect, 2, 'written while closed')]),
+        )
+      }
+      for (const provider of [t.provider, t.another()]) {
+        for (const purpose of ['manage', 'serve'] as const)
+          await told(`a new client, to ${purpose}`, provider, () => read(t, locator, provider, purpose))
+      }
     },
   },
   {
@@ -211,7 +236,8 @@ async function read(
   { call, provider }: ConformanceContext,
   locator: Locator,
   over: TenantProvider<unknown> = provider,
+  purpose: ConnectTarget['purpose'] = 'manage',
 ): Promise<string[]> {
-  const client = await over.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
+  const client = await over.connect({ locator, purpose, verify: async () => {} }, call)
   return bodies(await over.query(client, { sql: SELECT_NOTES }))
 }

@@ -186,6 +186,7 @@ function one(factories: readonly Factory[]): Factory {
 const REFUSALS: ReadonlySet<string> = new Set([
   'tenant_not_found',
   'tenant_not_ready',
+  'tenant_suspended',
   'stale_tenant',
   'provider_unavailable',
 ])

@@ -1,4 +1,4 @@
-import { configError, type Redactor, TenancyError } from '@tenantry/multi-tenancy'
+import { configError, explainRefusal, type Redactor, TenancyError } from '@tenantry/multi-tenancy'
 import type { D1Api, KnownD1 } from '../api.ts'
 import { createRemoteDatabase, type SessionState, type Transport } from '../database/remote.ts'
 import type { D1Result } from '../database/types.ts'
@@ -132,10 +132,8 @@ async function read(response: Response | undefined): Promise<Answer> {
   if (body?.tenantry !== 1) throw new ApiError(status >= 500 ? status : 0, 'The tenant Worker did not answer')
   if (status === 200 && Array.isArray(body.results)) return body as unknown as Answer
   if (body.refused === true) throw d1Error(String(body.error).replace(/^D1_ERROR: /, ''))
-  if (status === 423) {
-    throw new TenancyError('tenant_not_ready', 'The tenant’s access is closed', { retryAfter: 5 })
-  }
-  if (status === 409) throw new TenancyError('stale_tenant', 'The tenant Worker holds another database')
+  if (status === 423) throw explainRefusal({ same: true, closed: true })
+  if (status === 409) throw explainRefusal({ same: false })
   throw new ApiError(status, 'The tenant Worker refused its key')
 }
 

@@ -1,6 +1,6 @@
 import type { CallOptions, Locator, Row, Statement, TenantProvider } from '../contract.ts'
 import type { Tenant } from '../database-factory.ts'
-import { TenancyError } from '../errors.ts'
+import { TenancyError, type TenancyErrorCode } from '../errors.ts'
 import {
   assertOwner,
   type ExpectedIdentity,
@@ -145,12 +145,13 @@ export async function markForDeletion<Client>(
   }
   await mark().catch(async (cause: unknown) => {
     const { code } = provider.mapError(cause)
-    if (provider.setAccess === undefined || !SHUT.has(code)) throw cause
+    if (provider.setAccess === undefined || code !== CLOSED) throw cause
     // A deletion that died on its way had shut it. Nobody is served by it: its stamp says so, or its record.
     await provider.setAccess(locator, 'open', options)
-    await mark().catch(async (error: unknown) => {
+    await mark().catch(async (thrown: unknown) => {
+      const error = notOpenYet(provider.mapError(thrown))
       // What turns out to be somebody else's stays as shut as it was.
-      if (FOREIGN.has(provider.mapError(error).code)) await provider.setAccess?.(locator, 'closed', options)
+      if (FOREIGN.has(error.code)) await provider.setAccess?.(locator, 'closed', options)
       throw error
     })
   })
@@ -160,7 +161,16 @@ export async function markForDeletion<Client>(
 export const FOREIGN: ReadonlySet<string> = new Set(['wrong_tenant', 'stale_tenant', 'name_taken'])
 
 /** How a provider says that `setAccess` closed a database. */
-const SHUT: ReadonlySet<string> = new Set(['tenant_not_ready', 'tenant_suspended'])
+const CLOSED: TenancyErrorCode = 'tenant_suspended'
+
+/** The error of what is done to a database just opened: a service over many machines may need a moment to know it. */
+export function notOpenYet(error: TenancyError): TenancyError {
+  if (error.code !== CLOSED) return error
+  return new TenancyError('provider_unavailable', 'The database is not open yet', {
+    cause: error,
+    retryAfter: 1,
+  })
+}
 
 /** It was there a moment ago, so somebody else is deleting it too: look again. */
 function unlessGone(error: TenancyError): never {

@@ -11,6 +11,7 @@ import {
   FOREIGN,
   markForDeletion,
   moveStamp,
+  notOpenYet,
   type Report,
 } from '../factory/provisioning.ts'
 import { type ExpectedIdentity, IDENTITY_TABLE, readStamp } from '../identity.ts'
@@ -54,6 +55,8 @@ export function createSteps<Client, Adapters>(core: FactoryCore<Client, Adapters
   const clients = new Map<string, Client>()
   /** Made by this run, just now: nothing can be in it yet. */
   let fresh: KnownDatabase | undefined
+  /** Opened by this run, just now. */
+  let opened = false
 
   async function connect(record: TenantRecord): Promise<Client> {
     const key = JSON.stringify(record.locator)
@@ -61,7 +64,11 @@ export function createSteps<Client, Adapters>(core: FactoryCore<Client, Adapters
     if (kept !== undefined) return kept
     const database = fresh ?? databaseOf(record)
     const client = await core.steps(record.id)('connect', (call) =>
-      connectChecked(provider, record.id, database, 'manage', core.trouble(record.id, record), call),
+      connectChecked(provider, record.id, database, 'manage', core.trouble(record.id, record), call).catch(
+        (cause: unknown) => {
+          throw opened ? notOpenYet(provider.mapError(cause)) : cause
+        },
+      ),
     )
     clients.set(key, client)
     return client
@@ -85,6 +92,7 @@ export function createSteps<Client, Adapters>(core: FactoryCore<Client, Adapters
     return core.steps(context.record.id)(access === 'open' ? 'open' : 'close', async (call) => {
       try {
         await setAccess(locator, access, call)
+        opened = access === 'open'
         return undefined
       } catch (cause) {
         return gone(provider.mapError(cause))

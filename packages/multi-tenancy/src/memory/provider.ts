@@ -1,6 +1,7 @@
 import { CompiledQuery, type Kysely } from 'kysely'
-import type { Row, Statement, TenantProvider } from '../contract.ts'
-import { configError, TenancyError } from '../errors.ts'
+import type { ConnectTarget, Row, Statement, TenantProvider } from '../contract.ts'
+import { configError } from '../errors.ts'
+import { explainRefusal } from '../factory/refusal.ts'
 import { mapError } from './errors.ts'
 import { openSqlite } from './sqlite.ts'
 import { createView } from './view.ts'
@@ -25,12 +26,17 @@ export function createMemoryProvider(
 ): TenantProvider<MemoryClient> {
   function databaseOf(name: string): MemoryClient {
     const database = server.get(name)
-    if (database === undefined) throw new TenancyError('tenant_not_found', 'The database does not exist')
+    if (database === undefined) throw explainRefusal(undefined)
     return database
   }
 
-  function checkOpen(name: string): void {
-    if (server.closed.has(name)) throw new TenancyError('tenant_suspended', 'The database is closed')
+  /** Whether the database that a client was made for is there and open. */
+  function check(name: string, database: MemoryClient, lost: ConnectTarget['lost']): void {
+    const now = server.get(name)
+    const refusal = explainRefusal(now && { same: now === database, closed: server.closed.has(name) }, {
+      lost,
+    })
+    if (refusal !== undefined) throw refusal
   }
 
   return {
@@ -66,9 +72,10 @@ export function createMemoryProvider(
       return { databases: names.map((name) => ({ name, locator: { name } })) }
     },
 
-    async connect({ locator, admit }) {
+    async connect({ locator, admit, lost }) {
       const name = String(locator.name)
-      return createView(databaseOf(name), { admit, check: () => checkOpen(name) })
+      const database = databaseOf(name)
+      return createView(database, { admit, check: () => check(name, database, lost) })
     },
     async query(client, statement) {
       return (await client.executeQuery<Row>(compiled(statement))).rows

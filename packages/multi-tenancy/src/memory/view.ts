@@ -12,7 +12,7 @@ import {
 export interface ViewOptions {
   /** Awaited before each use: each statement outside a transaction, each transaction as it begins. */
   readonly admit: (() => void | Promise<void>) | undefined
-  /** Called before each statement, also inside a transaction; throws once the database is closed. */
+  /** Called before each statement, also inside a transaction; throws once the database is closed or gone. */
   readonly check: () => void
 }
 

@@ -38,6 +38,31 @@ describe('states in the request path', () => {
     expect(await served(other)).toBe('done')
   })
 
+  it('an opening that the service takes a moment to know everywhere is waited for', async () => {
+    const world = createWorld()
+    const { closed } = world.service
+    const process = await world.start({
+      async around(member, run) {
+        const value = await run()
+        if (member === 'open tenant_acme') {
+          closed.add('tenant_acme')
+          void world.time.advance(3_000).then(() => closed.delete('tenant_acme'))
+        }
+        return value
+      },
+    })
+    const { lifecycle } = process
+    await lifecycle.provision('acme')
+    await lifecycle.suspend('acme')
+    expect(await outcome(lifecycle.resume('acme'))).toBe('done')
+    expect(await served(process)).toBe('done')
+    await lifecycle.suspend('acme')
+    expect(await outcome(lifecycle.deprovision('acme'))).toBe('done')
+    expect(await outcome(lifecycle.undelete('acme'))).toBe('done')
+    await lifecycle.deprovision('acme', { retention: 0 })
+    expect(world.service.databases.has('tenant_acme')).toBe(false)
+  })
+
   it('a busy tenant’s state is read again behind the requests’ backs, so that the bound is the short one', async () => {
     const world = createWorld()
     const [one, other] = [await world.start(), await world.start()]

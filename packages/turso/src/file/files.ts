@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { lstatSync, mkdirSync, realpathSync, type Stats } from 'node:fs'
 import { mkdtemp, open, readdir, rename, rm } from 'node:fs/promises'
 import path from 'node:path'
-import { TenancyError } from '@tenantry/multi-tenancy'
+import { explainRefusal, TenancyError } from '@tenantry/multi-tenancy'
 import { ignore } from './errors.ts'
 import { deletedName, NEW, sweep, tidy } from './leftovers.ts'
 
@@ -156,7 +156,7 @@ export function openFiles(directory: string): Files {
     },
     checkOpen(file) {
       if (lstatSync(closedMark(file), { throwIfNoEntry: false }) === undefined) return
-      throw new TenancyError('tenant_suspended', 'The database file is closed')
+      throw explainRefusal({ same: true, closed: true })
     },
     path(file) {
       inspect(file)
@@ -195,8 +195,8 @@ function realPath(target: string): string {
   }
 }
 
-function gone(): TenancyError {
-  return new TenancyError('tenant_not_found', 'The database file does not exist')
+function gone(): unknown {
+  return explainRefusal(undefined)
 }
 
 function foreign(): TenancyError {

@@ -6,6 +6,7 @@ import {
   configError,
   createLeasePool,
   type Environment,
+  explainRefusal,
   type Lease,
   type Locator,
   TenancyError,
@@ -99,10 +100,7 @@ export function createLibsqlFileProvider(options: LibsqlFileProviderOptions): Te
     for (;;) {
       await admit?.()
       files.checkOpen(file)
-      const mark = await present(file, files.mark).catch((error: unknown) => {
-        lost?.()
-        throw error
-      })
+      const mark = await present(file, files.mark, lost)
       const leased = await pool.acquire(keyOf(file), target)
       try {
         // It may have been closed while this waited for its turn.
@@ -121,13 +119,17 @@ export function createLibsqlFileProvider(options: LibsqlFileProviderOptions): Te
    *
    * @throws `tenant_not_found` when it is gone, `stale_tenant` when another is there under the name
    */
-  async function present(file: DatabaseFile, look: (file: DatabaseFile) => string): Promise<string> {
+  async function present(
+    file: DatabaseFile,
+    look: (file: DatabaseFile) => string,
+    lost: ConnectTarget['lost'],
+  ): Promise<string> {
     try {
       return look(file)
-    } catch (error) {
-      const gone = error instanceof TenancyError && error.code === 'tenant_not_found'
-      if (!gone || (await files.find(file.name)) === undefined) throw error
-      throw new TenancyError('stale_tenant', 'Another database file has this name now')
+    } catch (cause) {
+      const gone = cause instanceof TenancyError && cause.code === 'tenant_not_found'
+      const other = gone ? await files.find(file.name) : undefined
+      throw explainRefusal({ same: other === undefined }, { cause, lost })
     }
   }
 
@@ -163,7 +165,7 @@ export function createLibsqlFileProvider(options: LibsqlFileProviderOptions): Te
     async connect({ locator, verify, ...use }: ConnectTarget) {
       const file = fileOf(locator)
       files.checkOpen(file)
-      await present(file, files.path)
+      await present(file, files.path, use.lost)
       const target = { file, verify }
       return createFileClient({
         lease: () => lease(target, use),

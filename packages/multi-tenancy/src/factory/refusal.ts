@@ -1,0 +1,45 @@
+import { TenancyError } from '../errors.ts'
+
+/** What a provider finds under the name of a database that a client was made for; where there is nothing, `undefined`. */
+export interface FoundDatabase {
+  /** It is that very database, and no other that was made under the name since. */
+  readonly same: boolean
+  /** `setAccess` closed it. */
+  readonly closed?: boolean
+}
+
+export interface RefusalOptions {
+  /** What the client's user is told where the database is as it was. Without secrets. */
+  readonly cause?: unknown
+  /** Of the client's `ConnectTarget`. */
+  readonly lost?: (() => void) | undefined
+}
+
+/**
+ * Says of a client that was refused what became of its database, alike for every provider, and calls `lost` when it is
+ * gone or was made anew: also where the cause says so.
+ *
+ * @param found as it is now; `{ same: true }` where nobody knows
+ * @returns `tenant_not_found`, `stale_tenant` or `tenant_suspended`, else the cause itself
+ * @example
+ * const found = await find(name).catch(() => ({ same: true }))
+ * throw explainRefusal(found, { cause: mapError(error), lost })
+ */
+export function explainRefusal(
+  found: FoundDatabase | undefined,
+  { cause, lost }: RefusalOptions = {},
+): unknown {
+  const refusal = refusalFor(found, cause) ?? cause
+  if (refusal instanceof TenancyError && LOST.has(refusal.code)) lost?.()
+  return refusal
+}
+
+const LOST: ReadonlySet<string> = new Set(['tenant_not_found', 'stale_tenant'])
+
+function refusalFor(found: FoundDatabase | undefined, cause: unknown): TenancyError | undefined {
+  if (found === undefined)
+    return new TenancyError('tenant_not_found', 'The tenant’s database is gone', { cause })
+  if (!found.same) return new TenancyError('stale_tenant', 'Another database has this name now', { cause })
+  if (found.closed) return new TenancyError('tenant_suspended', 'The tenant’s database is closed', { cause })
+  return undefined
+}

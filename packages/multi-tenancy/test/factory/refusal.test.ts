@@ -1,0 +1,33 @@
+import { expect, test, vi } from 'vitest'
+import { TenancyError } from '../../src/errors.ts'
+import { explainRefusal } from '../../src/factory/refusal.ts'
+
+const cause = new TenancyError('credentials_rejected', 'Access denied')
+
+test.each([
+  ['nothing', undefined, 'tenant_not_found', true],
+  ['another of the name', { same: false }, 'stale_tenant', true],
+  ['another, closed', { same: false, closed: true }, 'stale_tenant', true],
+  ['the same, closed', { same: true, closed: true }, 'tenant_suspended', false],
+] as const)('%s is told with its code, and the cause', (_what, found, code, gone) => {
+  const lost = vi.fn()
+  expect(explainRefusal(found, { cause, lost })).toMatchObject({ code, cause })
+  expect(explainRefusal(found)).toMatchObject({ code })
+  expect(lost).toHaveBeenCalledTimes(gone ? 1 : 0)
+})
+
+test('where the database is as it was, the cause is all there is to say', () => {
+  const lost = vi.fn()
+  expect(explainRefusal({ same: true, closed: false }, { cause, lost })).toBe(cause)
+  expect(explainRefusal({ same: true }, { lost })).toBeUndefined()
+  expect(lost).not.toHaveBeenCalled()
+})
+
+test('a cause that says itself that the database is gone, or made anew, calls lost too', () => {
+  const lost = vi.fn()
+  for (const code of ['tenant_not_found', 'stale_tenant'] as const) {
+    const told = new TenancyError(code, 'As the Worker says')
+    expect(explainRefusal({ same: true }, { cause: told, lost })).toBe(told)
+  }
+  expect(lost).toHaveBeenCalledTimes(2)
+})
