@@ -1,9 +1,14 @@
-import { type ConnectTarget, explainRefusal, type FoundDatabase, TenancyError } from '@tenantry/multi-tenancy'
+import {
+  type ConnectTarget,
+  type ErrorMap,
+  explainRefusal,
+  type FoundDatabase,
+  TenancyError,
+} from '@tenantry/multi-tenancy'
 import type { Rung } from './access/access.ts'
 import type { D1Api, KnownD1 } from './api.ts'
 import { guardDatabase, type Use } from './database/guard.ts'
 import type { D1Database } from './database/types.ts'
-import type { ErrorMap } from './errors.ts'
 import { isMissingWorker } from './http.ts'
 import type { D1RestorePoint } from './options.ts'
 import { type D1Info, type D1TimeTravel, d1Info } from './time-travel.ts'

@@ -1,16 +1,11 @@
-import { type Redactor, TenancyError, type TenancyErrorCode } from '@tenantry/multi-tenancy'
+import {
+  createErrorMap,
+  type ErrorMap,
+  type ErrorMeaning,
+  type Redactor,
+  type TenancyErrorCode,
+} from '@tenantry/multi-tenancy'
 import { ApiError, isMissingWorker } from './http.ts'
-
-/** Turns what was thrown into errors an app may see. */
-export interface ErrorMap {
-  /** The coded error, without secrets, for anything a member or a client in use threw. */
-  mapError(cause: unknown): TenancyError
-  /**
-   * What a client's user gets: D1's own error (`D1_ERROR: no such table …`) where the database refused a statement,
-   * as native code expects; else the coded one.
-   */
-  tell(error: unknown): unknown
-}
 
 /** A statement that D1 would refuse for its size: found before anything is sent. */
 export class LimitError extends Error {
@@ -25,38 +20,20 @@ export class LimitError extends Error {
 }
 
 /** @param redactor knows the API token and every key */
-export function createErrorMap(redactor: Redactor): ErrorMap {
-  function mapError(cause: unknown): TenancyError {
-    if (cause instanceof TenancyError) return cause
-    const clean = redactor.error(cause) ?? new Error('Something failed')
-    const message = redactor.text(messageOf(cause)).slice(0, 1_000)
-    const { code, retryAfter } = refusal(cause)
-    return new TenancyError(code, message, {
-      cause: clean,
-      ...(retryAfter === undefined ? {} : { retryAfter }),
-    })
-  }
-
-  function tell(error: unknown): unknown {
-    const own =
-      isRefusedStatement(error) &&
-      redactor.text(`${error.message}${error.stack}`) === `${error.message}${error.stack}`
-    return own ? error : mapError(error)
-  }
-  return { mapError, tell }
+export function d1Errors(redactor: Redactor): ErrorMap {
+  const isClean = (text: string): boolean => redactor.text(text) === text
+  return createErrorMap({
+    redactor,
+    meaningOf: (error) => ({ ...refusal(error), message: redactor.text(messageOf(error)).slice(0, 1_000) }),
+    isRefusedStatement: (error) => isRefusedStatement(error) && isClean(`${error.message}${error.stack}`),
+  })
 }
 
-function messageOf(cause: unknown): string {
-  if (cause instanceof ApiError && cause.said !== '') return `${cause.message}: ${cause.said}`
-  return cause instanceof Error ? cause.message : 'Something failed'
+function messageOf(error: Error): string {
+  return error instanceof ApiError && error.said !== '' ? `${error.message}: ${error.said}` : error.message
 }
 
-interface Refusal {
-  readonly code: TenancyErrorCode
-  readonly retryAfter?: number | undefined
-}
-
-function refusal(cause: unknown): Refusal {
+function refusal(cause: Error): ErrorMeaning {
   if (isMissingWorker(cause)) return { code: 'tenant_not_ready', retryAfter: 5 }
   if (cause instanceof ApiError) return refusalOfApi(cause)
   if (cause instanceof LimitError) return { code: 'provider_rejected' }
@@ -74,7 +51,7 @@ const API_CODES: Readonly<Record<number, TenancyErrorCode>> = {
 }
 
 /** By Cloudflare's own code, then by HTTP status; 7500 is a refused statement or an outage, which only the status says. */
-function refusalOfApi({ status, codes, retryAfter }: ApiError): Refusal {
+function refusalOfApi({ status, codes, retryAfter }: ApiError): ErrorMeaning {
   if (status === 429) return { code: 'rate_limited', retryAfter: retryAfter ?? 300 }
   if (status === 0 || status === 408 || status >= 500) return { code: 'provider_unavailable', retryAfter }
   for (const code of codes) {
@@ -94,7 +71,7 @@ const FULL = /exceeded maximum DB size|SQLITE_FULL|exceeds? .*storage limit/i
 const GONE = /database .*(?:not found|does not exist|was deleted)|could not be found/i
 
 /** @see https://developers.cloudflare.com/d1/observability/debug-d1/#error-list */
-function refusalOfD1(message: string): Refusal {
+function refusalOfD1(message: string): ErrorMeaning {
   // SQLite quotes what it was given: only what D1 itself says counts.
   const said = message.replaceAll(/"[^"]*"/g, '')
   if (FULL.test(said)) return { code: 'quota_exceeded' }

@@ -12,7 +12,7 @@ import { budgetOf } from './budget.ts'
 import { createClients } from './clients.ts'
 import type { D1Database } from './database/types.ts'
 import { toBindable } from './database/values.ts'
-import { createErrorMap } from './errors.ts'
+import { d1Errors } from './errors.ts'
 import { ApiError, isAmbiguous } from './http.ts'
 import { d1Kysely } from './kysely.ts'
 import { checkLimits, limitsOf } from './limits.ts'
@@ -34,7 +34,7 @@ export function createD1Provider(options: D1ProviderOptions): TenantProvider<D1D
   const { accountId, apiToken, baseUrl, place, readReplication, pageSize, onRestorePoint } = settings
   const redactor = createRedactor()
   redactor.keep(apiToken)
-  const errors = createErrorMap(redactor)
+  const errors = d1Errors(redactor)
   const api = createD1Api({ ...settings, budget: budgetOf(`${baseUrl} ${accountId} ${apiToken}`) })
   const { rungs, dispatch } = createRungs(settings, api, redactor)
   let closed = false

@@ -21,6 +21,12 @@ export {
 export { checkFactoryOptions } from './factory/check.ts'
 export { defineFactory } from './factory/define-factory.ts'
 export type { Environment } from './factory/environment.ts'
+export {
+  createErrorMap,
+  type ErrorMap,
+  type ErrorMapOptions,
+  type ErrorMeaning,
+} from './factory/error-map.ts'
 export type { CacheOptions, FactoryOptions } from './factory/options.ts'
 export type { Progress, Report } from './factory/provisioning.ts'
 export { createRedactor, type Redactor } from './factory/redact.ts'

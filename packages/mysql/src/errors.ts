@@ -1,12 +1,10 @@
-import { type Redactor, TenancyError, type TenancyErrorCode } from '@tenantry/multi-tenancy'
-
-/** Turns what was thrown into errors an app may see. */
-export interface ErrorMap {
-  /** The coded error, without secrets, for anything a member or a client in use threw. */
-  mapError(cause: unknown): TenancyError
-  /** What a client's user gets: the server's own error about a statement, as native code expects; else the coded one. */
-  tell(error: unknown): unknown
-}
+import {
+  createErrorMap,
+  type ErrorMap,
+  type Redactor,
+  TenancyError,
+  type TenancyErrorCode,
+} from '@tenantry/multi-tenancy'
 
 /** The numbers of server errors; any other is `provider_rejected`. MySQL and MariaDB share those below 1900. */
 const CODES: readonly (readonly [TenancyErrorCode, readonly number[]])[] = [
@@ -38,21 +36,12 @@ const NETWORK =
 const LOST = /closed state|connection lost|connection is in closed/i
 
 /** @param redactor knows the passwords and the secret */
-export function createErrorMap(redactor: Redactor): ErrorMap {
-  function mapError(cause: unknown): TenancyError {
-    if (cause instanceof TenancyError) return cause
-    if (!(cause instanceof Error)) return new TenancyError('internal', 'Something failed', { cause })
-    const code = codeOf(cause)
-    return new TenancyError(code, redactor.text(cause.message), {
-      cause: redactor.error(cause),
-      ...(code === 'provider_unavailable' ? { retryAfter: 1 } : {}),
-    })
-  }
-  return {
-    mapError,
-    tell: (error) =>
-      isServerError(error) && codeOf(error) === 'provider_rejected' ? error : mapError(error),
-  }
+export function mysqlErrors(redactor: Redactor): ErrorMap {
+  return createErrorMap({
+    redactor,
+    meaningOf: codeOf,
+    isRefusedStatement: (error) => isServerError(error) && codeOf(error) === 'provider_rejected',
+  })
 }
 
 function codeOf(error: Error): TenancyErrorCode {

@@ -16,7 +16,7 @@ import type { Pool, PoolConnection } from 'mysql2/promise'
 import { createTenantPool } from './client.ts'
 import { createDatabases, type Databases } from './databases.ts'
 import { diagnose } from './diagnose.ts'
-import { createErrorMap, isNumber } from './errors.ts'
+import { isNumber, mysqlErrors } from './errors.ts'
 import { mysqlKysely } from './kysely.ts'
 import { type DatabasePlace, locatorOf, MAX_NAME_LENGTH, placeOf } from './locator.ts'
 import { type MysqlProviderOptions, mysqlSettings } from './options.ts'
@@ -45,7 +45,7 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
   const { isolation } = settings
   const redactor = createRedactor()
   redactor.keep(settings.secret)
-  const { mapError, tell } = createErrorMap(redactor)
+  const { mapError, tell } = mysqlErrors(redactor)
   const sites = new Map<string, Site>()
   for (const [name, each] of settings.servers) {
     const server = createServer(name, each, settings, redactor)

@@ -1,12 +1,10 @@
-import { type Redactor, TenancyError, type TenancyErrorCode } from '@tenantry/multi-tenancy'
-
-/** Turns what was thrown into errors an app may see. */
-export interface ErrorMap {
-  /** The coded error, without secrets, for anything a member or a client in use threw. */
-  mapError(cause: unknown): TenancyError
-  /** What a client's user gets: the server's own error about a statement, as native code expects; else the coded one. */
-  tell(error: unknown): unknown
-}
+import {
+  createErrorMap,
+  type ErrorMap,
+  type Redactor,
+  TenancyError,
+  type TenancyErrorCode,
+} from '@tenantry/multi-tenancy'
 
 /** SQLSTATEs, or the first two characters of a class; any other is `provider_rejected`. */
 const CODES: Readonly<Record<string, TenancyErrorCode>> = {
@@ -32,22 +30,19 @@ const LOST =
   /connection terminated|timeout expired|not queryable|connection error|server does not support ssl|client was closed/i
 
 /** @param redactor knows the passwords and the secret */
-export function createErrorMap(redactor: Redactor): ErrorMap {
-  function mapError(cause: unknown): TenancyError {
-    if (cause instanceof TenancyError) return cause
-    if (!(cause instanceof Error)) return new TenancyError('internal', 'Something failed', { cause })
-    const code = codeOf(cause)
-    const hint = isState(cause, '53200') ? ' (see max_locks_per_transaction)' : ''
-    return new TenancyError(code, redactor.text(cause.message) + hint, {
-      cause: redactor.error(cause),
-      ...(code === 'provider_unavailable' ? { retryAfter: 1 } : {}),
-    })
-  }
-  return {
-    mapError,
-    tell: (error) =>
-      isServerError(error) && codeOf(error) === 'provider_rejected' ? error : mapError(error),
-  }
+export function postgresErrors(redactor: Redactor): ErrorMap {
+  return createErrorMap({
+    redactor,
+    meaningOf(error) {
+      if (!isState(error, '53200')) return codeOf(error)
+      return {
+        code: 'provider_unavailable',
+        message: `${error.message} (see max_locks_per_transaction)`,
+        retryAfter: 1,
+      }
+    },
+    isRefusedStatement: (error) => isServerError(error) && codeOf(error) === 'provider_rejected',
+  })
 }
 
 function codeOf(error: Error): TenancyErrorCode {

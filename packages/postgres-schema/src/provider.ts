@@ -15,7 +15,7 @@ import { escapeIdentifier, type Pool } from 'pg'
 import { createTenantPool } from './client.ts'
 import type { Connection } from './connection.ts'
 import { diagnose } from './diagnose.ts'
-import { createErrorMap, isState, leavesNoDoubt } from './errors.ts'
+import { isState, leavesNoDoubt, postgresErrors } from './errors.ts'
 import { postgresKysely } from './kysely.ts'
 import { locatorOf, placeOf, roleOf, type SchemaPlace } from './locator.ts'
 import { type PostgresSchemaProviderOptions, postgresSettings } from './options.ts'
@@ -43,7 +43,7 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
   const { isolation, pooler, extensionsSchema } = settings
   const redactor = createRedactor()
   redactor.keep(settings.secret)
-  const { mapError, tell } = createErrorMap(redactor)
+  const { mapError, tell } = postgresErrors(redactor)
   const sites = new Map<string, Site>()
   /** How a client of ours runs several statements at once; the driver's shape has no word for it. */
   const batches = new WeakMap<Pool, (inputs: readonly QueryInput[]) => Promise<void>>()

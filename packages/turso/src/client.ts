@@ -1,7 +1,7 @@
 import { type Client, createClient, type Transaction, type TransactionMode } from '@libsql/client/web'
 import { type ConnectTarget, explainRefusal, type FoundDatabase, TenancyError } from '@tenantry/multi-tenancy'
 import type { TursoDatabase } from './api.ts'
-import { type ErrorMap, httpErrorIn } from './errors.ts'
+import { httpErrorIn, type TursoErrors } from './errors.ts'
 import { type Fetch, HttpError, retryAfterOf, send } from './http.ts'
 import { isBlocked } from './sql-errors.ts'
 import { plainStatement } from './statements.ts'
@@ -13,7 +13,7 @@ import { tellEnding, watchEnding } from './views.ts'
 export interface TursoClientOptions {
   readonly database: TursoDatabase
   readonly tokens: TokenStore
-  readonly errors: ErrorMap
+  readonly errors: TursoErrors
   readonly fetch: Fetch
   readonly now: () => number
   /** Milliseconds one request may take. */

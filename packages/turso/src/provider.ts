@@ -11,7 +11,7 @@ import {
 import { Kysely } from 'kysely'
 import { createPlatformApi, type TursoDatabase } from './api.ts'
 import { createTursoClient } from './client.ts'
-import { createErrorMap } from './errors.ts'
+import { tursoErrors } from './errors.ts'
 import { createHostCheck } from './hosts.ts'
 import { HttpError } from './http.ts'
 import { libsqlKysely } from './kysely.ts'
@@ -35,7 +35,7 @@ export function createTursoProvider(options: TursoProviderOptions): TenantProvid
   const { now, sleep, runtime } = environment
   const redactor = createRedactor()
   redactor.keep(apiToken)
-  const errors = createErrorMap(redactor)
+  const errors = tursoErrors(redactor)
   const checkHost = createHostCheck(settings.allowedHosts)
   const api = createPlatformApi({ ...settings, checkHost, redactor, now })
   const groups = [...new Set([group, ...settings.groups])]

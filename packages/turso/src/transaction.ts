@@ -1,6 +1,6 @@
 import type { Client, Transaction } from '@libsql/client/web'
 import type { WithToken } from './client.ts'
-import type { ErrorMap } from './errors.ts'
+import type { TursoErrors } from './errors.ts'
 import { plainStatement } from './statements.ts'
 
 /** A transaction that has a stream, but has sent nothing yet. */
@@ -10,7 +10,7 @@ export interface TursoTransactionOptions {
   readonly withToken: WithToken
   /** What an error comes from, where the platform knows better than the database. */
   readonly truthOf: (error: unknown) => Promise<unknown>
-  readonly errors: ErrorMap
+  readonly errors: TursoErrors
 }
 
 /**

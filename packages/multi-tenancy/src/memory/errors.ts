@@ -1,14 +1,13 @@
-import { TenancyError } from '../errors.ts'
+import { createErrorMap, type ErrorMap } from '../factory/error-map.ts'
+
+const errors = createErrorMap({
+  meaningOf({ message }) {
+    if (/database is (?:locked|busy)/.test(message)) return 'provider_unavailable'
+    if (/destroyed|not open/.test(message))
+      return { code: 'stale_tenant', message: 'The database was deleted' }
+    return 'provider_rejected'
+  },
+})
 
 /** The coded error for what SQLite threw. */
-export function mapError(cause: unknown): TenancyError {
-  if (cause instanceof TenancyError) return cause
-  const message = cause instanceof Error ? cause.message : 'The database failed'
-  if (/database is (?:locked|busy)/.test(message)) {
-    return new TenancyError('provider_unavailable', message, { cause, retryAfter: 1 })
-  }
-  if (/destroyed|not open/.test(message)) {
-    return new TenancyError('stale_tenant', 'The database was deleted', { cause })
-  }
-  return new TenancyError('provider_rejected', message, { cause })
-}
+export const mapError: ErrorMap['mapError'] = errors.mapError

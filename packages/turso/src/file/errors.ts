@@ -1,4 +1,4 @@
-import { TenancyError, type TenancyErrorCode } from '@tenantry/multi-tenancy'
+import { createErrorMap, type ErrorMap, TenancyError, type TenancyErrorCode } from '@tenantry/multi-tenancy'
 import { codeOf, isRefusedStatement, isSqlError } from '../sql-errors.ts'
 
 /** Node's codes for files; any other file error is `provider_rejected`. */
@@ -15,24 +15,22 @@ const FILE_CODES: Readonly<Record<string, TenancyErrorCode>> = {
 /** The driver's only word for a file that it cannot open: SQLite's number is at the end of a text. */
 const CANNOT_OPEN = /^ConnectionFailed\(.*: (\d+)"?\)$/s
 
-/** The coded error for whatever the native client or the file system threw. */
-export function mapError(cause: unknown): TenancyError {
-  if (cause instanceof TenancyError) return cause
-  if (isSqlError(cause)) return coded(codeOf(cause), cause.message, cause)
-  if (!(cause instanceof Error)) return new TenancyError('internal', 'Something failed', { cause })
-  const { code } = cause as { code?: unknown }
-  if (CANNOT_OPEN.test(cause.message))
-    return coded('provider_unavailable', 'The database file did not open', cause)
-  if (typeof code !== 'string' || !/^E[A-Z]+$/.test(code)) return TenancyError.from(cause)
-  return coded(FILE_CODES[code] ?? 'provider_rejected', `The file system answered ${code}`, cause)
-}
+const errors = createErrorMap({
+  meaningOf(error) {
+    if (isSqlError(error)) return codeOf(error)
+    const { code } = error as { code?: unknown }
+    if (CANNOT_OPEN.test(error.message))
+      return { code: 'provider_unavailable', message: 'The database file did not open', retryAfter: 1 }
+    if (typeof code !== 'string' || !/^E[A-Z]+$/.test(code)) return 'internal'
+    const ours = FILE_CODES[code] ?? 'provider_rejected'
+    const retry = ours === 'provider_unavailable' ? { retryAfter: 1 } : {}
+    return { code: ours, message: `The file system answered ${code}`, ...retry }
+  },
+  isRefusedStatement,
+})
 
-function coded(code: TenancyErrorCode, message: string, cause: Error): TenancyError {
-  return new TenancyError(code, message, {
-    cause,
-    ...(code === 'provider_unavailable' ? { retryAfter: 1 } : {}),
-  })
-}
+/** The coded error for whatever the native client or the file system threw. */
+export const mapError: ErrorMap['mapError'] = errors.mapError
 
 /** The SQL errors that say nothing bad of the connection: the statement failed, was undone and is over. */
 export function leavesNoDoubt(error: unknown): boolean {
@@ -44,7 +42,7 @@ export function leavesNoDoubt(error: unknown): boolean {
 
 /** Throws a refused statement's error as the driver made it, and everything else coded. */
 export function surface(error: unknown): never {
-  throw isRefusedStatement(error) ? error : mapError(error)
+  throw errors.tell(error)
 }
 
 /** For the file system’s errors that are no failure. */

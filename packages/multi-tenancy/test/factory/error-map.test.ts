@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest'
+import { TenancyError } from '../../src/errors.ts'
+import { createErrorMap } from '../../src/factory/error-map.ts'
+import { createRedactor } from '../../src/factory/redact.ts'
+
+const redactor = createRedactor()
+redactor.keep('hunter2secret')
+const refused = new Error('no such table: notes')
+const { mapError, tell } = createErrorMap({
+  redactor,
+  meaningOf({ message }) {
+    if (message.startsWith('busy')) return 'provider_unavailable'
+    if (message.startsWith('full')) return { code: 'quota_exceeded', message: 'No room', retryAfter: 60 }
+    return 'provider_rejected'
+  },
+  isRefusedStatement: (error) => error === refused,
+})
+
+test('a code alone keeps the native message, and is tried again soon where that may help', () => {
+  expect(mapError(new Error('busy'))).toMatchObject({
+    code: 'provider_unavailable',
+    message: 'busy',
+    retryAfter: 1,
+  })
+  expect(mapError(refused)).toMatchObject({ code: 'provider_rejected', retryAfter: undefined })
+})
+
+test('more than a code is taken as it is', () => {
+  expect(mapError(new Error('full'))).toMatchObject({
+    code: 'quota_exceeded',
+    message: 'No room',
+    retryAfter: 60,
+  })
+})
+
+test('no secret is in message or cause, and what is no error tells nothing', () => {
+  const error = mapError(new Error('busy: hunter2secret'))
+  expect(`${error.message} ${error.cause} ${(error.cause as Error).stack}`).not.toContain('hunter2secret')
+  const unknown = mapError({ password: 'hunter2secret' })
+  expect(unknown).toMatchObject({ code: 'internal', message: 'Something failed' })
+  expect(unknown.cause).toBeUndefined()
+})
+
+test('a coded error stays as it is; a refused statement is told as the driver made it', () => {
+  const coded = new TenancyError('conflict', 'as it is')
+  expect(mapError(coded)).toBe(coded)
+  expect(tell(coded)).toBe(coded)
+  expect(tell(refused)).toBe(refused)
+  expect(tell(new Error('busy'))).toMatchObject({ code: 'provider_unavailable' })
+})
