@@ -1,9 +1,4 @@
-import {
-  checkFactoryOptions,
-  defineFactory,
-  type FactoryOptions,
-  type TenantFactory,
-} from '@tenantry/multi-tenancy'
+import { defineFactory, type FactoryOptions, type TenantFactory } from '@tenantry/multi-tenancy'
 import type { Kysely } from 'kysely'
 import type { D1Database } from './database/types.ts'
 import type { D1ProviderOptions } from './options.ts'
@@ -39,6 +34,5 @@ const OPTIONS: Readonly<Record<Exclude<keyof D1ProviderOptions, 'environment'>, 
 export function createD1Factory<Adapters = { db: Kysely<any> }>(
   options: D1FactoryOptions<Adapters>,
 ): TenantFactory<Adapters> {
-  checkFactoryOptions(options, OPTIONS)
-  return defineFactory<D1Database, Adapters>(createD1Provider(options), options)
+  return defineFactory<D1Database, Adapters>(createD1Provider(options), options, OPTIONS)
 }

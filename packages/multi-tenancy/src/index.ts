@@ -18,7 +18,6 @@ export {
   type TenancyErrorCode,
   type TenancyErrorOptions,
 } from './errors.ts'
-export { checkFactoryOptions } from './factory/check.ts'
 export { defineFactory } from './factory/define-factory.ts'
 export type { Environment } from './factory/environment.ts'
 export {

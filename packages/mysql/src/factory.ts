@@ -1,9 +1,4 @@
-import {
-  checkFactoryOptions,
-  defineFactory,
-  type FactoryOptions,
-  type TenantFactory,
-} from '@tenantry/multi-tenancy'
+import { defineFactory, type FactoryOptions, type TenantFactory } from '@tenantry/multi-tenancy'
 import type { Kysely } from 'kysely'
 import type { Pool } from 'mysql2/promise'
 import type { MysqlProviderOptions } from './options.ts'
@@ -44,6 +39,5 @@ const OPTIONS: Readonly<Record<Exclude<keyof MysqlProviderOptions, 'environment'
 export function createMysqlFactory<Adapters = { db: Kysely<any> }>(
   options: MysqlFactoryOptions<Adapters>,
 ): TenantFactory<Adapters> {
-  checkFactoryOptions(options, OPTIONS)
-  return defineFactory<Pool, Adapters>(createMysqlProvider(options), options)
+  return defineFactory<Pool, Adapters>(createMysqlProvider(options), options, OPTIONS)
 }

@@ -1,9 +1,4 @@
-import {
-  checkFactoryOptions,
-  defineFactory,
-  type FactoryOptions,
-  type TenantFactory,
-} from '@tenantry/multi-tenancy'
+import { defineFactory, type FactoryOptions, type TenantFactory } from '@tenantry/multi-tenancy'
 import type { Kysely } from 'kysely'
 import type { Pool } from 'pg'
 import type { PostgresSchemaProviderOptions } from './options.ts'
@@ -46,6 +41,5 @@ const OPTIONS: Readonly<Record<Exclude<keyof PostgresSchemaProviderOptions, 'env
 export function createPostgresSchemaFactory<Adapters = { db: Kysely<any> }>(
   options: PostgresSchemaFactoryOptions<Adapters>,
 ): TenantFactory<Adapters> {
-  checkFactoryOptions(options, OPTIONS)
-  return defineFactory<Pool, Adapters>(createPostgresSchemaProvider(options), options)
+  return defineFactory<Pool, Adapters>(createPostgresSchemaProvider(options), options, OPTIONS)
 }

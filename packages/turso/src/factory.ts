@@ -1,10 +1,5 @@
 import type { Client } from '@libsql/client/web'
-import {
-  checkFactoryOptions,
-  defineFactory,
-  type FactoryOptions,
-  type TenantFactory,
-} from '@tenantry/multi-tenancy'
+import { defineFactory, type FactoryOptions, type TenantFactory } from '@tenantry/multi-tenancy'
 import type { Kysely } from 'kysely'
 import type { TursoProviderOptions } from './options.ts'
 import { createTursoProvider } from './provider.ts'
@@ -37,6 +32,5 @@ const OPTIONS: Readonly<Record<Exclude<keyof TursoProviderOptions, 'environment'
 export function createTursoFactory<Adapters = { db: Kysely<any> }>(
   options: TursoFactoryOptions<Adapters>,
 ): TenantFactory<Adapters> {
-  checkFactoryOptions(options, OPTIONS)
-  return defineFactory<Client, Adapters>(createTursoProvider(options), options)
+  return defineFactory<Client, Adapters>(createTursoProvider(options), options, OPTIONS)
 }

@@ -7,6 +7,7 @@ import { nameTenants } from '../names.ts'
 import { parseTenantId, reservedSet, type TenantId } from '../tenant-id.ts'
 import type { Backend, FactoryCore } from './backend.ts'
 import { createCache } from './cache.ts'
+import { checkFactoryOptions } from './check.ts'
 import { createDirectory, type KnownDatabase } from './directory.ts'
 import { environmentOf } from './environment.ts'
 import { connectChecked, tenantOf } from './opening.ts'
@@ -36,19 +37,23 @@ interface View<Adapters> {
  * await factory.provision('acme')
  * const { db } = await factory.getAdapters('acme')
  *
- * @throws `config_invalid`, naming the option
+ * @param own the names of the provider's own options, where they come in one object with the factory's
+ * @throws `config_invalid`, naming the option; also for one that nobody has
  */
 export function defineFactory<Client>(provider: TenantProvider<Client>): TenantFactory<{ db: Kysely<any> }>
 export function defineFactory<Client, Adapters = { db: Kysely<any> }>(
   provider: TenantProvider<Client>,
   options: FactoryOptions<Client, Adapters>,
+  own?: Readonly<Record<string, true>>,
 ): TenantFactory<Adapters>
 export function defineFactory<Client, Adapters>(
   provider: TenantProvider<Client>,
   options: TenantOptions<Adapters> & {
     readonly createAdapters?: AdapterBuilder<Client, Adapters>['createAdapters'] | undefined
   } = {},
+  own: Readonly<Record<string, true>> = {},
 ): TenantFactory<Adapters> {
+  checkFactoryOptions(options, own)
   const prefix = options.databasePrefix ?? `tenant${provider.naming.separator}`
   const {
     // `FactoryOptions` lets it be left out only where this is of the type.

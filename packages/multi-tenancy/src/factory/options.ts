@@ -2,6 +2,7 @@ import type { Kysely } from 'kysely'
 import type { Tenant } from '../database-factory.ts'
 import { configError } from '../errors.ts'
 import type { MigrationSource } from '../migrations/index.ts'
+import { checkOptions } from '../resolvers/options.ts'
 import type { Catalog } from './backend.ts'
 import type { Environment } from './environment.ts'
 import type { Progress } from './provisioning.ts'
@@ -108,18 +109,20 @@ export interface TenantOptions<Adapters> {
   readonly environment?: Partial<Environment>
 }
 
+const CACHE: Required<CacheOptions> = {
+  max: 100,
+  ttl: 3_600_000,
+  locatorMax: 1_000,
+  locatorTtl: 300_000,
+  negativeMax: 1_000,
+  negativeTtl: 10_000,
+  unknownLookups: 100,
+}
+
 /** Every cache option with its default, checked. */
 export function cacheOptions(cache: CacheOptions = {}): Required<CacheOptions> {
-  const options = {
-    max: 100,
-    ttl: 3_600_000,
-    locatorMax: 1_000,
-    locatorTtl: 300_000,
-    negativeMax: 1_000,
-    negativeTtl: 10_000,
-    unknownLookups: 100,
-    ...cache,
-  }
+  checkOptions(cache, 'cache', Object.keys(CACHE))
+  const options = { ...CACHE, ...cache }
   for (const [name, value] of Object.entries(options)) positive(`cache.${name}`, value)
   return options
 }

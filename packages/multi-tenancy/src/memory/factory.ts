@@ -1,6 +1,5 @@
 import type { Kysely } from 'kysely'
 import type { TenantFactory } from '../database-factory.ts'
-import { checkFactoryOptions } from '../factory/check.ts'
 import { defineFactory } from '../factory/define-factory.ts'
 import type { FactoryOptions } from '../factory/options.ts'
 import { createMemoryProvider, type MemoryClient, type MemoryServer } from './provider.ts'
@@ -26,6 +25,5 @@ export function createMemoryFactory<Adapters = { db: Kysely<any> }>(
   options: MemoryFactoryOptions<Adapters>,
 ): TenantFactory<Adapters>
 export function createMemoryFactory(options: MemoryFactoryOptions<any> = {}): TenantFactory<any> {
-  checkFactoryOptions(options, { server: true })
-  return defineFactory(createMemoryProvider(options.server), options)
+  return defineFactory(createMemoryProvider(options.server), options, { server: true })
 }

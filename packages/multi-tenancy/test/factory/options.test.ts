@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { createMemoryFactory } from '../../src/memory/index.ts'
+import { defineFactory } from '../../src/factory/define-factory.ts'
+import { createMemoryFactory, createMemoryProvider } from '../../src/memory/index.ts'
 
 const create = (options: object) => () => createMemoryFactory(options as never)
 
@@ -13,6 +14,14 @@ describe('options of a factory', () => {
   ])('%j is refused by name', (options, named) => {
     expect(create(options)).toThrow(expect.objectContaining({ code: 'config_invalid' }))
     expect(create(options)).toThrow(named)
+  })
+
+  test('defineFactory itself refuses them, and takes the provider’s own where they are named', () => {
+    const define = (options: object, own?: Record<string, true>) => () =>
+      defineFactory(createMemoryProvider(), options as never, own)
+    expect(define({ databasePrefix: undefined })).toThrow('databasePrefix: must be a string')
+    expect(define({ token: 'x' })).toThrow('token: is not an option')
+    expect(define({ token: 'x' }, { token: true })).not.toThrow()
   })
 
   test('all that there are, are taken', () => {

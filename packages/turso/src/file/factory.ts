@@ -1,10 +1,5 @@
 import type { Client } from '@libsql/client/sqlite3'
-import {
-  checkFactoryOptions,
-  defineFactory,
-  type FactoryOptions,
-  type TenantFactory,
-} from '@tenantry/multi-tenancy'
+import { defineFactory, type FactoryOptions, type TenantFactory } from '@tenantry/multi-tenancy'
 import type { Kysely } from 'kysely'
 import { createLibsqlFileProvider, type LibsqlFileProviderOptions } from './provider.ts'
 
@@ -33,6 +28,5 @@ const OPTIONS: Readonly<Record<Exclude<keyof LibsqlFileProviderOptions, 'environ
 export function createLibsqlFactory<Adapters = { db: Kysely<any> }>(
   options: LibsqlFactoryOptions<Adapters>,
 ): TenantFactory<Adapters> {
-  checkFactoryOptions(options, OPTIONS)
-  return defineFactory<Client, Adapters>(createLibsqlFileProvider(options), options)
+  return defineFactory<Client, Adapters>(createLibsqlFileProvider(options), options, OPTIONS)
 }
