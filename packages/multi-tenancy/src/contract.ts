@@ -72,7 +72,7 @@ export interface TenantProvider<Client> {
   find(name: string, options: CallOptions): Promise<Locator | undefined>
   /** Ends its connections, revokes its credentials, deletes it; resolves when it is gone. Absent: succeeds. */
   drop(locator: Locator, options: CallOptions): Promise<void>
-  /** Shuts a database in every process (connections ended, credentials void), or opens it again; data stays. */
+  /** Shuts a database in every process (credentials void, clients get `tenant_suspended`), or opens it; data stays. */
   setAccess?(locator: Locator, access: 'open' | 'closed', options: CallOptions): Promise<void>
   /** One page of the databases whose name starts with `prefix`; `cursor` is absent on the last page. */
   list(
