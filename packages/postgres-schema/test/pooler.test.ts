@@ -150,7 +150,7 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind PgBouncer', () => {
     await open(through(transaction, { isolation: 'set_role', pooler: 'transaction' }), 'kept_a')
     const pooler = await connected(database.url)
     await pooler.query({ name: 'of_all', text: 'SELECT 1' })
-    await pooler.query("DO $$ BEGIN EXECUTE 'PREPARE \"of a tenant\" AS SELECT 1'; END $$")
+    await pooler.query('DO $$ BEGIN EXECUTE \'PREPARE "of a tenant" AS SELECT 1\'; END $$')
     await pooler.query('CALL tenantry.leave_2(true)')
     const { rows } = await pooler.query('SELECT name FROM pg_prepared_statements')
     await pooler.end()
