@@ -68,6 +68,11 @@ export function isState(error: unknown, ...states: readonly string[]): boolean {
   return isServerError(error) && states.includes(error.code)
 }
 
+/** Whether the role itself may not log in: with a state that others share, but from a place of its own in the server. */
+export function isLoginRefused(error: unknown): boolean {
+  return isState(error, '28000') && (error as { routine?: unknown }).routine === 'InitializeSessionUserId'
+}
+
 /**
  * Whether a statement's failure leaves no doubt about its connection: the server answered, and goes on listening.
  * (The severity would say it too, but is translated.)

@@ -15,7 +15,7 @@ import { escapeIdentifier, type Pool } from 'pg'
 import { createTenantPool } from './client.ts'
 import type { Connection } from './connection.ts'
 import { diagnose } from './diagnose.ts'
-import { isState, leavesNoDoubt, postgresErrors } from './errors.ts'
+import { isLoginRefused, isState, leavesNoDoubt, postgresErrors } from './errors.ts'
 import { postgresKysely } from './kysely.ts'
 import { locatorOf, placeOf, roleOf, type SchemaPlace } from './locator.ts'
 import { type PostgresSchemaProviderOptions, postgresSettings } from './options.ts'
@@ -76,12 +76,15 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
       .schemas.find(place.schema, { signal })
       .then((now) => now && { same: now.id === place.id && now.oid === place.oid, closed: now.closed })
       .catch(() => ({ same: true }))
-    throw explainRefusal(found, { cause: refused ? tellRefused(error.cause) : tell(error), lost })
+    throw explainRefusal(found, { cause: tellPassing(refused ? error.cause : error, refused), lost })
   }
 
-  /** While many roles are granted a session may hold on to what it knew before; this one is ended, the next knows. */
-  function tellRefused(cause: unknown): unknown {
-    if (!isState(cause, '42501')) return tell(cause)
+  /**
+   * Of a schema that is there and open: while many roles are granted a session may hold on to what it knew before, and is
+   * ended; and who was refused as somebody opened the schema is let in now. The next try knows.
+   */
+  function tellPassing(cause: unknown, refused: boolean): unknown {
+    if (!(refused && isState(cause, '42501')) && !isLoginRefused(cause)) return tell(cause)
     return new TenancyError('provider_unavailable', 'The session was refused the tenant’s role', {
       cause: redactor.error(cause),
       retryAfter: 1,

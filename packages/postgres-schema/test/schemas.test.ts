@@ -188,6 +188,22 @@ describe('access', () => {
     },
   )
 
+  it('role: who was refused as another opened the schema again is told to come back, not that its password is wrong', async () => {
+    const provider = start({ maxConnections: 2 })
+    const client = await open(provider, 'opened_meanwhile')
+    const { locator } = await provider.create('opened_meanwhile', call)
+    await provider.setAccess?.(locator, 'closed', call)
+    // Open by the time the refusal is looked into.
+    await provider.setAccess?.(locator, 'open', call)
+    for (const role of [`tenantry_${locator.id}`, `tenantry_${locator.id}_owner`])
+      await database.sql(`ALTER ROLE "${role}" NOLOGIN`)
+    await client.query('SELECT 1').catch(() => {})
+    expect(await failure(client.query('SELECT 1'))).toMatchObject({
+      code: 'provider_unavailable',
+      retryAfter: 1,
+    })
+  })
+
   it('admit is asked before each use', async () => {
     const provider = start({ isolation: 'set_role' })
     const { locator } = await provider.create('admit_a', call)
