@@ -9,6 +9,7 @@ import {
   type ServerDatabases,
   type Statement,
   serverNamed,
+  TenancyError,
   type TenantProvider,
 } from '@tenantry/multi-tenancy'
 import { Kysely } from 'kysely'
@@ -28,8 +29,10 @@ interface Site {
   readonly databases: Databases
 }
 
-/** Access denied to the user or to its database, or the account is locked; no such database. */
-const REFUSED = [1044, 1045, 1698, 3118, 4151]
+/** The account is locked (MySQL, MariaDB). */
+const LOCKED = [3118, 4151]
+/** Access denied to the user or to its database, or locked; no such database. */
+const REFUSED = [1044, 1045, 1698, ...LOCKED]
 const MISSING = [1046, 1049]
 
 /**
@@ -76,7 +79,18 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
     // MariaDB answers for a user that is not there with any authentication it knows, the driver's or not.
     const unknown = (error as { code?: unknown }).code === 'AUTH_SWITCH_PLUGIN_ERROR'
     const found = unknown || isNumber(error, ...REFUSED, ...MISSING) ? await look(place) : { same: true }
-    throw explainRefusal(found, { cause: mapError(error), lost })
+    throw explainRefusal(found, {
+      cause: isNumber(error, ...LOCKED) ? tellPassing(error) : mapError(error),
+      lost,
+    })
+  }
+
+  /** Of a database that is there and open: who was refused as somebody opened it is let in now. */
+  function tellPassing(error: unknown): TenancyError {
+    return new TenancyError('provider_unavailable', 'The tenant’s user was locked', {
+      cause: redactor.error(error),
+      retryAfter: 1,
+    })
   }
 
   async function look({ server, database, id }: DatabasePlace): Promise<FoundDatabase | undefined> {

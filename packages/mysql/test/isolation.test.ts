@@ -185,6 +185,19 @@ for (const isolation of ['user', 'shared'] as const) {
   })
 }
 
+it('who was refused as another opened the database again is told to come back, not that its password is wrong', async () => {
+  const { client, locator } = await world.open('opened', world.another({ maxConnections: 1 }))
+  await world.provider.setAccess?.(locator, 'closed', call)
+  // Open by the time the refusal is looked into.
+  await world.provider.setAccess?.(locator, 'open', call)
+  await world.sql('ALTER USER ?@? ACCOUNT LOCK', [world.userOf(locator), '%'])
+  await client.query('SELECT 1').catch(() => {})
+  await expect(client.query('SELECT 1')).rejects.toMatchObject({
+    code: 'provider_unavailable',
+    retryAfter: 1,
+  })
+})
+
 it('a tenant whose SQL changed its own password is refused until it is opened anew', async () => {
   const { client, locator } = await world.open('password', world.another({ maxConnections: 1 }))
   await client.query("SET PASSWORD = PASSWORD('mine')")
