@@ -14,6 +14,10 @@ export interface Connection {
   readonly preparation: string | undefined
   /** `COM_RESET_CONNECTION` leaves it as its login found it, but for the database. */
   readonly resets: boolean
+  /** The server has answered one, so it knows the command: with that, nothing of it can be refused. */
+  reset: boolean
+  /** Stands in for the driver's own until the next statement, which takes the reset along. */
+  next: Internals['addCommand'] | undefined
   /** The character set it was opened with: the driver takes over what `SET NAMES` chose. */
   readonly charset: unknown
   /** The clients (of tenants) that have seen whose database they reach over it. */
@@ -24,6 +28,14 @@ export interface Connection {
   renewal: Renewal | undefined
   /** Aborted when it ends, by whomever. */
   readonly ended: AbortController
+  /** Whoever has it now. */
+  holder: Holder | undefined
+}
+
+/** Is told what becomes of the connection it has. */
+export interface Holder {
+  onEnd(): void
+  onError(error: unknown): void
 }
 
 /** Work that begins when nobody took the connection at once, and may have begun. */
@@ -49,8 +61,11 @@ export async function openConnection(
   const ended = new AbortController()
   let made: Connection | undefined
   const end = (): void => {
+    if (ended.signal.aborted) return
     ended.abort()
-    if (made !== undefined) onEnd(made)
+    if (made === undefined) return
+    made.holder?.onEnd()
+    onEnd(made)
   }
   client.on('end', end)
   try {
@@ -59,11 +74,15 @@ export async function openConnection(
       new Promise<void>((resolve, reject) => {
         client.on('error', (error: unknown) => {
           reject(error)
+          const holder = made?.holder
           end()
+          holder?.onError(error)
         })
         client.once('connect', () => resolve())
       }),
     )
+    // Where the driver gives up on what the server says, it tells one command and nobody else.
+    ;(client as unknown as Internals).stream.once('close', end)
     const rows = await untilAborted(
       signal,
       ask(client, 'SELECT @@GLOBAL.sql_mode AS mode, VERSION() AS version'),
@@ -74,7 +93,10 @@ export async function openConnection(
     const resets = /mariadb/i.test(String(version))
     const { charsetNumber: charset } = (client as unknown as Internals).config
     const [verified, trace, renewal] = [new WeakSet<object>(), 'none', undefined] as const
-    made = { client, kind, login, preparation, resets, charset, verified, trace, renewal, ended }
+    const [reset, next, holder] = [false, undefined, undefined]
+    made = {
+      client, kind, login, preparation, resets, reset, next, charset, verified, trace, renewal, ended, holder,
+    } // biome-ignore format: one list
     await untilAborted(signal, prepare(made))
     return made
   } catch (error) {
@@ -92,7 +114,9 @@ export async function openConnection(
  */
 export async function changeUser(connection: Connection, login: Login): Promise<void> {
   const { user, password, database } = login
+  forgetNext(connection)
   restoreCharset(connection)
+  forgetStatements(connection.client as unknown as Internals)
   await new Promise<void>((resolve, reject) => {
     connection.client.changeUser({ user, password, ...(database && { database }) }, (error: unknown) =>
       error ? reject(error) : resolve(),
@@ -111,12 +135,77 @@ export async function changeUser(connection: Connection, login: Login): Promise<
  */
 export async function renew(connection: Connection): Promise<void> {
   if (connection.trace !== 'plain' || !connection.resets) return changeUser(connection, connection.login)
+  forgetNext(connection)
   restoreCharset(connection)
+  forgetStatements(connection.client as unknown as Internals)
   await new Promise<void>((resolve, reject) => {
     connection.client.reset((error: unknown) => (error ? reject(error) : resolve()))
   })
+  connection.reset = true
   await prepare(connection)
   connection.trace = 'none'
+}
+
+/**
+ * Has a connection made like new on its way to its next statement: both go in one message, and the server takes one
+ * after the other, so that nobody waits for the first one's answer. Only where that answer is known: the server has
+ * given it over this connection, and what remains is that the connection ends, and the statement with it.
+ *
+ * @returns false where it has to be waited for
+ */
+export function renewWithNext(connection: Connection): boolean {
+  const { trace, resets, reset, preparation } = connection
+  const client = connection.client as unknown as Internals
+  if (trace !== 'plain' || !resets || !reset || preparation !== undefined) return false
+  if (client.config.compress) return false
+  forgetNext(connection)
+  // One that has ended takes no more commands: the driver has replaced it.
+  if (Object.hasOwn(client, 'addCommand')) return false
+  connection.next = (command) => {
+    forgetNext(connection)
+    return client.addCommand(behindReset(connection, command))
+  }
+  client.addCommand = connection.next
+  return true
+}
+
+function forgetNext(connection: Connection): void {
+  const client = connection.client as unknown as Partial<Internals>
+  if (client.addCommand === connection.next) delete client.addCommand
+  connection.next = undefined
+}
+
+const RESET = Buffer.from([1, 0, 0, 0, 0x1f])
+
+/** The command, with a reset before its first message and the answer to that before its own. */
+function behindReset(connection: Connection, command: Command): Command {
+  const execute = command.execute.bind(command)
+  let done = false
+  command.execute = (_, client) => {
+    restoreCharset(connection)
+    forgetStatements(client)
+    client.stream.cork()
+    client.write(RESET)
+    done = execute(undefined, client)
+    client.stream.uncork()
+    // Each command counts its messages from nought.
+    const sequence = client.sequenceId
+    client.sequenceId = 1
+    command.execute = (answer) => {
+      command.execute = execute
+      // What is thrown ends the connection, as if it had been lost: the statement may have been done.
+      if (answer?.isError()) throw lost(answer.asError(client.clientEncoding))
+      client.sequenceId = sequence
+      return done
+    }
+    return false
+  }
+  return command
+}
+
+function lost(cause: Error): Error {
+  const error = new Error('Connection lost: it could not be made like new', { cause })
+  return Object.assign(error, { code: 'PROTOCOL_CONNECTION_LOST' })
 }
 
 /** Has a connection made like new as soon as nobody takes it at once: another tenant's use would do so anyway. */
@@ -130,18 +219,24 @@ export function renewSoon(connection: Connection, onError: () => void): void {
   connection.renewal = renewal
 }
 
-/** Stops a renewal that has not begun, and waits for one that has. */
-export async function settleRenewal(connection: Connection): Promise<void> {
+/** Stops a renewal that has not begun; one that has is to be waited for. */
+export function settleRenewal(connection: Connection): Promise<void> | undefined {
   const { renewal } = connection
-  if (renewal === undefined) return
+  if (renewal === undefined) return undefined
   connection.renewal = undefined
   clearImmediate(renewal.due)
-  await renewal.work
+  return renewal.work
 }
 
 /** The server goes back to it too. */
 function restoreCharset({ client, charset }: Connection): void {
   ;(client as unknown as Internals).config.charsetNumber = charset
+}
+
+/** The server forgets them with the session. The driver would tell it to, of each, which could meet the new session's. */
+function forgetStatements({ _statements: statements }: Internals): void {
+  for (const statement of statements.values()) statement.close = () => {}
+  statements.clear()
 }
 
 async function prepare({ client, preparation }: Connection): Promise<void> {
@@ -161,10 +256,12 @@ export function ask(client: Client, sql: string, values: readonly unknown[] = []
 /** Says goodbye and waits until the server has closed it, so that it is not counted any more. */
 export async function closeConnection(connection: Connection): Promise<void> {
   const { client, ended } = connection
-  await settleRenewal(connection).catch(() => {})
+  await settleRenewal(connection)?.catch(() => {})
+  forgetNext(connection)
   const { stream, _command: busy } = client as unknown as Internals
   const idle = !ended.signal.aborted && !busy
   ended.abort()
+  connection.holder?.onEnd()
   if (!idle || stream.destroyed) return destroyClient(client)
   await new Promise<void>((resolve) => {
     stream.once('close', () => resolve())
@@ -183,10 +280,30 @@ interface Internals {
   readonly stream: {
     readonly destroyed: boolean
     destroy(): void
+    cork(): void
+    uncork(): void
     once(event: 'close', on: () => void): void
   }
   readonly _command: unknown
-  readonly config: { charsetNumber: unknown }
+  readonly _fatalError: unknown
+  readonly _statements: { values(): Iterable<{ close: () => void }>; clear(): void }
+  readonly clientEncoding: string
+  readonly config: { charsetNumber: unknown; readonly compress?: unknown }
+  /** Of the next message. */
+  sequenceId: number
+  write(message: Buffer): void
+  addCommand(command: Command): Command
+}
+
+/** One of the driver's commands: it sends with the first call, and gets a message with each other one. */
+interface Command {
+  /** @returns whether it is done */
+  execute(message: Message | undefined, client: Internals): boolean
+}
+
+interface Message {
+  isError(): boolean
+  asError(encoding: string): Error
 }
 
 /** The driver never settles what is under way on a connection that was destroyed. */

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { type Lease, TenancyError } from '@tenantry/multi-tenancy'
 import type { PoolConnection } from 'mysql2'
-import { type Connection, changeUser } from './connection.ts'
+import { type Connection, changeUser, type Holder } from './connection.ts'
 import { leavesNoDoubt } from './errors.ts'
 import { type Trace, traceOf, worse } from './statements.ts'
 
@@ -23,7 +23,8 @@ export function createLeasedConnection(
   held: Lease<Connection>,
   tell: (error: unknown) => unknown,
 ): PoolConnection {
-  const { client, ended } = held.connection
+  const { connection } = held
+  const { client } = connection
   /** Callbacks that wait for the server. */
   const pending = new Set<(error: unknown) => void>()
   const emitter = new EventEmitter()
@@ -31,20 +32,19 @@ export function createLeasedConnection(
   let doubt = false
   let over = false
 
-  const onEnded = (): void => {
-    finish(true)
-    emitter.emit('end')
+  const holder: Holder = {
+    onEnd() {
+      finish(true)
+      emitter.emit('end')
+    },
+    onError: (error) => void (emitter.listenerCount('error') > 0 && emitter.emit('error', error)),
   }
-  const onError = (error: unknown): void =>
-    void (emitter.listenerCount('error') > 0 && emitter.emit('error', error))
-  ended.signal.addEventListener('abort', onEnded, { once: true })
-  client.on('error', onError)
+  connection.holder = holder
 
   function finish(broken: boolean): void {
     if (over) return
     over = true
-    ended.signal.removeEventListener('abort', onEnded)
-    client.removeListener('error', onError)
+    if (connection.holder === holder) connection.holder = undefined
     if (!broken && !doubt && busy === 0) {
       held.release()
       return
@@ -134,9 +134,9 @@ export function createLeasedConnection(
       changeUser(held.connection, held.connection.login).then(() => done(null), done)
     },
     changeUser: (_: unknown, callback?: Callback) => refuse(callback),
-    escape: client.escape.bind(client),
-    escapeId: client.escapeId.bind(client),
-    format: client.format.bind(client),
+    escape: (value: unknown) => client.escape(value),
+    escapeId: (value: string) => client.escapeId(value),
+    format: (sql: string, values?: unknown) => client.format(sql, values as unknown[]),
     pause: () => held.connection.client.pause(),
     resume: () => held.connection.client.resume(),
     connect(callback?: Callback) {
@@ -153,10 +153,12 @@ export function createLeasedConnection(
       throw new TenancyError('not_supported', 'Take the connection from the pool of promises')
     },
     threadId: client.threadId,
-    /** Without the password. */
-    config: { ...client.config, password: undefined, passwordSha1: undefined },
   }
-  return Object.assign(emitter, leased) as unknown as PoolConnection
+  // Without the password. To copy it all takes a while, and few look at it.
+  const config = (): object => ({ ...client.config, password: undefined, passwordSha1: undefined })
+  return Object.defineProperty(Object.assign(emitter, leased), 'config', {
+    get: config,
+  }) as unknown as PoolConnection
 }
 
 /** A value that brings SQL of its own (`mysql.raw`) makes a text that nobody has looked at. */

@@ -17,6 +17,7 @@ import {
   type Row,
   renew,
   renewSoon,
+  renewWithNext,
   settleRenewal,
   untilAborted,
 } from './connection.ts'
@@ -135,8 +136,9 @@ export function createServer(
       const { connection } = held
       try {
         const { signal } = connection.ended
-        if (connection.renewal) await untilAborted(signal, settleRenewal(connection))
-        if (connection.trace !== 'none' && cleaning === 'always')
+        const renewing = settleRenewal(connection)
+        if (renewing !== undefined) await untilAborted(signal, renewing)
+        if (connection.trace !== 'none' && cleaning === 'always' && !renewWithNext(connection))
           await untilAborted(signal, renew(connection))
         // Another client of this tenant verified it; what that one knew of the tenant may be out of date.
         if (!connection.verified.has(target)) await untilAborted(signal, verify(connection, target))

@@ -3,7 +3,9 @@ import { leadingKeyword } from '@tenantry/multi-tenancy'
 /** What a statement that was sent can leave on its connection. */
 export type Trace = 'none' | 'plain' | 'any'
 
-const PLAIN = new Set(['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'REPLACE', 'WITH', 'VALUES'])
+const PLAIN = /^(?:SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH|VALUES)$/
+/** One of them, with nothing before it. */
+const PLAINLY = /^(?:SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH|VALUES)\s/i
 
 /** Variables, functions that take named locks or set what the session answers, and `SELECT … INTO`. */
 const LASTING =
@@ -16,7 +18,7 @@ const LASTING =
 export function traceOf(sql: string): Trace {
   // Also inside quotes: what is quoted is not worth finding out. Comments may hold what only MySQL executes.
   if (sql.includes('/*') || LASTING.test(sql)) return 'any'
-  return PLAIN.has(leadingKeyword(sql, 'mysql')) ? 'plain' : 'any'
+  return PLAINLY.test(sql) || PLAIN.test(leadingKeyword(sql, 'mysql')) ? 'plain' : 'any'
 }
 
 /** What may follow: two plain ones are plain, and nothing undoes `any`. */

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 
-/** What happens to a message of the client's that matched. */
-export type Fate = 'hold' | 'cut before' | 'cut after'
+/** What happens to a message of the client's that matched; `unknown` is one that begins with another command. */
+export type Fate = 'hold' | 'cut before' | 'cut after' | 'unknown'
 
 /** A TCP relay to the server that looks at what clients send. */
 export interface Relay {
@@ -11,7 +11,7 @@ export interface Relay {
   at(text: string, fate: Fate): Promise<void>
   /** Sends on what was held. */
   release(): void
-  /** What clients sent since the last call, each message by its command. */
+  /** What clients sent since the last call, each message by its command; with `+` between those that came at once. */
   sent(): string[]
   close(): Promise<void>
 }
@@ -39,13 +39,18 @@ export async function startRelay(target: string): Promise<Relay> {
     }
     let swallow = false
     client.on('data', (chunk) => {
-      sent.push(commandOf(chunk))
+      sent.push(commandsOf(chunk))
       if (trap === undefined || !chunk.toString('latin1').includes(trap.text))
         return void upstream.write(chunk)
       const { fate, met } = trap
       trap = undefined
       if (fate === 'cut before') {
         cut()
+        met()
+      }
+      if (fate === 'unknown') {
+        chunk[4] = 0xfe
+        upstream.write(chunk)
         met()
       }
       if (fate === 'hold') {
@@ -89,9 +94,19 @@ export async function startRelay(target: string): Promise<Relay> {
   }
 }
 
+function commandsOf(chunk: Buffer): string {
+  const commands: string[] = []
+  for (let at = 0; at < chunk.length; at += 4 + chunk.readUIntLE(at, 3))
+    commands.push(commandOf(chunk.subarray(at)))
+  return commands.join('+')
+}
+
 /** The command of a message; one that goes on with another (a login) has a number in its sequence. */
 function commandOf(message: Buffer): string {
   if (message[3] !== 0) return 'answer'
-  const names: Record<number, string> = { 1: 'quit', 3: 'query', 17: 'change user', 31: 'reset' }
+  const names: Record<number, string> = {
+    1: 'quit', 3: 'query', 17: 'change user', 22: 'prepare', 23: 'execute', 25: 'forget', 31: 'reset',
+  } // biome-ignore format: a table
+
   return names[message[4] ?? 0] ?? 'another'
 }

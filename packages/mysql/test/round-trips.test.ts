@@ -58,11 +58,65 @@ describe('what a query costs', () => {
     expect(relay.sent()).toEqual(['query'])
   })
 
-  it('right after another of the same tenant: the reset first', async () => {
+  it('right after another of the same tenant: the reset first, in the same message', async () => {
     const [one] = await two()
     await one.query('SELECT 1')
     await one.query('SELECT 1')
-    expect(relay.sent()).toEqual(['query', 'reset', 'query'])
+    const [rows] = await one.execute<RowDataPacket[]>('SELECT ? AS two', [2])
+    expect(rows).toEqual([{ two: 2 }])
+    // What was prepared is gone with the session, without a word about it.
+    const [again] = await one.execute<RowDataPacket[]>('SELECT ? AS two', [2])
+    expect(again).toEqual([{ two: 2 }])
+    const prepared = ['reset+prepare', 'execute']
+    expect(relay.sent()).toEqual(['query', 'reset+query', ...prepared, ...prepared])
+  })
+
+  it('right after one that left something without saying so: nothing of it is there', async () => {
+    const [one] = await two()
+    await one.query('CREATE TABLE left_k (id INT)')
+    await one.query("CREATE TRIGGER left_t BEFORE INSERT ON left_k FOR EACH ROW SET @left = 'leaked'")
+    await one.query('SELECT 1')
+    await quiet()
+    await one.query('INSERT INTO left_k VALUES (1)')
+    const [rows] = await one.query<RowDataPacket[]>('SELECT @left AS found')
+    expect(rows).toEqual([{ found: null }])
+    expect(relay.sent()).toEqual(['query', 'reset+query'])
+  })
+
+  it('right after another that was the first one here: whether the server knows the reset is waited for', async () => {
+    const url = new URL(inject('mysqlUrl'))
+    url.port = String(relay.port)
+    const provider = world.another({ connection: url.href, maxConnections: 1 })
+    const { client } = await world.open('first', provider)
+    await client.query('SET @any = 1')
+    // Whoever gets it next has waited for the clearing up.
+    ;(await client.getConnection()).release()
+    relay.sent()
+    for (let at = 0; at < 3; at++) await client.query('SELECT 1')
+    expect(relay.sent()).toEqual(['query', 'reset', 'query', 'reset+query'])
+  })
+
+  it('where the reset is refused, the statement’s answer is withheld and the connection ended', async () => {
+    const [one, other] = await two()
+    const [before] = await one.query<RowDataPacket[]>('SELECT CONNECTION_ID() AS id')
+    const met = relay.at(RESET, 'unknown')
+    await expect(one.query('SELECT 2')).rejects.toMatchObject({ code: 'provider_unavailable' })
+    await met
+    for (const each of [one, other]) {
+      const [rows] = await each.query<RowDataPacket[]>('SELECT CONNECTION_ID() AS id')
+      expect(rows[0]?.id).not.toBe(before[0]?.id)
+    }
+  })
+
+  it('a lease that sent nothing owes the reset to the next', async () => {
+    const [one, other] = await two()
+    await one.query('SELECT 1')
+    ;(await one.getConnection()).release()
+    await one.query('SELECT 1')
+    expect(relay.sent()).toEqual(['query', 'reset+query'])
+    ;(await one.getConnection()).release()
+    await other.query('SELECT 1')
+    expect(relay.sent()).toEqual(TURN)
   })
 
   it('on a connection that was another tenant’s: the change of user and its proof, no stamp again', async () => {
