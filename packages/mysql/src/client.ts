@@ -15,11 +15,19 @@ export interface TenantPoolOptions {
   readonly max: number
 }
 
+const optionsOf = new WeakMap<Pool, TenantPoolOptions>()
+
+/** What a client was made with; `undefined` for one that was not made here. */
+export function tenantPoolOptions(client: Pool): TenantPoolOptions | undefined {
+  return optionsOf.get(client)
+}
+
 /**
  * A `mysql2/promise` pool bound to one tenant, that holds no connection: each query leases one and gives it back, and
  * `getConnection` leases one until `release`. Ending it ends nothing but itself.
  */
-export function createTenantPool({ lease, tell, format, max }: TenantPoolOptions): Pool {
+export function createTenantPool(options: TenantPoolOptions): Pool {
+  const { lease, tell, format, max } = options
   // A real one that never connects, so that whatever libraries expect of the driver's is there.
   const pool = createPool({ ...format, connectionLimit: max, maxIdle: max })
   let ended = false
@@ -45,5 +53,7 @@ export function createTenantPool({ lease, tell, format, max }: TenantPoolOptions
       callback?.(null)
     },
   } as unknown as Partial<CallbackPool>)
-  return pool.promise()
+  const client = pool.promise()
+  optionsOf.set(client, options)
+  return client
 }

@@ -1,5 +1,6 @@
 import { type Connection as Client, type ConnectionOptions, createConnection } from 'mysql2'
 import { type Login, withLogin } from './config.ts'
+import { accompany, type Command, commandMessage, type Internals, lostConnection } from './messages.ts'
 import { sessionModeOf } from './session.ts'
 import type { Trace } from './statements.ts'
 
@@ -128,13 +129,13 @@ export async function changeUser(connection: Connection, login: Login): Promise<
 }
 
 /**
- * Makes a connection like new for its login. After plain statements, of which none can `USE` another database, the
- * server does without the password.
+ * Makes a connection like new for its login. After statements of which none can `USE` another database, the server
+ * does without the password.
  *
  * @throws what the server says: destroy it
  */
 export async function renew(connection: Connection): Promise<void> {
-  if (connection.trace !== 'plain' || !connection.resets) return changeUser(connection, connection.login)
+  if (connection.trace === 'any' || !connection.resets) return changeUser(connection, connection.login)
   forgetNext(connection)
   restoreCharset(connection)
   forgetStatements(connection.client as unknown as Internals)
@@ -175,37 +176,20 @@ function forgetNext(connection: Connection): void {
   connection.next = undefined
 }
 
-const RESET = Buffer.from([1, 0, 0, 0, 0x1f])
+const RESET = commandMessage(0x1f)
 
-/** The command, with a reset before its first message and the answer to that before its own. */
+/** The command, with a reset in front of it, whose answer nobody waits for. */
 function behindReset(connection: Connection, command: Command): Command {
-  const execute = command.execute.bind(command)
-  let done = false
-  command.execute = (_, client) => {
-    restoreCharset(connection)
-    forgetStatements(client)
-    client.stream.cork()
-    client.write(RESET)
-    done = execute(undefined, client)
-    client.stream.uncork()
-    // Each command counts its messages from nought.
-    const sequence = client.sequenceId
-    client.sequenceId = 1
-    command.execute = (answer) => {
-      command.execute = execute
-      // What is thrown ends the connection, as if it had been lost: the statement may have been done.
-      if (answer?.isError()) throw lost(answer.asError(client.clientEncoding))
-      client.sequenceId = sequence
-      return done
-    }
-    return false
-  }
-  return command
-}
-
-function lost(cause: Error): Error {
-  const error = new Error('Connection lost: it could not be made like new', { cause })
-  return Object.assign(error, { code: 'PROTOCOL_CONNECTION_LOST' })
+  return accompany(command, {
+    before: [RESET],
+    onSend(client) {
+      restoreCharset(connection)
+      forgetStatements(client)
+    },
+    onRefused(cause) {
+      throw lostConnection('it could not be made like new', cause)
+    },
+  })
 }
 
 /** Has a connection made like new as soon as nobody takes it at once: another tenant's use would do so anyway. */
@@ -273,37 +257,6 @@ export async function closeConnection(connection: Connection): Promise<void> {
 function destroyClient(client: Client): void {
   client.destroy()
   ;(client as unknown as Internals).stream.destroy()
-}
-
-/** What the driver has and its types do not tell. */
-interface Internals {
-  readonly stream: {
-    readonly destroyed: boolean
-    destroy(): void
-    cork(): void
-    uncork(): void
-    once(event: 'close', on: () => void): void
-  }
-  readonly _command: unknown
-  readonly _fatalError: unknown
-  readonly _statements: { values(): Iterable<{ close: () => void }>; clear(): void }
-  readonly clientEncoding: string
-  readonly config: { charsetNumber: unknown; readonly compress?: unknown }
-  /** Of the next message. */
-  sequenceId: number
-  write(message: Buffer): void
-  addCommand(command: Command): Command
-}
-
-/** One of the driver's commands: it sends with the first call, and gets a message with each other one. */
-interface Command {
-  /** @returns whether it is done */
-  execute(message: Message | undefined, client: Internals): boolean
-}
-
-interface Message {
-  isError(): boolean
-  asError(encoding: string): Error
 }
 
 /** The driver never settles what is under way on a connection that was destroyed. */

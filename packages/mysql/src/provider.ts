@@ -14,7 +14,7 @@ import {
 } from '@tenantry/multi-tenancy'
 import { Kysely } from 'kysely'
 import type { Pool, PoolConnection } from 'mysql2/promise'
-import { createTenantPool } from './client.ts'
+import { createTenantPool, tenantPoolOptions } from './client.ts'
 import { createDatabases, type Databases } from './databases.ts'
 import { diagnose } from './diagnose.ts'
 import { isNumber, mysqlErrors } from './errors.ts'
@@ -23,6 +23,7 @@ import { type DatabasePlace, locatorOf, MAX_NAME_LENGTH, placeOf } from './locat
 import { type MysqlProviderOptions, mysqlSettings } from './options.ts'
 import { createServer, type Server, type TenantTarget } from './server.ts'
 import { STRICT_SESSION } from './session.ts'
+import { OneByOne, runTogether } from './together.ts'
 
 interface Site {
   readonly server: Server
@@ -49,6 +50,7 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
   const redactor = createRedactor()
   redactor.keep(settings.secret)
   const { mapError, tell } = mysqlErrors(redactor)
+  const leftover = settings.cleaning === 'always' ? 'plain' : 'session'
   const sites = new Map<string, Site>()
   for (const [name, each] of settings.servers) {
     const server = createServer(name, each, settings, redactor)
@@ -131,15 +133,21 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
     })
   }
 
-  /** Runs the core's own statements on one connection, in a session in which its fences hold. */
-  async function strictly<Result>(
-    client: Pool,
-    work: (held: PoolConnection) => Promise<Result>,
-  ): Promise<Result> {
+  /** Runs the core's own statements in order on one connection, in a session in which its fences hold. */
+  async function strictly(client: Pool, statements: readonly Statement[]): Promise<Row[]> {
+    const options = tenantPoolOptions(client)
+    try {
+      if (options !== undefined)
+        return await runTogether(await options.lease(), statements, { tell, leftover })
+    } catch (error) {
+      if (!(error instanceof OneByOne)) throw error
+    }
     const held = await client.getConnection()
     try {
       await held.query(STRICT_SESSION)
-      return await work(held)
+      let rows: Row[] = []
+      for (const statement of statements) rows = await rowsOf(held, statement)
+      return rows
     } finally {
       held.release()
     }
@@ -152,23 +160,22 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
 
     ...spread,
     connect,
-    async query(client, { sql, params = [] }) {
-      const run = async (on: Pool | PoolConnection): Promise<Row[]> => {
-        const [rows] = await on.query(sql, [...params])
-        return Array.isArray(rows) ? (rows as Row[]) : []
-      }
-      return leadingKeyword(sql, 'mysql') === 'SELECT' ? run(client) : strictly(client, run)
-    },
+    query: (client, statement) =>
+      leadingKeyword(statement.sql, 'mysql') === 'SELECT'
+        ? rowsOf(client, statement)
+        : strictly(client, [statement]),
     async batch(client, statements) {
-      if (statements.length === 0) return
-      await strictly(client, async (held) => {
-        for (const { sql, params = [] } of statements) await held.query(sql, [...params])
-      })
+      if (statements.length > 0) await strictly(client, statements)
     },
     kysely: (client) => new Kysely<any>({ dialect: mysqlKysely(client) }),
     mapError,
     diagnose: ({ tenants }, call) => diagnose([...sites.values()], settings, tenants, call),
   }
+}
+
+async function rowsOf(on: Pool | PoolConnection, { sql, params = [] }: Statement): Promise<Row[]> {
+  const [rows] = await on.query(sql, [...params])
+  return Array.isArray(rows) ? (rows as Row[]) : []
 }
 
 /** A registry's entry, as the database it stands for; one that is being dropped is as good as gone. */

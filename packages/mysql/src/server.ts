@@ -108,7 +108,7 @@ export function createServer(
     },
     clean(held) {
       if (held.kind === 'admin' || held.trace === 'none') return true
-      if (held.trace === 'any') return changeUser(held, held.login).then(() => true)
+      if (held.trace !== 'plain') return renew(held).then(() => true)
       // What a plain statement left holds nobody up.
       if (cleaning === 'always') renewSoon(held, () => pool.invalidate(held))
       return true

@@ -1,11 +1,19 @@
 import { leadingKeyword } from '@tenantry/multi-tenancy'
 
-/** What a statement that was sent can leave on its connection. */
-export type Trace = 'none' | 'plain' | 'any'
+/**
+ * What a statement that was sent can leave on its connection: nothing on its own but what it runs might; something of
+ * a session, an open transaction for one; another database, for which a session made anew in place is not enough.
+ */
+export type Trace = (typeof TRACES)[number]
+const TRACES = ['none', 'plain', 'session', 'any'] as const
 
 const PLAIN = /^(?:SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH|VALUES)$/
 /** One of them, with nothing before it. */
 const PLAINLY = /^(?:SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH|VALUES)\s/i
+
+/** Transactions, and what changes a schema without leaving it. */
+const SESSION =
+  /^\s*(?:START\s+TRANSACTION\b|BEGIN(?:\s+WORK)?\s*;?\s*$|COMMIT\b|ROLLBACK\b|(?:RELEASE\s+)?SAVEPOINT\b|(?:CREATE|ALTER|DROP)\s+(?:TEMPORARY\s+)?(?:TABLE|(?:UNIQUE\s+)?INDEX)\s)/i
 
 /** Variables, functions that take named locks or set what the session answers, and `SELECT … INTO`. */
 const LASTING =
@@ -18,13 +26,13 @@ const LASTING =
 export function traceOf(sql: string): Trace {
   // Also inside quotes: what is quoted is not worth finding out. Comments may hold what only MySQL executes.
   if (sql.includes('/*') || LASTING.test(sql)) return 'any'
-  return PLAINLY.test(sql) || PLAIN.test(leadingKeyword(sql, 'mysql')) ? 'plain' : 'any'
+  if (PLAINLY.test(sql) || PLAIN.test(leadingKeyword(sql, 'mysql'))) return 'plain'
+  return SESSION.test(sql) ? 'session' : 'any'
 }
 
-/** What may follow: two plain ones are plain, and nothing undoes `any`. */
+/** Of both together: nothing undoes `any`. */
 export function worse(one: Trace, other: Trace): Trace {
-  if (one === 'any' || other === 'any') return 'any'
-  return one === 'plain' ? one : other
+  return TRACES.indexOf(one) < TRACES.indexOf(other) ? other : one
 }
 
 /** The name in backquotes. */

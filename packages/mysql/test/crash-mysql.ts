@@ -3,6 +3,7 @@ import { type CrashHarness, socketThrough } from '@tenantry/conformance/crash'
 import { Kysely, MysqlDialect } from 'kysely'
 import { createPool } from 'mysql2'
 import { createMysqlProvider } from '../src/index.ts'
+import { byStatement } from './by-statement.ts'
 import { openRoot, rowsOf } from './harness.ts'
 import { startServer } from './server.ts'
 
@@ -60,7 +61,8 @@ export const provider: CrashHarness['provider'] = ({ url }, around) => {
       host,
       port: Number(port),
       user: 'root',
-      stream: () => socketThrough(connect(Number(port), host).setNoDelay(true), around, changeIn),
+      stream: () =>
+        byStatement(socketThrough(connect(Number(port), host).setNoDelay(true), around, changeIn)),
     },
     secret: SECRET,
     // A process has one such provider for each of its tenants.

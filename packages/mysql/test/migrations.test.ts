@@ -1,10 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { connect } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { TenantFactory } from '@tenantry/multi-tenancy'
 import { defineMigrations, migrate, repairMigration } from '@tenantry/multi-tenancy'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest'
-import { createMysqlFactory } from '../src/index.ts'
+import { type ConnectionOptions, createMysqlFactory } from '../src/index.ts'
+import { byStatement } from './by-statement.ts'
 import { FIRST, FIVE, STATEMENTS } from './five.ts'
 import { SECRET } from './harness.ts'
 import { type Fate, type Relay, startRelay } from './relay.ts'
@@ -27,7 +29,10 @@ afterEach(async () => {
   await Promise.all(factories.splice(0).map((factory) => factory.close()))
 })
 
-function factoryOf(migrations: Record<string, string>, connection: string = inject('mysqlUrl')): Factory {
+function factoryOf(
+  migrations: Record<string, string>,
+  connection: ConnectionOptions = inject('mysqlUrl'),
+): Factory {
   const { registry, prefix } = world
   const factory = createMysqlFactory({
     connection,
@@ -46,6 +51,12 @@ function relayed(): string {
   url.port = String(relay.port)
   url.hostname = '127.0.0.1'
   return url.href
+}
+
+/** The same, each statement in a message of its own. */
+function relayedByStatement(): ConnectionOptions {
+  const { username: user } = new URL(inject('mysqlUrl'))
+  return { user, stream: () => byStatement(connect(relay.port, '127.0.0.1').setNoDelay(true)) }
 }
 
 /** A process of its own that migrates the tenant through the relay. */
@@ -133,7 +144,7 @@ describe('a migration of five statements', () => {
     async ({ sql, at, fate }) => {
       const id = `cut-${at}-${fate === 'cut before' ? 'b' : 'a'}`
       await factoryOf(FIRST).provision(id)
-      const factory = factoryOf(FIVE, relayed())
+      const factory = factoryOf(FIVE, relayedByStatement())
       await factory.getAdapters(id)
       const met = relay.at(sql, fate as Fate)
       await expect(factory.migrate(id)).rejects.toMatchObject({ step: '0002_five' })

@@ -42,14 +42,14 @@ export async function startRelay(target: string): Promise<Relay> {
       sent.push(commandsOf(chunk))
       if (trap === undefined || !chunk.toString('latin1').includes(trap.text))
         return void upstream.write(chunk)
-      const { fate, met } = trap
+      const { text, fate, met } = trap
       trap = undefined
       if (fate === 'cut before') {
         cut()
         met()
       }
       if (fate === 'unknown') {
-        chunk[4] = 0xfe
+        chunk[chunk.indexOf(text, 0, 'latin1') + 4] = 0xfe
         upstream.write(chunk)
         met()
       }
@@ -105,7 +105,8 @@ function commandsOf(chunk: Buffer): string {
 function commandOf(message: Buffer): string {
   if (message[3] !== 0) return 'answer'
   const names: Record<number, string> = {
-    1: 'quit', 3: 'query', 17: 'change user', 22: 'prepare', 23: 'execute', 25: 'forget', 31: 'reset',
+    1: 'quit', 3: 'query', 17: 'change user', 22: 'prepare', 23: 'execute', 25: 'forget', 27: 'option',
+    31: 'reset',
   } // biome-ignore format: a table
 
   return names[message[4] ?? 0] ?? 'another'

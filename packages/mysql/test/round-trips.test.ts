@@ -1,5 +1,7 @@
 import type { Pool, RowDataPacket } from 'mysql2/promise'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { createMysqlFactory } from '../src/index.ts'
+import { SECRET } from './harness.ts'
 import { type Relay, startRelay } from './relay.ts'
 import { call, createWorld, type World } from './support.ts'
 
@@ -87,7 +89,8 @@ describe('what a query costs', () => {
     const url = new URL(inject('mysqlUrl'))
     url.port = String(relay.port)
     const provider = world.another({ connection: url.href, maxConnections: 1 })
-    const { client } = await world.open('first', provider)
+    const { locator } = await provider.create(`${world.prefix}first`, call)
+    const client = await provider.connect({ locator, purpose: 'serve', verify: async () => {} }, call)
     await client.query('SET @any = 1')
     // Whoever gets it next has waited for the clearing up.
     ;(await client.getConnection()).release()
@@ -125,6 +128,17 @@ describe('what a query costs', () => {
     await other.query('SELECT 1')
     await one.query('SELECT 1')
     expect(relay.sent()).toEqual(['query', ...TURN, ...TURN])
+  })
+
+  it('after a transaction: a reset at once', async () => {
+    const [one] = await two()
+    const held = await one.getConnection()
+    await held.beginTransaction()
+    await held.query('SELECT 1')
+    await held.commit()
+    held.release()
+    await one.query('SELECT 1')
+    expect(relay.sent()).toEqual(['query', 'query', 'query', 'reset', 'query'])
   })
 
   it('after what may have left anything: a change of user at once', async () => {
@@ -168,3 +182,43 @@ it('closing waits for the clearing up, says goodbye, and for the server to have 
 
 const RESET = '\x01\x00\x00\x00\x1f'
 const TURN = ['change user', 'answer', 'query']
+
+describe('what the core writes', () => {
+  it('goes in one message, however many statements', async () => {
+    const [one, other] = await two()
+    await world.provider.batch(one, [{ sql: 'CREATE TABLE IF NOT EXISTS many (id INT)' }])
+    relay.sent()
+    const inserts = [1, 2, 3].map((id) => ({ sql: 'INSERT INTO many VALUES (?)', params: [id] }))
+    await world.provider.batch(one, inserts)
+    await other.query('SELECT 1')
+    expect(relay.sent()).toEqual(['reset', 'option+query+option', ...TURN])
+    await world.provider.query(one, { sql: 'DELETE FROM many' })
+    expect((await one.query('SELECT * FROM many'))[0]).toEqual([])
+    expect(relay.sent()).toEqual(['change user', 'answer', 'option+query+option', 'reset+query'])
+  })
+
+  it('a new tenant of ten migrations costs not one message more than one of a single migration', async () => {
+    const url = new URL(inject('mysqlUrl'))
+    url.port = String(relay.port)
+    const counts: number[] = []
+    for (const count of [1, 10]) {
+      const factory = createMysqlFactory({
+        connection: url.href,
+        secret: SECRET,
+        registry: world.registry,
+        databasePrefix: world.prefix,
+        migrations: Object.fromEntries(
+          Array.from({ length: count }, (_, at) => [`00${at}`, `CREATE TABLE t_${at} (id INT PRIMARY KEY)`]),
+        ),
+      })
+      await factory.provision(`warm-${count}`)
+      await quiet()
+      await factory.provision(`cold-${count}`)
+      // How soon a reset follows is a matter of time.
+      counts.push((await quiet()).filter((what) => what !== 'reset').length)
+      await factory.close()
+    }
+    expect(counts[1]).toBe(counts[0])
+    expect(counts[0]).toBeLessThanOrEqual(33)
+  })
+})

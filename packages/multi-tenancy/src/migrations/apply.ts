@@ -1,72 +1,110 @@
+import type { Statement } from '../contract.ts'
 import { TenancyError } from '../errors.ts'
 import { MIGRATIONS_TABLE } from '../sql.ts'
 import { insertRow, type JournalRow, markDirty, readJournal, takeRow, writeRow } from './journal.ts'
 import { checkSignal, keepLock, type Session, writeLease } from './lock.ts'
 import { placeOf, type Step } from './plan.ts'
+import { leadingKeyword } from './split.ts'
 
 /**
  * Runs steps in order and adds the names of the applied ones. Resolves with `false` when it met another runner's
  * work: plan again.
  *
+ * @param fresh no migration was begun yet: nobody has data that a statement would take long over
  * @throws `migration_failed`, or what the provider's error is where trying again can help
  */
 export async function applySteps<Client>(
   session: Session<Client>,
   steps: readonly Step[],
   applied: string[],
+  fresh: boolean,
 ): Promise<boolean> {
   let single = false
   for (let at = 0; at < steps.length; ) {
     checkSignal(session)
-    const [step, ...group] = steps.slice(at)
-    if (step === undefined) break
     // Round trips decide the speed of a fleet, so neighbours that can share one batch do.
-    const alone = single || step.mode !== 'batch' ? 0 : group.findIndex(({ mode }) => mode !== 'batch')
-    if (alone >= 0) group.length = alone
-    try {
-      await run(session, step, group)
-    } catch (cause) {
-      const verdict = await judge(session, step, group.length, cause)
-      if (verdict === 'overtaken') return false
-      if (verdict === 'refused') {
-        // As one, nothing of it happened. One by one, what comes before the culprit is applied and it is named.
-        single = true
-        continue
-      }
+    const sharing = (step: Step): boolean =>
+      step.mode === 'batch' || (fresh && isOneCall(session, step) && leavesNothing(session, step))
+    const group = steps.slice(at, at + 1)
+    for (const step of single ? [] : steps.slice(at + 1)) {
+      if (![...group, step].every((one) => sharing(one) && one.mode === step.mode)) break
+      group.push(step)
     }
-    for (const { name } of [step, ...group]) applied.push(name)
-    at += 1 + group.length
+    let done = group.length
+    let verdict: Verdict = 'applied'
+    try {
+      await run(session, group)
+    } catch (cause) {
+      done = 0
+      for (const step of group) {
+        verdict = await judge(session, step, group.length - 1, cause)
+        if (verdict !== 'applied') break
+        done++
+      }
+      // As one, nothing of it happened. One by one, what comes before the culprit is applied and it is named.
+      single ||= verdict === 'refused'
+    }
+    for (const { name } of group.slice(0, done)) applied.push(name)
+    if (verdict === 'overtaken') return false
+    at += done
   }
   return true
 }
 
-async function run<Client>(session: Session<Client>, step: Step, group: readonly Step[]): Promise<void> {
+async function run<Client>(session: Session<Client>, group: readonly Step[]): Promise<void> {
   const { provider, client, now } = session
-  if (step.mode === 'journal') return keepLock(session, () => runJournaled(session, step))
-  if (step.mode === 'batch') {
-    return provider.batch(client, [
-      ...(session.locked ? [writeLease(session)] : []),
-      // The row first: another runner is stopped before it has done anything.
-      ...[step, ...group].flatMap((one) => [
-        insertRow(session, rowOf(session, one, 'done'), now()),
-        ...(one.statements ?? []).map((sql) => ({ sql })),
-      ]),
-    ])
+  const batch = (
+    statementsOf: (step: Step) => readonly Statement[],
+    first: Statement[] = [],
+  ): Promise<void> => provider.batch(client, [...first, ...group.flatMap(statementsOf)])
+  for (const step of group) {
+    if (step.mode === 'batch')
+      return batch(
+        // The row first: another runner is stopped before it has done anything.
+        (one) => [
+          insertRow(session, doneRow(session, one), now()),
+          ...(one.statements ?? []).map((sql) => ({ sql })),
+        ],
+        session.locked ? [writeLease(session)] : [],
+      )
+    if (isOneCall(session, step))
+      // On one connection, so that what a statement SETs holds for the next.
+      return keepLock(session, () =>
+        batch((one) => {
+          const { begin, work, end } = journaled(session, one)
+          return [...begin, ...work, ...end]
+        }),
+      )
+    if (step.mode === 'journal') return keepLock(session, () => runJournaled(session, step))
+    await provider.query(client, writeLease(session))
+    await provider
+      .kysely(client)
+      .transaction()
+      .execute(async (trx) => {
+        const row = { ...doneRow(session, step), applied_at: now() }
+        await trx.withoutPlugins().insertInto(MIGRATIONS_TABLE).values(row).execute()
+        await step.up?.(trx)
+      })
   }
-  await provider.query(client, writeLease(session))
-  await provider
-    .kysely(client)
-    .transaction()
-    .execute(async (trx) => {
-      const row = { ...rowOf(session, step, 'done'), applied_at: now() }
-      await trx.withoutPlugins().insertInto(MIGRATIONS_TABLE).values(row).execute()
-      await step.up?.(trx)
-    })
 }
 
-function rowOf<Client>({ attempt }: Session<Client>, step: Step, state: 'done' | 'paused'): JournalRow {
-  const { name, checksum, total } = step
-  return { name, checksum, state, statement: state === 'done' ? total : 0, attempt }
+function doneRow<Client>({ attempt }: Session<Client>, { name, checksum, total }: Step): JournalRow {
+  return { name, checksum, state: 'done', statement: total, attempt }
+}
+
+/** Journaled, and nothing but statements for a batch that is no transaction. */
+function isOneCall<Client>({ provider }: Session<Client>, { mode, statements }: Step): boolean {
+  return mode === 'journal' && statements !== undefined && !provider.capabilities.transactionalDdl
+}
+
+/** Nothing of it is left in its session, where the next migration would meet it. */
+function leavesNothing<Client>({ provider }: Session<Client>, { statements = [] }: Step): boolean {
+  const { dialect } = provider.capabilities
+  return statements.every(
+    (sql) =>
+      /^(?:CREATE|ALTER|DROP|INSERT|UPDATE|DELETE)$/.test(leadingKeyword(sql, dialect)) &&
+      !/@|\btemp/i.test(sql),
+  )
 }
 
 /**
@@ -74,37 +112,36 @@ function rowOf<Client>({ attempt }: Session<Client>, step: Step, state: 'done' |
  * statement is counted once it is done, and the mark goes before the row says so. A crash between any two leaves
  * either an exact count or a row in `started`.
  */
+function journaled<Client>(session: Session<Client>, { name, row, checksum, statements, total }: Step) {
+  const done = row?.statement ?? 0
+  const paused = { name, checksum, state: 'paused', statement: 0, attempt: session.attempt } as const
+  return {
+    done,
+    begin: [
+      row ? takeRow(session, row, checksum) : insertRow(session, paused, session.now()),
+      markDirty(session, name, true),
+      writeRow(session, name, 'started'),
+    ],
+    work: (statements ?? [])
+      .slice(done)
+      .flatMap((sql, index) => [{ sql }, writeRow(session, name, done + index + 1)]),
+    end: [writeRow(session, name, total), markDirty(session, name, false), writeRow(session, name, 'done')],
+  }
+}
+
 async function runJournaled<Client>(session: Session<Client>, step: Step): Promise<void> {
   const { provider, client } = session
-  const { name, row, total, statements } = step
-  const done = row?.statement ?? 0
-  const begin = [
-    row
-      ? takeRow(session, row, step.checksum)
-      : insertRow(session, rowOf(session, step, 'paused'), session.now()),
-    markDirty(session, name, true),
-    writeRow(session, name, 'started'),
-  ]
-  const work = (statements ?? [])
-    .slice(done)
-    .flatMap((sql, index) => [{ sql }, writeRow(session, name, done + index + 1)])
-  const end = [
-    writeRow(session, name, total),
-    markDirty(session, name, false),
-    writeRow(session, name, 'done'),
-  ]
-
-  // One call, on one connection, so that what a statement SETs holds for the next.
-  if (statements && !provider.capabilities.transactionalDdl)
-    return provider.batch(client, [...begin, ...work, ...end])
+  const { done, begin, work, end } = journaled(session, step)
   await provider.batch(client, begin)
   // Not a batch, which would be a transaction here.
   for (const one of work) await provider.query(client, one)
-  if (done < total) await step.up?.(provider.kysely(client))
+  if (done < step.total) await step.up?.(provider.kysely(client))
   // What is known to be done shall not end dirty for one lost packet.
   const finish = (): Promise<void> => provider.batch(client, end)
   await finish().catch(finish)
 }
+
+type Verdict = 'applied' | 'overtaken' | 'refused'
 
 /** What became of a run that threw: the journal knows, whatever reply was lost. */
 async function judge<Client>(
@@ -112,7 +149,7 @@ async function judge<Client>(
   step: Step,
   others: number,
   cause: unknown,
-): Promise<'applied' | 'overtaken' | 'refused'> {
+): Promise<Verdict> {
   const { provider, client, tenantId, attempt } = session
   const { name, total } = step
   const error = provider.mapError(cause)

@@ -23,8 +23,8 @@ export async function migrate<Client>(options: MigrateOptions<Client>): Promise<
   const applied: string[] = []
   try {
     let steps: readonly Step[]
+    let fresh = true
     do {
-      let fresh = true
       steps = await settle(session, (journal, mine, free) => {
         fresh = journal.rows.size === 0
         const plan = planSteps(migrations, journal, session)
@@ -40,7 +40,7 @@ export async function migrate<Client>(options: MigrateOptions<Client>): Promise<
           steps.map(({ name }) => name),
         )
       }
-    } while (!(await applySteps(session, steps, applied)))
+    } while (!(await applySteps(session, steps, applied, fresh)))
     return applied
   } catch (cause) {
     throw session.provider.mapError(cause)

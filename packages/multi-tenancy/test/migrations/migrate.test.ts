@@ -345,3 +345,44 @@ describe('migrate in batches', () => {
     expect(handle.db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'effects'").all()).toEqual([])
   })
 })
+
+describe('a new database whose DDL is no transaction', () => {
+  const SCRIPTS = { '1': EFFECTS, '2': effect('2'), '3': `${effect('3a')}; ${effect('3b')}` }
+
+  it('gets all scripts in one batch; one that has migrations gets one after the other', async () => {
+    const handle = memory(JOURNALED)
+    expect(await migrate(optionsOf(handle, SCRIPTS))).toEqual(['1', '2', '3'])
+    // The journal's tables, and the migrations.
+    expect(countCalls(handle).batch).toBe(2)
+    const more = { ...SCRIPTS, '4': effect('4'), '5': effect('5') }
+    expect(await migrate(optionsOf(handle, more))).toEqual(['4', '5'])
+    expect(countCalls(handle).batch).toBe(2)
+    expect(effectsOf(handle.db)).toEqual(['2', '3a', '3b', '4', '5'])
+  })
+
+  it('of several in one batch the culprit is named, those before it are done, and none after it is begun', async () => {
+    const handle = memory(JOURNALED)
+    const broken = { ...SCRIPTS, '2': `${effect('2')}; INSERT INTO missing VALUES (1)` }
+    await expect(migrate(optionsOf(handle, broken))).rejects.toMatchObject({
+      code: 'migration_failed',
+      step: '2',
+      message: expect.stringMatching(/statement 2 of 2.*missing/),
+    })
+    expect(journalOf(handle.db).map(({ name, state, statement }) => [name, state, statement])).toEqual([
+      ['1', 'done', 1],
+      ['2', 'failed', 1],
+    ])
+    expect(dirtyOf(handle.db)).toBe('2')
+    expect(effectsOf(handle.db)).toEqual(['2'])
+  })
+
+  it.each(['PRAGMA user_version = 1', 'CREATE TEMP TABLE t (id INT)'])(
+    'what leaves something in its session shares it with no other: %s',
+    async (text) => {
+      const handle = memory(JOURNALED)
+      await migrate(optionsOf(handle, { ...SCRIPTS, '2': text, '4': effect('4') }))
+      // The tables; 1; 2; 3 and 4.
+      expect(countCalls(handle).batch).toBe(4)
+    },
+  )
+})

@@ -1,0 +1,117 @@
+import type { Socket } from 'node:net'
+import { Duplex } from 'node:stream'
+import { splitStatements } from '@tenantry/multi-tenancy'
+
+const [QUERY, SET_OPTION, RESET] = [3, 0x1b, 0x1f]
+const [OK, END, ERROR] = [0, 0xfe, 0xff]
+const MORE_RESULTS = 8
+
+/** What is sent before anything after it, and how its answer ends. */
+interface Task {
+  readonly message: Buffer
+  /** Of a message with several statements: whether others follow. */
+  readonly more?: boolean
+  /** What follows is not waited for. */
+  readonly through?: boolean
+}
+
+/**
+ * A socket for the driver, over which the statements of one message go one by one, as the server takes them: so that a
+ * process can die, or a connection be cut, before and after each.
+ */
+export function byStatement(inner: Socket): Duplex {
+  const tasks: Task[] = []
+  let current: Task | undefined
+  let several = false
+  let answers = 0
+  let ends = 0
+  let unread: Buffer = Buffer.alloc(0)
+
+  function next(): void {
+    current = tasks.shift()
+    ends = 0
+    if (current !== undefined) inner.write(current.message)
+    if (current?.through) current = undefined
+  }
+
+  function take(message: Buffer): void {
+    const command = message[3] === 0 ? message[4] : undefined
+    if (command === QUERY && several) {
+      answers = 0
+      const texts = splitStatements(message.toString('utf8', 5), 'mysql')
+      texts.forEach((text, at) => {
+        tasks.push({ message: queryMessage(text), more: at < texts.length - 1 })
+      })
+    } else if (command === SET_OPTION || command === RESET) {
+      if (command === SET_OPTION) several = message[5] === 0
+      tasks.push({ message })
+    } else tasks.push({ message, through: true })
+    if (current === undefined) next()
+  }
+
+  function answer(packet: Buffer): void {
+    if (current?.more === undefined) {
+      outer.push(packet)
+      if (current !== undefined) next()
+      return
+    }
+    const refused = packet[4] === ERROR
+    const set = packet[4] === END && packet.length < 13
+    if (set) ends++
+    // Columns, and rows.
+    const last = refused || (ends === 0 ? packet[4] === OK : ends === 2)
+    if (last && !refused && current.more) addFlag(packet)
+    packet[3] = ++answers
+    outer.push(packet)
+    if (!last) return
+    if (refused) while (tasks[0]?.more !== undefined) tasks.shift()
+    next()
+  }
+
+  const outer = new Duplex({
+    read() {},
+    write(chunk: Buffer, _, done) {
+      for (let at = 0; at < chunk.length; ) {
+        const end = at + 4 + chunk.readUIntLE(at, 3)
+        take(chunk.subarray(at, end))
+        at = end
+      }
+      done()
+    },
+    final(done) {
+      inner.end()
+      done()
+    },
+    destroy(error, done) {
+      inner.destroy()
+      done(error)
+    },
+  })
+  inner.on('data', (chunk: Buffer) => {
+    unread = Buffer.concat([unread, chunk])
+    while (unread.length >= 4 && unread.length >= 4 + unread.readUIntLE(0, 3)) {
+      const packet = Buffer.from(unread.subarray(0, 4 + unread.readUIntLE(0, 3)))
+      unread = unread.subarray(packet.length)
+      answer(packet)
+    }
+  })
+  inner.on('end', () => outer.push(null))
+  inner.on('error', (error) => outer.destroy(error))
+  inner.on('close', () => outer.destroy())
+  return outer
+}
+
+function queryMessage(text: string): Buffer {
+  const body = Buffer.from(`\x03${text}`)
+  const head = Buffer.alloc(4)
+  head.writeUIntLE(body.length, 0, 3)
+  return Buffer.concat([head, body])
+}
+
+/** Says that another answer follows: in the status, behind two numbers, or in the end of a set behind its warnings. */
+function addFlag(packet: Buffer): void {
+  let at = packet[4] === OK ? 5 : 7
+  if (packet[4] === OK)
+    for (let number = 0; number < 2; number++) at += { 252: 3, 253: 4, 254: 9 }[packet[at] ?? 0] ?? 1
+  packet.writeUInt16LE(packet.readUInt16LE(at) | MORE_RESULTS, at)
+}

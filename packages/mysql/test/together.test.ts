@@ -1,0 +1,173 @@
+import type { Pool, PoolConnection } from 'mysql2/promise'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { type Relay, startRelay } from './relay.ts'
+import { createWorld, type World } from './support.ts'
+
+let world: World
+let relay: Relay
+beforeAll(async () => {
+  world = createWorld()
+  relay = await startRelay(inject('mysqlUrl'))
+})
+afterAll(async () => {
+  await world?.end()
+  await relay?.close()
+})
+
+const SEVERAL = '\x03\x00\x00\x00\x1b\x00\x00'
+const ONE = '\x03\x00\x00\x00\x1b\x01\x00'
+const SYNTAX = { errno: 1064 }
+
+/** A tenant over a single connection through the relay, with a table of ours. */
+async function open(name: string, cleaning: 'always' | 'needed' = 'always'): Promise<Pool> {
+  const url = new URL(inject('mysqlUrl'))
+  url.port = String(relay.port)
+  const provider = world.another({ connection: url.href, maxConnections: 1, cleaning })
+  const { client } = await world.open(name, provider)
+  await client.query('CREATE TABLE IF NOT EXISTS tenantry_probe (id INT PRIMARY KEY)')
+  await client.query('CREATE TABLE IF NOT EXISTS counted (id INT PRIMARY KEY)')
+  return client
+}
+
+async function idsIn(client: Pool, table: string): Promise<number[]> {
+  const [rows] = await client.query(`SELECT id FROM ${table} ORDER BY id`)
+  return (rows as { id: number }[]).map(({ id }) => id)
+}
+
+async function connectionOf(client: Pool | PoolConnection): Promise<unknown> {
+  const [rows] = await client.query('SELECT CONNECTION_ID() AS id')
+  return (rows as { id: number }[])[0]?.id
+}
+
+const insert = (table: string, id: number) => ({ sql: `INSERT INTO ${table} VALUES (?)`, params: [id] })
+
+describe('several statements in one message', () => {
+  const batch = (client: Pool, ...statements: { sql: string; params?: number[] }[]) =>
+    world.provider.batch(client, statements)
+
+  it.each(['always', 'needed'] as const)(
+    'are never a tenant’s, on the connection that took the core’s, after success or failure (%s)',
+    async (cleaning) => {
+      const client = await open(`tenant-${cleaning}`, cleaning)
+      const before = await connectionOf(client)
+      const two = 'INSERT INTO counted VALUES (8); INSERT INTO counted VALUES (9)'
+      await batch(client, insert('counted', 1), insert('counted', 2))
+      await expect(client.query(two)).rejects.toMatchObject(SYNTAX)
+      await expect(batch(client, insert('counted', 3), insert('counted', 1))).rejects.toMatchObject({
+        errno: 1062,
+      })
+      await expect(client.query(two)).rejects.toMatchObject(SYNTAX)
+      const held = await client.getConnection()
+      await expect(held.query(two)).rejects.toMatchObject(SYNTAX)
+      held.release()
+      expect(await idsIn(client, 'counted')).toEqual([1, 2, 3])
+      expect(await connectionOf(client)).toBe(before)
+    },
+  )
+
+  it('where forbidding them again is refused, the connection is ended', async () => {
+    const client = await open('still-several')
+    const before = await connectionOf(client)
+    const met = relay.at(ONE, 'unknown')
+    await expect(batch(client, insert('counted', 1))).rejects.toMatchObject({ code: 'provider_unavailable' })
+    await met
+    expect(await connectionOf(client)).not.toBe(before)
+    await expect(client.query('SELECT 1; SELECT 2')).rejects.toMatchObject(SYNTAX)
+  })
+
+  it('on a server that does not take them, go one by one', async () => {
+    const client = await open('one-by-one')
+    const met = relay.at(SEVERAL, 'unknown')
+    await batch(client, insert('counted', 1), insert('counted', 2))
+    await met
+    expect(await idsIn(client, 'counted')).toEqual([1, 2])
+  })
+
+  it('stop at the first that is refused', async () => {
+    const client = await open('stops')
+    const failing = batch(client, insert('counted', 1), insert('counted', 1), insert('counted', 2))
+    await expect(failing).rejects.toMatchObject({ errno: 1062 })
+    expect(await idsIn(client, 'counted')).toEqual([1])
+  })
+
+  it.each(["SELECT 'left open", 'SELECT 1 /* left open', 'SELECT `left open'])(
+    'that do not end do not swallow the next: %s',
+    async (sql) => {
+      const client = await open('open-ended')
+      await expect(batch(client, { sql }, insert('counted', 7), { sql: "SELECT ''" })).rejects.toMatchObject(
+        SYNTAX,
+      )
+      expect(await idsIn(client, 'counted')).toEqual([])
+    },
+  )
+
+  it('are told from what is in quotes, comments and bodies', async () => {
+    const client = await open('quotes')
+    await batch(
+      client,
+      { sql: "INSERT INTO notes VALUES (1, 'a; b -- c') -- and; so on" },
+      { sql: 'CREATE TRIGGER t BEFORE INSERT ON notes FOR EACH ROW BEGIN SET @a = 1; SET @b = 2; END' },
+      { sql: 'INSERT INTO notes VALUES (2, ?)', params: ["'; DROP TABLE notes; -- "] as never },
+    )
+    expect((await client.query('SELECT body FROM notes ORDER BY id'))[0]).toEqual([
+      { body: 'a; b -- c' },
+      { body: "'; DROP TABLE notes; -- " },
+    ])
+  })
+
+  it('more than a message holds are several messages', async () => {
+    const client = await open('long')
+    const rows = [1, 2, 3].map((id) => ({
+      sql: `INSERT INTO notes VALUES (${id}, 'a') -- ${'x'.repeat(40_000)}`,
+    }))
+    relay.sent()
+    await world.provider.batch(client, rows)
+    expect(relay.sent().filter((what) => what.includes('option')).length).toBe(2)
+    expect(await idsIn(client, 'notes')).toEqual([1, 2, 3])
+  })
+
+  it('leave neither their own settings nor an open transaction behind', async () => {
+    for (const cleaning of ['always', 'needed'] as const) {
+      const client = await open(`leaves-${cleaning}`, cleaning)
+      const mode = async () => (await client.query('SELECT @@sql_mode AS mode, @@in_transaction AS open'))[0]
+      const before = await mode()
+      await batch(client, insert('counted', 1))
+      expect(await mode()).toEqual(before)
+      await batch(client, insert('tenantry_probe', 1), insert('tenantry_probe', 1)).catch(() => {})
+      expect(await mode()).toEqual(before)
+    }
+  })
+})
+
+describe('what the core writes down', () => {
+  it('is a transaction where it follows each other, and none with another’s statement', async () => {
+    const client = await open('whole')
+    const failing = world.provider.batch(client, [
+      insert('tenantry_probe', 1),
+      insert('counted', 1),
+      insert('tenantry_probe', 2),
+      insert('tenantry_probe', 1),
+    ])
+    await expect(failing).rejects.toMatchObject({ errno: 1062 })
+    expect(await idsIn(client, 'counted')).toEqual([1])
+    expect(await idsIn(client, 'tenantry_probe')).toEqual([1])
+  })
+})
+
+it('a connection that ends while the server is at a message tells so, and the pool serves on', async () => {
+  const client = await open('ended')
+  const id = await connectionOf(client)
+  const waiting = world.provider.batch(client, [{ sql: 'DO SLEEP(60)' }])
+  for (let at = 0; at < 1; ) {
+    const busy = await world.sql(
+      "SELECT id FROM information_schema.processlist WHERE id = ? AND info LIKE '%SLEEP%'",
+      [id],
+    )
+    at = busy.length
+  }
+  await Promise.all([
+    expect(waiting).rejects.toMatchObject({ code: 'provider_unavailable' }),
+    world.sql('KILL CONNECTION ?', [id]),
+  ])
+  expect(await connectionOf(client)).not.toBe(id)
+})
