@@ -72,23 +72,16 @@ export async function runTogether(
 
 /** @throws `OneByOne` where what is one statement to us might be several, or less than one, to the server */
 function messagesOf(texts: readonly string[]): string[] {
-  const all = texts.flatMap((text, at) => {
-    const [before, own, after] = [at - 1, at, at + 1].map((each) => BOOKKEEPING.test(texts[each] ?? ''))
-    return [
-      ...(own && after && !before ? ['BEGIN'] : []),
-      text,
-      ...(own && before && !after ? ['COMMIT'] : []),
-    ]
-  })
   const messages: string[][] = []
   let room = 0
-  for (const text of all) {
-    room -= text.length
+  for (const unit of unitsOf(texts)) {
+    const length = unit.join().length
+    room -= length
     if (room < 0) {
       messages.push([STRICT_SESSION])
-      room = LENGTH - text.length
+      room = LENGTH - length
     }
-    messages.at(-1)?.push(text)
+    messages.at(-1)?.push(...unit)
   }
   return messages.map((parts) => {
     const whole = parts.join('\n;')
@@ -97,6 +90,23 @@ function messagesOf(texts: readonly string[]): string[] {
       throw new OneByOne()
     return whole
   })
+}
+
+/**
+ * What one message holds as a whole: a statement, or a transaction. So no transaction ever waits for its client, which
+ * may stand still for as long as it likes, with what the transaction has locked.
+ */
+function unitsOf(texts: readonly string[]): string[][] {
+  const units: string[][] = []
+  let run: string[] | undefined
+  for (const text of texts) {
+    if (run !== undefined && BOOKKEEPING.test(text)) run.push(text)
+    else {
+      run = BOOKKEEPING.test(text) ? [text] : undefined
+      units.push(run ?? [text])
+    }
+  }
+  return units.map((unit) => (unit.length > 1 ? ['BEGIN', ...unit, 'COMMIT'] : unit))
 }
 
 /** The rows of the last of the statements in the text, once the server takes but one again. */

@@ -11,13 +11,16 @@ interface Task {
   readonly message: Buffer
   /** Of a message with several statements: whether others follow. */
   readonly more?: boolean
+  /** How many answers there will be. */
+  readonly results?: number
   /** What follows is not waited for. */
   readonly through?: boolean
 }
 
 /**
  * A socket for the driver, over which the statements of one message go one by one, as the server takes them: so that a
- * process can die, or a connection be cut, before and after each.
+ * process can die, or a connection be cut, before and after each. A transaction goes at once: the server never waits
+ * in the middle of it for anybody, and what is cut there has not happened.
  */
 export function byStatement(inner: Socket): Duplex {
   const tasks: Task[] = []
@@ -25,11 +28,13 @@ export function byStatement(inner: Socket): Duplex {
   let several = false
   let answers = 0
   let ends = 0
+  let left = 0
   let unread: Buffer = Buffer.alloc(0)
 
   function next(): void {
     current = tasks.shift()
     ends = 0
+    left = current?.results ?? 1
     if (current !== undefined) inner.write(current.message)
     if (current?.through) current = undefined
   }
@@ -38,9 +43,10 @@ export function byStatement(inner: Socket): Duplex {
     const command = message[3] === 0 ? message[4] : undefined
     if (command === QUERY && several) {
       answers = 0
-      const texts = splitStatements(message.toString('utf8', 5), 'mysql')
-      texts.forEach((text, at) => {
-        tasks.push({ message: queryMessage(text), more: at < texts.length - 1 })
+      const units = unitsOf(splitStatements(message.toString('utf8', 5), 'mysql'))
+      units.forEach((unit, at) => {
+        const more = at < units.length - 1
+        tasks.push({ message: queryMessage(unit.join('; ')), more, results: unit.length })
       })
     } else if (command === SET_OPTION || command === RESET) {
       if (command === SET_OPTION) several = message[5] === 0
@@ -59,7 +65,12 @@ export function byStatement(inner: Socket): Duplex {
     const set = packet[4] === END && packet.length < 13
     if (set) ends++
     // Columns, and rows.
-    const last = refused || (ends === 0 ? packet[4] === OK : ends === 2)
+    const whole = ends === 0 ? packet[4] === OK : ends === 2
+    if (whole) {
+      ends = 0
+      left--
+    }
+    const last = refused || left === 0
     if (last && !refused && current.more) addFlag(packet)
     packet[3] = ++answers
     outer.push(packet)
@@ -99,6 +110,17 @@ export function byStatement(inner: Socket): Duplex {
   inner.on('error', (error) => outer.destroy(error))
   inner.on('close', () => outer.destroy())
   return outer
+}
+
+function unitsOf(texts: readonly string[]): string[][] {
+  const units: string[][] = []
+  let open = false
+  for (const text of texts) {
+    if (open) units.at(-1)?.push(text)
+    else units.push([text])
+    open = text === 'BEGIN' || (open && text !== 'COMMIT')
+  }
+  return units
 }
 
 function queryMessage(text: string): Buffer {

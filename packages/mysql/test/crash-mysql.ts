@@ -75,7 +75,7 @@ export const provider: CrashHarness['provider'] = ({ url }, around) => {
 function changeIn(message: Buffer): string | undefined {
   const QUERY = 3
   if (message[4] !== QUERY) return undefined
-  const change = /^[^A-Z]*((?:CREATE|ALTER|DROP|GRANT|INSERT|UPDATE|DELETE|KILL)\b \S+)/.exec(
+  const change = /^[^A-Z]*(?:BEGIN; )?((?:CREATE|ALTER|DROP|GRANT|INSERT|UPDATE|DELETE|KILL)\b \S+)/.exec(
     message.toString('latin1', 5),
   )
   return change === null ? undefined : `the message ${change[1]}`

@@ -13,6 +13,8 @@ export interface Relay {
   release(): void
   /** What clients sent since the last call, each message by its command; with `+` between those that came at once. */
   sent(): string[]
+  /** The texts of statements that clients sent since the last call. */
+  texts(): string[]
   close(): Promise<void>
 }
 
@@ -23,6 +25,7 @@ export async function startRelay(target: string): Promise<Relay> {
   let trap: { text: string; fate: Fate; met: () => void } | undefined
   let held: (() => void) | undefined
   let sent: string[] = []
+  let texts: string[] = []
 
   const server = createServer((client) => {
     const upstream = connect(Number(port || 3306), hostname)
@@ -39,7 +42,9 @@ export async function startRelay(target: string): Promise<Relay> {
     }
     let swallow = false
     client.on('data', (chunk) => {
-      sent.push(commandsOf(chunk))
+      const messages = messagesIn(chunk)
+      sent.push(messages.map(commandOf).join('+'))
+      for (const each of messages) if (commandOf(each) === 'query') texts.push(each.toString('utf8', 5))
       if (trap === undefined || !chunk.toString('latin1').includes(trap.text))
         return void upstream.write(chunk)
       const { text, fate, met } = trap
@@ -86,6 +91,11 @@ export async function startRelay(target: string): Promise<Relay> {
       sent = []
       return all
     },
+    texts() {
+      const all = texts
+      texts = []
+      return all
+    },
     async close() {
       for (const socket of sockets) socket.destroy()
       server.close()
@@ -94,11 +104,14 @@ export async function startRelay(target: string): Promise<Relay> {
   }
 }
 
-function commandsOf(chunk: Buffer): string {
-  const commands: string[] = []
-  for (let at = 0; at < chunk.length; at += 4 + chunk.readUIntLE(at, 3))
-    commands.push(commandOf(chunk.subarray(at)))
-  return commands.join('+')
+function messagesIn(chunk: Buffer): Buffer[] {
+  const messages: Buffer[] = []
+  for (let at = 0; at < chunk.length; ) {
+    const end = at + 4 + chunk.readUIntLE(at, 3)
+    messages.push(chunk.subarray(at, end))
+    at = end
+  }
+  return messages
 }
 
 /** The command of a message; one that goes on with another (a login) has a number in its sequence. */

@@ -4,7 +4,6 @@ import { MIGRATIONS_TABLE } from '../sql.ts'
 import { insertRow, type JournalRow, markDirty, readJournal, takeRow, writeRow } from './journal.ts'
 import { checkSignal, keepLock, type Session, writeLease } from './lock.ts'
 import { placeOf, type Step } from './plan.ts'
-import { leadingKeyword } from './split.ts'
 
 /**
  * Runs steps in order and adds the names of the applied ones. Resolves with `false` when it met another runner's
@@ -22,126 +21,115 @@ export async function applySteps<Client>(
   let single = false
   for (let at = 0; at < steps.length; ) {
     checkSignal(session)
+    const [step, ...others] = steps.slice(at)
+    if (step === undefined) break
     // Round trips decide the speed of a fleet, so neighbours that can share one batch do.
-    const sharing = (step: Step): boolean =>
-      step.mode === 'batch' || (fresh && isOneCall(session, step) && leavesNothing(session, step))
-    const group = steps.slice(at, at + 1)
-    for (const step of single ? [] : steps.slice(at + 1)) {
-      if (![...group, step].every((one) => sharing(one) && one.mode === step.mode)) break
-      group.push(step)
-    }
+    const shares = (one: Step): boolean =>
+      one.mode === step.mode &&
+      (one.mode === 'batch' || (fresh && isOneCall(session, one) && leavesNothing(one)))
+    const alone = single || !shares(step) ? 0 : others.findIndex((one) => !shares(one))
+    const group = [step, ...(alone < 0 ? others : others.slice(0, alone))]
     let done = group.length
-    let verdict: Verdict = 'applied'
+    let overtaken = false
     try {
-      await run(session, group)
+      await run(session, step, group)
     } catch (cause) {
-      done = 0
-      for (const step of group) {
-        verdict = await judge(session, step, group.length - 1, cause)
-        if (verdict !== 'applied') break
-        done++
+      for (done = 0; done < group.length; done++) {
+        const verdict = await judge(session, group[done] ?? step, group.length - 1, cause)
+        if (verdict === 'applied') continue
+        overtaken = verdict === 'overtaken'
+        // As one, nothing of it happened. One by one, what comes before the culprit is applied and it is named.
+        single = true
+        break
       }
-      // As one, nothing of it happened. One by one, what comes before the culprit is applied and it is named.
-      single ||= verdict === 'refused'
     }
     for (const { name } of group.slice(0, done)) applied.push(name)
-    if (verdict === 'overtaken') return false
+    if (overtaken) return false
     at += done
   }
   return true
 }
 
-async function run<Client>(session: Session<Client>, group: readonly Step[]): Promise<void> {
+async function run<Client>(session: Session<Client>, step: Step, group: readonly Step[]): Promise<void> {
   const { provider, client, now } = session
-  const batch = (
-    statementsOf: (step: Step) => readonly Statement[],
-    first: Statement[] = [],
-  ): Promise<void> => provider.batch(client, [...first, ...group.flatMap(statementsOf)])
-  for (const step of group) {
-    if (step.mode === 'batch')
-      return batch(
-        // The row first: another runner is stopped before it has done anything.
-        (one) => [
-          insertRow(session, doneRow(session, one), now()),
-          ...(one.statements ?? []).map((sql) => ({ sql })),
-        ],
-        session.locked ? [writeLease(session)] : [],
-      )
-    if (isOneCall(session, step))
-      // On one connection, so that what a statement SETs holds for the next.
-      return keepLock(session, () =>
-        batch((one) => {
-          const { begin, work, end } = journaled(session, one)
-          return [...begin, ...work, ...end]
-        }),
-      )
-    if (step.mode === 'journal') return keepLock(session, () => runJournaled(session, step))
-    await provider.query(client, writeLease(session))
-    await provider
-      .kysely(client)
-      .transaction()
-      .execute(async (trx) => {
-        const row = { ...doneRow(session, step), applied_at: now() }
-        await trx.withoutPlugins().insertInto(MIGRATIONS_TABLE).values(row).execute()
-        await step.up?.(trx)
-      })
-  }
+  const batch = (statementsOf: (step: Step) => readonly Statement[]): Promise<void> =>
+    provider.batch(client, [
+      ...(step.mode === 'batch' && session.locked ? [writeLease(session)] : []),
+      ...group.flatMap(statementsOf),
+    ])
+  if (step.mode === 'journal')
+    return keepLock(session, () =>
+      isOneCall(session, step)
+        ? // On one connection, so that what a statement SETs holds for the next.
+          batch((one) => journaled(session, one).flat())
+        : runJournaled(session, step),
+    )
+  if (step.mode === 'batch')
+    // The row first: another runner is stopped before it has done anything.
+    return batch((one) => [
+      insertRow(session, rowOf(session, one, 'done'), now()),
+      ...(one.statements ?? []).map((sql) => ({ sql })),
+    ])
+  await provider.query(client, writeLease(session))
+  await provider
+    .kysely(client)
+    .transaction()
+    .execute(async (trx) => {
+      const row = { ...rowOf(session, step, 'done'), applied_at: now() }
+      await trx.withoutPlugins().insertInto(MIGRATIONS_TABLE).values(row).execute()
+      await step.up?.(trx)
+    })
 }
 
-function doneRow<Client>({ attempt }: Session<Client>, { name, checksum, total }: Step): JournalRow {
-  return { name, checksum, state: 'done', statement: total, attempt }
+function rowOf<Client>({ attempt }: Session<Client>, step: Step, state: 'done' | 'paused'): JournalRow {
+  const { name, checksum, total } = step
+  return { name, checksum, state, statement: state === 'done' ? total : 0, attempt }
 }
 
-/** Journaled, and nothing but statements for a batch that is no transaction. */
-function isOneCall<Client>({ provider }: Session<Client>, { mode, statements }: Step): boolean {
-  return mode === 'journal' && statements !== undefined && !provider.capabilities.transactionalDdl
+/** Nothing but statements, for a batch that is no transaction. */
+function isOneCall<Client>({ provider }: Session<Client>, { statements }: Step): boolean {
+  return statements !== undefined && !provider.capabilities.transactionalDdl
 }
 
 /** Nothing of it is left in its session, where the next migration would meet it. */
-function leavesNothing<Client>({ provider }: Session<Client>, { statements = [] }: Step): boolean {
-  const { dialect } = provider.capabilities
-  return statements.every(
-    (sql) =>
-      /^(?:CREATE|ALTER|DROP|INSERT|UPDATE|DELETE)$/.test(leadingKeyword(sql, dialect)) &&
-      !/@|\btemp/i.test(sql),
-  )
+function leavesNothing({ statements = [] }: Step): boolean {
+  return statements.every((sql) => /^(?:CREATE|ALTER|DROP|INSERT|UPDATE|DELETE)\s(?!TEMP)[^@]*$/i.test(sql))
 }
 
 /**
  * Outside a transaction: the row is there before the dirty mark and the mark before the first statement, each
  * statement is counted once it is done, and the mark goes before the row says so. A crash between any two leaves
  * either an exact count or a row in `started`.
+ *
+ * @returns what begins it, what is still to be done, and what ends it
  */
-function journaled<Client>(session: Session<Client>, { name, row, checksum, statements, total }: Step) {
+function journaled<Client>(session: Session<Client>, step: Step): [Statement[], Statement[], Statement[]] {
+  const { name, row, total, checksum, statements = [] } = step
   const done = row?.statement ?? 0
-  const paused = { name, checksum, state: 'paused', statement: 0, attempt: session.attempt } as const
-  return {
-    done,
-    begin: [
-      row ? takeRow(session, row, checksum) : insertRow(session, paused, session.now()),
+  return [
+    [
+      row
+        ? takeRow(session, row, checksum)
+        : insertRow(session, rowOf(session, step, 'paused'), session.now()),
       markDirty(session, name, true),
       writeRow(session, name, 'started'),
     ],
-    work: (statements ?? [])
-      .slice(done)
-      .flatMap((sql, index) => [{ sql }, writeRow(session, name, done + index + 1)]),
-    end: [writeRow(session, name, total), markDirty(session, name, false), writeRow(session, name, 'done')],
-  }
+    statements.slice(done).flatMap((sql, index) => [{ sql }, writeRow(session, name, done + index + 1)]),
+    [writeRow(session, name, total), markDirty(session, name, false), writeRow(session, name, 'done')],
+  ]
 }
 
 async function runJournaled<Client>(session: Session<Client>, step: Step): Promise<void> {
   const { provider, client } = session
-  const { done, begin, work, end } = journaled(session, step)
+  const [begin, work, end] = journaled(session, step)
   await provider.batch(client, begin)
   // Not a batch, which would be a transaction here.
   for (const one of work) await provider.query(client, one)
-  if (done < step.total) await step.up?.(provider.kysely(client))
+  if ((step.row?.statement ?? 0) < step.total) await step.up?.(provider.kysely(client))
   // What is known to be done shall not end dirty for one lost packet.
   const finish = (): Promise<void> => provider.batch(client, end)
   await finish().catch(finish)
 }
-
-type Verdict = 'applied' | 'overtaken' | 'refused'
 
 /** What became of a run that threw: the journal knows, whatever reply was lost. */
 async function judge<Client>(
@@ -149,7 +137,7 @@ async function judge<Client>(
   step: Step,
   others: number,
   cause: unknown,
-): Promise<Verdict> {
+): Promise<'applied' | 'overtaken' | 'refused'> {
   const { provider, client, tenantId, attempt } = session
   const { name, total } = step
   const error = provider.mapError(cause)
