@@ -149,9 +149,10 @@ function send(connection: Connection, text: string): Promise<Row[]> {
         return (client as unknown as Internals).addCommand(accompany(command, company))
       }
     client.query(text, [], (error: unknown, results: unknown) => {
-      answer ??= { error, results }
-      // Not of what was sent, but of the connection.
-      if ((error as { fatal?: boolean } | null)?.fatal) settle()
+      // Told of the connection, it holds whatever the statements came to.
+      const fatal = (error as { fatal?: boolean } | null)?.fatal === true
+      if (answer === undefined || fatal) answer = { error, results }
+      if (fatal) settle()
     })
   })
 }

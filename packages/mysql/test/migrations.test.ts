@@ -192,6 +192,34 @@ describe('a migration of five statements', () => {
   )
 })
 
+it('a connection cut while the server is at the message: the journal says what is known, and a rerun converges', async () => {
+  const id = 'message'
+  await factoryOf(FIRST).provision(id)
+  const factory = factoryOf(FIVE, relayed())
+  await factory.getAdapters(id)
+  // With the first answer, which is to what goes ahead of the message.
+  const met = relay.at(STATEMENTS.at(-1) ?? '', 'cut after')
+  const outcome = factory.migrate(id).catch(({ step }) => step)
+  await met
+  for (let busy = true; busy; ) {
+    const rows = await world.sql(
+      "SELECT id FROM information_schema.processlist WHERE db = ? AND command <> 'Sleep'",
+      [world.prefix + id],
+    )
+    busy = rows.length > 0
+  }
+  await outcome
+  const { state, statement } = await journal(id)
+  const count = await done(id)
+  if (state === 'done') expect([statement, count]).toEqual([5, 5])
+  else {
+    expect(state).toBe('started')
+    expect([statement, statement + 1]).toContain(count)
+  }
+  await endLease(id)
+  await mend(id)
+})
+
 describe('while another process migrates', () => {
   const [, , insert = ''] = STATEMENTS
 

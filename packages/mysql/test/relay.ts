@@ -41,9 +41,12 @@ export async function startRelay(target: string): Promise<Relay> {
       upstream.destroy()
     }
     let swallow = false
+    let unread: Buffer = Buffer.alloc(0)
     client.on('data', (chunk) => {
-      const messages = messagesIn(chunk)
-      sent.push(messages.map(commandOf).join('+'))
+      unread = Buffer.concat([unread, chunk])
+      const messages = messagesIn(unread)
+      unread = unread.subarray(messages.reduce((length, each) => length + each.length, 0))
+      if (messages.length > 0) sent.push(messages.map(commandOf).join('+'))
       for (const each of messages) if (commandOf(each) === 'query') texts.push(each.toString('utf8', 5))
       if (trap === undefined || !chunk.toString('latin1').includes(trap.text))
         return void upstream.write(chunk)
@@ -104,11 +107,13 @@ export async function startRelay(target: string): Promise<Relay> {
   }
 }
 
-function messagesIn(chunk: Buffer): Buffer[] {
+/** Those that are there as a whole. */
+function messagesIn(bytes: Buffer): Buffer[] {
   const messages: Buffer[] = []
-  for (let at = 0; at < chunk.length; ) {
-    const end = at + 4 + chunk.readUIntLE(at, 3)
-    messages.push(chunk.subarray(at, end))
+  for (let at = 0; at + 4 <= bytes.length; ) {
+    const end = at + 4 + bytes.readUIntLE(at, 3)
+    if (end > bytes.length) break
+    messages.push(bytes.subarray(at, end))
     at = end
   }
   return messages
