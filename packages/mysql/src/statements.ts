@@ -13,7 +13,7 @@ const PLAINLY = /^(?:SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH|VALUES)\s/i
 
 /** Transactions, and what changes a schema without leaving it. */
 const SESSION =
-  /^\s*(?:START\s+TRANSACTION\b|BEGIN(?:\s+WORK)?\s*;?\s*$|COMMIT\b|ROLLBACK\b|(?:RELEASE\s+)?SAVEPOINT\b|(?:CREATE|ALTER|DROP)\s+(?:TEMPORARY\s+)?(?:TABLE|(?:UNIQUE\s+)?INDEX)\s)/i
+  /^\s*(?:START\s+TRANSACTION\b|BEGIN(?:\s+WORK)?\s*;?\s*$|COMMIT\b|ROLLBACK\b|(?:RELEASE\s+)?SAVEPOINT\b|(?:CREATE|ALTER|DROP)\s+(?:TABLE|(?:UNIQUE\s+)?INDEX)\s)/i
 
 /** Variables, functions that take named locks or set what the session answers, and `SELECT … INTO`. */
 const LASTING =

@@ -207,6 +207,8 @@ describe('what the core writes', () => {
         secret: SECRET,
         registry: world.registry,
         databasePrefix: world.prefix,
+        // On a slow machine it would take another connection before the first is cleared up.
+        maxConnectionsPerTenant: 1,
         migrations: Object.fromEntries(
           Array.from({ length: count }, (_, at) => [`00${at}`, `CREATE TABLE t_${at} (id INT PRIMARY KEY)`]),
         ),

@@ -22,6 +22,13 @@ describe('what a statement can leave', () => {
     '-- a remark\nSELECT 1',
   ])('%s: nothing of its own', (sql) => expect(traceOf(sql)).toBe('plain'))
 
+  // Each of the kind is left by a lease in sessions.test.ts, and cleared.
+  it.each([
+    'BEGIN', 'begin work', ' BEGIN ;', 'START TRANSACTION', 'START TRANSACTION READ ONLY', 'COMMIT', 'ROLLBACK',
+    'ROLLBACK TO SAVEPOINT a', 'SAVEPOINT a', 'RELEASE SAVEPOINT a', 'CREATE TABLE x (id INT)',
+    'ALTER TABLE x ADD COLUMN y INT', 'DROP TABLE x', 'CREATE UNIQUE INDEX i ON x (y)',
+  ])('%s: something of a session, which a reset clears', (sql) => expect(traceOf(sql)).toBe('session')) // biome-ignore format: a list
+
   it.each([
     'SELECT @a := 1',
     'SELECT 1 INTO @a',
@@ -34,7 +41,9 @@ describe('what a statement can leave', () => {
     '/*! USE other */',
     '/*M! USE other */',
     "SELECT * FROM notes INTO OUTFILE '/tmp/x'",
-    'USE other', 'SET autocommit = 0', 'BEGIN', 'START TRANSACTION', 'CALL p()', 'LOCK TABLES notes WRITE',
+    'USE other', 'SET autocommit = 0', 'CALL p()', 'LOCK TABLES notes WRITE', 'DROP DATABASE own', 'START SLAVE',
+    "BEGIN NOT ATOMIC EXECUTE IMMEDIATE 'USE other'; END", 'CREATE TABLE x AS SELECT @a := 1', 'COMMIT /*! */',
+    'DROP /* */ DATABASE own', 'ALTER DATABASE own CHARACTER SET latin1', 'CREATE PROCEDURE p() SELECT 1',
     'CREATE TEMPORARY TABLE x (id INT)', 'PREPARE s FROM "SELECT 1"', 'HANDLER notes OPEN', 'DO 1', '', 'XA START "x"', ';USE other',
   ])('%s: anything', (sql) => expect(traceOf(sql)).toBe('any')) // biome-ignore format: a list
 })
