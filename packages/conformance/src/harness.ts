@@ -31,11 +31,8 @@ export interface Harness<Client = any> {
   readonly connectionLimit?: number
   /** A number of databases that fills more than one page of `list`. @default 12 */
   readonly manyDatabases?: number
-  /** The provider's own names of places for `create`, two or more, and in which of them a database is. */
-  readonly placements?: {
-    readonly names: readonly string[]
-    of(name: string): Promise<string>
-  }
+  /** In which of the provider's `placements` a database is. */
+  placementOf?(name: string): Promise<string>
   /** Tokens, passwords, connection strings: none may show in an error. */
   readonly secrets?: readonly string[]
   /** Further SQL with which one tenant may try to reach another's database, each a list run on one connection. */

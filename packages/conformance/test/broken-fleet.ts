@@ -1,20 +1,15 @@
-import { TenancyError } from '@tenantry/multi-tenancy'
 import type { Mistake, Provider } from './mistake.ts'
 
 const SECRET = 'canary-7be1a2c3'
 /** Where each database is; names are each case's own. */
 const places = new Map<string, string>()
-const placements = {
-  names: ['east', 'west'],
-  of: async (name: string) => places.get(name) ?? 'nowhere',
-}
+const placementOf = async (name: string): Promise<string> => places.get(name) ?? 'nowhere'
 
 /** The in-memory provider with two places. */
 function placed(intact: Provider): Partial<Provider> {
   return {
+    placements: ['east', 'west'],
     async create(name, { placement = 'east', ...options }) {
-      if (!placements.names.includes(placement))
-        throw new TenancyError('config_invalid', 'placement: unknown')
       const made = await intact.create(name, options)
       if (made.created) places.set(name, placement)
       return made
@@ -27,7 +22,7 @@ export const FLEET_MISTAKES: readonly Mistake[] = [
   {
     mistake: 'placement is ignored',
     fails: 'a database is made where placement says, and found, listed, used and dropped like any other',
-    declares: { placements },
+    declares: { placementOf },
     offers: placed,
     break: (intact) => ({
       ...intact,
@@ -37,7 +32,7 @@ export const FLEET_MISTAKES: readonly Mistake[] = [
   {
     mistake: 'list knows the default place only',
     fails: 'a database is made where placement says, and found, listed, used and dropped like any other',
-    declares: { placements },
+    declares: { placementOf },
     offers: placed,
     break: (intact) => ({
       ...intact,
@@ -45,20 +40,6 @@ export const FLEET_MISTAKES: readonly Mistake[] = [
         const { databases } = await intact.list(query, options)
         return { databases: databases.filter(({ name }) => places.get(name) === 'east') }
       },
-    }),
-  },
-  {
-    mistake: 'an unknown placement is taken for the default',
-    fails: 'an unknown placement is refused with a code, and makes nothing',
-    declares: { placements },
-    offers: placed,
-    break: (intact) => ({
-      ...intact,
-      create: (name, options) =>
-        intact.create(name, {
-          ...options,
-          placement: placements.names.find((known) => known === options.placement),
-        }),
     }),
   },
   {

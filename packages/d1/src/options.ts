@@ -10,6 +10,9 @@ export type D1Place =
 const HINTS = ['wnam', 'enam', 'weur', 'eeur', 'apac', 'oc'] as const
 const JURISDICTIONS = ['eu', 'fedramp', 'us'] as const
 
+/** The names of both. */
+export const PLACEMENTS: readonly string[] = [...HINTS, ...JURISDICTIONS]
+
 /** A bookmark taken before something that cannot be undone otherwise. */
 export interface D1RestorePoint {
   /** The database's. */
@@ -110,9 +113,6 @@ export function d1Settings(options: D1ProviderOptions): D1Settings {
     throw configError('readReplication', 'must be auto or disabled')
   }
   const place = placement === undefined ? undefined : placeOf(placement)
-  if (placement !== undefined && place === undefined) {
-    throw configError('placement', `must be one of ${[...HINTS, ...JURISDICTIONS].join(', ')}`)
-  }
   const baseUrl = baseOf(options.baseUrl ?? 'https://api.cloudflare.com/client/v4')
   const limits = { rateLimit, requestTimeout, pageSize }
   const now = environment?.now ?? Date.now
@@ -130,12 +130,17 @@ export function d1Settings(options: D1ProviderOptions): D1Settings {
   }
 }
 
-/** What the API calls a place, or `undefined` for what is none. */
-export function placeOf(name: string): D1Place | undefined {
+/**
+ * What the API calls a place.
+ *
+ * @throws `config_invalid` for what is none
+ */
+export function placeOf(name: string): D1Place {
   const primary_location_hint = HINTS.find((hint) => hint === name)
   if (primary_location_hint !== undefined) return { primary_location_hint }
   const jurisdiction = JURISDICTIONS.find((each) => each === name)
-  return jurisdiction && { jurisdiction }
+  if (jurisdiction !== undefined) return { jurisdiction }
+  throw configError('placement', `must be one of ${PLACEMENTS.join(', ')}`)
 }
 
 function baseOf(baseUrl: string): string {

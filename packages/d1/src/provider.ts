@@ -17,7 +17,7 @@ import { ApiError, isAmbiguous } from './http.ts'
 import { d1Kysely } from './kysely.ts'
 import { checkLimits, limitsOf } from './limits.ts'
 import { createListing } from './listing.ts'
-import { type D1ProviderOptions, d1Settings, placeOf } from './options.ts'
+import { type D1ProviderOptions, d1Settings, PLACEMENTS, placeOf } from './options.ts'
 
 /** Cloudflare's code for a name that is taken. */
 const TAKEN = 7502
@@ -46,12 +46,9 @@ export function createD1Provider(options: D1ProviderOptions): TenantProvider<D1D
     placement: string | undefined,
     signal: AbortSignal,
   ): Promise<{ database: KnownD1; created: boolean }> {
-    const wanted = placement === undefined ? place : placeOf(placement)
-    if (placement !== undefined && wanted === undefined) {
-      throw new TenancyError('invalid_request', 'D1 has no placement of that name')
-    }
+    const wanted = { place: placement === undefined ? place : placeOf(placement), readReplication }
     try {
-      return { database: await api.create(name, { place: wanted, readReplication }, signal), created: true }
+      return { database: await api.create(name, wanted, signal), created: true }
     } catch (error) {
       // Taken, or nobody knows: what is there now decides, before anything is sent again. Whose it is says its stamp.
       const taken = error instanceof ApiError && error.codes.includes(TAKEN)
@@ -80,6 +77,7 @@ export function createD1Provider(options: D1ProviderOptions): TenantProvider<D1D
     capabilities: { dialect: 'sqlite', transactions: false, transactionalDdl: true },
     // The documentation advises fewer than 32 characters.
     naming: { maxLength: 31, separator: '_' },
+    placements: PLACEMENTS,
 
     create: coded(async (name, { placement, signal }) => {
       const { database, created } = await createOrFind(name, placement, signal)

@@ -216,7 +216,7 @@ test('a database is made where it was asked for', async () => {
     ]),
   )
   const nowhere = world.provider().create('nowhere', { ...call, placement: 'mars' })
-  expect((await failure(nowhere)).code).toBe('invalid_request')
+  expect((await failure(nowhere)).code).toBe('config_invalid')
 })
 
 test('no answer within requestTimeout is a timeout, of the database and of the account', async () => {

@@ -6,14 +6,13 @@ export type Locator = { readonly [key: string]: string | number | boolean | null
 
 /** A value every database can bind. */
 export type SqlValue = string | number | bigint | boolean | Uint8Array | null
+export type Row = Record<string, unknown>
 
 /** One SQL statement, with `?` (or the dialect's `$1`) placeholders for `params`. */
 export interface Statement {
   readonly sql: string
   readonly params?: readonly SqlValue[]
 }
-
-export type Row = Record<string, unknown>
 
 /** Facts about a kind of database. The core branches on these and never on a provider's name. */
 export interface Capabilities {
@@ -36,7 +35,7 @@ export interface Naming {
 export interface CallOptions {
   /** Aborted when the core stops waiting. Pass it to `fetch` or the driver where that is possible. */
   readonly signal: AbortSignal
-  /** For `create`: the server or group to make the database on, one of the provider's own names. */
+  /** For `create`: where to make the database, one of the provider's `placements`. */
   readonly placement?: string | undefined
 }
 
@@ -66,6 +65,8 @@ export interface TenantProvider<Client> {
   readonly name: string
   readonly capabilities: Capabilities
   readonly naming: Naming
+  /** The servers, groups or regions that `create` may be told as `placement`; without it there is one place. */
+  readonly placements?: readonly string[]
   /** Makes the database, or finds the one of that exact name. Says which; the core decides whose it is. */
   create(name: string, options: CallOptions): Promise<{ locator: Locator; created: boolean }>
   /** The database of that exact name, or `undefined` when the service says there is none. Throws when unsure. */

@@ -1,7 +1,6 @@
 import type { Client } from '@libsql/client/web'
 import {
   type ConnectTarget,
-  configError,
   createRedactor,
   explainRefusal,
   type Locator,
@@ -59,11 +58,6 @@ export function createTursoProvider(options: TursoProviderOptions): TenantProvid
     })
   }
 
-  function groupOf(placement: string = group): string {
-    if (groups.includes(placement)) return placement
-    throw configError('placement', `is none of the groups ${groups.join(', ')}`)
-  }
-
   /** The locator as it was returned; the host is checked again, for it may come from a store of somebody's. */
   function databaseOf({ name, id, hostname }: Locator): TursoDatabase {
     if (typeof name !== 'string' || typeof id !== 'string') {
@@ -112,9 +106,10 @@ export function createTursoProvider(options: TursoProviderOptions): TenantProvid
     capabilities: { dialect: 'sqlite', transactions: true, transactionalDdl: true },
     // `{name}-{organization}` is one DNS label: https://github.com/tursodatabase/turso-cli/issues/1013
     naming: { maxLength: 62 - organizationName.length, separator: '-' },
+    placements: groups,
 
     create: coded(async (name, { signal, placement }) => {
-      const { database, created } = await createOrFind(name, groupOf(placement), signal)
+      const { database, created } = await createOrFind(name, placement ?? group, signal)
       const client = clientOf(database)
       await poll(async () => {
         try {
@@ -164,8 +159,9 @@ export function createTursoProvider(options: TursoProviderOptions): TenantProvid
     list: coded(async ({ prefix, cursor: here = `${group}/` }, { signal }) => {
       // Group after group: a list of all would also show what is none of ours.
       const [at = '', cursor] = here.split(/\/(.*)/s)
+      if (!groups.includes(at)) throw new TenancyError('invalid_request', 'The cursor is not of this list')
       const { databases, cursor: after } = await api.list(
-        { group: groupOf(at), prefix, cursor: cursor || undefined },
+        { group: at, prefix, cursor: cursor || undefined },
         signal,
       )
       const following = groups[groups.indexOf(at) + 1]

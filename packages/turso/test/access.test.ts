@@ -91,12 +91,10 @@ describe('a closed Turso database', () => {
 })
 
 describe('placement', () => {
-  it('names a group, and a provider that knows no further one refuses it before any request', async () => {
+  it('names a group: the one of new databases, or a further one', async () => {
     const account = await startAccount()
-    const provider = account.provider()
-    const refused = provider.create('tenant-a', { ...call, placement: 'elsewhere' })
-    expect(await failure(refused)).toMatchObject({ code: 'config_invalid' })
-    expect(account.turso.requests).toEqual([])
+    expect(account.provider().placements).toEqual(['default'])
+    expect(account.provider({ groups: ['elsewhere'] }).placements).toEqual(['default', 'elsewhere'])
     for (const groups of [['Upper'], ['a/b'], 'default'] as never[]) {
       expect(() => account.provider({ groups })).toThrow(TenancyError)
     }

@@ -24,10 +24,7 @@ export function createTursoHarness(turso: TursoEmulator): Harness<Client> {
     provider: another(),
     another,
     secrets: [apiToken],
-    placements: {
-      names: GROUPS,
-      of: async (name) => oracle.databases().find(({ Name }) => Name === name)?.group ?? 'no group',
-    },
+    placementOf: async (name) => oracle.databases().find(({ Name }) => Name === name)?.group ?? 'no group',
     oracle: {
       databases: async (prefix) =>
         oracle.databases().flatMap(({ Name }) => (Name.startsWith(prefix) ? [Name] : [])),

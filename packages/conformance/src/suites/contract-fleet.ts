@@ -1,6 +1,6 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { inspect } from 'node:util'
-import { refusesMapped, succeeds } from '../assert.ts'
+import { succeeds } from '../assert.ts'
 import { type ConformanceCase, suite } from '../case.ts'
 import { everyPage } from '../pages.ts'
 
@@ -8,16 +8,17 @@ import { everyPage } from '../pages.ts'
 export const contractFleet: readonly ConformanceCase[] = suite('contract', [
   {
     name: 'a database is made where placement says, and found, listed, used and dropped like any other',
-    skip: ({ placements }) => (placements === undefined ? 'the harness has no placements' : undefined),
+    skip: ({ provider }) =>
+      provider.placements === undefined ? 'the provider has no placements' : undefined,
     async run(t) {
       const { provider, call, prefix, harness } = t
-      const { names = [], of = async () => '' } = harness.placements ?? {}
-      ok(names.length > 1, 'placements.names has fewer than two names')
-      const made = names.map((placement, index) => ({ placement, name: `${prefix}p${index}` }))
+      const { placements = [] } = provider
+      const made = placements.map((placement, index) => ({ placement, name: `${prefix}p${index}` }))
       for (const { placement, name } of made) {
         const { created } = await provider.create(name, { ...call, placement })
         equal(created, true, name)
-        equal(await of(name), placement, `where ${name} is`)
+        if (harness.placementOf !== undefined)
+          equal(await harness.placementOf(name), placement, `where ${name} is`)
         equal((await provider.create(name, call)).created, false, `${name} without its placement`)
       }
       const listed = (await everyPage(t.another(), prefix, t)).map(({ name }) => name)
@@ -29,21 +30,6 @@ export const contractFleet: readonly ConformanceCase[] = suite('contract', [
         await succeeds(`a query of ${name}`, () => provider.query(client, { sql: 'SELECT 1 AS one' }))
         await provider.drop(locator, call)
       }
-      deepEqual(await t.oracle.databases(prefix), [])
-    },
-  },
-  {
-    name: 'an unknown placement is refused with a code, and makes nothing',
-    skip: ({ placements }) => (placements === undefined ? 'the harness has no placements' : undefined),
-    async run(t) {
-      const { provider, call, prefix } = t
-      const error = await refusesMapped('create', provider.mapError, () =>
-        provider.create(`${prefix}a`, { ...call, placement: 'no-such-place' }),
-      )
-      ok(
-        error.code === 'config_invalid' || error.code === 'provider_rejected',
-        `an unknown placement is ${error.code}`,
-      )
       deepEqual(await t.oracle.databases(prefix), [])
     },
   },

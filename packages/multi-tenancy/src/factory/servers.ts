@@ -26,7 +26,7 @@ export interface OverServersOptions<Place> {
 
 /** Those members of a provider that are the same wherever databases are spread over servers with names. */
 export type OverServers = Required<
-  Pick<TenantProvider<unknown>, 'create' | 'find' | 'drop' | 'setAccess' | 'list' | 'close'>
+  Pick<TenantProvider<unknown>, 'placements' | 'create' | 'find' | 'drop' | 'setAccess' | 'list' | 'close'>
 >
 
 /**
@@ -43,6 +43,7 @@ export function overServers<Place extends { readonly server: string }>(
     findAnywhere([...servers.values()].map((server) => server.find(name, call)))
 
   return {
+    placements: [...servers.keys()],
     async create(name, call) {
       // A name is never on two of them.
       const elsewhere = servers.size > 1 ? await find(name, call) : undefined
@@ -78,7 +79,7 @@ export function overServers<Place extends { readonly server: string }>(
   }
 }
 
-/** @throws `provider_rejected` for one that there is not: a locator of other options, or a wrong placement */
+/** @throws `provider_rejected` for one that there is not: a locator of other options */
 export function serverNamed<Server>(servers: ReadonlyMap<string, Server>, name: string): Server {
   const server = servers.get(name)
   if (server !== undefined) return server

@@ -10,6 +10,7 @@ import { decodeCursor, encodeCursor, pageLimit } from './cursor.ts'
 import { conflict, type Decision, type Engine } from './engine.ts'
 import { checkMetadata, mergeMetadata } from './metadata.ts'
 import { createNesting } from './nesting.ts'
+import { checkPlacement } from './placement.ts'
 import type { Reconciler } from './reconcile.ts'
 import type { Lifecycle, OperationHooks, OperationOptions } from './types.ts'
 
@@ -68,6 +69,7 @@ export function createLifecycle<Client, Adapters>({
     async provision(tenantId, options = {}) {
       const { metadata = {}, placement, exclusive = false } = options
       checkMetadata(metadata)
+      checkPlacement(core.provider, placement)
       const inside = nested('onProvision', tenantId, options)
       if (inside !== undefined) return expect(inside)
       const params = { metadata, ...(placement !== undefined && { placement }) }

@@ -18,6 +18,7 @@ import { type ExpectedIdentity, IDENTITY_TABLE, readStamp } from '../identity.ts
 import { migrate } from '../migrations/index.ts'
 import { statement } from '../sql.ts'
 import { hookError } from './hook-error.ts'
+import { checkPlacement } from './placement.ts'
 import type { OperationHooks } from './types.ts'
 
 /** What a step finds when it begins. */
@@ -123,6 +124,8 @@ export function createSteps<Client, Adapters>(core: FactoryCore<Client, Adapters
   return {
     async create({ record, change }) {
       const { id, name, placement } = record
+      // The options may be others than those it was asked under.
+      checkPlacement(provider, placement)
       const made = await core.steps(id)('create', (call) =>
         provider.create(name, placement === undefined ? call : { ...call, placement }),
       )

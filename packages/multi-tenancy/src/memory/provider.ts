@@ -1,6 +1,5 @@
 import { CompiledQuery, type Kysely } from 'kysely'
 import type { ConnectTarget, Row, Statement, TenantProvider } from '../contract.ts'
-import { configError } from '../errors.ts'
 import { explainRefusal } from '../factory/refusal.ts'
 import { mapError } from './errors.ts'
 import { openSqlite } from './sqlite.ts'
@@ -44,8 +43,7 @@ export function createMemoryProvider(
     capabilities: { dialect: 'sqlite', transactions: true, transactionalDdl: true },
     naming: { maxLength: 64, separator: '_' },
 
-    async create(name, { placement }) {
-      if (placement !== undefined) throw configError('placement', 'this process’s memory is the only place')
+    async create(name) {
       const created = !server.has(name)
       if (created) server.set(name, openSqlite())
       return { locator: { name }, created }

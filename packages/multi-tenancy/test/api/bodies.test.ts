@@ -25,6 +25,7 @@ describe('a body', () => {
     ['POST', '/', { id: 'new', placement: '' }, 'invalid_request'],
     ['POST', '/', { id: 'new', placement: 7 }, 'invalid_request'],
     ['POST', '/', { id: 'new', placement: 'eu west' }, 'invalid_request'],
+    ['POST', '/', { id: 'new', placement: 'mars' }, 'invalid_request'],
     ['POST', '/', { id: 'new', placement: 'x'.repeat(65) }, 'invalid_request'],
     ['POST', '/', { id: 'new', metadata: null }, 'invalid_request'],
     ['POST', '/', { id: 'new', metadata: [] }, 'invalid_request'],

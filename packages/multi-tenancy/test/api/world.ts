@@ -3,10 +3,12 @@ import type { Kysely } from 'kysely'
 import { createCatalog } from '../../src/catalog/index.ts'
 import type { TenantRow } from '../../src/catalog/schema.ts'
 import type { TenantFactory } from '../../src/database-factory.ts'
+import { defineFactory } from '../../src/factory/define-factory.ts'
 import type { Lifecycle } from '../../src/lifecycle/types.ts'
 import {
-  createMemoryFactory,
+  createMemoryProvider,
   createMemoryServer,
+  type MemoryClient,
   type MemoryServer,
   openSqlite,
 } from '../../src/memory/index.ts'
@@ -75,8 +77,8 @@ export async function createApi({
     transformResult: async ({ result }) => result,
   })
   const server = beside?.server ?? createMemoryServer()
-  const factory = createMemoryFactory<Adapters>({
-    server,
+  const provider = { ...createMemoryProvider(server), placements: ['eu', 'us'] }
+  const factory = defineFactory<MemoryClient, Adapters>(provider, {
     migrations: { '0001_notes': 'CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL)' },
     catalog: createCatalog({ db: watched, dialect: 'sqlite', ...(executor && { executor }) }),
     ...(now && { environment: { now } }),

@@ -138,8 +138,7 @@ export function createLibsqlFileProvider(options: LibsqlFileProviderOptions): Te
     capabilities: { dialect: 'sqlite', transactions: true, transactionalDdl: true },
     naming: { maxLength: MAX_NAME_LENGTH, separator: '_' },
 
-    async create(name, { placement }) {
-      if (placement !== undefined) throw configError('placement', 'files have one place, the root')
+    async create(name) {
       const { file, created } = await files.create(name)
       return { locator: locatorOf(file), created }
     },
