@@ -114,7 +114,6 @@ async function fleet(database: BenchDatabase): Promise<void> {
     options: '-c search_path=set_role_bench_0',
     max: 20,
   })
-  const plain = new pg.Pool({ connectionString: database.url, max: 20 })
   const zipf = createZipf(1_000)
   const pools = createPools(database.url, 20)
   const rates = await byTurns(
@@ -124,7 +123,7 @@ async function fleet(database: BenchDatabase): Promise<void> {
       // The same pool over the same 1,000 tables, without any tenancy: what a server pays for so many of them.
       'raw, 1,000 schemas': () =>
         rate(4_000, 40, () =>
-          plain.query(`SELECT body FROM set_role_bench_${zipf()}.notes WHERE id = $1`, [7]),
+          raw.query(`SELECT body FROM set_role_bench_${zipf()}.notes WHERE id = $1`, [7]),
         ),
       set_role: () => rate(4_000, 40, async () => tenants.set_role.clients[zipf()]?.query(READ, [7])),
       search_path: () => rate(4_000, 40, async () => tenants.search_path.clients[zipf()]?.query(READ, [7])),
@@ -141,7 +140,7 @@ async function fleet(database: BenchDatabase): Promise<void> {
       report(`1,000 tenants (Zipf), against ${rival}: ${name}`, ratio(rates, name, rival), 'reported', detail)
     }
   }
-  await Promise.all([pools.end(), plain.end(), ...Object.values(tenants).map(({ close }) => close())])
+  await Promise.all([pools.end(), ...Object.values(tenants).map(({ close }) => close())])
   const roles = await openTenants(database, 200, { isolation: 'role', ...connections })
   let logins = 0
   const few = createZipf(200)
