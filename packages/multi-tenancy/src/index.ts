@@ -58,6 +58,7 @@ export {
   defineMigrations,
   type KyselyMigration,
   leadingKeyword,
+  leadingWords,
   type MigrateOptions,
   type MigrationProvider,
   type MigrationRecord,

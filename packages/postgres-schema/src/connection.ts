@@ -1,5 +1,5 @@
 import { Client, type ClientConfig } from 'pg'
-import { LEAVE_ALONE } from './scope.ts'
+import { LEAVE_ALONE, LEAVE_SHARED } from './scope.ts'
 import { runUnit, type Session } from './unit.ts'
 
 /** One physical connection, in the hands of one user at a time. */
@@ -56,6 +56,12 @@ export function statusOf(client: Client): TransactionStatus {
 export async function cleanLate(connection: Connection): Promise<boolean> {
   await runUnit(connection, '', () => LEAVE_ALONE)
   return verdictOf(connection) === 'clean'
+}
+
+/** The same behind a pooler, which leaves a session to whose transaction failed until that is undone. */
+export async function undoLate(connection: Connection): Promise<boolean> {
+  await runUnit(connection, 'ROLLBACK', () => LEAVE_SHARED)
+  return statusOf(connection.client) === 'I'
 }
 
 /** Whether the connection is as new at once, needs `cleanLate`, or is lost. */

@@ -1,5 +1,5 @@
 /** Brings a session back to what it was, in a schema of ours; another text needs another name. */
-export const LEAVE = 'tenantry.leave_2'
+export const LEAVE = 'tenantry.leave_3'
 
 /** Throws `3F000` unless the schema of that name has the number, and its comment says that it is open. */
 export const PRESENT = 'tenantry.present_1'
@@ -23,9 +23,17 @@ CREATE SCHEMA IF NOT EXISTS tenantry;
 GRANT USAGE ON SCHEMA tenantry TO PUBLIC;
 CREATE OR REPLACE PROCEDURE ${LEAVE}(shared boolean) LANGUAGE plpgsql AS $leave$
 DECLARE
-  statement text;
+  -- Compiled once in a session, under a path that may have another type of that name.
+  statement pg_catalog.text;
 BEGIN
   -- Triggers that were put off would otherwise run at the end, without path and role.
+  SET CONSTRAINTS ALL IMMEDIATE;
+  -- What such a trigger put off anew would run when all is clean. It runs now, and where nothing can be written nothing can
+  -- be put off: not in temporary tables either, once they are gone.
+  SET LOCAL transaction_read_only = on;
+  IF pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid THEN
+    DISCARD TEMP;
+  END IF;
   SET CONSTRAINTS ALL IMMEDIATE;
   RESET ALL;
   SET SESSION AUTHORIZATION DEFAULT;
@@ -33,9 +41,6 @@ BEGIN
   UNLISTEN *;
   DISCARD SEQUENCES;
   PERFORM pg_catalog.pg_advisory_unlock_all();
-  IF pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid THEN
-    DISCARD TEMP;
-  END IF;
   EXECUTE 'CLOSE ALL';
   IF shared THEN
     -- What a pooler has prepared for all its clients it believes to be there.

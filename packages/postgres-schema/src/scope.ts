@@ -26,12 +26,16 @@ export function searchPath(schema: string, extensionsSchema?: string): string {
  * tenants have one role the catalogue is asked.
  */
 export function scopeSteps(scope: Scope): EncodedSteps {
+  return encodeSteps([scopeText(scope)])
+}
+
+function scopeText(scope: Scope): string {
   const settings = [
     `pg_catalog.set_config('search_path', ${escapeLiteral(scope.path)}, true)`,
     `pg_catalog.set_config('role', ${escapeLiteral(scope.role)}, true)`,
   ]
   // Asked first, under the path of everybody: what a routine has planned is planned anew for another path.
-  return encodeSteps([`SELECT ${[...presenceOf(scope), ...settings].join(', ')}`])
+  return `SELECT ${[...presenceOf(scope), ...settings].join(', ')}`
 }
 
 /** Asks in an open transaction what `scopeSteps` asks at the start of one. Where roles say it, `BEGIN` has asked. */
@@ -63,14 +67,29 @@ export function applicationName(id: string): string {
 }
 
 /** Undoes what statements before it may have done to the session. */
-const LEAVING = encodeSteps([`CALL ${LEAVE}(false)`])
-const LEAVING_SHARED = encodeSteps([`CALL ${LEAVE}(true)`])
+const LEAVING_SHARED = `CALL ${LEAVE}(true)`
 
 /** With a statement after which the session is as new. */
-export const LEAVE_ALONE: Unit = { before: NO_STEPS, after: LEAVING, leaves: true }
+export const LEAVE_ALONE: Unit = {
+  before: NO_STEPS,
+  after: encodeSteps([`CALL ${LEAVE}(false)`]),
+  leaves: true,
+}
 
-/** The same where a pooler may have given the session to another client once the transaction has ended. */
-export const LEAVE_SHARED: Unit = { before: NO_STEPS, after: LEAVING_SHARED, leaves: true }
+/** The same where the session is a pooler's: with what ends a transaction that failed. */
+export const LEAVE_SHARED: Unit = { before: NO_STEPS, after: encodeSteps([LEAVING_SHARED]), leaves: true }
 
-/** With the end of a transaction there. */
-export const LEAVE_FIRST: Unit = { before: LEAVING_SHARED, after: NO_STEPS }
+/** With the end of a transaction there, after which the pooler may give the session to another client. */
+export const LEAVE_FIRST: Unit = { before: encodeSteps([LEAVING_SHARED]), after: NO_STEPS }
+
+/**
+ * A statement of its own there: in a transaction block, so that no procedure commits in the middle, and that one that failed
+ * keeps its session until it was undone.
+ */
+export function sharedUnit(scope: Scope | undefined, before: readonly string[] = []): Unit {
+  const steps = [...before, 'BEGIN', ...(scope === undefined ? [] : [scopeText(scope)])]
+  return { before: encodeSteps(steps), after: encodeSteps([LEAVING_SHARED, 'COMMIT']), leaves: true }
+}
+
+/** What brings a transaction that failed there to its end, before anything else. */
+export const UNDO_SHARED: readonly string[] = ['ROLLBACK', LEAVING_SHARED]

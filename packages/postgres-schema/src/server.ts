@@ -8,7 +8,15 @@ import {
 } from '@tenantry/multi-tenancy'
 import type { Client, ClientConfig, QueryResult } from 'pg'
 import { configOf, passwordsIn, userIn } from './config.ts'
-import { type Connection, cleanLate, closeClient, openClient, verdictOf } from './connection.ts'
+import {
+  type Connection,
+  cleanLate,
+  closeClient,
+  openClient,
+  statusOf,
+  undoLate,
+  verdictOf,
+} from './connection.ts'
 import { passwordOf } from './credentials.ts'
 import { isState, leavesNoDoubt } from './errors.ts'
 import { createFacts, type Facts } from './facts.ts'
@@ -152,8 +160,10 @@ export function createServer(
       open: (target, call) => open(() => pool, target, call),
       clean(connection) {
         const verdict = verdictOf(connection)
-        if (verdict !== 'dirty' || pooler === 'transaction') return verdict !== 'lost'
-        return cleanLate(connection)
+        if (pooler === 'transaction') {
+          return statusOf(connection.client) === 'E' ? undoLate(connection) : verdict !== 'lost'
+        }
+        return verdict === 'dirty' ? cleanLate(connection) : verdict !== 'lost'
       },
       close: ({ client }) => closeClient(client),
       // With a role of its own a tenant has connections of its own.

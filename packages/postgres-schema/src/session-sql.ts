@@ -1,4 +1,4 @@
-import { leadingKeyword, TenancyError } from '@tenantry/multi-tenancy'
+import { leadingKeyword, leadingWords, TenancyError } from '@tenantry/multi-tenancy'
 
 /** Statements that change the session they run in, by their first word. */
 const FIRST: Readonly<Record<string, string>> = {
@@ -26,9 +26,13 @@ export function opensTransaction(text: string): boolean {
   return first === 'BEGIN' || (first === 'START' && /\bTRANSACTION\b/i.test(text))
 }
 
-/** Whether the statement ends one. */
-export function endsTransaction(text: string): boolean {
-  return /^(?:COMMIT|END|ROLLBACK|ABORT)$/.test(leadingKeyword(text, 'postgres')) && !/\bTO\b/i.test(text)
+/** Whether the statement ends one, and opens the next with `AND CHAIN`. */
+export function endingOf(text: string): 'end' | 'chain' | undefined {
+  const [first = '', ...words] = leadingWords(text, 5, 'postgres')
+  if (!/^(?:COMMIT|END|ROLLBACK|ABORT)$/.test(first)) return undefined
+  const [next, after] = /^(?:WORK|TRANSACTION)$/.test(words[0] ?? '') ? words.slice(1) : words
+  if (next === 'TO') return undefined
+  return next === 'AND' && after === 'CHAIN' ? 'chain' : 'end'
 }
 
 /** Whether the statement only says how the transaction shall be: it must come before any query. */

@@ -1,4 +1,4 @@
-import { TenancyError } from '@tenantry/multi-tenancy'
+import { splitStatements, TenancyError } from '@tenantry/multi-tenancy'
 import type { QueryResult, Submittable } from 'pg'
 import { type Connection, statusOf } from './connection.ts'
 import type { Pooler } from './options.ts'
@@ -10,10 +10,12 @@ import {
   presenceSteps,
   type Scope,
   scopeSteps,
+  sharedUnit,
+  UNDO_SHARED,
 } from './scope.ts'
-import { endsTransaction, opensTransaction, refuseSessionState, shapesTransaction } from './session-sql.ts'
+import { endingOf, opensTransaction, refuseSessionState, shapesTransaction } from './session-sql.ts'
 import { NOTHING, type QueryInput, runUnit, type Unit } from './unit.ts'
-import { NO_STEPS } from './wire.ts'
+import { encodeSteps, NO_STEPS } from './wire.ts'
 
 /** Statements of one tenant on a leased connection. */
 export interface Statements {
@@ -34,13 +36,19 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
   const own = pooler === 'session'
   /** Transactions whose scope was not yet held against the catalogue. */
   const unproven = new WeakSet<Connection>()
-  const leaving = own ? LEAVE_ALONE : LEAVE_SHARED
-  const alone: Unit = scope === undefined ? leaving : { ...leaving, before: scopeSteps(scope) }
+  /** Transactions that their holder opened. */
+  const opened = new WeakSet<Connection>()
+  const alone: Unit = own
+    ? { ...LEAVE_ALONE, before: scope === undefined ? NO_STEPS : scopeSteps(scope) }
+    : sharedUnit(scope)
   const begin: Unit = {
     before: NO_STEPS,
     after: scope === undefined ? NO_STEPS : beginSteps(scope),
     scopedAfter: true,
   }
+  // After a statement of its own that failed behind a pooler.
+  const aloneAgain = sharedUnit(scope, UNDO_SHARED)
+  const beginAgain: Unit = { ...begin, before: encodeSteps(UNDO_SHARED) }
   const proof = scope === undefined ? NO_STEPS : presenceSteps(scope)
 
   function textOf(input: QueryInput): string {
@@ -61,14 +69,18 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
 
   function unitOf(connection: Connection, text: string): Unit {
     const status = statusOf(connection.client)
-    if (status === 'I') {
-      if (!opensTransaction(text)) return alone
+    if (status === 'I') opened.delete(connection)
+    const failed = status === 'E' && !own && !opened.has(connection)
+    const ending = status === 'I' ? undefined : endingOf(text)
+    if (ending === 'chain' || ((status === 'I' || failed) && opensTransaction(text))) {
       unproven.add(connection)
-      return begin
+      opened.add(connection)
+      return failed && ending === undefined ? beginAgain : begin
     }
-    if (own && endsTransaction(text)) return LEAVE_ALONE
+    if (status === 'I') return alone
+    if (ending === 'end') return own ? LEAVE_ALONE : status === 'T' ? LEAVE_FIRST : LEAVE_SHARED
+    if (failed) return aloneAgain
     if (status !== 'T') return NOTHING
-    if (endsTransaction(text)) return LEAVE_FIRST
     if (shapesTransaction(text) || !unproven.delete(connection)) return NOTHING
     return { before: proof, after: NO_STEPS }
   }
@@ -100,14 +112,37 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
   }
 
   function submit<Query extends Submittable>(connection: Connection, query: Query): Query {
-    if (scope !== undefined && statusOf(connection.client) !== 'T') {
-      throw new TenancyError('not_supported', 'A cursor or stream needs an open transaction here')
+    if (!own) refuseEnding(query)
+    const { client } = connection
+    const refusal = (): TenancyError | undefined => {
+      if (scope === undefined || statusOf(client) === 'T') return undefined
+      return new TenancyError('not_supported', 'A cursor or stream needs an open transaction here')
     }
-    connection.dirty = true
-    return connection.client.query(query)
+    const refused = refusal()
+    if (refused !== undefined) throw refused
+    const send: (wire: never) => unknown = query.submit.bind(query)
+    // Asked again when its turn has come: what was before it may have ended the transaction.
+    return client.query(
+      Object.assign(query, {
+        submit(wire: never) {
+          connection.dirty = true
+          return refusal() ?? send(wire)
+        },
+      }),
+    )
   }
 
   return { single, next, batch, submit }
+}
+
+/** Behind a pooler a transaction ends with what undoes it, which only a statement of its own can be sent with. */
+function refuseEnding(query: object): void {
+  const { text, cursor } = query as { text?: unknown; cursor?: { text?: unknown } }
+  for (const each of splitStatements(String(text ?? cursor?.text ?? ''), 'postgres')) {
+    refuseSessionState(each)
+    if (endingOf(each) === undefined) continue
+    throw new TenancyError('not_supported', 'A cursor or stream cannot end the transaction')
+  }
 }
 
 /** Whether the server is sent one statement: with values the driver sends no more, and without a `;` there is no more. */

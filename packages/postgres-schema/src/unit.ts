@@ -32,6 +32,7 @@ export class RefusedUnit extends Error {
 interface Wire {
   readonly stream: { readonly writable: boolean; write(bytes: Uint8Array): unknown }
   sync(): void
+  sendCopyFail(reason: string): void
   once(event: 'readyForQuery' | 'end', listener: () => void): void
   off(event: 'readyForQuery' | 'end', listener: () => void): void
 }
@@ -138,6 +139,13 @@ class UnitQuery extends BaseQuery {
 
   override handleDataRow(message: unknown): void {
     if (this.#before === 0 && !this.#done) super.handleDataRow(message)
+  }
+
+  /** The server takes the next message for data: ours fails it at once, and without one it has taken the Sync. */
+  handleCopyInResponse(wire: Wire): void {
+    if (this.#unit.after.executed > 0) return
+    wire.sendCopyFail('COPY FROM STDIN needs a stream')
+    wire.sync()
   }
 
   override handleReadyForQuery(wire: Wire): void {

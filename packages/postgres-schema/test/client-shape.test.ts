@@ -136,6 +136,38 @@ describe.each(['role', 'set_role', 'search_path'] as const)('%s: the client', (i
     expect((await pool.query('SELECT body FROM log')).rows).toEqual([{ body: `late ${isolation}_deferred` }])
   })
 
+  it('stays the tenant’s in a transaction that follows another at once', async () => {
+    const held = await (await client('chained')).connect()
+    const who = async () =>
+      (
+        await held.query('SELECT body, current_user AS role, current_setting($1) AS path FROM notes', [
+          'search_path',
+        ])
+      ).rows
+    await held.query('BEGIN')
+    const first = await who()
+    expect(first).toMatchObject([{ body: `of ${isolation}_chained` }])
+    await held.query('COMMIT AND CHAIN')
+    expect(await who()).toEqual(first)
+    await held.query('SELECT 1 / 0').catch(() => {})
+    await held.query('ROLLBACK WORK /* TO */ AND CHAIN')
+    expect(await who()).toEqual(first)
+    await held.query('ROLLBACK TRANSACTION AND NO CHAIN')
+    expect(await who()).toMatchObject([{ body: `of ${isolation}_chained` }])
+    held.release()
+  })
+
+  it('refuses a COPY FROM STDIN that has no stream', async () => {
+    const pool = await client('copied')
+    await expect(pool.query('COPY notes FROM STDIN')).rejects.toThrow(/COPY from stdin/i)
+    const held = await pool.connect()
+    await held.query('BEGIN')
+    await expect(held.query('COPY notes FROM STDIN')).rejects.toThrow(/COPY from stdin/i)
+    await held.query('ROLLBACK')
+    expect((await held.query('SELECT body FROM notes')).rows).toEqual([{ body: `of ${isolation}_copied` }])
+    held.release()
+  })
+
   it('has nothing to warn of: what surrounds a statement leaves no line in the server’s log', async () => {
     const pool = await client('quiet')
     const held = await pool.connect()

@@ -98,7 +98,7 @@ describe('a role', () => {
         [role],
       ),
     ).toEqual(
-      ['leave_2', 'present_1'].map((name) => ({ kind: 'routine', name, definer: false, makes: false })),
+      ['leave_3', 'present_1'].map((name) => ({ kind: 'routine', name, definer: false, makes: false })),
     )
     expect(
       await database.sql(

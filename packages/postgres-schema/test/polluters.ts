@@ -37,6 +37,35 @@ export const POLLUTERS: Readonly<Record<string, readonly string[]>> = {
   'a transaction not ended': ['BEGIN', 'DELETE FROM notes WHERE false'],
   'an aborted transaction': ['BEGIN', 'SELECT * FROM missing'],
   'a sequence’s last value': ["SELECT nextval('notes_id_seq')"],
+  'a temporary table, and an end that looks like none': [
+    'BEGIN',
+    'DO $$ BEGIN CREATE TEMP TABLE notes (id int, body text); END $$',
+    'COMMIT /* TO */',
+  ],
+  'a temporary table, and an end behind a comment': [
+    'BEGIN',
+    'DO $$ BEGIN CREATE TEMP TABLE notes (id int, body text); END $$',
+    '-- it ends here\rCOMMIT',
+  ],
+  'a temporary table committed before an error': [
+    "DO $$ BEGIN CREATE TEMP TABLE notes (id int, body text); COMMIT; RAISE 'late'; END $$",
+  ],
+  'a lock and a prepared statement before an error': [
+    "DO $$ BEGIN EXECUTE 'SELECT pg_advisory_' || 'lock(4711)'; EXECUTE 'PREPARE leaked AS SELECT 1'; RAISE 'late'; END $$",
+  ],
+  'a value of a sequence before an error': ["SELECT nextval('notes_id_seq'), 1 / length('')"],
+  'a trigger that is put off by another': [
+    'CREATE TABLE puts_off (id int)',
+    'CREATE TABLE is_put_off (id int)',
+    `CREATE FUNCTION puts_off() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      SET CONSTRAINTS ALL DEFERRED; INSERT INTO is_put_off VALUES (1); RETURN NULL; END $$`,
+    `CREATE FUNCTION is_put_off() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      PERFORM pg_catalog.set_config('TimeZone', 'Asia/Tokyo', 1 = 0);
+      CREATE TEMP TABLE notes (id int, body pg_catalog.text); RETURN NULL; END $$`,
+    'CREATE CONSTRAINT TRIGGER t AFTER INSERT ON puts_off DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION puts_off()',
+    'CREATE CONSTRAINT TRIGGER t AFTER INSERT ON is_put_off DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION is_put_off()',
+    'INSERT INTO puts_off VALUES (1)',
+  ],
   'an isolation level': ['SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE'],
 }
 

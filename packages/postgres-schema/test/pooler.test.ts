@@ -1,4 +1,4 @@
-import { Pool } from 'pg'
+import { Pool, Query } from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { PostgresSchemaProviderOptions } from '../src/index.ts'
 import { connected, createDatabase, type TestDatabase } from './database.ts'
@@ -151,10 +151,60 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind PgBouncer', () => {
     const pooler = await connected(database.url)
     await pooler.query({ name: 'of_all', text: 'SELECT 1' })
     await pooler.query('DO $$ BEGIN EXECUTE \'PREPARE "of a tenant" AS SELECT 1\'; END $$')
-    await pooler.query('CALL tenantry.leave_2(true)')
+    await pooler.query('CALL tenantry.leave_3(true)')
     const { rows } = await pooler.query('SELECT name FROM pg_prepared_statements')
     await pooler.end()
     expect(rows).toEqual([{ name: 'of_all' }])
+  })
+
+  it('what undoes a session is not what a tenant’s type makes of it', async () => {
+    const bouncer = await startPgBouncer(database.url, { size: 1 })
+    closing.push(bouncer.stop)
+    const provider = through(bouncer, { isolation: 'set_role', pooler: 'transaction' })
+    const [alice, bob] = [await open(provider, 'typed_alice'), await open(provider, 'typed_bob')]
+    await alice.query(
+      "CREATE FUNCTION spy(pg_catalog.text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'spied'; RETURN true; END $$",
+    )
+    await alice.query('CREATE DOMAIN text AS pg_catalog.text CHECK (spy(VALUE::pg_catalog.text))')
+    // A server connection on which nothing was called yet.
+    await database.sql('SELECT pg_terminate_backend($1)', [(await snapshot(bob)).pid])
+    await expect
+      .poll(() =>
+        alice.query("SELECT set_config('search_path', 'typed_alice, pg_catalog', true)").then(
+          () => true,
+          () => false,
+        ),
+      )
+      .toBe(true)
+    const held = await bob.connect()
+    const notices: unknown[] = []
+    held.on('notice', ({ message }) => notices.push(message))
+    await held.query('SELECT 1')
+    held.release()
+    expect(notices).toEqual([])
+  })
+
+  it('statements that were not awaited are each their own, whatever became of the one before', async () => {
+    const provider = through(transaction, { isolation: 'set_role', pooler: 'transaction' })
+    const client = await (await open(provider, 'after_error')).connect()
+    const texts = ['SELECT 1 / 0', 'SELECT body FROM notes', 'SELECT 1 / 0', 'BEGIN', 'SELECT body FROM notes', 'SELECT 1 / 0',
+      'SELECT 1', 'ROLLBACK', 'SELECT body FROM notes', 'SELECT 1 / 0', 'ROLLBACK', 'SELECT body FROM notes'] // biome-ignore format: a list
+    const outcomes = await Promise.allSettled(texts.map((text) => client.query(text)))
+    client.release()
+    const rows = [{ body: 'of after_error' }]
+    expect(outcomes.map((each) => (each.status === 'fulfilled' ? each.value.rows : each.reason.code))).toEqual([
+      '22012', rows, '22012', [], rows, '22012', '25P02', [], rows, '22012', [], rows,
+    ]) // biome-ignore format: a list
+  })
+
+  it('a cursor or stream cannot end a transaction', async () => {
+    const provider = through(transaction, { isolation: 'set_role', pooler: 'transaction' })
+    const client = await (await open(provider, 'ended_by_cursor')).connect()
+    await client.query('BEGIN')
+    for (const text of ['COMMIT', 'SELECT 1; -- x\rROLLBACK', 'SET TimeZone = UTC'])
+      expect(() => client.query(new Query(text))).toThrow(expect.objectContaining({ code: 'not_supported' }))
+    await client.query('ROLLBACK')
+    client.release()
   })
 
   it('named statements of the driver work: they are sent without their names', async () => {

@@ -1,3 +1,4 @@
+import { Query } from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Isolation } from '../src/index.ts'
 import { createDatabase, type TestDatabase } from './database.ts'
@@ -47,6 +48,28 @@ for (const isolation of ['role', 'set_role', 'search_path'] as const satisfies r
         })
       }
     }
+
+    it('a cursor whose turn comes after the end of its transaction does not reach the next lease', async () => {
+      const [alice, bob] = [
+        await open(provider, `${isolation}_alice`),
+        await open(provider, `${isolation}_bob`),
+      ]
+      const next = isolation === 'role' ? alice : bob
+      const fresh = await snapshot(
+        await openFresh(isolation, `${isolation}_${next === alice ? 'alice' : 'bob'}`),
+      )
+      const client = await alice.connect()
+      await client.query('BEGIN')
+      const ended = client.query('COMMIT')
+      await new Promise((resolve) => {
+        const late = new Query("SELECT set_config('TimeZone', 'Asia/Tokyo', false)")
+        Object.assign(late, { callback: resolve })
+        client.query(late)
+      })
+      await ended
+      client.release()
+      expect((await snapshot(next)).state).toEqual(fresh.state)
+    })
 
     it('the connection really is the same one', async () => {
       const [alice, bob] = [

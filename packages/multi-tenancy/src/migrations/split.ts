@@ -7,9 +7,10 @@ import type { Dialect } from '../sql.ts'
  */
 const TOKENS: Readonly<Record<Dialect, RegExp>> = {
   sqlite: /(--[^\n]*|\/\*.*?(?:\*\/|$))|(['"`]).*?(?:\2|$)|\[[^\]]*\]?|[\w\x80-\ufefe][\w$\x80-\ufefe]*|\S/gs,
-  // Comments nest, which no expression follows. A quote after an odd number of backslashes ends no E'…'.
+  // Comments nest, which no expression follows, and end with a bare \r too. A quote after an odd number of backslashes
+  // ends no E'…'.
   postgres:
-    /(--[^\n]*|\/\*)|e'.*?(?:'(?<=(?<!\\)(?:\\\\)*')|$)|(['"]).*?(?:\2|$)|\$((?:[a-z_\x80-\ufefe][\w\x80-\ufefe]{0,62})?)\$.*?(?:\$\3\$|$)|[\w\x80-\ufefe][\w$\x80-\ufefe]*|\S/gis,
+    /(--[^\n\r]*|\/\*)|e'.*?(?:'(?<=(?<!\\)(?:\\\\)*')|$)|(['"]).*?(?:\2|$)|\$((?:[a-z_\x80-\ufefe][\w\x80-\ufefe]{0,62})?)\$.*?(?:\$\3\$|$)|[\w\x80-\ufefe][\w$\x80-\ufefe]*|\S/gis,
   // What /*! or MariaDB's /*M! opens is executed, so only the opening is skipped. `1--1` is no comment.
   mysql:
     /(--(?!\S)[^\n]*|#[^\n]*|\/\*M?!\d*|\/\*.*?(?:\*\/|$))|(['"]).*?(?:\2(?<=(?<!\\)(?:\\\\)*\2)|$)|`[^`]*`?|[\w\x80-\ufefe][\w$\x80-\ufefe]*|\S/gs,
@@ -103,8 +104,15 @@ function block(word: string, previous: string, depth: number): number {
  * where it starts with anything else. For providers that refuse some statements; split first.
  */
 export function leadingKeyword(statement: string, dialect: Dialect = 'sqlite'): string {
+  return leadingWords(statement, 1, dialect)[0] ?? ''
+}
+
+/** The same for the first words: as many as there are in a row, and no more than `count`. */
+export function leadingWords(statement: string, count: number, dialect: Dialect = 'sqlite'): string[] {
+  const words: string[] = []
   for (const { text } of tokens(statement, dialect)) {
-    if (text !== ';') return /^[\w\x80-\ufefe]+$/.test(text) ? text : ''
+    if (text === ';' && words.length === 0) continue
+    if (!/^[\w\x80-\ufefe]+$/.test(text) || words.push(text) === count) break
   }
-  return ''
+  return words
 }

@@ -1,7 +1,7 @@
 import { DatabaseSync } from 'node:sqlite'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { leadingKeyword, splitStatements } from '../../src/migrations/index.ts'
+import { leadingKeyword, leadingWords, splitStatements } from '../../src/migrations/index.ts'
 import type { Dialect } from '../../src/sql.ts'
 
 const DIALECTS: readonly Dialect[] = ['sqlite', 'postgres', 'mysql']
@@ -289,6 +289,22 @@ describe('leadingKeyword', () => {
   it('knows the nested comments of PostgreSQL', () => {
     expect(leadingKeyword('/* /* */ COMMIT; */ SELECT 1', 'postgres')).toBe('SELECT')
     expect(leadingKeyword('/*!50000 COMMIT */', 'mysql')).toBe('COMMIT')
+  })
+
+  it('knows where a comment of PostgreSQL ends', () => {
+    expect(leadingKeyword('-- x\rCOMMIT', 'postgres')).toBe('COMMIT')
+    expect(leadingKeyword('-- x\rCOMMIT\nSELECT 1', 'sqlite')).toBe('SELECT')
+  })
+
+  it('is followed by more words', () => {
+    expect(leadingWords('; rollback /* TO */ Work -- AND\n to "b"', 4, 'postgres')).toEqual([
+      'ROLLBACK',
+      'WORK',
+      'TO',
+    ])
+    expect(leadingWords('COMMIT AND CHAIN', 2, 'postgres')).toEqual(['COMMIT', 'AND'])
+    expect(leadingWords('COMMIT;', 2)).toEqual(['COMMIT'])
+    expect(leadingWords('(SELECT 1)', 2)).toEqual([])
   })
 
   it('sees what SQLite would run', () => {
