@@ -29,9 +29,21 @@ export function roleMark({ databaseOid }: ServerFacts, schema: string): string {
   return `tenantry ${databaseOid} ${schema}`
 }
 
-/** Makes, drops and shuts of one name come one after the other, whoever asks. */
+const CLASS = 1952804961
+
+/** Makes, drops and shuts of one name come one after the other, whoever asks. Waits a second: `55P03`. */
 export function lock(name: string): string {
-  return `SELECT pg_catalog.pg_advisory_xact_lock(1952804961, pg_catalog.hashtext(${escapeLiteral(name)}))`
+  const key = `pg_catalog.hashtext(${escapeLiteral(name)})`
+  return `SET LOCAL lock_timeout = '1s'; SELECT pg_catalog.pg_advisory_xact_lock(${CLASS}, ${key}); SET LOCAL lock_timeout TO DEFAULT`
+}
+
+/** Whether a session `a` of a tenant's has that lock, which is anybody's to take. */
+export function holdsLock(name: string): string {
+  const key = `(pg_catalog.hashtext(${escapeLiteral(name)})::pg_catalog.int8 & 4294967295)::pg_catalog.oid`
+  return (
+    "a.usename LIKE 'tenantry\\_%' AND a.usename <> current_user AND a.pid IN (SELECT l.pid FROM pg_catalog.pg_locks l " +
+    `WHERE l.locktype = 'advisory' AND l.granted AND l.classid = ${CLASS} AND l.objid = ${key})`
+  )
 }
 
 /** Runs a statement only if the schema is the one the locator was made for. */

@@ -1,12 +1,12 @@
 import { type CallOptions, type ListedDatabase, type Locator, TenancyError } from '@tenantry/multi-tenancy'
-import { escapeIdentifier, escapeLiteral } from 'pg'
+import { escapeIdentifier, escapeLiteral, type QueryResult } from 'pg'
 import { distributeStatement } from './citus.ts'
 import { passwordOf, randomId, scramVerifier } from './credentials.ts'
 import { isState } from './errors.ts'
 import type { ServerFacts } from './facts.ts'
 import { idIn, isName, locatorOf, markOf, roleOf, type SchemaPlace } from './locator.ts'
 import type { Settings } from './options.ts'
-import { ifOurs, ifRole, KINDS, LIST, lock, REMAINS, roleMark } from './schema-sql.ts'
+import { holdsLock, ifOurs, ifRole, KINDS, LIST, lock, REMAINS, roleMark } from './schema-sql.ts'
 import { applicationName, searchPath } from './scope.ts'
 import type { Server } from './server.ts'
 
@@ -47,7 +47,7 @@ export function createSchemas(server: Server, settings: Settings): Schemas {
     if (there !== undefined) return { place: there, created: false }
     const id = randomId()
     try {
-      const results = await admin(await creation(name, id, facts), options)
+      const results = await insist(name, await creation(name, id, facts), options)
       const oid = Number(results.at(-1)?.rows[0].oid)
       return { place: { server: server.name, schema: name, oid, id }, created: true }
     } catch (error) {
@@ -62,7 +62,7 @@ export function createSchemas(server: Server, settings: Settings): Schemas {
   }
 
   /** Everything in one transaction: a role without its schema never was. The schema comes first: it is the fence. */
-  async function creation(name: string, id: string, facts: ServerFacts): Promise<string> {
+  async function creation(name: string, id: string, facts: ServerFacts): Promise<string[]> {
     const schema = escapeIdentifier(name)
     const login = escapeIdentifier(server.login(facts))
     const statements = [
@@ -75,7 +75,7 @@ export function createSchemas(server: Server, settings: Settings): Schemas {
       statements.push(`GRANT USAGE, CREATE ON SCHEMA ${schema} TO ${login}`)
     if (distribute === 'citus') statements.push(distributeStatement(name))
     statements.push(`SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = ${escapeLiteral(name)}`)
-    return statements.join(';\n')
+    return statements
   }
 
   /**
@@ -208,16 +208,36 @@ export function createSchemas(server: Server, settings: Settings): Schemas {
       const change = access === 'open' ? ['GRANT', 'TO'] : ['REVOKE', 'FROM']
       statements.push(...ofRoles(id, (role) => `${change[0]} ${role} ${change[1]} ${login}`))
     }
-    await admin(statements.join(';\n'), options)
+    await insist(schema, statements, options)
     if (access === 'closed') await terminate(place, options)
   }
 
-  /** Ends, in every process, the connections of the tenant's role and all that work in its schema now. */
-  async function terminate({ oid, id }: SchemaPlace, options: CallOptions): Promise<void> {
+  /** Runs what begins with the lock of a name, whatever tenants have taken it. */
+  async function insist(
+    name: string,
+    statements: readonly string[],
+    options: CallOptions,
+  ): Promise<QueryResult[]> {
+    const until = environment.now() + drainTimeout
+    for (;;) {
+      try {
+        return await admin(statements.join(';\n'), options)
+      } catch (error) {
+        if (!isState(error, '55P03') || environment.now() > until) throw error
+        await admin(
+          `SELECT pg_catalog.pg_terminate_backend(a.pid, 1000) FROM pg_catalog.pg_stat_activity a WHERE ${holdsLock(name)}`,
+          options,
+        )
+      }
+    }
+  }
+
+  /** Ends, in every process, the connections of the tenant's role and all that work in its schema now, or keep it from us. */
+  async function terminate({ oid, id, schema }: SchemaPlace, options: CallOptions): Promise<void> {
     await admin(
       'SELECT pg_catalog.pg_terminate_backend(a.pid, 1000) FROM pg_catalog.pg_stat_activity a ' +
         'WHERE a.pid <> pg_catalog.pg_backend_pid() AND a.datname = pg_catalog.current_database() AND ' +
-        `(a.usename IN (${escapeLiteral(roleOf(id))}, ${escapeLiteral(roleOf(id, 'manage'))}) OR a.application_name = ${escapeLiteral(applicationName(id))} OR ` +
+        `(a.usename IN (${escapeLiteral(roleOf(id))}, ${escapeLiteral(roleOf(id, 'manage'))}) OR a.application_name = ${escapeLiteral(applicationName(id))} OR (${holdsLock(schema)}) OR ` +
         'a.pid IN (SELECT l.pid FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation ' +
         `WHERE c.relnamespace = ${oid} AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())))`,
       options,

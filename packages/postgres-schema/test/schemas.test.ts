@@ -161,6 +161,28 @@ describe('dropping schemas', () => {
   )
 })
 
+it.each(['role', 'set_role'] as const)(
+  '%s: a tenant that takes the lock of another’s name holds up neither its making, its closing nor its deletion',
+  async (isolation) => {
+    const provider = start({ isolation })
+    const alice = await open(provider, `${isolation}_holder`)
+    const name = `${isolation}_held`
+    const hold = async (): Promise<void> => {
+      const client = await alice.connect()
+      await client.query('BEGIN')
+      await client.query('SELECT pg_advisory_xact_lock(1952804961, hashtext($1))', [name])
+    }
+    await hold()
+    const { locator } = await provider.create(name, call)
+    await hold()
+    await provider.setAccess?.(locator, 'closed', call)
+    await hold()
+    await provider.drop(locator, call)
+    expect(await provider.find(name, call)).toBeUndefined()
+  },
+  30_000,
+)
+
 describe('access', () => {
   it.each(ISOLATIONS)(
     '%s: closed ends every connection in every process and refuses new work; open undoes it',

@@ -71,6 +71,20 @@ for (const isolation of ['role', 'set_role', 'search_path'] as const satisfies r
       expect((await snapshot(next)).state).toEqual(fresh.state)
     })
 
+    it('a seed that was chosen makes nobody’s random numbers known', async () => {
+      const [alice, bob] = [
+        await open(provider, `${isolation}_alice`),
+        await open(provider, `${isolation}_bob`),
+      ]
+      const next = isolation === 'role' ? alice : bob
+      const numbers = new Set<number>()
+      for (let round = 0; round < 3; round++) {
+        await alice.query('SELECT setseed(0.5)')
+        numbers.add((await next.query('SELECT random() AS number')).rows[0].number)
+      }
+      expect(numbers.size).toBe(3)
+    })
+
     it('the connection really is the same one', async () => {
       const [alice, bob] = [
         await open(provider, `${isolation}_alice`),
