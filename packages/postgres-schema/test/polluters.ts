@@ -53,7 +53,9 @@ export const POLLUTERS: Readonly<Record<string, readonly string[]>> = {
   'a lock and a prepared statement before an error': [
     "DO $$ BEGIN EXECUTE 'SELECT pg_advisory_' || 'lock(4711)'; EXECUTE 'PREPARE leaked AS SELECT 1'; RAISE 'late'; END $$",
   ],
-  'a value of a sequence before an error': ["SELECT nextval('notes_id_seq'), 1 / length('')"],
+  'a value of a sequence before an error': [
+    "SELECT nextval('notes_id_seq'), 1 / (length(current_user) - length(current_user))",
+  ],
   'a trigger that is put off by another': [
     'CREATE TABLE puts_off (id int)',
     'CREATE TABLE is_put_off (id int)',
