@@ -10,8 +10,8 @@ export const ROUTINES_ARE_THERE: string =
   `WHERE n.nspname || '.' || p.proname IN ('${LEAVE}', '${PRESENT}')`
 
 /**
- * Makes them; `shared` says that the session is a pooler's. One call instead of ten statements; they have the rights of whoever calls them, and find nothing by
- * `search_path`, which may be anything. They are called by text each time: a prepared statement could be replaced, by SQL,
+ * Makes them; `shared` says that the session is a pooler's. One call instead of ten statements; they have the rights of
+ * whoever calls them, and find nothing by `search_path`, which may be anything. They are called by text each time: a prepared statement could be replaced, by SQL,
  * with one that says it cleans.
  *
  * A SET CONSTRAINTS of its own would put a warning in the server's log with each statement.

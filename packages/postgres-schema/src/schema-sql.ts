@@ -42,7 +42,15 @@ export function holdsLock(name: string): string {
   const key = `(pg_catalog.hashtext(${escapeLiteral(name)})::pg_catalog.int8 & 4294967295)::pg_catalog.oid`
   return (
     "a.usename LIKE 'tenantry\\_%' AND a.usename <> current_user AND a.pid IN (SELECT l.pid FROM pg_catalog.pg_locks l " +
-    `WHERE l.locktype = 'advisory' AND l.granted AND l.classid = ${CLASS} AND l.objid = ${key})`
+    `WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.classid = ${CLASS} AND l.objid = ${key})`
+  )
+}
+
+/** Ends the sessions `a` of this database of which that is true. */
+export function endSessions(condition: string): string {
+  return (
+    'SELECT pg_catalog.pg_terminate_backend(a.pid, 1000) FROM pg_catalog.pg_stat_activity a ' +
+    `WHERE a.pid <> pg_catalog.pg_backend_pid() AND a.datname = pg_catalog.current_database() AND (${condition})`
   )
 }
 

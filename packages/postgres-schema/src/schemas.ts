@@ -6,7 +6,7 @@ import { isState } from './errors.ts'
 import type { ServerFacts } from './facts.ts'
 import { idIn, isName, locatorOf, markOf, roleOf, type SchemaPlace } from './locator.ts'
 import type { Settings } from './options.ts'
-import { holdsLock, ifOurs, ifRole, KINDS, LIST, lock, REMAINS, roleMark } from './schema-sql.ts'
+import { endSessions, holdsLock, ifOurs, ifRole, KINDS, LIST, lock, REMAINS, roleMark } from './schema-sql.ts'
 import { applicationName, searchPath } from './scope.ts'
 import type { Server } from './server.ts'
 
@@ -224,10 +224,7 @@ export function createSchemas(server: Server, settings: Settings): Schemas {
         return await admin(statements.join(';\n'), options)
       } catch (error) {
         if (!isState(error, '55P03') || environment.now() > until) throw error
-        await admin(
-          `SELECT pg_catalog.pg_terminate_backend(a.pid, 1000) FROM pg_catalog.pg_stat_activity a WHERE ${holdsLock(name)}`,
-          options,
-        )
+        await admin(endSessions(holdsLock(name)), options)
       }
     }
   }
@@ -235,11 +232,11 @@ export function createSchemas(server: Server, settings: Settings): Schemas {
   /** Ends, in every process, the connections of the tenant's role and all that work in its schema now, or keep it from us. */
   async function terminate({ oid, id, schema }: SchemaPlace, options: CallOptions): Promise<void> {
     await admin(
-      'SELECT pg_catalog.pg_terminate_backend(a.pid, 1000) FROM pg_catalog.pg_stat_activity a ' +
-        'WHERE a.pid <> pg_catalog.pg_backend_pid() AND a.datname = pg_catalog.current_database() AND ' +
-        `(a.usename IN (${escapeLiteral(roleOf(id))}, ${escapeLiteral(roleOf(id, 'manage'))}) OR a.application_name = ${escapeLiteral(applicationName(id))} OR (${holdsLock(schema)}) OR ` +
-        'a.pid IN (SELECT l.pid FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation ' +
-        `WHERE c.relnamespace = ${oid} AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())))`,
+      endSessions(
+        `a.usename IN (${escapeLiteral(roleOf(id))}, ${escapeLiteral(roleOf(id, 'manage'))}) OR a.application_name = ${escapeLiteral(applicationName(id))} OR (${holdsLock(schema)}) OR ` +
+          'a.pid IN (SELECT l.pid FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation ' +
+          `WHERE c.relnamespace = ${oid} AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))`,
+      ),
       options,
     )
   }

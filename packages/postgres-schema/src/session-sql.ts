@@ -47,7 +47,7 @@ export function shapesTransaction(text: string): boolean {
  * @throws `not_supported`
  */
 export function refuseSessionState(text: string): void {
-  const bare = text.replace(/--[^\n]*|\/\*[\s\S]*?\*\//g, ' ')
+  const bare = text.replace(/--[^\n\r]*|\/\*[\s\S]*?\*\//g, ' ')
   const what = FIRST[leadingKeyword(text, 'postgres')] ?? LATER.find(([pattern]) => pattern.test(bare))?.[1]
   if (what !== undefined) {
     throw new TenancyError('not_supported', `pooler: 'transaction' has no session for ${what}`)

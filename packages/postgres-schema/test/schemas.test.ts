@@ -173,7 +173,18 @@ it.each(['role', 'set_role'] as const)(
       await client.query('SELECT pg_advisory_xact_lock(1952804961, hashtext($1))', [name])
     }
     await hold()
+    // The same in another database is another lock, and of no concern.
+    const elsewhere = await createDatabase()
+    const beyond = providerOf(elsewhere, { isolation })
+    const bystander = await (await open(beyond, `${isolation}_beyond`)).connect()
+    await bystander.query('BEGIN')
+    await bystander.query('SELECT pg_advisory_xact_lock(1952804961, hashtext($1))', [name])
     const { locator } = await provider.create(name, call)
+    expect((await bystander.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }])
+    await bystander.query('ROLLBACK')
+    bystander.release()
+    await beyond.close()
+    await elsewhere.drop()
     await hold()
     await provider.setAccess?.(locator, 'closed', call)
     await hold()
