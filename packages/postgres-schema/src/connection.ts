@@ -1,5 +1,5 @@
 import { Client, type ClientConfig } from 'pg'
-import { LEAVE_ALONE, LEAVE_SHARED } from './scope.ts'
+import { LEAVE_SHARED } from './scope.ts'
 import { runUnit, type Session } from './unit.ts'
 
 /** One physical connection, in the hands of one user at a time. */
@@ -54,7 +54,8 @@ export function statusOf(client: Client): TransactionStatus {
 
 /** @returns whether the next user may have it */
 export async function cleanLate(connection: Connection): Promise<boolean> {
-  await runUnit(connection, '', () => LEAVE_ALONE)
+  await connection.client.query('DISCARD ALL')
+  connection.dirty = false
   return verdictOf(connection) === 'clean'
 }
 

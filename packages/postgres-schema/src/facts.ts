@@ -2,7 +2,7 @@ import type { CallOptions } from '@tenantry/multi-tenancy'
 import { escapeIdentifier, escapeLiteral, type QueryResult } from 'pg'
 import { passwordOf, scramVerifier } from './credentials.ts'
 import type { Settings } from './options.ts'
-import { CREATE_ROUTINES, ROUTINES_ARE_THERE } from './routines.ts'
+import { CREATE_ROUTINE, ROUTINE_IS_THERE } from './routines.ts'
 
 /** What does not change while the process lives. */
 export interface ServerFacts {
@@ -19,7 +19,7 @@ export interface ServerFacts {
 export interface Facts {
   read(options: CallOptions): Promise<ServerFacts>
   /**
-   * Makes the database fit for the isolation, once: what units of work call, no rights on `public`, and a login to take
+   * Makes the database fit for the isolation, once: what units of work behind a pooler call, no rights on `public`, and a login to take
    * roles with.
    */
   prepare(options: CallOptions): Promise<ServerFacts>
@@ -53,15 +53,15 @@ export function createFacts(admin: Admin, settings: Settings): Facts {
   async function prepare(options: CallOptions): Promise<ServerFacts> {
     const facts = await read(options)
     if (fit) return facts
-    await prepareRoutines(options)
+    await prepareRoutine(options)
     if (isolation !== 'search_path') await prepareRoles(facts, options)
     fit = true
     return facts
   }
 
-  async function prepareRoutines(options: CallOptions): Promise<void> {
-    const [found] = await admin(ROUTINES_ARE_THERE, options)
-    if (!found?.rows[0].there) await admin(CREATE_ROUTINES, options)
+  async function prepareRoutine(options: CallOptions): Promise<void> {
+    const [found] = await admin(ROUTINE_IS_THERE, options)
+    if (!found?.rows[0].there) await admin(CREATE_ROUTINE, options)
   }
 
   async function prepareRoles(facts: ServerFacts, options: CallOptions): Promise<void> {

@@ -51,6 +51,14 @@ export function markOf(id: string, access: 'open' | 'closed' = 'open'): string {
   return `${MARK}${id}${access === 'closed' ? ':closed' : ''}`
 }
 
+/**
+ * What is in the schema while it is open, for every statement to ask by: a collation, since the server finds one by its
+ * name in memory, where a comment takes a query.
+ */
+export function signOf({ schema, id }: Pick<SchemaPlace, 'schema' | 'id'>): string {
+  return `"${schema}"."${id}"`
+}
+
 /** The id in a schema's comment; `undefined` for a schema of somebody else. */
 export function idIn(comment: unknown): string | undefined {
   const [, id] = /^tenantry:([0-9a-v]{26})(?::closed)?$/.exec(String(comment)) ?? []

@@ -84,7 +84,7 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
    * ended; and who was refused as somebody opened the schema is let in now. The next try knows.
    */
   function tellPassing(cause: unknown, refused: boolean): unknown {
-    if (!(refused && isState(cause, '42501')) && !isLoginRefused(cause)) return tell(cause)
+    if (!(refused && isState(cause, '42501', '42704')) && !isLoginRefused(cause)) return tell(cause)
     return new TenancyError('provider_unavailable', 'The session was refused the tenant’s role', {
       cause: redactor.error(cause),
       retryAfter: 1,

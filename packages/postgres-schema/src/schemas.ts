@@ -4,7 +4,7 @@ import { distributeStatement } from './citus.ts'
 import { passwordOf, randomId, scramVerifier } from './credentials.ts'
 import { isState } from './errors.ts'
 import type { ServerFacts } from './facts.ts'
-import { idIn, isName, locatorOf, markOf, roleOf, type SchemaPlace } from './locator.ts'
+import { idIn, isName, locatorOf, markOf, roleOf, type SchemaPlace, signOf } from './locator.ts'
 import type { Settings } from './options.ts'
 import { endSessions, holdsLock, ifOurs, ifRole, KINDS, LIST, lock, REMAINS, roleMark } from './schema-sql.ts'
 import { applicationName, searchPath } from './scope.ts'
@@ -36,6 +36,8 @@ const CHUNK = 200
 export function createSchemas(server: Server, settings: Settings): Schemas {
   const { isolation, extensionsSchema, distribute, secret, drainTimeout, environment } = settings
   const { admin } = server
+  /** Where each tenant has a role that is taken, the role is what statements ask by. */
+  const signs = isolation !== 'set_role'
 
   async function create(
     name: string,
@@ -69,6 +71,7 @@ export function createSchemas(server: Server, settings: Settings): Schemas {
       lock(name),
       `CREATE SCHEMA ${schema}`,
       `COMMENT ON SCHEMA ${schema} IS ${escapeLiteral(markOf(id))}`,
+      ...(signs ? [signed({ schema: name, id }, 'open')] : []),
     ]
     if (isolation !== 'search_path') statements.push(...(await roles(name, id, facts)))
     else if (server.login(facts) !== facts.user)
@@ -195,6 +198,7 @@ export function createSchemas(server: Server, settings: Settings): Schemas {
     const statements = [
       lock(schema),
       ifOurs(place, `COMMENT ON SCHEMA ${escapeIdentifier(schema)} IS ${escapeLiteral(markOf(id, access))}`),
+      ...(signs ? [ifOurs(place, signed(place, access))] : []),
     ]
     if (isolation === 'role') {
       // A role may change its own password: opened again, it has the one we know.
@@ -276,6 +280,14 @@ export function createSchemas(server: Server, settings: Settings): Schemas {
 /** One statement for each of the tenant's roles that is there. */
 function ofRoles(id: string, statement: (role: string) => string): string[] {
   return [roleOf(id, 'manage'), roleOf(id)].map((role) => ifRole(role, statement(escapeIdentifier(role))))
+}
+
+/** Puts up what says that the schema is open, or takes it down. */
+function signed(place: Pick<SchemaPlace, 'schema' | 'id'>, access: 'open' | 'closed'): string {
+  const sign = signOf(place)
+  return access === 'open'
+    ? `CREATE COLLATION IF NOT EXISTS ${sign} FROM pg_catalog."C"`
+    : `DROP COLLATION IF EXISTS ${sign}`
 }
 
 function checkName(name: string): void {

@@ -1,8 +1,8 @@
 import { escapeIdentifier, escapeLiteral } from 'pg'
-import { markOf, type SchemaPlace } from './locator.ts'
-import { LEAVE, PRESENT } from './routines.ts'
+import { type SchemaPlace, signOf } from './locator.ts'
+import { LEAVE } from './routines.ts'
 import type { Unit } from './unit.ts'
-import { type EncodedSteps, encodeSteps, NO_STEPS } from './wire.ts'
+import { type EncodedSteps, encodeSteps, NO_STEPS, SEED } from './wire.ts'
 
 /** Whose statements they are: what each unit of work on a shared connection begins with. */
 export interface Scope {
@@ -23,30 +23,32 @@ export function searchPath(schema: string, extensionsSchema?: string): string {
 /**
  * What makes the following statements of this transaction the tenant's: path and role until it ends. The role is the
  * schema's own and random: when the schema was dropped, made anew or shut, taking it fails, in every process. Where all
- * tenants have one role the catalogue is asked.
+ * tenants have one role, the schema's sign says it.
  */
 export function scopeSteps(scope: Scope): EncodedSteps {
-  return encodeSteps([scopeText(scope)])
+  return encodeSteps([scopeText(scope, [`pg_catalog.setseed('${SEED}')`])])
 }
 
-function scopeText(scope: Scope): string {
-  const settings = [
-    `pg_catalog.set_config('search_path', ${escapeLiteral(scope.path)}, true)`,
-    `pg_catalog.set_config('role', ${escapeLiteral(scope.role)}, true)`,
-  ]
-  // Asked first, under the path of everybody: what a routine has planned is planned anew for another path.
-  return `SELECT ${[...presenceOf(scope), ...settings].join(', ')}`
+/**
+ * What a session that others use begins with where `scopeSteps` does not: `DISCARD ALL` keeps a seed, and one that somebody
+ * chose makes everybody's random numbers known. Takes no snapshot.
+ */
+export const SEED_STEPS: EncodedSteps = encodeSteps([`SET seed TO '${SEED}'`])
+
+function scopeText(scope: Scope, first: readonly string[] = []): string {
+  const settings = [`pg_catalog.set_config('search_path', ${escapeLiteral(scope.path)}, true)`]
+  if (scope.role !== 'none')
+    settings.push(`pg_catalog.set_config('role', ${escapeLiteral(scope.role)}, true)`)
+  return `SELECT ${[...first, ...presenceOf(scope), ...settings].join(', ')}`
 }
 
 /** Asks in an open transaction what `scopeSteps` asks at the start of one. Where roles say it, `BEGIN` has asked. */
 export function presenceSteps(scope: Scope): EncodedSteps {
-  return encodeSteps(presenceOf(scope).map((call) => `SELECT ${call}`))
+  return encodeSteps(presenceOf(scope).map((asked) => `SELECT ${asked}`))
 }
 
 function presenceOf({ place, role }: Scope): string[] {
-  if (role !== 'none') return []
-  const values = [escapeIdentifier(place.schema), String(place.oid), markOf(place.id)]
-  return [`${PRESENT}(${values.map(escapeLiteral).join(', ')})`]
+  return role === 'none' ? [`${escapeLiteral(signOf(place))}::pg_catalog.regcollation`] : []
 }
 
 /**
@@ -67,17 +69,13 @@ export function applicationName(id: string): string {
 }
 
 /** Undoes what statements before it may have done to the session. */
-const LEAVING_SHARED = `CALL ${LEAVE}(true)`
+const LEAVING_SHARED = `CALL ${LEAVE}()`
 
 /** With a statement after which the session is as new. */
-export const LEAVE_ALONE: Unit = {
-  before: NO_STEPS,
-  after: encodeSteps([`CALL ${LEAVE}(false)`]),
-  leaves: true,
-}
+export const LEAVE_ALONE: Unit = { before: NO_STEPS, after: NO_STEPS, leaves: 'behind' }
 
 /** The same where the session is a pooler's: with what ends a transaction that failed. */
-export const LEAVE_SHARED: Unit = { before: NO_STEPS, after: encodeSteps([LEAVING_SHARED]), leaves: true }
+export const LEAVE_SHARED: Unit = { before: NO_STEPS, after: encodeSteps([LEAVING_SHARED]), leaves: 'within' }
 
 /** With the end of a transaction there, after which the pooler may give the session to another client. */
 export const LEAVE_FIRST: Unit = { before: encodeSteps([LEAVING_SHARED]), after: NO_STEPS }
@@ -88,7 +86,7 @@ export const LEAVE_FIRST: Unit = { before: encodeSteps([LEAVING_SHARED]), after:
  */
 export function sharedUnit(scope: Scope | undefined, before: readonly string[] = []): Unit {
   const steps = [...before, 'BEGIN', ...(scope === undefined ? [] : [scopeText(scope)])]
-  return { before: encodeSteps(steps), after: encodeSteps([LEAVING_SHARED, 'COMMIT']), leaves: true }
+  return { before: encodeSteps(steps), after: encodeSteps([LEAVING_SHARED, 'COMMIT']), leaves: 'within' }
 }
 
 /** What brings a transaction that failed there to its end, before anything else. */

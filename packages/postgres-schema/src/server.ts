@@ -23,7 +23,7 @@ import { createFacts, type Facts } from './facts.ts'
 import { type Purpose, roleOf, type SchemaPlace } from './locator.ts'
 import type { ServerOptions, Settings } from './options.ts'
 import { refuseSharing } from './probe.ts'
-import { LEAVE_ALONE, LEAVE_SHARED } from './scope.ts'
+import { LEAVE_SHARED } from './scope.ts'
 import { runUnit } from './unit.ts'
 
 /** Whom a connection is for. */
@@ -117,22 +117,20 @@ export function createServer(
 
   /** Makes sure that what each unit of work calls is there, and that a session is this client's alone. */
   async function makeReady(connection: Connection, config: ClientConfig, call: CallOptions): Promise<void> {
-    if (pooler === 'transaction' && ready) return
-    const { rows } = await withRoutines(call, () =>
-      runUnit(connection, 'SELECT pg_catalog.pg_backend_pid() AS pid', () =>
-        pooler === 'session' ? LEAVE_ALONE : LEAVE_SHARED,
-      ),
-    )
-    ready = true
-    if (pooler === 'transaction') return
-    // A server says at the start which process serves; a pooler makes a number up.
     const { client } = connection
+    if (pooler === 'transaction') {
+      if (!ready) await withRoutine(call, () => runUnit(connection, '', () => LEAVE_SHARED))
+      ready = true
+      return
+    }
+    const { rows } = await client.query('SELECT pg_catalog.pg_backend_pid() AS pid')
+    // A server says at the start which process serves; a pooler makes a number up.
     const direct = Number(rows[0].pid) === (client as unknown as { processID: number }).processID
     if (!direct) await probe(client, config, call)
   }
 
   /** A database whose tenants another version made, or a restored one, may lack what a unit of work calls. */
-  async function withRoutines<Value>(call: CallOptions, work: () => Promise<Value>): Promise<Value> {
+  async function withRoutine<Value>(call: CallOptions, work: () => Promise<Value>): Promise<Value> {
     try {
       return await work()
     } catch (error) {

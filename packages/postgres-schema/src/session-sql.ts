@@ -28,6 +28,7 @@ export function opensTransaction(text: string): boolean {
 
 /** Whether the statement ends one, and opens the next with `AND CHAIN`. */
 export function endingOf(text: string): 'end' | 'chain' | undefined {
+  if (!/\b(?:COMMIT|END|ROLLBACK|ABORT)\b/i.test(text)) return undefined
   const [first = '', ...words] = leadingWords(text, 5, 'postgres')
   if (!/^(?:COMMIT|END|ROLLBACK|ABORT)$/.test(first)) return undefined
   const [next, after] = /^(?:WORK|TRANSACTION)$/.test(words[0] ?? '') ? words.slice(1) : words

@@ -9,6 +9,7 @@ import {
   LEAVE_SHARED,
   presenceSteps,
   type Scope,
+  SEED_STEPS,
   scopeSteps,
   sharedUnit,
   UNDO_SHARED,
@@ -41,11 +42,12 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
   const alone: Unit = own
     ? { ...LEAVE_ALONE, before: scope === undefined ? NO_STEPS : scopeSteps(scope) }
     : sharedUnit(scope)
-  const begin: Unit = {
+  const chain: Unit = {
     before: NO_STEPS,
     after: scope === undefined ? NO_STEPS : beginSteps(scope),
     scopedAfter: true,
   }
+  const begin: Unit = { ...chain, before: own ? SEED_STEPS : NO_STEPS }
   // After a statement of its own that failed behind a pooler.
   const aloneAgain = sharedUnit(scope, UNDO_SHARED)
   const beginAgain: Unit = { ...begin, before: encodeSteps(UNDO_SHARED) }
@@ -64,7 +66,7 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
     }
     // Several statements are sent as they are; on a tenant's own connection they may.
     if (scope === undefined && !isOne(input, text)) return next(connection, input)
-    return runUnit(connection, input, () => alone)
+    return runUnit(connection, input, () => alone, own)
   }
 
   function unitOf(connection: Connection, text: string): Unit {
@@ -75,7 +77,8 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
     if (ending === 'chain' || ((status === 'I' || failed) && opensTransaction(text))) {
       unproven.add(connection)
       opened.add(connection)
-      return failed && ending === undefined ? beginAgain : begin
+      if (ending === 'chain') return chain
+      return failed ? beginAgain : begin
     }
     if (status === 'I') return alone
     if (ending === 'end') return own ? LEAVE_ALONE : status === 'T' ? LEAVE_FIRST : LEAVE_SHARED
@@ -87,7 +90,10 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
 
   async function next(connection: Connection, input: QueryInput): Promise<QueryResult> {
     const text = textOf(input)
-    if (scope !== undefined) return runUnit(connection, input, () => unitOf(connection, text))
+    if (scope !== undefined) {
+      const mayDiscard = own && (statusOf(connection.client) !== 'T' || endingOf(text) !== undefined)
+      return runUnit(connection, input, () => unitOf(connection, text), mayDiscard)
+    }
     // What a holder sets on a connection of the tenant's own is there until it is given back.
     connection.dirty = true
     return connection.client.query(withoutName(input) as never) as unknown as Promise<QueryResult>
@@ -103,7 +109,7 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
           runUnit(connection, input, () => (at === 0 ? { before: proof, after: NO_STEPS } : NOTHING)),
         ),
         // After an error it rolls back.
-        runUnit(connection, 'COMMIT', () => (own ? LEAVE_ALONE : LEAVE_FIRST)),
+        runUnit(connection, 'COMMIT', () => (own ? LEAVE_ALONE : LEAVE_FIRST), own),
       ])
       for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
     } finally {

@@ -1,5 +1,5 @@
 import { type Client, Query, type QueryResult, type Submittable } from 'pg'
-import { type EncodedSteps, gathered, NO_STEPS } from './wire.ts'
+import { type EncodedSteps, encodeSteps, gathered, joined, NO_STEPS, SYNC, scatter } from './wire.ts'
 
 /** What is sent in one message with the user's statement: it all happens, or none of it. */
 export interface Unit {
@@ -7,8 +7,8 @@ export interface Unit {
   readonly after: EncodedSteps
   /** `after` is what makes the transaction the tenant's: its failure is as that of `before`. */
   readonly scopedAfter?: boolean
-  /** `after` leaves the session as new. */
-  readonly leaves?: boolean
+  /** What leaves the session as new: `after`, or `DISCARD ALL` behind it, in a transaction of its own. */
+  readonly leaves?: 'within' | 'behind'
 }
 
 /** What units are run on. */
@@ -43,7 +43,7 @@ interface PgQuery {
   query_timeout?: unknown
   submit(wire: Wire): Error | null
   prepare(wire: Wire): void
-  handleCommandComplete(message: unknown, wire: Wire): void
+  handleCommandComplete(message: object, wire: Wire): void
   handleEmptyQuery(wire: Wire): void
   handleDataRow(message: unknown): void
   handleError(error: Error, wire: Wire): void
@@ -55,7 +55,7 @@ export const NOTHING: Unit = { before: NO_STEPS, after: NO_STEPS }
 /**
  * Runs one statement between others of ours, in one round trip: all are sent before a single Sync, so they are one
  * transaction, and an error in one of them skips the rest. That makes it safe behind a transaction pooler, and fails
- * closed: without its scope the statement does not run at all.
+ * closed: without its scope the statement does not run at all. What cleans `behind` it runs in any case.
  *
  * `BEGIN` as the user's statement turns that transaction into an open one, with the settings of `before` in it.
  *
@@ -63,15 +63,23 @@ export const NOTHING: Unit = { before: NO_STEPS, after: NO_STEPS }
  * until a unit that leaves it as new ended well: a lock outlives the error after it.
  *
  * @param unitOf asked when the connection's turn has come, with the status it has then
+ * @param mayDiscard the unit may be one that leaves `behind`; otherwise such a one leaves the session dirty
  * @throws `RefusedUnit`, with the cause, when its scope was refused
  */
-export function runUnit(session: Session, input: QueryInput, unitOf: () => Unit): Promise<QueryResult> {
+export function runUnit(
+  session: Session,
+  input: QueryInput,
+  unitOf: () => Unit,
+  mayDiscard = false,
+): Promise<QueryResult> {
   return new Promise((resolve, reject) => {
-    const query: unknown = new UnitQuery(session, input, unitOf, (error, result) => {
+    const settle: Callback = (error, result) => {
       if (error !== null) reject(error)
       else resolve(result)
-    })
-    session.client.query(query as Submittable)
+    }
+    const unit = new UnitQuery(session, input, unitOf, mayDiscard, settle)
+    session.client.query(unit as unknown as Submittable)
+    if (mayDiscard) session.client.query(new DiscardQuery(session, unit) as unknown as Submittable)
   })
 }
 
@@ -86,13 +94,24 @@ const BaseQuery = Query as unknown as new (
 class UnitQuery extends BaseQuery {
   #session: Session
   #unitOf: () => Unit
+  #mayDiscard: boolean
   #unit = NOTHING
   /** Answers to `before` that are still to come. */
   #before = 0
   /** The user's statement was answered. */
   #done = false
+  /** Whether `DISCARD ALL` was sent behind it, or is still to be. */
+  discard: 'sent' | 'due' | undefined
+  /** Tells the user, once the session was discarded. */
+  tell: (() => void) | undefined
 
-  constructor(session: Session, input: QueryInput, unitOf: () => Unit, callback: Callback) {
+  constructor(
+    session: Session,
+    input: QueryInput,
+    unitOf: () => Unit,
+    mayDiscard: boolean,
+    callback: Callback,
+  ) {
     const config: Exclude<QueryInput, string> = typeof input === 'string' ? { text: input } : input
     // Without its name: prepared statements do not outlive a lease. Without `rows`: paging would hold the unit open.
     const { text, values = [], rowMode, types, binary, query_timeout } = config
@@ -103,6 +122,7 @@ class UnitQuery extends BaseQuery {
     if (query_timeout !== undefined) this.query_timeout = query_timeout
     this.#session = session
     this.#unitOf = unitOf
+    this.#mayDiscard = mayDiscard
   }
 
   override submit(wire: Wire): Error | null {
@@ -118,14 +138,20 @@ class UnitQuery extends BaseQuery {
 
   /** All of it is one write: several cost more than the statements. */
   override prepare(wire: Wire): void {
-    const { before, after } = this.#unit
+    const { before, after, leaves } = this.#unit
     const paper = paperOf(wire)
     paper.begin(before.bytes, after.bytes)
     super.prepare(paper.wire)
-    if (wire.stream.writable) wire.stream.write(paper.written())
+    if (leaves === 'behind' && this.#mayDiscard) {
+      this.discard = 'sent'
+      paper.wire.stream.write(DISCARD)
+    }
+    const bytes = paper.written()
+    if (before.seedAt !== undefined) scatter(bytes, before.seedAt)
+    if (wire.stream.writable) wire.stream.write(bytes)
   }
 
-  override handleCommandComplete(message: unknown, wire: Wire): void {
+  override handleCommandComplete(message: object, wire: Wire): void {
     if (this.#before > 0) this.#before--
     else if (!this.#done) {
       this.#done = true
@@ -141,34 +167,99 @@ class UnitQuery extends BaseQuery {
     if (this.#before === 0 && !this.#done) super.handleDataRow(message)
   }
 
-  /** The server takes the next message for data: ours fails it at once, and without one it has taken the Sync. */
+  /**
+   * The server takes the next message for data: one of ours fails it at once, up to the next Sync. Without one it has
+   * taken the Sync.
+   */
   handleCopyInResponse(wire: Wire): void {
-    if (this.#unit.after.executed > 0) return
-    wire.sendCopyFail('COPY FROM STDIN needs a stream')
-    wire.sync()
+    if (this.discard !== undefined) this.discard = 'due'
+    else if (this.#unit.after.executed === 0) {
+      wire.sendCopyFail('COPY FROM STDIN needs a stream')
+      wire.sync()
+    }
   }
 
   override handleReadyForQuery(wire: Wire): void {
     const { client } = this.#session
-    if (this.#unit.leaves && client.getTransactionStatus() === 'I') this.#session.dirty = false
-    super.handleReadyForQuery(wire)
+    if (this.#unit.leaves === 'within' && client.getTransactionStatus() === 'I') this.#session.dirty = false
+    this.#settle(() => super.handleReadyForQuery(wire))
   }
 
   override handleError(error: Error, wire: Wire): void {
-    if (!('severity' in error)) {
+    if (!isAnswer(error)) {
+      // The driver's own tells of a connection that has no future.
       super.handleError(error, wire)
       return
     }
     const refused = this.#before > 0 || (this.#done && this.#unit.scopedAfter === true)
     const told = refused ? new RefusedUnit(error.message, { cause: error }) : error
-    const settle = (): void => {
-      wire.off('readyForQuery', settle)
-      wire.off('end', settle)
-      super.handleError(told, wire)
-    }
-    wire.once('readyForQuery', settle)
-    wire.once('end', settle)
+    onceReady(wire, () => this.#settle(() => super.handleError(told, wire)))
   }
+
+  #settle(tell: () => void): void {
+    if (this.discard === undefined) tell()
+    else this.tell = tell
+  }
+}
+
+const DISCARD_ALL = 'DISCARD ALL'
+const DISCARD = joined([encodeSteps([DISCARD_ALL]).bytes, SYNC])
+
+/** What the driver is told where there is nothing to wait for. */
+const NOT_SENT = new Error('Nothing to discard')
+
+/** The driver's next query: waits for the answer to what was sent behind a unit. */
+class DiscardQuery extends BaseQuery {
+  #session: Session
+  #unit: UnitQuery
+  #done = false
+
+  constructor(session: Session, unit: UnitQuery) {
+    super(DISCARD_ALL, [], () => {})
+    this.#session = session
+    this.#unit = unit
+  }
+
+  override submit(wire: Wire): Error | null {
+    if (this.#unit.discard === undefined) return NOT_SENT
+    if (this.#unit.discard === 'due') wire.stream.write(DISCARD)
+    return null
+  }
+
+  override handleCommandComplete({ text }: { readonly text?: string }): void {
+    this.#done = text === DISCARD_ALL
+  }
+
+  override handleReadyForQuery(): void {
+    if (this.#done && this.#session.client.getTransactionStatus() === 'I') this.#session.dirty = false
+    this.#end()
+  }
+
+  override handleError(error: Error, wire: Wire): void {
+    if (isAnswer(error)) onceReady(wire, () => this.#end())
+    else this.#end()
+  }
+
+  /** A connection that was lost tells it before the unit. */
+  #end(): void {
+    this.#unit.discard = undefined
+    this.#unit.tell?.()
+  }
+}
+
+/** Whether the server sent it, and goes on to say that it is ready. */
+function isAnswer(error: Error): boolean {
+  return 'severity' in error
+}
+
+function onceReady(wire: Wire, ready: () => void): void {
+  const settle = (): void => {
+    wire.off('readyForQuery', settle)
+    wire.off('end', settle)
+    ready()
+  }
+  wire.once('readyForQuery', settle)
+  wire.once('end', settle)
 }
 
 /** What a connection of the driver's is handed instead of itself, to write on. */

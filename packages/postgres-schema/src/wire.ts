@@ -3,6 +3,8 @@ export interface EncodedSteps {
   readonly bytes: Uint8Array
   /** How many of them are executed, and so answered. */
   readonly executed: number
+  /** Where the digits of `SEED` are, to be others each time. */
+  readonly seedAt?: number
 }
 
 const encoder = new TextEncoder()
@@ -20,8 +22,27 @@ export function encodeSteps(texts: readonly string[]): EncodedSteps {
     message('B', string(''), string(''), int16(0), int16(0), int16(0)),
     message('E', string(''), int32(0)),
   ])
-  return { bytes: joined(messages), executed: texts.length }
+  const bytes = joined(messages)
+  const seedAt = new TextDecoder('latin1').decode(bytes).indexOf(SEED)
+  return { bytes, executed: texts.length, ...(seedAt >= 0 && { seedAt: seedAt + 2 }) }
 }
+
+/** A number for the server's `random()` to begin with; what is sent has other digits. */
+export const SEED = '0.000000000000000'
+
+/** Writes digits that nobody knows, in the place of those of `SEED`. */
+export function scatter(bytes: Uint8Array, seedAt: number): void {
+  let number = Math.random()
+  for (let at = seedAt; at < seedAt + SEED.length - 2; at++) {
+    number *= 10
+    const digit = Math.floor(number)
+    bytes[at] = 48 + digit
+    number -= digit
+  }
+}
+
+/** Ends what is one transaction. */
+export const SYNC: Uint8Array = message('S')
 
 function message(type: string, ...parts: readonly Uint8Array[]): Uint8Array {
   const body = joined(parts)
@@ -41,7 +62,7 @@ function int32(value: number): Uint8Array {
 }
 
 /** One after the other. */
-function joined(parts: readonly Uint8Array[]): Uint8Array {
+export function joined(parts: readonly Uint8Array[]): Uint8Array {
   return copied(parts, new Uint8Array(lengthOf(parts)))
 }
 

@@ -151,7 +151,7 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind PgBouncer', () => {
     const pooler = await connected(database.url)
     await pooler.query({ name: 'of_all', text: 'SELECT 1' })
     await pooler.query('DO $$ BEGIN EXECUTE \'PREPARE "of a tenant" AS SELECT 1\'; END $$')
-    await pooler.query('CALL tenantry.leave_3(true)')
+    await pooler.query('CALL tenantry.leave_4()')
     const { rows } = await pooler.query('SELECT name FROM pg_prepared_statements')
     await pooler.end()
     expect(rows).toEqual([{ name: 'of_all' }])

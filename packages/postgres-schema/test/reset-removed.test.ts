@@ -8,7 +8,7 @@ import { open, providerOf } from './support.ts'
 vi.mock('../src/scope.ts', async (importOriginal) => {
   return {
     ...(await importOriginal<typeof import('../src/scope.ts')>()),
-    LEAVE_ALONE: { before: NO_STEPS, after: encodeSteps(['SELECT 1']), leaves: true },
+    LEAVE_ALONE: { before: NO_STEPS, after: encodeSteps(['SELECT 1']), leaves: 'within' },
   }
 })
 vi.mock('../src/connection.ts', async (importOriginal) => ({

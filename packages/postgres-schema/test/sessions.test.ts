@@ -1,7 +1,7 @@
 import { Query } from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Isolation } from '../src/index.ts'
-import { createDatabase, type TestDatabase } from './database.ts'
+import { connected, createDatabase, type TestDatabase } from './database.ts'
 import { POLLUTERS, pollute, snapshot } from './polluters.ts'
 import { open, type Provider, providerOf } from './support.ts'
 
@@ -71,20 +71,6 @@ for (const isolation of ['role', 'set_role', 'search_path'] as const satisfies r
       expect((await snapshot(next)).state).toEqual(fresh.state)
     })
 
-    it('a seed that was chosen makes nobody’s random numbers known', async () => {
-      const [alice, bob] = [
-        await open(provider, `${isolation}_alice`),
-        await open(provider, `${isolation}_bob`),
-      ]
-      const next = isolation === 'role' ? alice : bob
-      const numbers = new Set<number>()
-      for (let round = 0; round < 3; round++) {
-        await alice.query('SELECT setseed(0.5)')
-        numbers.add((await next.query('SELECT random() AS number')).rows[0].number)
-      }
-      expect(numbers.size).toBe(3)
-    })
-
     it('the connection really is the same one', async () => {
       const [alice, bob] = [
         await open(provider, `${isolation}_alice`),
@@ -98,13 +84,75 @@ for (const isolation of ['role', 'set_role', 'search_path'] as const satisfies r
   })
 }
 
+it('a session that could not be undone is not used again until it was', async () => {
+  const provider = startFresh('search_path', { maxConnections: 2, idleTimeout: 10_000 })
+  const [alice, bob] = [await open(provider, 'undone_alice'), await open(provider, 'undone_bob')]
+  const { pid } = await snapshot(alice)
+  // Dropped with the temporary table, while somebody holds it.
+  const block = alice.query(`DO $$ BEGIN
+    CREATE TEMP TABLE notes (id int, body text);
+    CREATE FUNCTION takes(pg_temp.notes) RETURNS int LANGUAGE sql AS 'SELECT 1';
+    COMMIT;
+    PERFORM pg_sleep(0.5);
+  END $$`)
+  const admin = await connected(database.url)
+  await expect
+    .poll(() => admin.query("SELECT FROM pg_proc WHERE proname = 'takes'"))
+    .toMatchObject({ rowCount: 1 })
+  await admin.query('BEGIN; ALTER FUNCTION undone_alice.takes IMMUTABLE')
+  let over = false
+  block.finally(() => {
+    over = true
+  })
+  while (!over)
+    await database.sql(
+      "SELECT pg_cancel_backend(pid), pg_sleep(0.05) FROM pg_stat_activity WHERE pid = $1 AND wait_event_type = 'Lock'",
+      [pid],
+    )
+  await block
+  await admin.query('ROLLBACK')
+  await admin.end()
+  const all = [await bob.connect(), await bob.connect()]
+  for (const each of all) {
+    expect((await snapshot(each)).state).toMatchObject({ temporary: 0, body: 'of undone_bob' })
+    each.release()
+  }
+})
+
+// Where connections are a tenant's own, so are its random numbers.
+for (const isolation of ['set_role', 'search_path'] as const) {
+  it(`${isolation}: a seed that was chosen makes nobody’s random numbers known`, async () => {
+    const provider = startFresh(isolation)
+    const [alice, bob] = [
+      await open(provider, `${isolation}_alice`),
+      await open(provider, `${isolation}_bob`),
+    ]
+    const numbers = new Set<number>()
+    for (let round = 0; round < 3; round++) {
+      await alice.query('SELECT setseed(0.5)')
+      numbers.add((await bob.query('SELECT random() AS number')).rows[0].number)
+      await alice.query('SET seed TO 0.5')
+      const held = await bob.connect()
+      await held.query('BEGIN ISOLATION LEVEL SERIALIZABLE')
+      numbers.add((await held.query('SELECT random() AS number')).rows[0].number)
+      await held.query('COMMIT')
+      held.release()
+    }
+    expect(numbers.size).toBe(6)
+  })
+}
+
 const fresh: Provider[] = []
 afterAll(async () => {
   for (const provider of fresh) await provider.close()
 })
 
-async function openFresh(isolation: Isolation, name: string) {
-  const provider = providerOf(database, { isolation, maxConnections: 1, idleTimeout: 50 })
+function startFresh(isolation: Isolation, options: Parameters<typeof providerOf>[1] = {}): Provider {
+  const provider = providerOf(database, { isolation, maxConnections: 1, idleTimeout: 50, ...options })
   fresh.push(provider)
-  return open(provider, name)
+  return provider
+}
+
+function openFresh(isolation: Isolation, name: string) {
+  return open(startFresh(isolation), name)
 }
