@@ -34,5 +34,5 @@ const OPTIONS: Readonly<Record<Exclude<keyof D1ProviderOptions, 'environment'>, 
 export function createD1Factory<Adapters = { db: Kysely<any> }>(
   options: D1FactoryOptions<Adapters>,
 ): TenantFactory<Adapters> {
-  return defineFactory<D1Database, Adapters>(createD1Provider(options), options, OPTIONS)
+  return defineFactory<D1Database, Adapters>(() => createD1Provider(options), options, OPTIONS)
 }

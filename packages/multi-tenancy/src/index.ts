@@ -18,7 +18,7 @@ export {
   type TenancyErrorCode,
   type TenancyErrorOptions,
 } from './errors.ts'
-export { defineFactory } from './factory/define-factory.ts'
+export { defineFactory, type ProviderSource } from './factory/define-factory.ts'
 export type { Environment } from './factory/environment.ts'
 export {
   createErrorMap,

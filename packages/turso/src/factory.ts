@@ -32,5 +32,5 @@ const OPTIONS: Readonly<Record<Exclude<keyof TursoProviderOptions, 'environment'
 export function createTursoFactory<Adapters = { db: Kysely<any> }>(
   options: TursoFactoryOptions<Adapters>,
 ): TenantFactory<Adapters> {
-  return defineFactory<Client, Adapters>(createTursoProvider(options), options, OPTIONS)
+  return defineFactory<Client, Adapters>(() => createTursoProvider(options), options, OPTIONS)
 }

@@ -28,6 +28,9 @@ interface View<Adapters> {
   readonly database: KnownDatabase
 }
 
+/** A provider, or what makes one: called once the names of all options were found right. */
+export type ProviderSource<Client> = TenantProvider<Client> | (() => TenantProvider<Client>)
+
 /**
  * Turns a provider into the factory an app uses: ids checked, names derived, tenants opened once, their
  * identity verified, migrations and seeds run, errors coded, what is safe retried.
@@ -40,20 +43,21 @@ interface View<Adapters> {
  * @param own the names of the provider's own options, where they come in one object with the factory's
  * @throws `config_invalid`, naming the option; also for one that nobody has
  */
-export function defineFactory<Client>(provider: TenantProvider<Client>): TenantFactory<{ db: Kysely<any> }>
+export function defineFactory<Client>(provider: ProviderSource<Client>): TenantFactory<{ db: Kysely<any> }>
 export function defineFactory<Client, Adapters = { db: Kysely<any> }>(
-  provider: TenantProvider<Client>,
+  provider: ProviderSource<Client>,
   options: FactoryOptions<Client, Adapters>,
   own?: Readonly<Record<string, true>>,
 ): TenantFactory<Adapters>
 export function defineFactory<Client, Adapters>(
-  provider: TenantProvider<Client>,
+  source: ProviderSource<Client>,
   options: TenantOptions<Adapters> & {
     readonly createAdapters?: AdapterBuilder<Client, Adapters>['createAdapters'] | undefined
   } = {},
   own: Readonly<Record<string, true>> = {},
 ): TenantFactory<Adapters> {
   checkFactoryOptions(options, own)
+  const provider = typeof source === 'function' ? source() : source
   const prefix = options.databasePrefix ?? `tenant${provider.naming.separator}`
   const {
     // `FactoryOptions` lets it be left out only where this is of the type.

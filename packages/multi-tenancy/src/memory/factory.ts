@@ -25,5 +25,5 @@ export function createMemoryFactory<Adapters = { db: Kysely<any> }>(
   options: MemoryFactoryOptions<Adapters>,
 ): TenantFactory<Adapters>
 export function createMemoryFactory(options: MemoryFactoryOptions<any> = {}): TenantFactory<any> {
-  return defineFactory(createMemoryProvider(options.server), options, { server: true })
+  return defineFactory(() => createMemoryProvider(options.server), options, { server: true })
 }

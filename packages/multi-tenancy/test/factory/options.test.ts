@@ -24,6 +24,15 @@ describe('options of a factory', () => {
     expect(define({ token: 'x' }, { token: true })).not.toThrow()
   })
 
+  test('a misspelt one is told by its name, before the provider misses the right one', () => {
+    const provider = () => {
+      throw new Error('token: is missing')
+    }
+    expect(() => defineFactory(provider, { tokn: 'x' } as never, { token: true })).toThrow(
+      'tokn: is not an option',
+    )
+  })
+
   test('all that there are, are taken', () => {
     const options = {
       databasePrefix: 'a_',

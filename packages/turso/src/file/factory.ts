@@ -28,5 +28,5 @@ const OPTIONS: Readonly<Record<Exclude<keyof LibsqlFileProviderOptions, 'environ
 export function createLibsqlFactory<Adapters = { db: Kysely<any> }>(
   options: LibsqlFactoryOptions<Adapters>,
 ): TenantFactory<Adapters> {
-  return defineFactory<Client, Adapters>(createLibsqlFileProvider(options), options, OPTIONS)
+  return defineFactory<Client, Adapters>(() => createLibsqlFileProvider(options), options, OPTIONS)
 }
