@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { createMysqlFactory, createMysqlProvider, type MysqlProviderOptions } from '@tenantry/mysql'
 import { createConnection, createPool, type Pool } from 'mysql2/promise'
 import { createZipf } from './postgres-tenants.ts'
-import { byTurns, report } from './ratio.ts'
+import { byTurns, ratio, report, us } from './ratio.ts'
 
 const READ = 'SELECT body FROM notes WHERE id = ?'
 const SECRET = 'a secret of the benchmark, which nobody needs to guess'
@@ -277,12 +277,4 @@ function migration(at: number): string {
   return at < 20
     ? `CREATE INDEX by_name ON ${table} (name)`
     : `ALTER TABLE ${table} ADD COLUMN more INT DEFAULT 0`
-}
-
-function ratio(values: Record<string, number>, name: string, rival: string): number {
-  return (values[name] ?? Number.NaN) / (values[rival] ?? Number.NaN)
-}
-
-function us(values: Record<string, number>, name: string, rival: string): string {
-  return `${values[name]?.toFixed(0)} µs, ${values[rival]?.toFixed(0)} µs`
 }
