@@ -6,6 +6,8 @@ export interface Login {
   readonly user: string
   readonly password: string
   readonly database: string | undefined
+  /** One user for all: that it was let in says nothing of whose database it is. */
+  readonly shared?: boolean
 }
 
 /** What `mysql2` takes, from an object or a URL (whose query parameters are options too, as the driver has it). */
@@ -41,7 +43,8 @@ export function withLogin(options: DriverOptions, { user, password, database }: 
     password,
     ...(database && { database }),
     // The driver's own flag holds for a new session and not for one that changed its user: no difference, please.
-    flags: [...flags, '-IGNORE_SPACE'],
+    // And no SQL makes the server ask for a file of ours: the driver would not wait for what it says after that.
+    flags: [...flags, '-IGNORE_SPACE', '-LOCAL_FILES'],
   }
 }
 

@@ -1,6 +1,15 @@
 import { type Connection as Client, type ConnectionOptions, createConnection } from 'mysql2'
 import { type Login, withLogin } from './config.ts'
-import { accompany, type Command, commandMessage, type Internals, lostConnection } from './messages.ts'
+import {
+  accompany,
+  accompanyNext,
+  type Command,
+  type Company,
+  commandMessage,
+  type Internals,
+  lostConnection,
+  queryMessage,
+} from './messages.ts'
 import { sessionModeOf } from './session.ts'
 import type { Trace } from './statements.ts'
 
@@ -13,8 +22,11 @@ export interface Connection {
   login: Login
   /** What is said first in each session, where the server's own settings would not do. */
   readonly preparation: string | undefined
-  /** `COM_RESET_CONNECTION` leaves it as its login found it, but for the database. */
-  readonly resets: boolean
+  /**
+   * Its `COM_RESET_CONNECTION` leaves a session as its login found it, but for the database; its `COM_CHANGE_USER`
+   * leaves what `FAREWELL` takes away.
+   */
+  readonly mariadb: boolean
   /** The server has answered one, so it knows the command: with that, nothing of it can be refused. */
   reset: boolean
   /** Stands in for the driver's own until the next statement, which takes the reset along. */
@@ -22,7 +34,7 @@ export interface Connection {
   /** The character set it was opened with: the driver takes over what `SET NAMES` chose. */
   readonly charset: unknown
   /** The clients (of tenants) that have seen whose database they reach over it. */
-  readonly verified: WeakSet<object>
+  verified: WeakSet<object>
   /** What may be left of what ran since it was last like new. */
   trace: Trace
   /** While it is made like new behind everybody's back, and from when that is due. */
@@ -83,20 +95,26 @@ export async function openConnection(
       }),
     )
     // Where the driver gives up on what the server says, it tells one command and nobody else.
-    ;(client as unknown as Internals).stream.once('close', end)
+    const driver = client as unknown as Internals
+    driver.stream.once('close', end)
+    // It takes what belongs to no answer for one, and says so: what is meant for another must reach nobody.
+    driver.on('warn', (cause) => {
+      driver._handleFatalError(lostConnection('the server says what was not asked', cause))
+      driver.stream.destroy()
+    })
     const rows = await untilAborted(
       signal,
       ask(client, 'SELECT @@GLOBAL.sql_mode AS mode, VERSION() AS version'),
     )
     const { mode, version } = rows[0] ?? {}
     const preparation = sessionModeOf(String(mode ?? '')).statement
-    // MySQL itself turns the character set to the server's own, which the driver would not know.
-    const resets = /mariadb/i.test(String(version))
+    // With a reset, MySQL itself turns the character set to the server's own, which the driver would not know.
+    const mariadb = /mariadb/i.test(String(version))
     const { charsetNumber: charset } = (client as unknown as Internals).config
     const [verified, trace, renewal] = [new WeakSet<object>(), 'none', undefined] as const
     const [reset, next, holder] = [false, undefined, undefined]
     made = {
-      client, kind, login, preparation, resets, reset, next, charset, verified, trace, renewal, ended, holder,
+      client, kind, login, preparation, mariadb, reset, next, charset, verified, trace, renewal, ended, holder,
     } // biome-ignore format: one list
     await untilAborted(signal, prepare(made))
     return made
@@ -104,6 +122,29 @@ export async function openConnection(
     destroyClient(client)
     throw error
   }
+}
+
+/**
+ * What the user who leaves says last, since MariaDB's `COM_CHANGE_USER` keeps what it undoes:
+ *
+ * - The profiler goes on, whatever `@@profiling` says, and shows the next user's statements to the one before. Of a
+ *   history without room the next profile pushes out the last.
+ * - How long a write may take, and how often it is tried.
+ * - How many rows were found.
+ * - A prepared XA transaction, with which every statement of the next user is refused. So is `ROLLBACK`, and the
+ *   connection is ended, which alone lets go of it.
+ */
+const FAREWELL: readonly string[] = [
+  'SET SESSION net_write_timeout = DEFAULT, net_retry_count = DEFAULT, profiling_history_size = 0, profiling = 1',
+  'SELECT 0 INTO @tenantry_left',
+  'SET SESSION profiling = 0',
+  'ROLLBACK',
+]
+const WITH_FAREWELL: Company = {
+  before: FAREWELL.map(queryMessage),
+  onRefused(cause) {
+    throw lostConnection('it could not be made like new', cause)
+  },
 }
 
 /**
@@ -117,14 +158,21 @@ export async function changeUser(connection: Connection, login: Login): Promise<
   const { user, password, database } = login
   forgetNext(connection)
   restoreCharset(connection)
-  forgetStatements(connection.client as unknown as Internals)
-  await new Promise<void>((resolve, reject) => {
+  const driver = connection.client as unknown as Internals
+  forgetStatements(driver)
+  if (connection.mariadb && driver.config.compress)
+    for (const text of FAREWELL) await ask(connection.client, text)
+  const changed = new Promise<void>((resolve, reject) => {
+    if (connection.mariadb && !driver.config.compress) accompanyNext(driver, WITH_FAREWELL)
     connection.client.changeUser({ user, password, ...(database && { database }) }, (error: unknown) =>
       error ? reject(error) : resolve(),
     )
   })
+  // Queued behind it at once: nothing that others send comes between.
+  await Promise.all([changed, prepare(connection)])
   connection.login = login
-  await prepare(connection)
+  // While it was in no database, who made that one anew could not end it by its name.
+  if (login.shared) connection.verified = new WeakSet()
   connection.trace = 'none'
 }
 
@@ -135,7 +183,7 @@ export async function changeUser(connection: Connection, login: Login): Promise<
  * @throws what the server says: destroy it
  */
 export async function renew(connection: Connection): Promise<void> {
-  if (connection.trace === 'any' || !connection.resets) return changeUser(connection, connection.login)
+  if (connection.trace === 'any' || !connection.mariadb) return changeUser(connection, connection.login)
   forgetNext(connection)
   restoreCharset(connection)
   forgetStatements(connection.client as unknown as Internals)
@@ -155,9 +203,9 @@ export async function renew(connection: Connection): Promise<void> {
  * @returns false where it has to be waited for
  */
 export function renewWithNext(connection: Connection): boolean {
-  const { trace, resets, reset, preparation } = connection
+  const { trace, mariadb, reset, preparation } = connection
   const client = connection.client as unknown as Internals
-  if (trace !== 'plain' || !resets || !reset || preparation !== undefined) return false
+  if (trace !== 'plain' || !mariadb || !reset || preparation !== undefined) return false
   if (client.config.compress) return false
   forgetNext(connection)
   // One that has ended takes no more commands: the driver has replaced it.
@@ -186,9 +234,7 @@ function behindReset(connection: Connection, command: Command): Command {
       restoreCharset(connection)
       forgetStatements(client)
     },
-    onRefused(cause) {
-      throw lostConnection('it could not be made like new', cause)
-    },
+    onRefused: WITH_FAREWELL.onRefused,
   })
 }
 

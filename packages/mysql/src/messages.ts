@@ -8,6 +8,7 @@ export interface Internals {
     once(event: 'close', on: () => void): void
   }
   readonly _command: unknown
+  readonly _paused: boolean
   readonly _statements: { values(): Iterable<{ close: () => void }>; clear(): void }
   readonly clientEncoding: string
   readonly config: { charsetNumber: unknown; readonly compress?: unknown }
@@ -15,6 +16,8 @@ export interface Internals {
   sequenceId: number
   write(message: Buffer): void
   addCommand(command: Command): Command
+  on(event: 'warn', listener: (error: Error) => void): void
+  _handleFatalError(error: Error): void
 }
 
 /** One of the driver's commands: it sends with the first call, and gets a message with each other one. */
@@ -94,12 +97,29 @@ export function accompany(
   return command
 }
 
+/** Has the driver's next command go so, before what else stands in for `addCommand`. */
+export function accompanyNext(client: Internals, company: Company, other?: Internals['addCommand']): void {
+  const driver: Partial<Internals> = client
+  // One that has ended takes no more commands: the driver has replaced it.
+  if (Object.hasOwn(driver, 'addCommand') && driver.addCommand !== other) return
+  driver.addCommand = (command) => {
+    delete driver.addCommand
+    if (other !== undefined) driver.addCommand = other
+    return client.addCommand(accompany(command, company))
+  }
+}
+
 /** As the driver says it, for a connection that is ended because of an answer: what was sent with it may be done. */
 export function lostConnection(why: string, cause: Error): Error {
   return Object.assign(new Error(`Connection lost: ${why}`, { cause }), { code: 'PROTOCOL_CONNECTION_LOST' })
 }
 
-/** A message that is a command and nothing else, but for what is `given`. */
+/** A message that is a command and nothing else, but for what is `given`: at most 254 bytes. */
 export function commandMessage(code: number, ...given: readonly number[]): Buffer {
   return Buffer.from([1 + given.length, 0, 0, 0, code, ...given])
+}
+
+/** A short statement. */
+export function queryMessage(text: string): Buffer {
+  return commandMessage(0x03, ...Buffer.from(text))
 }

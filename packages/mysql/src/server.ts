@@ -79,7 +79,7 @@ export function createServer(
   }
 
   async function makeLogin({ database, id }: DatabasePlace): Promise<Login> {
-    if (isolation === 'shared') return { ...admin, database }
+    if (isolation === 'shared') return { ...admin, database, shared: true }
     const user = userOf(id)
     return { user, password: await passwordOf(secret, user), database }
   }
@@ -103,8 +103,8 @@ export function createServer(
         throw new TenancyError('internal', 'The connection is the administrator’s')
       await settleRenewal(held)
       await changeUser(held, await loginOf(target))
-      // The server let this tenant's own user in to its own database. One user for all proves nothing.
-      if (isolation === 'shared' || !held.verified.has(target)) await verify(held, target)
+      // The server let this tenant's own user in to its own database.
+      if (!held.verified.has(target)) await verify(held, target)
     },
     clean(held) {
       if (held.kind === 'admin' || held.trace === 'none') return true

@@ -1,14 +1,7 @@
 import { type Lease, type Statement, splitStatements, TenancyError } from '@tenantry/multi-tenancy'
 import type { Connection, Row } from './connection.ts'
 import { isNumber, leavesNoDoubt } from './errors.ts'
-import {
-  accompany,
-  type Command,
-  type Company,
-  commandMessage,
-  type Internals,
-  lostConnection,
-} from './messages.ts'
+import { accompanyNext, type Company, commandMessage, type Internals, lostConnection } from './messages.ts'
 import { STRICT_SESSION } from './session.ts'
 import { type Trace, traceOf, worse } from './statements.ts'
 
@@ -112,7 +105,6 @@ function unitsOf(texts: readonly string[]): string[][] {
 /** The rows of the last of the statements in the text, once the server takes but one again. */
 function send(connection: Connection, text: string): Promise<Row[]> {
   const { client, next } = connection
-  const driver = client as unknown as Partial<Internals>
   return new Promise((resolve, reject) => {
     let answer: { error: unknown; results: unknown } | undefined
     let refused = false
@@ -141,13 +133,7 @@ function send(connection: Connection, text: string): Promise<Row[]> {
       // The driver tells of the answer a moment later.
       onDone: () => process.nextTick(settle),
     }
-    // One that has ended takes no more commands: the driver has replaced it.
-    if (!Object.hasOwn(driver, 'addCommand') || driver.addCommand === next)
-      driver.addCommand = (command: Command) => {
-        delete driver.addCommand
-        if (next !== undefined) driver.addCommand = next
-        return (client as unknown as Internals).addCommand(accompany(command, company))
-      }
+    accompanyNext(client as unknown as Internals, company, next)
     client.query(text, [], (error: unknown, results: unknown) => {
       // Told of the connection, it holds whatever the statements came to.
       const fatal = (error as { fatal?: boolean } | null)?.fatal === true

@@ -1,8 +1,11 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 
-/** What happens to a message of the client's that matched; `unknown` is one that begins with another command. */
-export type Fate = 'hold' | 'cut before' | 'cut after' | 'unknown'
+/**
+ * What happens to a message of the client's that matched; `unknown` is one that begins with another command, and
+ * `unanswered` one whose first answer is lost.
+ */
+export type Fate = 'hold' | 'cut before' | 'cut after' | 'unknown' | 'unanswered'
 
 /** A TCP relay to the server that looks at what clients send. */
 export interface Relay {
@@ -41,6 +44,7 @@ export async function startRelay(target: string): Promise<Relay> {
       upstream.destroy()
     }
     let swallow = false
+    let lose = false
     let unread: Buffer = Buffer.alloc(0)
     client.on('data', (chunk) => {
       unread = Buffer.concat([unread, chunk])
@@ -61,6 +65,11 @@ export async function startRelay(target: string): Promise<Relay> {
         upstream.write(chunk)
         met()
       }
+      if (fate === 'unanswered') {
+        lose = true
+        upstream.write(chunk)
+        met()
+      }
       if (fate === 'hold') {
         held = () => upstream.write(chunk)
         met()
@@ -75,7 +84,9 @@ export async function startRelay(target: string): Promise<Relay> {
       })
     })
     upstream.on('data', (chunk) => {
-      if (!swallow) client.write(chunk)
+      const [first] = messagesIn(chunk)
+      if (!swallow) client.write(lose ? chunk.subarray(first?.length) : chunk)
+      lose = false
     })
     client.on('end', () => upstream.end())
     upstream.on('end', () => client.end())

@@ -111,6 +111,16 @@ describe('what a query costs', () => {
     }
   })
 
+  it('where its answer is lost, the statement’s is not taken for it', async () => {
+    const [one, other] = await two()
+    await one.query('SELECT 1')
+    const met = relay.at(RESET, 'unanswered')
+    await expect(one.query("SELECT 'mine' AS whose")).rejects.toMatchObject({ code: 'provider_unavailable' })
+    await met
+    for (const each of [one, other])
+      expect((await each.query("SELECT 'next' AS whose"))[0]).toEqual([{ whose: 'next' }])
+  })
+
   it('a lease that sent nothing owes the reset to the next', async () => {
     const [one, other] = await two()
     await one.query('SELECT 1')
@@ -181,7 +191,9 @@ it('closing waits for the clearing up, says goodbye, and for the server to have 
 })
 
 const RESET = '\x01\x00\x00\x00\x1f'
-const TURN = ['change user', 'answer', 'query']
+/** With what the user who leaves says last. */
+const CHANGE = ['query+query+query+query+change user', 'answer']
+const TURN = [...CHANGE, 'query']
 
 describe('what the core writes', () => {
   it('goes in one message, however many statements', async () => {
@@ -194,7 +206,7 @@ describe('what the core writes', () => {
     expect(relay.sent()).toEqual(['reset', 'option+query+option', ...TURN])
     await world.provider.query(one, { sql: 'DELETE FROM many' })
     expect((await one.query('SELECT * FROM many'))[0]).toEqual([])
-    expect(relay.sent()).toEqual(['change user', 'answer', 'option+query+option', 'reset+query'])
+    expect(relay.sent()).toEqual([...CHANGE, 'option+query+option', 'reset+query'])
   })
 
   it('a new tenant of ten migrations costs not one message more than one of a single migration', async () => {

@@ -1,4 +1,5 @@
-import { createConnection } from 'mysql2/promise'
+import { once } from 'node:events'
+import { createConnection, type Pool } from 'mysql2/promise'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { type Connection, renew } from '../src/connection.ts'
 import { passwordOf } from '../src/credentials.ts'
@@ -89,6 +90,81 @@ for (const isolation of ['user', 'shared'] as const) {
   })
 }
 
+describe('what COM_CHANGE_USER keeps on MariaDB does not reach another tenant:', () => {
+  let world: World
+  let alice: Pool
+  let bob: Pool
+  beforeAll(async () => {
+    world = createWorld({ maxConnections: 1 })
+    alice = (await world.open('alice')).client
+    bob = (await world.open('bob')).client
+  })
+  afterAll(() => world?.end())
+
+  it('a profiler that goes on, and shows one what the next one said', async () => {
+    await alice.query('SET profiling = 1')
+    const held = await bob.getConnection()
+    await held.query("SELECT 'secret of bob'")
+    expect((await held.query('SHOW PROFILES'))[0]).toEqual([])
+    held.release()
+    expect((await alice.query('SHOW PROFILES'))[0]).toEqual([])
+  })
+
+  it('what was profiled', async () => {
+    const held = await alice.getConnection()
+    await held.query('SET profiling = 1')
+    await held.query("SELECT 'secret of alice'")
+    expect(JSON.stringify(await held.query('SHOW PROFILES'))).toContain('secret of alice')
+    held.release()
+    expect((await bob.query('SHOW PROFILES'))[0]).toEqual([])
+  })
+
+  it('how many rows were found', async () => {
+    await bob.query('SELECT 1')
+    await alice.query('SELECT 1 UNION SELECT 2 UNION SELECT 3')
+    expect((await bob.query('SELECT FOUND_ROWS() <= 1 AS fine'))[0]).toEqual([{ fine: 1 }])
+  })
+
+  it('how long a write may take', async () => {
+    await alice.query('SET net_write_timeout = 1')
+    const rows = bob.pool.query("SELECT REPEAT('x', 10000) AS x FROM seq_1_to_5000").stream()
+    await once(rows, 'readable')
+    // Whole seconds are what the server counts.
+    await new Promise((resolve) => setTimeout(resolve, 2_500))
+    let count = 0
+    for await (const _ of rows) count++
+    expect(count).toBe(5_000)
+  })
+
+  it.each(['alice', 'bob'])(
+    'a prepared XA transaction, with which every statement would be refused: %s',
+    async (next) => {
+      const provider = world.another({ maxConnections: 1 })
+      const one = await world.open('alice', provider)
+      const other = await world.open(next, provider)
+      const xid = `'${world.prefix}${next}'`
+      const held = await one.client.getConnection()
+      const id = held.threadId
+      try {
+        const insert = `INSERT INTO notes VALUES (${next.length}, 'prepared')`
+        for (const sql of [`XA START ${xid}`, insert, `XA END ${xid}`, `XA PREPARE ${xid}`])
+          await held.query(sql)
+        held.release()
+        expect((await other.client.query('SELECT * FROM notes'))[0]).toEqual([])
+      } finally {
+        await provider.close()
+        // Rolled back before the server has let go of it, it would hold its locks for ever.
+        for (const found of [
+          'SELECT 1 FROM information_schema.processlist WHERE id = ?',
+          'SELECT 1 FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = ?',
+        ])
+          while ((await world.sql(found, [id])).length > 0);
+        await world.sql(`XA ROLLBACK ${xid}`)
+      }
+    },
+  )
+})
+
 it('COM_RESET_CONNECTION, which follows plain statements, clears all but the database', async () => {
   const world = createWorld()
   const { locator, name } = await world.open('alice')
@@ -102,7 +178,7 @@ it('COM_RESET_CONNECTION, which follows plain statements, clears all but the dat
   const fresh = await snapshot(own)
   for (const [what, statements] of Object.entries(POLLUTERS)) {
     await pollute(own, statements)
-    const held = { client, charset, resets: true, trace: 'plain', preparation: undefined } as Connection
+    const held = { client, charset, mariadb: true, trace: 'plain', preparation: undefined } as Connection
     await renew(held)
     if (what.startsWith('another database')) {
       expect((await own.query('SELECT DATABASE() AS db'))[0], what).toEqual([{ db: 'information_schema' }])
