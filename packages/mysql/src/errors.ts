@@ -71,8 +71,10 @@ export function isNumber(error: unknown, ...numbers: readonly number[]): boolean
   return isServerError(error) && numbers.includes(error.errno)
 }
 
-/** Killed, going down, timed out for idleness: the server has closed the connection, or is about to. */
-const ENDING = [1053, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1290, 1792, 1836, 1927, 4031]
+/** Killed, going down, timed out for idleness, what it cannot read: the server has closed the connection, or is about to. */
+const ENDING = [
+  1053, 1079, 1080, 1152, 1153, 1156, 1157, 1158, 1159, 1160, 1161, 1184, 1290, 1792, 1836, 1927, 4031,
+]
 
 /** Whether a statement's failure leaves no doubt about its connection: the server answered, and goes on listening. */
 export function leavesNoDoubt(error: unknown): boolean {

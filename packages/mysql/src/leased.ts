@@ -1,8 +1,9 @@
-import { EventEmitter } from 'node:events'
+import { EventEmitter, errorMonitor } from 'node:events'
 import { type Lease, TenancyError } from '@tenantry/multi-tenancy'
 import type { PoolConnection } from 'mysql2'
 import { type Connection, changeUser, type Holder } from './connection.ts'
 import { leavesNoDoubt } from './errors.ts'
+import type { Internals } from './messages.ts'
 import { type Trace, traceOf, worse } from './statements.ts'
 
 type Callback = (error: unknown, ...results: unknown[]) => void
@@ -11,6 +12,12 @@ type Callback = (error: unknown, ...results: unknown[]) => void
 interface Command extends EventEmitter {
   onResult?: Callback
   sql?: string
+}
+
+/** What the driver's `prepare` gives. */
+interface Prepared {
+  execute(...given: unknown[]): Command
+  close(): void
 }
 
 /**
@@ -46,6 +53,8 @@ export function createLeasedConnection(
     over = true
     if (connection.holder === holder) connection.holder = undefined
     if (!broken && !doubt && busy === 0) {
+      // Paused, it would answer nobody.
+      if ((client as unknown as Internals)._paused) client.resume()
       held.release()
       return
     }
@@ -81,27 +90,37 @@ export function createLeasedConnection(
     return settle
   }
 
+  /** The same, and the connection is busy until then. */
+  function awaited(callback: Callback): Callback {
+    busy++
+    return watch((...answer) => {
+      busy--
+      callback(...answer)
+    })
+  }
+
   /** Sends a command of the driver, its callback watched. */
-  function send(method: 'query' | 'execute' | 'prepare', given: unknown[]): unknown {
-    const [input] = given
-    note(method === 'prepare' ? 'any' : traceIn(given))
+  function send(trace: Trace, given: unknown[], run: (...passed: any[]) => unknown): unknown {
+    note(trace)
     // A pool's `query` hands over a command it made before it had a connection.
-    const command = input as Command
+    const command = given[0] as Command
     if (typeof command?.onResult === 'function') command.onResult = watch(command.onResult)
     const passed = given.map((each) => (typeof each === 'function' ? watch(each as Callback) : each))
     busy++
     try {
-      const sent = (client[method] as (...all: unknown[]) => Command)(...passed)
+      const sent = run(...passed) as Command
       const drop = (error: unknown): void =>
         void (sent.listenerCount('error') > 0 && sent.emit('error', error))
-      if (passed.length > 0 && !passed.some((each) => typeof each === 'function') && !command?.onResult)
+      if (passed.length > 0 && !passed.some((each) => typeof each === 'function') && !command?.onResult) {
         pending.add(drop)
-      if (method === 'prepare') busy--
-      else
-        sent.once('end', () => {
-          pending.delete(drop)
-          busy--
+        sent.on(errorMonitor, (error) => {
+          if (!leavesNoDoubt(error)) doubt = true
         })
+      }
+      sent.once('end', () => {
+        pending.delete(drop)
+        busy--
+      })
       return sent
     } catch (error) {
       busy--
@@ -109,8 +128,18 @@ export function createLeasedConnection(
     }
   }
 
-  const statement = (sql: string) => (callback?: Callback) =>
-    send('query', callback ? [sql, callback] : [sql])
+  /** For as long as the lease: the driver's own reaches the connection ever after. */
+  function bind(prepared: Prepared): Prepared {
+    const bound: Prepared = {
+      execute: (...given) => send('any', given, (...passed) => prepared.execute(...passed)) as Command,
+      close: () => void (over || prepared.close()),
+    }
+    return Object.assign(Object.create(prepared) as Prepared, bound)
+  }
+
+  const query = (...given: unknown[]) =>
+    send(traceIn(given), given, (...passed) => client.query(...(passed as [string])))
+  const statement = (sql: string) => (callback?: Callback) => query(...(callback ? [sql, callback] : [sql]))
   const refuse = (callback?: Callback): void => {
     const error = new TenancyError('not_supported', 'The connection is one tenant’s: it changes no user')
     if (typeof callback !== 'function') throw error
@@ -118,20 +147,32 @@ export function createLeasedConnection(
   }
 
   const leased = {
-    query: (...given: unknown[]) => send('query', given),
-    execute: (...given: unknown[]) => send('execute', given),
-    prepare: (...given: unknown[]) => send('prepare', given),
+    query,
+    execute: (...given: unknown[]) =>
+      send(traceIn(given), given, (...passed) => client.execute(...(passed as [string]))),
+    prepare(options: string, callback: Callback = () => {}) {
+      note('any')
+      const done = awaited(callback)
+      return client.prepare(options, (error, prepared) =>
+        error ? done(error) : done(null, bind(prepared as unknown as Prepared)),
+      )
+    },
     unprepare: (sql: string) => held.connection.client.unprepare(sql),
     beginTransaction: statement('START TRANSACTION'),
     commit: statement('COMMIT'),
     rollback: statement('ROLLBACK'),
-    ping(callback?: Callback) {
+    ping(callback: Callback = () => {}) {
       note('none')
-      client.ping(callback ? watch(callback) : undefined)
+      client.ping(awaited(callback))
     },
     reset(callback: Callback = () => {}) {
-      const done = watch(callback)
-      changeUser(held.connection, held.connection.login).then(() => done(null), done)
+      note('any')
+      const done = awaited(callback)
+      changeUser(connection, connection.login).then(() => {
+        // What was sent meanwhile comes after it.
+        connection.trace = 'any'
+        done(null)
+      }, done)
     },
     changeUser: (_: unknown, callback?: Callback) => refuse(callback),
     escape: (value: unknown) => client.escape(value),
@@ -169,8 +210,13 @@ function traceIn([input, values]: readonly unknown[]): Trace {
     sql?: unknown
     values?: unknown
   }
-  const all = [values, own].flat(2)
-  if (all.some((each) => typeof (each as { toSqlString?: unknown } | null)?.toSqlString === 'function'))
-    return 'any'
-  return traceOf(String(sql))
+  return bringsSql([values, own]) ? 'any' : traceOf(String(sql))
+}
+
+/** Looks as deep as the driver does: into lists of lists, and columns of an object, which may have a name itself. */
+function bringsSql(value: unknown, objects = 2): boolean {
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return false
+  if (typeof (value as { toSqlString?: unknown }).toSqlString === 'function') return true
+  if (Array.isArray(value)) return value.some((each) => bringsSql(each, objects))
+  return objects > 0 && Object.values(value).some((each) => bringsSql(each, objects - 1))
 }

@@ -1,9 +1,10 @@
+import { Readable } from 'node:stream'
 import { int, mysqlTable, varchar } from 'drizzle-orm/mysql-core'
 import { drizzle } from 'drizzle-orm/mysql2'
 import { Kysely, sql } from 'kysely'
 import { raw } from 'mysql2'
 import type { Pool, RowDataPacket } from 'mysql2/promise'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
 import { mysqlKysely } from '../src/index.ts'
 import { startRelay } from './relay.ts'
 import { call, createWorld, type World } from './support.ts'
@@ -54,6 +55,51 @@ describe('the pool', () => {
     held.release()
     await expect(held.query('SELECT 1')).rejects.toMatchObject({ code: 'closed' })
     expect(await bodies()).toEqual(['two'])
+  })
+
+  it('lends no statement beyond the lease, and waits for what one runs', async () => {
+    const held = await client.getConnection()
+    const statement = await held.prepare('SELECT SLEEP(?) AS slept')
+    expect((await statement.execute([0]))[0]).toEqual([{ slept: 0 }])
+    const running = (statement.execute([0.1]) as unknown as Promise<unknown>).catch(({ code }) => code)
+    held.release()
+    expect(await running).toBe('provider_unavailable')
+    await expect(statement.execute([0])).rejects.toMatchObject({ code: 'closed' })
+    await statement.close()
+  })
+
+  it('is like new again after a reset, however soon what follows was sent', async () => {
+    const { client: own } = await world.open('reset', world.another({ maxConnections: 1 }))
+    const held = await own.getConnection()
+    const reset = held.reset()
+    await held.query('USE information_schema')
+    await reset
+    held.release()
+    expect((await own.query('SELECT DATABASE() AS d'))[0]).toEqual([{ d: `${world.prefix}reset` }])
+  })
+
+  it('goes on where a connection was left paused', async () => {
+    const { client: own } = await world.open('paused', world.another({ maxConnections: 1 }))
+    const held = await own.getConnection()
+    held.connection.pause()
+    held.release()
+    expect((await own.query('SELECT 1 AS one'))[0]).toEqual([{ one: 1 }])
+  })
+
+  it('opens no file of the app’s for the server, by whatever SQL', async () => {
+    const { username: user, hostname: host, port } = new URL(inject('mysqlUrl'))
+    const infileStreamFactory = () => Readable.from([Buffer.from('1\tof the app')])
+    const connection = { user, host, port: Number(port || 3306), infileStreamFactory, flags: ['LOCAL_FILES'] }
+    const provider = world.another({ connection, maxConnections: 1 })
+    const { client: own } = await world.open('local', provider)
+    const sql = "LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE notes"
+    for (const run of [
+      () => own.query(sql),
+      () => own.execute(sql),
+      () => provider.batch(own, [{ sql }, { sql: 'SELECT 1' }]),
+    ])
+      await expect(run()).rejects.toMatchObject({ errno: 4166 })
+    expect((await own.query('SELECT * FROM notes'))[0]).toEqual([])
   })
 
   it('changes no user, and runs one statement at a time', async () => {
@@ -170,6 +216,30 @@ describe('a connection that fails', () => {
       expect((await own.query('SELECT ? AS answer', [at]))[0]).toEqual([{ answer: at }])
   })
 
+  it('to read its rows is ended, and those that come later reach nobody', async () => {
+    const provider = world.another({ maxConnections: 1 })
+    const [alice, bob] = [await world.open('alice', provider), await world.open('bob', provider)]
+    const typeCast = () => {
+      throw new Error('unreadable')
+    }
+    // As wide as what the server sends at once.
+    const sql = "SELECT '' AS a, REPEAT('x', 20000) AS b, SLEEP(0.05) AS c FROM seq_1_to_5"
+    const rows = alice.client.pool.query({ sql, typeCast }).stream()
+    await expect(rows.toArray()).rejects.toThrow('unreadable')
+    for (const { client: each, name } of [alice, bob])
+      expect((await each.query('SELECT DATABASE() AS d'))[0]).toEqual([{ d: name }])
+  })
+
+  it('under what is too large is not lent again', async () => {
+    const { client: own } = await world.open('large', world.another({ maxConnections: 1 }))
+    const [[row]] = await own.query<RowDataPacket[]>('SELECT @@max_allowed_packet AS most')
+    const large = 'x'.repeat(Number(row?.most) + 1)
+    await expect(own.query('SELECT LENGTH(?)', [large])).rejects.toMatchObject({
+      code: 'provider_unavailable',
+    })
+    expect((await own.query('SELECT 1 AS one'))[0]).toEqual([{ one: 1 }])
+  })
+
   it('as it changes its user is destroyed, and the pool serves on', async () => {
     const provider = world.another({ maxConnections: 1 })
     const [alice, bob] = [await world.open('alice', provider), await world.open('bob', provider)]
@@ -235,8 +305,15 @@ describe('whose database it is', () => {
 
 it('a value that brings its own SQL is cleaned up after too', async () => {
   const { client: own } = await world.open('raw', world.another({ cleaning: 'needed', maxConnections: 1 }))
-  await own.query('SELECT ?', [raw("@left := 'leaked'")])
-  expect((await own.query('SELECT @left AS v'))[0]).toEqual([{ v: null }])
+  const left = raw("@left := 'leaked'")
+  for (const [sql, values] of [
+    ['SELECT ?', [left]],
+    ['SELECT ?', [[[left]]]],
+    ['INSERT INTO notes SET ?', [{ id: 1, body: left }]],
+  ] as const) {
+    await own.query(sql, [...values])
+    expect((await own.query('SELECT @left AS v'))[0]).toEqual([{ v: null }])
+  }
 })
 
 it('a server that does not answer is a timeout or unavailable, and nothing hangs', async () => {
