@@ -1,5 +1,5 @@
 import { type CallOptions, type ListedDatabase, TenancyError } from '@tenantry/multi-tenancy'
-import { randomId } from './credentials.ts'
+import { lockName, randomId } from './credentials.ts'
 import { isNumber } from './errors.ts'
 import { type DatabasePlace, idOfUser, isName, locatorOf } from './locator.ts'
 import type { Settings } from './options.ts'
@@ -34,7 +34,7 @@ const PAGE = 500
 const LOCK_IDLE = 5
 
 export function createDatabases(server: Server, settings: Settings): Databases {
-  const { isolation, registry: registryName, userHost, drainTimeout } = settings
+  const { isolation, secret, registry: registryName, userHost, drainTimeout } = settings
   const lockWait = Math.ceil(drainTimeout / 1_000)
   const { admin } = server
   const registry = createRegistry(registryName, admin)
@@ -49,7 +49,7 @@ export function createDatabases(server: Server, settings: Settings): Databases {
     call: CallOptions,
     work: (run: Run) => Promise<Result>,
   ): Promise<Result> {
-    const key = await lockName(`${registryName}/${name}`)
+    const key = await lockName(isolation === 'user' ? secret : undefined, `${registryName}/${name}`)
     return server.administer(call, async (run) => {
       await run(`SET SESSION wait_timeout = ${LOCK_IDLE}`)
       try {
@@ -131,8 +131,8 @@ export function createDatabases(server: Server, settings: Settings): Databases {
   async function finishDrop(run: Run, database: string, id: string): Promise<void> {
     if (isolation === 'user') await users.drop(run, id)
     else await kill(run, admin, 'db', database)
-    // Whoever else reads in there (a backup) would hold this up for a day.
-    await run('SET SESSION lock_wait_timeout = 5')
+    // Whoever else reads in there (a backup) would hold this up for a day, and what XA prepared for ever.
+    await run('SET SESSION lock_wait_timeout = 5, innodb_lock_wait_timeout = 5')
     await asAdmin('DROP DATABASE', admin, run(`DROP DATABASE IF EXISTS ${quote(database)}`))
     await registry.remove(run, database)
   }
@@ -198,10 +198,4 @@ export function createDatabases(server: Server, settings: Settings): Databases {
   }
 
   return { registry, create, find, drop, setAccess, list }
-}
-
-/** Locks are the whole server's, and their names 64 characters at most. */
-async function lockName(text: string): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)))
-  return `tenantry-${[...digest.slice(0, 16)].map((byte) => byte.toString(16).padStart(2, '0')).join('')}`
 }

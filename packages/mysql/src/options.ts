@@ -1,5 +1,6 @@
 import { checkConnectionLimits, configError } from '@tenantry/multi-tenancy'
 import type { ConnectionOptions as DriverOptions } from 'mysql2'
+import { driverOptions } from './config.ts'
 
 /**
  * What keeps tenants of one server apart.
@@ -162,17 +163,17 @@ function checkConnection(option: string, connection: unknown): void {
     } catch {
       throw configError(option, 'has a % that begins no escape: in a URL, % is written %25')
     }
-    return
-  }
-  if (typeof connection !== 'object' || connection === null) throw configError(option, 'is missing')
-  const { uri, multipleStatements, flags, stream } = connection as DriverOptions
+  } else if (typeof connection !== 'object' || connection === null) throw configError(option, 'is missing')
+  // A URL's parameters are options too.
+  const given = driverOptions(connection as ConnectionOptions)
+  const { uri, multipleStatements, flags, stream } = given
   if (uri !== undefined) throw configError(option, 'give the URL itself')
   // One statement at a time: the second of two could leave what the look at the first does not show.
   if (multipleStatements || /MULTI_STATEMENTS/i.test(String(flags ?? '')))
     throw configError(`${option}.multipleStatements`, 'is not possible here')
   if (stream !== undefined && typeof stream !== 'function')
     throw configError(`${option}.stream`, 'must be a function: there is more than one connection')
-  for (const [field, value] of Object.entries(connection)) {
+  for (const [field, value] of Object.entries(given)) {
     // A NUL ends a field of the handshake.
     if (typeof value === 'string' && value.includes('\0'))
       throw configError(`${option}.${field}`, 'holds a NUL character')

@@ -21,7 +21,13 @@ export interface Users {
 const NO_GRANT = 1141
 
 export function createUsers(admin: string, { userHost, secret }: Settings): Users {
-  const account = (id: string): string => `${literal(userOf(id))}@${literal(userHost)}`
+  const account = (id: string, host = userHost): string => `${literal(userOf(id))}@${literal(host)}`
+
+  /** Those of another `userHost` too: what was made with an option that has changed lets in as before. */
+  async function accounts(run: Run, id: string): Promise<string[]> {
+    const hosts = run('SELECT Host FROM mysql.user WHERE User = ?', [userOf(id)])
+    return (await asAdmin('SHOW GRANTS', admin, hosts)).map(({ Host }) => account(id, String(Host)))
+  }
 
   async function identified(run: Run, id: string): Promise<string> {
     const [facts] = await run('SELECT VERSION() AS version')
@@ -71,11 +77,13 @@ export function createUsers(admin: string, { userHost, secret }: Settings): User
     async setAccess(run, id, access) {
       // The password too: a tenant's SQL may have changed its own.
       const change = access === 'closed' ? 'ACCOUNT LOCK' : `${await identified(run, id)} ACCOUNT UNLOCK`
-      await asAdmin('ALTER USER', admin, run(`ALTER USER IF EXISTS ${account(id)} ${change}`))
+      for (const each of await accounts(run, id))
+        await asAdmin('ALTER USER', admin, run(`ALTER USER IF EXISTS ${each} ${change}`))
       if (access === 'closed') await kill(run, admin, 'user', userOf(id))
     },
     async drop(run, id) {
-      await asAdmin('DROP USER', admin, run(`DROP USER IF EXISTS ${account(id)}`))
+      for (const each of await accounts(run, id))
+        await asAdmin('DROP USER', admin, run(`DROP USER IF EXISTS ${each}`))
       await kill(run, admin, 'user', userOf(id))
     },
   }

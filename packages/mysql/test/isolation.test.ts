@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto'
 import { createConnection } from 'mysql2/promise'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
-import { passwordOf } from '../src/credentials.ts'
+import { lockName, passwordOf } from '../src/credentials.ts'
 import { SECRET } from './harness.ts'
+import { startRelay } from './relay.ts'
 import { call, createWorld, type World } from './support.ts'
 
 let world: World
@@ -235,9 +235,8 @@ describe('a database that a crash left half made', () => {
   it('and nothing is done without the lock', async () => {
     const name = `${world.prefix}locked`
     const { locator } = await world.provider.create(name, call)
-    const digest = createHash('sha256').update(`${world.registry}/${name}`).digest('hex')
     const other = await world.root.getConnection()
-    await other.query('SELECT GET_LOCK(?, 0)', [`tenantry-${digest.slice(0, 32)}`])
+    await other.query('SELECT GET_LOCK(?, 0)', [await lockName(SECRET, `${world.registry}/${name}`)])
     const hasty = world.another({ drainTimeout: 500 })
     for (const work of [
       () => hasty.drop(locator, call),
@@ -250,6 +249,15 @@ describe('a database that a crash left half made', () => {
     await hasty.drop(locator, call)
     expect(await world.provider.find(name, call)).toBeUndefined()
   })
+})
+
+it('no lock that a tenant can name holds up another’s deletion', async () => {
+  const [alice, bob] = [await world.open('alice'), await world.open('held-up')]
+  const held = await alice.client.getConnection()
+  await held.query('SELECT GET_LOCK(?, 0)', [await lockName(undefined, `${world.registry}/${bob.name}`)])
+  await world.another({ drainTimeout: 500 }).drop(bob.locator, call)
+  held.release()
+  expect(await world.provider.find(bob.name, call)).toBeUndefined()
 })
 
 describe('list', () => {
@@ -299,6 +307,48 @@ describe('the host part of users', () => {
       await own.end()
     }
   })
+})
+
+describe('a host part of users that has changed', () => {
+  it('lets nobody in who was shut out or deleted', async () => {
+    const { locator, name } = await world.open('moved')
+    const narrow = world.another({ userHost: '127.0.0.%' })
+    await narrow.setAccess?.(locator, 'closed', call)
+    await expect(logIn(world.userOf(locator), name)).rejects.toThrow(/locked/)
+    await narrow.drop(locator, call)
+    const left = 'SELECT Host FROM mysql.user WHERE User = ?'
+    expect(await world.sql(left, [world.userOf(locator)])).toEqual([])
+  })
+})
+
+it('shared: who was turned to a database as it was made anew does not get the new one', async () => {
+  const own = createWorld({ isolation: 'shared' })
+  const relay = await startRelay(inject('mysqlUrl'))
+  try {
+    const url = new URL(inject('mysqlUrl'))
+    url.port = String(relay.port)
+    const { client, locator, name } = await own.open(
+      'anew',
+      own.another({ connection: url.href, maxConnections: 1 }),
+    )
+    // Begun with the release, and in no database until it is done.
+    const met = relay.at('ROLLBACK', 'hold')
+    await client.query('SET @left = 1')
+    await met
+    await own.sql(`UPDATE \`${own.registry}\`.tenantry_databases SET id = ? WHERE name = ?`, [
+      '0123456789abcdefghijklm',
+      name,
+    ])
+    relay.release()
+    await expect(client.query('SELECT 1')).rejects.toMatchObject({ code: 'stale_tenant' })
+    await own.sql(`UPDATE \`${own.registry}\`.tenantry_databases SET id = ? WHERE name = ?`, [
+      locator.id,
+      name,
+    ])
+  } finally {
+    await own.end()
+    await relay.close()
+  }
 })
 
 it('hostile SQL leaves another tenant’s bytes as they are', async () => {
