@@ -101,14 +101,21 @@ describe('what COM_CHANGE_USER keeps on MariaDB does not reach another tenant:',
   })
   afterAll(() => world?.end())
 
-  it('a profiler that goes on, and shows one what the next one said', async () => {
-    await alice.query('SET profiling = 1')
-    const held = await bob.getConnection()
-    await held.query("SELECT 'secret of bob'")
-    expect((await held.query('SHOW PROFILES'))[0]).toEqual([])
-    held.release()
-    expect((await alice.query('SHOW PROFILES'))[0]).toEqual([])
-  })
+  it.each([false, true])(
+    'a profiler that goes on, and shows one what the next one said (compressed: %s)',
+    async (compress) => {
+      const { username: user, hostname: host, port } = new URL(inject('mysqlUrl'))
+      const connection = { user, host, port: Number(port || 3306), compress }
+      const provider = world.another({ maxConnections: 1, connection })
+      const [one, other] = [await world.open('alice', provider), await world.open('bob', provider)]
+      await one.client.query('SET profiling = 1')
+      const held = await other.client.getConnection()
+      await held.query("SELECT 'secret of bob'")
+      expect((await held.query('SHOW PROFILES'))[0]).toEqual([])
+      held.release()
+      expect((await one.client.query('SHOW PROFILES'))[0]).toEqual([])
+    },
+  )
 
   it('what was profiled', async () => {
     const held = await alice.getConnection()
