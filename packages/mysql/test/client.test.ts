@@ -214,6 +214,10 @@ describe('a connection that fails', () => {
     await expect(slow).rejects.toMatchObject({ code: 'timeout' })
     for (let at = 0; at < 20; at++)
       expect((await own.query('SELECT ? AS answer', [at]))[0]).toEqual([{ answer: at }])
+    // Nor is it waited for.
+    const slower = own.query({ sql: 'SELECT SLEEP(30)', timeout: 20 })
+    await expect(slower).rejects.toMatchObject({ code: 'timeout' })
+    expect((await own.query('SELECT 1 AS one'))[0]).toEqual([{ one: 1 }])
   })
 
   it('to read its rows is ended, and those that come later reach nobody', async () => {

@@ -309,6 +309,31 @@ describe('the host part of users', () => {
   })
 })
 
+it('a database in which an XA transaction was left is deleted once that has ended, and nobody waits longer', {
+  timeout: 30_000,
+}, async () => {
+  const { client, locator, name } = await world.open('prepared')
+  const xid = `'${name}'`
+  const held = await client.getConnection()
+  const insert = "INSERT INTO notes VALUES (1, 'prepared')"
+  for (const sql of [`XA START ${xid}`, insert, `XA END ${xid}`, `XA PREPARE ${xid}`]) await held.query(sql)
+  held.release()
+  await expect(world.provider.drop(locator, call)).rejects.toMatchObject({ errno: 1205 })
+  await world.rollBack(xid, held.threadId)
+  await world.provider.drop(locator, call)
+  expect(await world.provider.find(name, call)).toBeUndefined()
+})
+
+it('an old locator shuts nobody out', async () => {
+  const old = await world.open('again')
+  await world.provider.drop(old.locator, call)
+  const { client, name } = await world.open('again')
+  await world.provider.setAccess?.(old.locator, 'closed', call)
+  const entry = `SELECT access FROM \`${world.registry}\`.tenantry_databases WHERE name = ?`
+  expect(await world.sql(entry, [name])).toEqual([{ access: 'open' }])
+  await client.query('SELECT 1')
+})
+
 describe('a host part of users that has changed', () => {
   it('lets nobody in who was shut out or deleted', async () => {
     const { locator, name } = await world.open('moved')

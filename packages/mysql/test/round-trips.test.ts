@@ -140,6 +140,14 @@ describe('what a query costs', () => {
     expect(relay.sent()).toEqual(['query', ...TURN, ...TURN])
   })
 
+  it('and what was prepared is gone with the user, without a word about it', async () => {
+    const [one, other] = await two()
+    await one.execute('SELECT ? AS two', [2])
+    await other.query('SELECT 1')
+    await one.query('SELECT 1')
+    expect(relay.sent()).toEqual(['prepare', 'execute', ...TURN, ...TURN])
+  })
+
   it('after a transaction: a reset at once', async () => {
     const [one] = await two()
     const held = await one.getConnection()

@@ -151,7 +151,6 @@ describe('what COM_CHANGE_USER keeps on MariaDB does not reach another tenant:',
       const other = await world.open(next, provider)
       const xid = `'${world.prefix}${next}'`
       const held = await one.client.getConnection()
-      const id = held.threadId
       try {
         const insert = `INSERT INTO notes VALUES (${next.length}, 'prepared')`
         for (const sql of [`XA START ${xid}`, insert, `XA END ${xid}`, `XA PREPARE ${xid}`])
@@ -160,13 +159,7 @@ describe('what COM_CHANGE_USER keeps on MariaDB does not reach another tenant:',
         expect((await other.client.query('SELECT * FROM notes'))[0]).toEqual([])
       } finally {
         await provider.close()
-        // Rolled back before the server has let go of it, it would hold its locks for ever.
-        for (const found of [
-          'SELECT 1 FROM information_schema.processlist WHERE id = ?',
-          'SELECT 1 FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = ?',
-        ])
-          while ((await world.sql(found, [id])).length > 0);
-        await world.sql(`XA ROLLBACK ${xid}`)
+        await world.rollBack(xid, held.threadId)
       }
     },
   )

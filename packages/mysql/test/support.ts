@@ -23,6 +23,8 @@ export interface World {
     provider?: TenantProvider<Pool>,
   ): Promise<{ client: Pool; locator: Locator; name: string }>
   userOf(locator: Locator): string
+  /** Rolls back a prepared XA transaction of a connection that is being ended. */
+  rollBack(xid: string, connection: number): Promise<void>
   end(): Promise<void>
 }
 
@@ -55,6 +57,15 @@ export function createWorld(
       const client = await over.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
       await client.query('CREATE TABLE IF NOT EXISTS notes (id INT PRIMARY KEY, body VARCHAR(100))')
       return { client, locator, name }
+    },
+    async rollBack(xid, connection) {
+      // Before the server has let go of it, it would say that it did and hold the locks for ever.
+      for (const found of [
+        'SELECT 1 FROM information_schema.processlist WHERE id = ?',
+        'SELECT 1 FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = ?',
+      ])
+        while ((await rowsOf(root, found, [connection])).length > 0);
+      await root.query(`XA ROLLBACK ${xid}`)
     },
     userOf: ({ id }) => `tenantry_${id}`,
     async end() {

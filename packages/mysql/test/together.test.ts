@@ -126,9 +126,13 @@ describe('several statements in one message', () => {
     expect(await idsIn(client, 'notes')).toEqual([1, 2, 3])
   })
 
-  it('leave neither their own settings nor an open transaction behind', async () => {
+  it('leave neither their own settings, nor an open transaction, nor another database behind', async () => {
     for (const cleaning of ['always', 'needed'] as const) {
       const client = await open(`leaves-${cleaning}`, cleaning)
+      await batch(client, { sql: 'USE information_schema' })
+      expect((await client.query('SELECT DATABASE() AS d'))[0]).toEqual([
+        { d: `${world.prefix}leaves-${cleaning}` },
+      ])
       const mode = async () => (await client.query('SELECT @@sql_mode AS mode, @@in_transaction AS open'))[0]
       const before = await mode()
       await batch(client, insert('counted', 1))
