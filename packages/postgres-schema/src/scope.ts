@@ -2,7 +2,7 @@ import { escapeIdentifier, escapeLiteral } from 'pg'
 import { type SchemaPlace, signOf } from './locator.ts'
 import { LEAVE } from './routines.ts'
 import type { Unit } from './unit.ts'
-import { type EncodedSteps, encodeSteps, NO_STEPS, SEED } from './wire.ts'
+import { COPY_FAIL, type EncodedSteps, encodeSteps, NO_STEPS, SEED } from './wire.ts'
 
 /** Whose statements they are: what each unit of work on a shared connection begins with. */
 export interface Scope {
@@ -72,7 +72,7 @@ export function applicationName(id: string): string {
 const LEAVING_SHARED = `CALL ${LEAVE}()`
 
 /** With a statement after which the session is as new. */
-export const LEAVE_ALONE: Unit = { before: NO_STEPS, after: NO_STEPS, leaves: 'behind' }
+export const LEAVE_ALONE: Unit = { before: NO_STEPS, after: COPY_FAIL, leaves: 'behind' }
 
 /** The same where the session is a pooler's: with what ends a transaction that failed. */
 export const LEAVE_SHARED: Unit = { before: NO_STEPS, after: encodeSteps([LEAVING_SHARED]), leaves: 'within' }

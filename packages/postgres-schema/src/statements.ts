@@ -15,8 +15,8 @@ import {
   UNDO_SHARED,
 } from './scope.ts'
 import { endingOf, opensTransaction, refuseSessionState, shapesTransaction } from './session-sql.ts'
-import { NOTHING, type QueryInput, runUnit, type Unit } from './unit.ts'
-import { encodeSteps, NO_STEPS } from './wire.ts'
+import { type QueryInput, runUnit, type Unit } from './unit.ts'
+import { COPY_FAIL, encodeSteps, NO_STEPS } from './wire.ts'
 
 /** Statements of one tenant on a leased connection. */
 export interface Statements {
@@ -51,7 +51,9 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
   // After a statement of its own that failed behind a pooler.
   const aloneAgain = sharedUnit(scope, UNDO_SHARED)
   const beginAgain: Unit = { ...begin, before: encodeSteps(UNDO_SHARED) }
-  const proof = scope === undefined ? NO_STEPS : presenceSteps(scope)
+  // Poolers may know CopyFail only where they expect it.
+  const inside: Unit = { before: NO_STEPS, after: own ? COPY_FAIL : NO_STEPS }
+  const proven: Unit = scope === undefined ? inside : { ...inside, before: presenceSteps(scope) }
 
   function textOf(input: QueryInput): string {
     const text = typeof input === 'string' ? input : String(input.text ?? '')
@@ -83,9 +85,8 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
     if (status === 'I') return alone
     if (ending === 'end') return own ? LEAVE_ALONE : status === 'T' ? LEAVE_FIRST : LEAVE_SHARED
     if (failed) return aloneAgain
-    if (status !== 'T') return NOTHING
-    if (shapesTransaction(text) || !unproven.delete(connection)) return NOTHING
-    return { before: proof, after: NO_STEPS }
+    if (status !== 'T') return inside
+    return shapesTransaction(text) || !unproven.delete(connection) ? inside : proven
   }
 
   async function next(connection: Connection, input: QueryInput): Promise<QueryResult> {
@@ -105,9 +106,7 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
     try {
       const outcomes = await Promise.allSettled([
         runUnit(connection, 'BEGIN', () => begin),
-        ...inputs.map((input, at) =>
-          runUnit(connection, input, () => (at === 0 ? { before: proof, after: NO_STEPS } : NOTHING)),
-        ),
+        ...inputs.map((input, at) => runUnit(connection, input, () => (at === 0 ? proven : inside))),
         // After an error it rolls back.
         runUnit(connection, 'COMMIT', () => (own ? LEAVE_ALONE : LEAVE_FIRST), own),
       ])

@@ -1,3 +1,4 @@
+import { TenancyError } from '@tenantry/multi-tenancy'
 import { type Client, Query, type QueryResult, type Submittable } from 'pg'
 import { type EncodedSteps, encodeSteps, gathered, joined, NO_STEPS, SYNC, scatter } from './wire.ts'
 
@@ -30,9 +31,12 @@ export class RefusedUnit extends Error {
 
 /** What of `pg`'s connection sends: https://www.postgresql.org/docs/current/protocol-flow.html */
 interface Wire {
-  readonly stream: { readonly writable: boolean; write(bytes: Uint8Array): unknown }
+  readonly stream: {
+    readonly writable: boolean
+    write(bytes: Uint8Array): unknown
+    destroy(error: Error): unknown
+  }
   sync(): void
-  sendCopyFail(reason: string): void
   once(event: 'readyForQuery' | 'end', listener: () => void): void
   off(event: 'readyForQuery' | 'end', listener: () => void): void
 }
@@ -41,6 +45,7 @@ interface Wire {
 interface PgQuery {
   queryMode?: string
   query_timeout?: unknown
+  callback: () => void
   submit(wire: Wire): Error | null
   prepare(wire: Wire): void
   handleCommandComplete(message: object, wire: Wire): void
@@ -50,7 +55,7 @@ interface PgQuery {
   handleReadyForQuery(wire: Wire): void
 }
 
-export const NOTHING: Unit = { before: NO_STEPS, after: NO_STEPS }
+const NOTHING: Unit = { before: NO_STEPS, after: NO_STEPS }
 
 /**
  * Runs one statement between others of ours, in one round trip: all are sent before a single Sync, so they are one
@@ -100,8 +105,8 @@ class UnitQuery extends BaseQuery {
   #before = 0
   /** The user's statement was answered. */
   #done = false
-  /** Whether `DISCARD ALL` was sent behind it, or is still to be. */
-  discard: 'sent' | 'due' | undefined
+  /** `DISCARD ALL` was sent behind it, and was not answered yet. */
+  discards = false
   /** Tells the user, once the session was discarded. */
   tell: (() => void) | undefined
 
@@ -143,7 +148,7 @@ class UnitQuery extends BaseQuery {
     paper.begin(before.bytes, after.bytes)
     super.prepare(paper.wire)
     if (leaves === 'behind' && this.#mayDiscard) {
-      this.discard = 'sent'
+      this.discards = true
       paper.wire.stream.write(DISCARD)
     }
     const bytes = paper.written()
@@ -168,15 +173,12 @@ class UnitQuery extends BaseQuery {
   }
 
   /**
-   * The server takes the next message for data: one of ours fails it at once, up to the next Sync. Without one it has
-   * taken the Sync.
+   * The server takes what comes next for data: a message of ours, which fails it. Without one it may have taken the Sync,
+   * or failed before: nobody knows which answers are still to come.
    */
   handleCopyInResponse(wire: Wire): void {
-    if (this.discard !== undefined) this.discard = 'due'
-    else if (this.#unit.after.executed === 0) {
-      wire.sendCopyFail('COPY FROM STDIN needs a stream')
-      wire.sync()
-    }
+    if (this.#unit.after.bytes.length > 0) return
+    wire.stream.destroy(new TenancyError('not_supported', 'COPY FROM STDIN needs a stream'))
   }
 
   override handleReadyForQuery(wire: Wire): void {
@@ -197,7 +199,7 @@ class UnitQuery extends BaseQuery {
   }
 
   #settle(tell: () => void): void {
-    if (this.discard === undefined) tell()
+    if (!this.discards) tell()
     else this.tell = tell
   }
 }
@@ -216,14 +218,14 @@ class DiscardQuery extends BaseQuery {
 
   constructor(session: Session, unit: UnitQuery) {
     super(DISCARD_ALL, [], () => {})
+    // No sooner than the unit's: what times out takes its connection with it.
+    this.query_timeout = unit.query_timeout
     this.#session = session
     this.#unit = unit
   }
 
-  override submit(wire: Wire): Error | null {
-    if (this.#unit.discard === undefined) return NOT_SENT
-    if (this.#unit.discard === 'due') wire.stream.write(DISCARD)
-    return null
+  override submit(): Error | null {
+    return this.#unit.discards ? null : NOT_SENT
   }
 
   override handleCommandComplete({ text }: { readonly text?: string }): void {
@@ -242,7 +244,9 @@ class DiscardQuery extends BaseQuery {
 
   /** A connection that was lost tells it before the unit. */
   #end(): void {
-    this.#unit.discard = undefined
+    // Stops the driver's timer.
+    this.callback()
+    this.#unit.discards = false
     this.#unit.tell?.()
   }
 }

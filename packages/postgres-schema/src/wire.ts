@@ -44,6 +44,16 @@ export function scatter(bytes: Uint8Array, seedAt: number): void {
 /** Ends what is one transaction. */
 export const SYNC: Uint8Array = message('S')
 
+/**
+ * What fails a COPY FROM STDIN; after anything else the server drops it.
+ *
+ * @see https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-COPY
+ */
+export const COPY_FAIL: EncodedSteps = {
+  bytes: message('f', string('COPY FROM STDIN needs a stream')),
+  executed: 0,
+}
+
 function message(type: string, ...parts: readonly Uint8Array[]): Uint8Array {
   const body = joined(parts)
   return joined([encoder.encode(type), int32(body.length + 4), body])

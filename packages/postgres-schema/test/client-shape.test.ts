@@ -168,6 +168,38 @@ describe.each(['role', 'set_role', 'search_path'] as const)('%s: the client', (i
     held.release()
   })
 
+  it.each(['COPY notes FROM STDIN', 'COPY notes FROM STDIN (FREEZE)', 'COPY seen FROM STDIN'])(
+    'each query has its own answer after %s, which fails before or after it asks for data',
+    async (copy) => {
+      const provider = providerOf(database, { isolation, maxConnections: 1 })
+      providers.push(provider)
+      const pool = await open(provider, `${isolation}_answers`)
+      await pool.query('CREATE OR REPLACE VIEW seen AS SELECT body FROM notes')
+      const numbers = async (on: Pick<Pool, 'query'>) => {
+        const all = []
+        for (let at = 0; at < 4; at++)
+          all.push((await on.query('SELECT $1::int AS number', [at])).rows[0]?.number)
+        return all
+      }
+      await expect(pool.query(copy)).rejects.toThrow(/copy/i)
+      expect(await numbers(pool)).toEqual([0, 1, 2, 3])
+      const held = await pool.connect()
+      for (const texts of [['SELECT 1'], ['BEGIN', 'SELECT 1']]) {
+        for (const text of texts) await held.query(text)
+        const failed = [held.query(copy), held.query('SELECT 5 AS number')]
+        const [, next] = await Promise.allSettled(failed)
+        expect(next).toMatchObject(
+          texts.length === 1 ? { value: { rows: [{ number: 5 }] } } : { reason: { code: '25P02' } },
+        )
+        await held.query('ROLLBACK')
+        expect(await numbers(held)).toEqual([0, 1, 2, 3])
+      }
+      held.release()
+      await expect(provider.batch(pool, [{ sql: 'SELECT 1' }, { sql: copy }])).rejects.toThrow(/copy/i)
+      expect(await numbers(pool)).toEqual([0, 1, 2, 3])
+    },
+  )
+
   it('has nothing to warn of: what surrounds a statement leaves no line in the server’s log', async () => {
     const pool = await client('quiet')
     const held = await pool.connect()

@@ -99,6 +99,41 @@ describe('answers that come late', () => {
   })
 })
 
+describe('a deadline of the driver', () => {
+  function withDeadline(queryTimeout: number): Provider {
+    const { hostname: host, port, username: user, password, pathname } = new URL(database.url)
+    // biome-ignore format: one object
+    const connection = { host, port: Number(port || 5432), user, password: decodeURIComponent(password), database: pathname.slice(1) }
+    const provider = providerOf(database, {
+      connection: { ...connection, query_timeout: queryTimeout },
+      isolation: 'set_role',
+      maxConnections: 1,
+    })
+    providers.push(provider)
+    return provider
+  }
+
+  it('that a statement has put off is put off for what follows it: the next lease has its own answers', async () => {
+    const provider = withDeadline(200)
+    const [alice, bob] = [await open(provider, 'deadline_alice'), await open(provider, 'deadline_bob')]
+    for (let round = 0; round < 5; round++) {
+      const slow = { text: 'SELECT pg_sleep(0.3), 1 AS one', query_timeout: 5_000 }
+      expect((await alice.query(slow)).rows).toMatchObject([{ one: 1 }])
+      for (let at = 0; at < 3; at++)
+        expect((await bob.query('SELECT body FROM notes')).rows).toEqual([{ body: 'of deadline_bob' }])
+    }
+  })
+
+  it('is over with its statement: it ends nothing later', async () => {
+    const provider = withDeadline(500)
+    const client = await open(provider, 'deadline_later')
+    await client.query('SELECT 1')
+    await client.query('SELECT pg_sleep(0.3)')
+    // Running when the first ones would be over.
+    await provider.batch(client, [{ sql: 'SELECT pg_sleep(0.4)' }])
+  })
+})
+
 describe('connections that are cut', () => {
   it.each(ISOLATIONS)(
     '%s: at any byte of the answers, the query fails with a code and the next works',

@@ -197,6 +197,28 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind PgBouncer', () => {
     ]) // biome-ignore format: a list
   })
 
+  it.each(['COPY notes FROM STDIN', 'COPY seen FROM STDIN'])(
+    'each query has its own answer after %s, which fails before or after it asks for data',
+    async (copy) => {
+      const provider = through(transaction, {
+        isolation: 'set_role',
+        pooler: 'transaction',
+        maxConnections: 1,
+      })
+      const pool = await open(provider, 'copied')
+      await pool.query('CREATE OR REPLACE VIEW seen AS SELECT body FROM notes')
+      await expect(pool.query(copy)).rejects.toThrow(/copy/i)
+      const held = await pool.connect()
+      await held.query('BEGIN')
+      const outcomes = await Promise.allSettled([held.query(copy), held.query('SELECT 1')])
+      expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+      held.release()
+      await expect(provider.batch(pool, [{ sql: 'SELECT 1' }, { sql: copy }])).rejects.toThrow(/copy/i)
+      for (let at = 0; at < 4; at++)
+        expect((await pool.query('SELECT $1::int AS number', [at])).rows).toEqual([{ number: at }])
+    },
+  )
+
   it('a cursor or stream cannot end a transaction', async () => {
     const provider = through(transaction, { isolation: 'set_role', pooler: 'transaction' })
     const client = await (await open(provider, 'ended_by_cursor')).connect()
