@@ -1,6 +1,7 @@
-import { escapeLiteral } from 'pg'
+import { escapeIdentifier, escapeLiteral } from 'pg'
+import { randomId } from './credentials.ts'
 import type { ServerFacts } from './facts.ts'
-import { markOf, type SchemaPlace } from './locator.ts'
+import { markOf, type SchemaPlace, signOf } from './locator.ts'
 
 /** What `DROP` calls each kind of relation. */
 export const KINDS: Readonly<Record<'r' | 'p' | 'v' | 'm' | 'f', string>> = {
@@ -65,6 +66,26 @@ export function ifOurs({ oid, id }: SchemaPlace, statement: string): string {
 /** Runs a statement only if the role is there. */
 export function ifRole(role: string, statement: string): string {
   return conditional(`SELECT FROM pg_catalog.pg_roles WHERE rolname = ${escapeLiteral(role)}`, statement)
+}
+
+/** Puts up what says that the schema is open. */
+export function putSign(place: Pick<SchemaPlace, 'schema' | 'id'>): string {
+  return `CREATE COLLATION IF NOT EXISTS ${signOf(place)} FROM pg_catalog."C"`
+}
+
+/**
+ * Takes it down, also from a schema that was restored and has another number since. What the tenant has made with it keeps
+ * it, under a name that nobody could take before.
+ */
+export function takeSign(place: SchemaPlace): string {
+  const there =
+    'SELECT FROM pg_catalog.pg_collation c JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace ' +
+    `WHERE n.nspname = ${escapeLiteral(place.schema)} AND c.collname = ${escapeLiteral(place.id)}`
+  const sign = signOf(place)
+  const body =
+    `BEGIN DROP COLLATION ${sign}; EXCEPTION WHEN dependent_objects_still_exist THEN ` +
+    `ALTER COLLATION ${sign} RENAME TO ${escapeIdentifier(randomId())}; END`
+  return conditional(there, `DO ${escapeLiteral(body)}`)
 }
 
 function conditional(query: string, statement: string): string {

@@ -4,9 +4,21 @@ import { distributeStatement } from './citus.ts'
 import { passwordOf, randomId, scramVerifier } from './credentials.ts'
 import { isState } from './errors.ts'
 import type { ServerFacts } from './facts.ts'
-import { idIn, isName, locatorOf, markOf, roleOf, type SchemaPlace, signOf } from './locator.ts'
+import { idIn, isName, locatorOf, markOf, roleOf, type SchemaPlace } from './locator.ts'
 import type { Settings } from './options.ts'
-import { endSessions, holdsLock, ifOurs, ifRole, KINDS, LIST, lock, REMAINS, roleMark } from './schema-sql.ts'
+import {
+  endSessions,
+  holdsLock,
+  ifOurs,
+  ifRole,
+  KINDS,
+  LIST,
+  lock,
+  putSign,
+  REMAINS,
+  roleMark,
+  takeSign,
+} from './schema-sql.ts'
 import { applicationName, searchPath } from './scope.ts'
 import type { Server } from './server.ts'
 
@@ -71,7 +83,7 @@ export function createSchemas(server: Server, settings: Settings): Schemas {
       lock(name),
       `CREATE SCHEMA ${schema}`,
       `COMMENT ON SCHEMA ${schema} IS ${escapeLiteral(markOf(id))}`,
-      ...(signs ? [signed({ schema: name, id }, 'open')] : []),
+      ...(signs ? [putSign({ schema: name, id })] : []),
     ]
     if (isolation !== 'search_path') statements.push(...(await roles(name, id, facts)))
     else if (server.login(facts) !== facts.user)
@@ -198,7 +210,7 @@ export function createSchemas(server: Server, settings: Settings): Schemas {
     const statements = [
       lock(schema),
       ifOurs(place, `COMMENT ON SCHEMA ${escapeIdentifier(schema)} IS ${escapeLiteral(markOf(id, access))}`),
-      ...(signs ? [ifOurs(place, signed(place, access))] : []),
+      ...(signs ? [access === 'open' ? ifOurs(place, putSign(place)) : takeSign(place)] : []),
     ]
     if (isolation === 'role') {
       // A role may change its own password: opened again, it has the one we know.
@@ -280,14 +292,6 @@ export function createSchemas(server: Server, settings: Settings): Schemas {
 /** One statement for each of the tenant's roles that is there. */
 function ofRoles(id: string, statement: (role: string) => string): string[] {
   return [roleOf(id, 'manage'), roleOf(id)].map((role) => ifRole(role, statement(escapeIdentifier(role))))
-}
-
-/** Puts up what says that the schema is open, or takes it down. */
-function signed(place: Pick<SchemaPlace, 'schema' | 'id'>, access: 'open' | 'closed'): string {
-  const sign = signOf(place)
-  return access === 'open'
-    ? `CREATE COLLATION IF NOT EXISTS ${sign} FROM pg_catalog."C"`
-    : `DROP COLLATION IF EXISTS ${sign}`
 }
 
 function checkName(name: string): void {

@@ -42,9 +42,12 @@ function scopeText(scope: Scope, first: readonly string[] = []): string {
   return `SELECT ${[...first, ...presenceOf(scope), ...settings].join(', ')}`
 }
 
-/** Asks in an open transaction what `scopeSteps` asks at the start of one. Where roles say it, `BEGIN` has asked. */
+/**
+ * Asks in an open transaction what `scopeSteps` asks at the start of one. Where roles say it, `BEGIN` has asked. The server
+ * takes in what others have dropped since then when it opens a table, not when it looks for a collation.
+ */
 export function presenceSteps(scope: Scope): EncodedSteps {
-  return encodeSteps(presenceOf(scope).map((asked) => `SELECT ${asked}`))
+  return encodeSteps(presenceOf(scope).map((asked) => `SELECT ${asked} FROM pg_catalog.pg_collation LIMIT 1`))
 }
 
 function presenceOf({ place, role }: Scope): string[] {

@@ -221,6 +221,43 @@ describe('access', () => {
     },
   )
 
+  it.each(['role', 'search_path'] as const)(
+    '%s: a tenant that makes something of what says that its schema is open is shut and deleted like any other',
+    async (isolation) => {
+      const provider = start({ isolation })
+      const client = await open(provider, `${isolation}_clings`)
+      const { locator } = await provider.create(`${isolation}_clings`, call)
+      for (let round = 0; round < 2; round++) {
+        await client.query(`CREATE TABLE clings_${round} (body text COLLATE "${locator.id}")`)
+        await provider.setAccess?.(locator, 'closed', call)
+        expect((await failure(client.query('SELECT 1'))).code).toBe('tenant_suspended')
+        await provider.setAccess?.(locator, 'open', call)
+        await client.query(`SELECT * FROM clings_${round} ORDER BY body`)
+      }
+      await provider.drop(locator, call)
+      expect(await provider.find(`${isolation}_clings`, call)).toBeUndefined()
+    },
+  )
+
+  it('search_path: a transaction begun before another has made the schema anew does not see that', async () => {
+    const [mine, theirs] = [start({ isolation: 'search_path' }), start({ isolation: 'search_path' })]
+    const held = await (await open(mine, 'begun_before')).connect()
+    await held.query('SELECT * FROM notes')
+    await held.query('BEGIN')
+    await database.sql('DROP SCHEMA begun_before CASCADE')
+    await open(theirs, 'begun_before')
+    expect(await failure(held.query('SELECT body FROM notes'))).toMatchObject({ code: 'stale_tenant' })
+    held.release()
+  })
+
+  it('search_path: a schema that was restored, under another number, is shut by its old locator too', async () => {
+    const provider = start({ isolation: 'search_path' })
+    const client = await open(provider, 'restored_a')
+    const { locator } = await provider.create('restored_a', call)
+    await provider.setAccess?.({ ...locator, oid: 1 }, 'closed', call)
+    expect(await failure(client.query('SELECT 1'))).toMatchObject({ code: 'provider_unavailable' })
+  })
+
   it('role: who was refused as another opened the schema again is told to come back, not that its password is wrong', async () => {
     const provider = start({ maxConnections: 2 })
     const client = await open(provider, 'opened_meanwhile')
