@@ -126,7 +126,10 @@ export function createServer(
     const { rows } = await client.query('SELECT pg_catalog.pg_backend_pid() AS pid')
     // A server says at the start which process serves; a pooler makes a number up.
     const direct = Number(rows[0].pid) === (client as unknown as { processID: number }).processID
-    if (!direct) await probe(client, config, call)
+    if (direct) return
+    await probe(client, config, call)
+    // It was another client's, and not every pooler cleans.
+    await cleanLate(connection)
   }
 
   /** A database whose tenants another version made, or a restored one, may lack what a unit of work calls. */

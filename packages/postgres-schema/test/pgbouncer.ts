@@ -22,7 +22,11 @@ export const withoutPgBouncer: string | undefined =
 
 export async function startPgBouncer(
   url: string,
-  { mode = 'transaction', size = 1 }: { mode?: 'transaction' | 'session'; size?: number } = {},
+  {
+    mode = 'transaction',
+    size = 1,
+    settings = [],
+  }: { mode?: 'transaction' | 'session'; size?: number; settings?: readonly string[] } = {},
 ): Promise<PgBouncer> {
   const { hostname, port: serverPort, username, password, pathname } = new URL(url)
   const database = pathname.slice(1)
@@ -51,6 +55,7 @@ export async function startPgBouncer(
       'ignore_startup_parameters = extra_float_digits,options',
       'log_connections = 0',
       'log_disconnections = 0',
+      ...settings,
     ].join('\n'),
   )
   chmodSync(folder, 0o755)

@@ -68,6 +68,26 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind PgBouncer', () => {
     expect((await client.query('SELECT body FROM notes')).rows).toEqual([{ body: 'of session_a' }])
   })
 
+  it('a session pooler that was told to clean nothing hands on no session as its last client left it', async () => {
+    const bouncer = await startPgBouncer(database.url, {
+      mode: 'session',
+      size: 2,
+      settings: ['server_reset_query ='],
+    })
+    closing.push(bouncer.stop)
+    const direct = providerOf(database, { isolation: 'search_path' })
+    closing.push(direct.close)
+    await open(direct, 'uncleaned_a')
+    const url = new URL(database.url)
+    url.host = `127.0.0.1:${bouncer.port}`
+    const last = await connected(url.href)
+    await last.query("CREATE TEMP TABLE notes AS SELECT 1 AS id, 'of somebody'::text AS body")
+    await last.end()
+    const provider = through(bouncer, { isolation: 'search_path', maxConnections: 2 })
+    const client = await open(provider, 'uncleaned_a')
+    expect((await client.query('SELECT body FROM notes')).rows).toEqual([{ body: 'of uncleaned_a' }])
+  })
+
   it.each(['set_role', 'search_path', 'role'] as const)(
     '%s: 5,000 interleaved queries of eight tenants on one server connection, and none crosses',
     async (isolation) => {
