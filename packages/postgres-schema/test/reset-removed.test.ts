@@ -26,6 +26,7 @@ const HARMLESS = ['a role', 'a session authorization', 'a transaction not ended'
 
 it('without the reset, what one tenant leaves reaches the other', async () => {
   const seen: string[] = []
+  const [server] = await database.sql("SELECT current_setting('server_version_num')::int AS version")
   for (const [what, statements] of Object.entries(POLLUTERS)) {
     const provider = providerOf(database, { isolation: 'search_path', maxConnections: 1 })
     const [alice, bob] = [await open(provider, 'tenant_alice'), await open(provider, 'tenant_bob')]
@@ -38,6 +39,9 @@ it('without the reset, what one tenant leaves reaches the other', async () => {
     await provider.close()
   }
   // A transaction left open ends its connection, with or without the reset; the scope covers roles.
-  const expected = Object.keys(POLLUTERS).filter((what) => !HARMLESS.includes(what))
+  const harmless = [...HARMLESS]
+  // What is sent together is a transaction block since then: nothing commits within.
+  if (server?.version >= 180000) harmless.push('a temporary table committed before an error')
+  const expected = Object.keys(POLLUTERS).filter((what) => !harmless.includes(what))
   expect(expected.filter((what) => !seen.includes(what))).toEqual(['a search_path'])
 })

@@ -88,28 +88,22 @@ it('a session that could not be undone is not used again until it was', async ()
   const provider = startFresh('search_path', { maxConnections: 2, idleTimeout: 10_000 })
   const [alice, bob] = [await open(provider, 'undone_alice'), await open(provider, 'undone_bob')]
   const { pid } = await snapshot(alice)
-  // Dropped with the temporary table, while somebody holds it.
-  const block = alice.query(`DO $$ BEGIN
-    CREATE TEMP TABLE notes (id int, body text);
-    CREATE FUNCTION takes(pg_temp.notes) RETURNS int LANGUAGE sql AS 'SELECT 1';
-    COMMIT;
-    PERFORM pg_sleep(0.5);
-  END $$`)
+  const held = await alice.connect()
+  await held.query('BEGIN')
+  await held.query('CREATE TEMP TABLE leaked (id int, body text)')
+  // Its column goes with the temporary table, once nobody else reads it.
+  await held.query('ALTER TABLE notes ADD COLUMN extra leaked')
   const admin = await connected(database.url)
-  await expect
-    .poll(() => admin.query("SELECT FROM pg_proc WHERE proname = 'takes'"))
-    .toMatchObject({ rowCount: 1 })
-  await admin.query('BEGIN; ALTER FUNCTION undone_alice.takes IMMUTABLE')
-  let over = false
-  block.finally(() => {
-    over = true
-  })
-  while (!over)
-    await database.sql(
-      "SELECT pg_cancel_backend(pid), pg_sleep(0.05) FROM pg_stat_activity WHERE pid = $1 AND wait_event_type = 'Lock'",
-      [pid],
-    )
-  await block
+  await admin.query('BEGIN')
+  const locked = admin.query('LOCK TABLE undone_alice.notes IN ACCESS SHARE MODE')
+  const waiting = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'undone_alice.notes'::regclass"
+  await expect.poll(() => database.sql(waiting)).toHaveLength(1)
+  const committed = held.query('COMMIT')
+  await locked
+  await expect.poll(() => database.sql(`${waiting} AND pid = ${pid}`)).toHaveLength(1)
+  await database.sql('SELECT pg_cancel_backend($1)', [pid])
+  await committed
+  held.release()
   await admin.query('ROLLBACK')
   await admin.end()
   const all = [await bob.connect(), await bob.connect()]
