@@ -74,8 +74,8 @@ export function putSign(place: Pick<SchemaPlace, 'schema' | 'id'>): string {
 }
 
 /**
- * Takes it down, also from a schema that was restored and has another number since. What the tenant has made with it keeps
- * it, under a name that nobody could take before.
+ * Takes it down, also from a schema that was restored and has another number since. What the tenant has made with it, and may
+ * hold a lock on, keeps it under a name that nobody could take before.
  */
 export function takeSign(place: SchemaPlace): string {
   const there =
@@ -83,7 +83,8 @@ export function takeSign(place: SchemaPlace): string {
     `WHERE n.nspname = ${escapeLiteral(place.schema)} AND c.collname = ${escapeLiteral(place.id)}`
   const sign = signOf(place)
   const body =
-    `BEGIN DROP COLLATION ${sign}; EXCEPTION WHEN dependent_objects_still_exist THEN ` +
+    `BEGIN SET LOCAL lock_timeout = '1s'; DROP COLLATION ${sign}; SET LOCAL lock_timeout TO DEFAULT; ` +
+    'EXCEPTION WHEN dependent_objects_still_exist OR lock_not_available THEN ' +
     `ALTER COLLATION ${sign} RENAME TO ${escapeIdentifier(randomId())}; END`
   return conditional(there, `DO ${escapeLiteral(body)}`)
 }

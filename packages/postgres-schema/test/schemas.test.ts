@@ -229,7 +229,11 @@ describe('access', () => {
       const { locator } = await provider.create(`${isolation}_clings`, call)
       for (let round = 0; round < 2; round++) {
         await client.query(`CREATE TABLE clings_${round} (body text COLLATE "${locator.id}")`)
+        const reader = await client.connect()
+        await reader.query('BEGIN')
+        await reader.query(`SELECT * FROM clings_${round}`)
         await provider.setAccess?.(locator, 'closed', call)
+        reader.release(true)
         expect((await failure(client.query('SELECT 1'))).code).toBe('tenant_suspended')
         await provider.setAccess?.(locator, 'open', call)
         await client.query(`SELECT * FROM clings_${round} ORDER BY body`)
