@@ -30,14 +30,15 @@ export function encodeSteps(texts: readonly string[]): EncodedSteps {
 /** A number for the server's `random()` to begin with; what is sent has other digits. */
 export const SEED = '0.000000000000000'
 
-/** Writes digits that nobody knows, in the place of those of `SEED`. */
+/** Taken many at a time: asking for them costs more than they do. */
+const unknown = new Uint8Array(4_096)
+let left = 0
+
+/** Writes digits that nobody knows, in the place of those of `SEED`; of `Math.random`, a few tell those that follow. */
 export function scatter(bytes: Uint8Array, seedAt: number): void {
-  let number = Math.random()
   for (let at = seedAt; at < seedAt + SEED.length - 2; at++) {
-    number *= 10
-    const digit = Math.floor(number)
-    bytes[at] = 48 + digit
-    number -= digit
+    if (left === 0) left = crypto.getRandomValues(unknown).length
+    bytes[at] = 48 + ((unknown[--left] ?? 0) % 10)
   }
 }
 
