@@ -40,9 +40,6 @@ BEGIN
   UNLISTEN *;
   DISCARD SEQUENCES;
   PERFORM pg_catalog.pg_advisory_unlock_all();
-  -- A seed that was chosen would make everybody's random numbers known; nothing else in SQL takes it away.
-  PERFORM pg_catalog.setseed(pg_catalog.hashfloat8(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()))
-    OPERATOR(pg_catalog./) 2147483648::pg_catalog.float8);
   EXECUTE 'CLOSE ALL';
   -- What a pooler has prepared for all its clients it believes to be there.
   FOR statement IN SELECT p.name FROM pg_catalog.pg_prepared_statement() p WHERE p.from_sql LOOP

@@ -26,20 +26,21 @@ export function searchPath(schema: string, extensionsSchema?: string): string {
  * tenants have one role, the schema's sign says it.
  */
 export function scopeSteps(scope: Scope): EncodedSteps {
-  return encodeSteps([scopeText(scope, [`pg_catalog.setseed('${SEED}')`])])
+  return encodeSteps([scopeText(scope)])
 }
 
 /**
- * What a session that others use begins with where `scopeSteps` does not: `DISCARD ALL` keeps a seed, and one that somebody
- * chose makes everybody's random numbers known. Takes no snapshot.
+ * Nothing but another seed takes one away, and one that somebody chose makes everybody's random numbers known: each scope
+ * brings its own. This one, before a BEGIN, takes no snapshot.
  */
-export const SEED_STEPS: EncodedSteps = encodeSteps([`SET seed TO '${SEED}'`])
+export const NEW_SEED: string = `SET seed TO '${SEED}'`
 
-function scopeText(scope: Scope, first: readonly string[] = []): string {
+function scopeText(scope: Scope): string {
+  const seed = `pg_catalog.setseed('${SEED}')`
   const settings = [`pg_catalog.set_config('search_path', ${escapeLiteral(scope.path)}, true)`]
   if (scope.role !== 'none')
     settings.push(`pg_catalog.set_config('role', ${escapeLiteral(scope.role)}, true)`)
-  return `SELECT ${[...first, ...presenceOf(scope), ...settings].join(', ')}`
+  return `SELECT ${[seed, ...presenceOf(scope), ...settings].join(', ')}`
 }
 
 /**
@@ -92,5 +93,5 @@ export function sharedUnit(scope: Scope | undefined, before: readonly string[] =
   return { before: encodeSteps(steps), after: encodeSteps([LEAVING_SHARED, 'COMMIT']), leaves: 'within' }
 }
 
-/** What brings a transaction that failed there to its end, before anything else. */
-export const UNDO_SHARED: readonly string[] = ['ROLLBACK', LEAVING_SHARED]
+/** What brings a transaction that failed there to its end, before anything else: it is undone in one of its own. */
+export const UNDO_SHARED: readonly string[] = ['ROLLBACK', 'BEGIN', LEAVING_SHARED, 'COMMIT']

@@ -7,9 +7,9 @@ import {
   LEAVE_ALONE,
   LEAVE_FIRST,
   LEAVE_SHARED,
+  NEW_SEED,
   presenceSteps,
   type Scope,
-  SEED_STEPS,
   scopeSteps,
   sharedUnit,
   UNDO_SHARED,
@@ -47,10 +47,10 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
     after: scope === undefined ? NO_STEPS : beginSteps(scope),
     scopedAfter: true,
   }
-  const begin: Unit = { ...chain, before: own ? SEED_STEPS : NO_STEPS }
+  const begin: Unit = { ...chain, before: encodeSteps([NEW_SEED]) }
   // After a statement of its own that failed behind a pooler.
   const aloneAgain = sharedUnit(scope, UNDO_SHARED)
-  const beginAgain: Unit = { ...begin, before: encodeSteps(UNDO_SHARED) }
+  const beginAgain: Unit = { ...begin, before: encodeSteps([...UNDO_SHARED, NEW_SEED]) }
   // Poolers may know CopyFail only where they expect it.
   const inside: Unit = { before: NO_STEPS, after: own ? COPY_FAIL : NO_STEPS }
   const proven: Unit = scope === undefined ? inside : { ...inside, before: presenceSteps(scope) }

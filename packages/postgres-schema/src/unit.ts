@@ -1,6 +1,8 @@
 import { TenancyError } from '@tenantry/multi-tenancy'
-import { type Client, Query, type QueryResult, type Submittable } from 'pg'
-import { type EncodedSteps, encodeSteps, gathered, joined, NO_STEPS, SYNC, scatter } from './wire.ts'
+import type { Client, QueryResult, Submittable } from 'pg'
+import { BaseQuery, type Callback, isAnswer, onceReady, paperOf, type Wire } from './driver.ts'
+import { isState } from './errors.ts'
+import { type EncodedSteps, encodeSteps, joined, NO_STEPS, SYNC, scatter } from './wire.ts'
 
 /** What is sent in one message with the user's statement: it all happens, or none of it. */
 export interface Unit {
@@ -27,32 +29,6 @@ export type QueryInput =
 /** The error of a unit whose scope was refused: nothing of the user's ran without it. */
 export class RefusedUnit extends Error {
   override readonly name = 'RefusedUnit'
-}
-
-/** What of `pg`'s connection sends: https://www.postgresql.org/docs/current/protocol-flow.html */
-interface Wire {
-  readonly stream: {
-    readonly writable: boolean
-    write(bytes: Uint8Array): unknown
-    destroy(error: Error): unknown
-  }
-  sync(): void
-  once(event: 'readyForQuery' | 'end', listener: () => void): void
-  off(event: 'readyForQuery' | 'end', listener: () => void): void
-}
-
-/** What `pg`'s own `Query` is made of, as far as it is needed here. */
-interface PgQuery {
-  queryMode?: string
-  query_timeout?: unknown
-  callback: () => void
-  submit(wire: Wire): Error | null
-  prepare(wire: Wire): void
-  handleCommandComplete(message: object, wire: Wire): void
-  handleEmptyQuery(wire: Wire): void
-  handleDataRow(message: unknown): void
-  handleError(error: Error, wire: Wire): void
-  handleReadyForQuery(wire: Wire): void
 }
 
 const NOTHING: Unit = { before: NO_STEPS, after: NO_STEPS }
@@ -88,14 +64,6 @@ export function runUnit(
   })
 }
 
-type Callback = (error: Error | null, result: QueryResult) => void
-
-const BaseQuery = Query as unknown as new (
-  config: object | string,
-  values: readonly unknown[],
-  callback: Callback,
-) => PgQuery
-
 class UnitQuery extends BaseQuery {
   #session: Session
   #unitOf: () => Unit
@@ -105,6 +73,8 @@ class UnitQuery extends BaseQuery {
   #before = 0
   /** The user's statement was answered. */
   #done = false
+  /** It asked for data. */
+  #copies = false
   /** `DISCARD ALL` was sent behind it, and was not answered yet. */
   discards = false
   /** Tells the user, once the session was discarded. */
@@ -177,8 +147,8 @@ class UnitQuery extends BaseQuery {
    * or failed before: nobody knows which answers are still to come.
    */
   handleCopyInResponse(wire: Wire): void {
-    if (this.#unit.after.bytes.length > 0) return
-    wire.stream.destroy(new TenancyError('not_supported', 'COPY FROM STDIN needs a stream'))
+    this.#copies = true
+    if (this.#unit.after.bytes.length === 0) wire.stream.destroy(needsStream())
   }
 
   override handleReadyForQuery(wire: Wire): void {
@@ -194,7 +164,8 @@ class UnitQuery extends BaseQuery {
       return
     }
     const refused = this.#before > 0 || (this.#done && this.#unit.scopedAfter === true)
-    const told = refused ? new RefusedUnit(error.message, { cause: error }) : error
+    const failed = this.#copies && isState(error, '57014', '08P01') ? needsStream(error) : error
+    const told = refused ? new RefusedUnit(error.message, { cause: error }) : failed
     onceReady(wire, () => this.#settle(() => super.handleError(told, wire)))
   }
 
@@ -202,6 +173,10 @@ class UnitQuery extends BaseQuery {
     if (!this.discards) tell()
     else this.tell = tell
   }
+}
+
+function needsStream(cause?: Error): TenancyError {
+  return new TenancyError('not_supported', 'COPY FROM STDIN needs a stream', { cause })
 }
 
 const DISCARD_ALL = 'DISCARD ALL'
@@ -249,54 +224,4 @@ class DiscardQuery extends BaseQuery {
     this.#unit.discards = false
     this.#unit.tell?.()
   }
-}
-
-/** Whether the server sent it, and goes on to say that it is ready. */
-function isAnswer(error: Error): boolean {
-  return 'severity' in error
-}
-
-function onceReady(wire: Wire, ready: () => void): void {
-  const settle = (): void => {
-    wire.off('readyForQuery', settle)
-    wire.off('end', settle)
-    ready()
-  }
-  wire.once('readyForQuery', settle)
-  wire.once('end', settle)
-}
-
-/** What a connection of the driver's is handed instead of itself, to write on. */
-interface Paper {
-  readonly wire: Wire
-  begin(before: Uint8Array, after: Uint8Array): void
-  written(): Uint8Array
-}
-
-const papers = new WeakMap<Wire, Paper>()
-
-function paperOf(wire: Wire): Paper {
-  const known = papers.get(wire)
-  if (known !== undefined) return known
-  let parts: Uint8Array[] = []
-  let last: Uint8Array = NO_STEPS.bytes
-  const stream = { writable: true, write: (bytes: Uint8Array) => parts.push(bytes) }
-  const written: Wire = Object.assign(Object.create(wire), {
-    stream,
-    // The user's statement ends with a Sync, also when a value cannot be sent; what is ours comes before that.
-    sync() {
-      parts.push(last)
-      wire.sync.call(written)
-    },
-  })
-  const paper: Paper = {
-    wire: written,
-    begin(before, after) {
-      parts = [before]
-      last = after
-    },
-    written: () => gathered(parts),
-  }
-  papers.set(wire, paper)
-  return paper
 }

@@ -159,10 +159,13 @@ describe.each(['role', 'set_role', 'search_path'] as const)('%s: the client', (i
 
   it('refuses a COPY FROM STDIN that has no stream', async () => {
     const pool = await client('copied')
-    await expect(pool.query('COPY notes FROM STDIN')).rejects.toThrow(/COPY from stdin/i)
+    const refused = { code: 'not_supported', message: 'COPY FROM STDIN needs a stream' }
+    await expect(pool.query('COPY notes FROM STDIN')).rejects.toMatchObject(refused)
     const held = await pool.connect()
     await held.query('BEGIN')
-    await expect(held.query('COPY notes FROM STDIN')).rejects.toThrow(/COPY from stdin/i)
+    // On a connection of the tenant's own it is the driver that answers.
+    const copied = expect(held.query('COPY notes FROM STDIN')).rejects
+    await (isolation === 'role' ? copied.toThrow(/COPY from stdin/i) : copied.toMatchObject(refused))
     await held.query('ROLLBACK')
     expect((await held.query('SELECT body FROM notes')).rows).toEqual([{ body: `of ${isolation}_copied` }])
     held.release()

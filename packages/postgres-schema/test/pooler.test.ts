@@ -217,6 +217,41 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind PgBouncer', () => {
     ]) // biome-ignore format: a list
   })
 
+  it('a seed that was chosen makes nobody’s random numbers known', async () => {
+    const bouncer = await startPgBouncer(database.url, { size: 1 })
+    closing.push(bouncer.stop)
+    const provider = through(bouncer, { isolation: 'set_role', pooler: 'transaction' })
+    const [alice, bob] = [await open(provider, 'seeded_alice'), await open(provider, 'seeded_bob')]
+    const numbers = new Set<number>()
+    for (let round = 0; round < 3; round++) {
+      await alice.query('SELECT setseed(0.5)')
+      numbers.add((await bob.query('SELECT random() AS number')).rows[0].number)
+      await alice.query('SELECT setseed(0.5)')
+      const held = await bob.connect()
+      await held.query('BEGIN')
+      numbers.add((await held.query('SELECT random() AS number')).rows[0].number)
+      await held.query('COMMIT')
+      held.release()
+    }
+    expect(numbers.size).toBe(6)
+  })
+
+  it('what follows an error may write: nothing of what undid it is left', async () => {
+    const provider = through(transaction, { isolation: 'set_role', pooler: 'transaction' })
+    const client = await (await open(provider, 'writes_after')).connect()
+    const failed = () => client.query('SELECT 1 / 0').catch(() => {})
+    await failed()
+    await client.query("INSERT INTO notes (body) VALUES ('alone')")
+    await failed()
+    await client.query('BEGIN')
+    await client.query("INSERT INTO notes (body) VALUES ('together')")
+    await client.query('COMMIT')
+    expect((await client.query('SELECT body FROM notes ORDER BY id')).rows).toEqual(
+      ['of writes_after', 'alone', 'together'].map((body) => ({ body })),
+    )
+    client.release()
+  })
+
   it.each(['COPY notes FROM STDIN', 'COPY seen FROM STDIN'])(
     'each query has its own answer after %s, which fails before or after it asks for data',
     async (copy) => {
