@@ -10,7 +10,10 @@ function useMemoryForTemporaryFiles(): void {
   try {
     accessSync('/dev/shm', constants.W_OK)
     const { bavail, bsize } = statfsSync('/dev/shm')
-    if (bavail * bsize > 6 * GIGABYTE) process.env.TMPDIR = '/dev/shm'
+    if (bavail * bsize <= 6 * GIGABYTE) return
+    process.env.TMPDIR = '/dev/shm'
+    // Some tools would have Node keep what it compiled there.
+    process.env.NODE_DISABLE_COMPILE_CACHE = '1'
   } catch {
     // Not every system has it.
   }

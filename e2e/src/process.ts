@@ -10,9 +10,13 @@ export interface Running {
   stop(): Promise<void>
 }
 
-/** Starts this Node on a file. */
+/** Starts this Node on a file, in a folder that also takes its temporary files. */
 export function runNode(args: readonly string[], cwd: string): Running {
-  const child: ChildProcess = spawn(process.execPath, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child: ChildProcess = spawn(process.execPath, args, {
+    cwd,
+    env: { ...process.env, TMPDIR: cwd },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   let stdout = ''
   let stderr = ''
   const gone = once(child, 'close')
