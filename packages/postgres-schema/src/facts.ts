@@ -19,8 +19,8 @@ export interface ServerFacts {
 export interface Facts {
   read(options: CallOptions): Promise<ServerFacts>
   /**
-   * Makes the database fit for the isolation, once: what units of work behind a pooler call, no rights on `public`, and a login to take
-   * roles with.
+   * Makes the database fit for the isolation, once: what units of work behind a pooler call, no rights on `public`, and a
+   * login to take roles with.
    */
   prepare(options: CallOptions): Promise<ServerFacts>
   /** Looks again with the next `prepare`. */
