@@ -1,5 +1,8 @@
 import type { Connection, Pool } from 'mysql2/promise'
 
+/** A name of this file's run alone: locks and distributed transactions are the whole server's. */
+export const LEFT: string = `tenantry_left_${crypto.randomUUID()}`
+
 /** What a tenant's code may leave in its session, each list run by one holder of a connection. */
 export const POLLUTERS: Readonly<Record<string, readonly string[]>> = {
   'a user variable': ["SET @left = 'leaked'"],
@@ -10,7 +13,7 @@ export const POLLUTERS: Readonly<Record<string, readonly string[]>> = {
     'DELETE FROM notes WHERE id = 7',
     'DROP TRIGGER notes_left',
   ],
-  'a named lock': ["SELECT GET_LOCK('tenantry_left', 0)"],
+  'a named lock': [`SELECT GET_LOCK('${LEFT}', 0)`],
   'another database': ['USE information_schema'],
   'another database, from a prepared statement': ["PREPARE s FROM 'USE information_schema'", 'EXECUTE s'],
   'another database, in a comment that is executed': ['/*! USE information_schema */'],
@@ -19,7 +22,7 @@ export const POLLUTERS: Readonly<Record<string, readonly string[]>> = {
   'a table lock': ['LOCK TABLES notes WRITE'],
   'an open transaction': ['START TRANSACTION', "INSERT INTO notes VALUES (8, 'uncommitted')"],
   'a failed transaction': ['BEGIN', "INSERT INTO notes VALUES (8, 'uncommitted')", 'SELECT * FROM missing'],
-  'a distributed transaction': ["XA START 'left'", "INSERT INTO notes VALUES (8, 'uncommitted')"],
+  'a distributed transaction': [`XA START '${LEFT}'`, "INSERT INTO notes VALUES (8, 'uncommitted')"],
   'no autocommit': ['SET autocommit = 0', "INSERT INTO notes VALUES (8, 'uncommitted')"],
   'an isolation level': ['SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE'],
   'read-only transactions': ['SET SESSION TRANSACTION READ ONLY'],
@@ -44,11 +47,11 @@ export const HIDDEN: Readonly<Record<string, { before: readonly string[]; plain:
     plain: 'INSERT INTO hidden_k VALUES (7)',
   },
   'the lock of a function': {
-    before: ["CREATE FUNCTION hidden_f() RETURNS INT RETURN GET_LOCK('tenantry_left', 0)"],
+    before: [`CREATE FUNCTION hidden_f() RETURNS INT RETURN GET_LOCK('${LEFT}', 0)`],
     plain: 'SELECT hidden_f()',
   },
   'the lock of a view': {
-    before: ["CREATE VIEW hidden_v AS SELECT GET_LOCK('tenantry_left', 0) AS l"],
+    before: [`CREATE VIEW hidden_v AS SELECT GET_LOCK('${LEFT}', 0) AS l`],
     plain: 'SELECT * FROM hidden_v',
   },
   'the settings of a function': {
@@ -79,7 +82,7 @@ export async function pollute(on: Pool | Connection, statements: readonly string
 
 const SNAPSHOT = `
   SELECT CONNECTION_ID() AS id, DATABASE() AS db, CURRENT_USER() AS user, @left AS variable,
-    IS_USED_LOCK('tenantry_left') AS lock_holder, LAST_INSERT_ID() AS last,
+    IS_USED_LOCK('${LEFT}') AS lock_holder, LAST_INSERT_ID() AS last,
     @@autocommit AS autocommit, @@in_transaction AS in_transaction, @@tx_isolation AS isolation, @@tx_read_only AS read_only,
     @@sql_mode AS mode, @@time_zone AS zone, @@character_set_client AS client, @@collation_connection AS collation,
     @@character_set_results AS results, @@foreign_key_checks AS foreign_keys, @@sql_select_limit AS row_limit,

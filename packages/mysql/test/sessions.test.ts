@@ -4,14 +4,14 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { type Connection, renew } from '../src/connection.ts'
 import { passwordOf } from '../src/credentials.ts'
 import { SECRET } from './harness.ts'
-import { HIDDEN, HIDDEN_CLEAN_UP, POLLUTERS, pollute, snapshot } from './polluters.ts'
+import { HIDDEN, HIDDEN_CLEAN_UP, LEFT, POLLUTERS, pollute, snapshot } from './polluters.ts'
 import { createWorld, type World } from './support.ts'
 
 /** Resolves when the tenant's sessions have shown the server nothing but themselves being made like new. */
 async function untilIdle(world: World, database: string): Promise<void> {
   for (let left = true; left; ) {
     const [row] = await world.sql(
-      "SELECT count(*) AS n FROM information_schema.processlist p WHERE db = ? AND (command <> 'Sleep' OR IS_USED_LOCK('tenantry_left') = id)",
+      `SELECT count(*) AS n FROM information_schema.processlist p WHERE db = ? AND (command <> 'Sleep' OR IS_USED_LOCK('${LEFT}') = id)`,
       [database],
     )
     left = Number(row?.n) > 0
@@ -40,7 +40,7 @@ for (const isolation of ['user', 'shared'] as const) {
               held.release()
             }
             expect((await snapshot(other.client)).state).toEqual(fresh.state)
-            const lock = await world.sql("SELECT IS_USED_LOCK('tenantry_left') AS holder")
+            const lock = await world.sql(`SELECT IS_USED_LOCK('${LEFT}') AS holder`)
             expect(lock[0]?.holder).toBeNull()
           })
         }

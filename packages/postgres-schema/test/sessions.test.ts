@@ -43,7 +43,9 @@ for (const isolation of ['role', 'set_role', 'search_path'] as const satisfies r
           expect((await held.query('SELECT current_user, current_schema() AS path')).rows).toHaveLength(1)
           held.release()
           expect(
-            await database.sql("SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711"),
+            await database.sql(
+              "SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE d.datname = current_database() AND l.objid = 4711 AND l.locktype = 'advisory'",
+            ),
           ).toEqual([])
         })
       }
