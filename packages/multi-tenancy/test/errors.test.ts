@@ -1,7 +1,7 @@
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { ERROR_CODES, TenancyError, type TenancyErrorCode } from '../src/errors.ts'
-import { createRedactor } from '../src/factory/redact.ts'
+import { createRedactor } from '../src/provider-kit/redactor.ts'
 
 const codes = Object.keys(ERROR_CODES) as TenancyErrorCode[]
 

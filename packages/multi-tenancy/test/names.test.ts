@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Naming } from '../src/contract.ts'
-import { nameTenants } from '../src/names.ts'
+import { nameTenants } from '../src/database/names.ts'
 import { isTenantId, type TenantId } from '../src/tenant-id.ts'
+import type { Naming } from '../src/types/provider.ts'
 
 const label = fc.stringMatching(/^[a-z0-9]{1,20}$/)
 const tenantId = fc

@@ -1,10 +1,10 @@
 import type { Kysely } from 'kysely'
-import type { Environment } from '../factory/environment.ts'
 import type { TenantId } from '../tenant-id.ts'
-import type { Operation, OperationError, OperationKind, OperationParams, StepEvent } from './record.ts'
+import type { Operation, OperationError, OperationKind, OperationParams, StepEvent } from '../types/record.ts'
+import type { Environment } from '../util/environment.ts'
 import { operationOf, stepOf } from './rows.ts'
 import type { CatalogTables, OperationRow } from './schema.ts'
-import { persist, type Ready, settle } from './store.ts'
+import { persist, type Ready, settle } from './tenants.ts'
 
 /** An operation as whoever begins it writes it down. */
 export interface NewOperation {

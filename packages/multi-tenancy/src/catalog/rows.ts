@@ -1,5 +1,5 @@
-import type { Locator } from '../contract.ts'
 import type { TenantId } from '../tenant-id.ts'
+import type { Locator } from '../types/provider.ts'
 import type {
   Operation,
   OperationError,
@@ -9,7 +9,7 @@ import type {
   TenantMetadata,
   TenantRecord,
   TenantState,
-} from './record.ts'
+} from '../types/record.ts'
 import type { OperationRow, StepRow, TenantRow } from './schema.ts'
 
 /** A row of `tenantry_tenants` as values. */

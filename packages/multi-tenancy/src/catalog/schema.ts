@@ -1,5 +1,5 @@
-import type { SqlMigration } from '../migrations/index.ts'
-import { type Dialect, TEXT_KEY } from '../sql.ts'
+import type { SqlMigration } from '../database/migrations/index.ts'
+import { type Dialect, TEXT_KEY } from '../database/sql.ts'
 
 /** The catalog's tables as Kysely sees them. Times are ms since the epoch; some drivers give `bigint` as text. */
 export interface CatalogTables {

@@ -1,5 +1,5 @@
 import { configError } from '../errors.ts'
-import { checkOptions } from '../resolvers/options.ts'
+import { checkOptions } from '../util/options.ts'
 import type { FactoryOptions } from './options.ts'
 
 const CORE: Readonly<Record<keyof FactoryOptions<unknown, unknown>, true>> = {

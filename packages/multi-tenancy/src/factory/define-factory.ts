@@ -1,16 +1,19 @@
 import type { Kysely } from 'kysely'
-import type { CallOptions, TenantProvider } from '../contract.ts'
-import type { OpenTenant, TenantFactory } from '../database-factory.ts'
+import { connectChecked, tenantOf } from '../database/connect.ts'
+import { defineMigrations, migrate } from '../database/migrations/index.ts'
+import { nameTenants } from '../database/names.ts'
+import { deprovisionTenant, provisionTenant, type Step } from '../database/steps.ts'
 import { notFound, TenancyError } from '../errors.ts'
-import { defineMigrations, migrate } from '../migrations/index.ts'
-import { nameTenants } from '../names.ts'
 import { parseTenantId, reservedSet, type TenantId } from '../tenant-id.ts'
-import type { Backend, FactoryCore } from './backend.ts'
-import { createCache } from './cache.ts'
+import type { CallOptions, TenantProvider } from '../types/provider.ts'
+import type { OpenTenant, TenantFactory } from '../types/tenant-factory.ts'
+import { createCache } from '../util/cache.ts'
+import { environmentOf } from '../util/environment.ts'
+import { retry } from '../util/retry.ts'
+import { createSingleFlight } from '../util/single-flight.ts'
 import { checkFactoryOptions } from './check.ts'
-import { createDirectory, type KnownDatabase } from './directory.ts'
-import { environmentOf } from './environment.ts'
-import { connectChecked, tenantOf } from './opening.ts'
+import type { Backend, FactoryCore } from './context.ts'
+import { createDirectory, type KnownDatabase } from './lookup.ts'
 import {
   type AdapterBuilder,
   cacheOptions,
@@ -18,9 +21,6 @@ import {
   positive,
   type TenantOptions,
 } from './options.ts'
-import { deprovisionTenant, provisionTenant, type Step } from './provisioning.ts'
-import { retry } from './retry.ts'
-import { createSingleFlight } from './single-flight.ts'
 
 /** A tenant as it was opened, with what was known of its database then. */
 interface View<Adapters> {

@@ -1,11 +1,11 @@
 import type { Kysely } from 'kysely'
-import type { Tenant } from '../database-factory.ts'
+import type { MigrationSource } from '../database/migrations/index.ts'
+import type { Progress } from '../database/steps.ts'
 import { configError } from '../errors.ts'
-import type { MigrationSource } from '../migrations/index.ts'
-import { checkOptions } from '../resolvers/options.ts'
-import type { Catalog } from './backend.ts'
-import type { Environment } from './environment.ts'
-import type { Progress } from './provisioning.ts'
+import type { Tenant } from '../types/tenant-factory.ts'
+import type { Environment } from '../util/environment.ts'
+import { checkOptions } from '../util/options.ts'
+import type { Catalog } from './context.ts'
 
 export interface CacheOptions {
   /**

@@ -1,11 +1,11 @@
-import type { TenantRecord } from '../catalog/record.ts'
-import type { TenantStore } from '../catalog/store.ts'
+import type { TenantStore } from '../catalog/tenants.ts'
+import { connectUnchecked } from '../database/connect.ts'
+import { readStamp } from '../database/identity.ts'
 import { notFound, TenancyError } from '../errors.ts'
-import type { FactoryCore } from '../factory/backend.ts'
-import { connectUnchecked } from '../factory/opening.ts'
-import { readStamp } from '../identity.ts'
+import type { FactoryCore } from '../factory/context.ts'
 import type { TenantId } from '../tenant-id.ts'
-import { conflict } from './engine.ts'
+import type { TenantRecord } from '../types/record.ts'
+import { conflict } from './operations.ts'
 
 /**
  * Writes the record of a database made before there was a catalog, or whose record was lost. What counts is its

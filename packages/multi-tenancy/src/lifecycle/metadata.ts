@@ -1,5 +1,5 @@
-import type { TenantMetadata } from '../catalog/record.ts'
 import { TenancyError } from '../errors.ts'
+import type { TenantMetadata } from '../types/record.ts'
 
 /** Bytes of a tenant's metadata as JSON. */
 export const MAX_METADATA = 4_096

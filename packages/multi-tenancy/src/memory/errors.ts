@@ -1,4 +1,4 @@
-import { createErrorMap, type ErrorMap } from '../factory/error-map.ts'
+import { createErrorMap, type ErrorMap } from '../provider-kit/error-map.ts'
 
 const errors = createErrorMap({
   meaningOf({ message }) {

@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely'
-import type { TenantFactory } from '../database-factory.ts'
 import { defineFactory } from '../factory/define-factory.ts'
 import type { FactoryOptions } from '../factory/options.ts'
+import type { TenantFactory } from '../types/tenant-factory.ts'
 import { createMemoryProvider, type MemoryClient, type MemoryServer } from './provider.ts'
 
 export type MemoryFactoryOptions<Adapters> = FactoryOptions<MemoryClient, Adapters> & {

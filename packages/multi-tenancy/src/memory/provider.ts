@@ -1,6 +1,6 @@
 import { CompiledQuery, type Kysely } from 'kysely'
-import type { ConnectTarget, Row, Statement, TenantProvider } from '../contract.ts'
-import { explainRefusal } from '../factory/refusal.ts'
+import { explainRefusal } from '../provider-kit/connection-loss.ts'
+import type { ConnectTarget, Row, Statement, TenantProvider } from '../types/provider.ts'
 import { mapError } from './errors.ts'
 import { openSqlite } from './sqlite.ts'
 import { createView } from './view.ts'

@@ -1,10 +1,8 @@
 import { Hono } from 'hono'
 import type { Kysely } from 'kysely'
-import { createCatalog } from '../../src/catalog/index.ts'
 import type { TenantRow } from '../../src/catalog/schema.ts'
-import type { TenantFactory } from '../../src/database-factory.ts'
+import { createCatalog } from '../../src/catalog.ts'
 import { defineFactory } from '../../src/factory/define-factory.ts'
-import type { Lifecycle } from '../../src/lifecycle/types.ts'
 import {
   createMemoryProvider,
   createMemoryServer,
@@ -12,8 +10,10 @@ import {
   type MemoryServer,
   openSqlite,
 } from '../../src/memory/index.ts'
-import type { AccessControlOptions } from '../../src/middleware/access-control.ts'
+import type { AccessControlOptions } from '../../src/request/authorize.ts'
 import { type MultiTenancy, type MultiTenancyConfig, setupMultiTenancy } from '../../src/setup.ts'
+import type { Lifecycle } from '../../src/types/lifecycle.ts'
+import type { TenantFactory } from '../../src/types/tenant-factory.ts'
 import { payloadFromHeader } from '../middleware/world.ts'
 import { type Contract, createContract } from './contract.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { OperationError } from '../../src/catalog/record.ts'
 import { openSqlite as sqlite } from '../../src/memory/index.ts'
+import type { OperationError } from '../../src/types/record.ts'
 import { type FaultyKysely, faulty } from './faults.ts'
 import { asId, newOperation, type Stores, storesOf, tenantRow } from './stores.ts'
 

@@ -1,11 +1,11 @@
 import type { Kysely } from 'kysely'
-import { openCatalogDatabase } from '../../src/catalog/database.ts'
+import { openCatalogDatabase } from '../../src/catalog/connection.ts'
 import { createOperationStore, type NewOperation, type OperationStore } from '../../src/catalog/operations.ts'
 import type { CatalogTables, TenantRow } from '../../src/catalog/schema.ts'
-import { createTenantStore, type Ready, type TenantStore } from '../../src/catalog/store.ts'
-import { type Environment, environmentOf } from '../../src/factory/environment.ts'
-import type { Dialect } from '../../src/sql.ts'
+import { createTenantStore, type Ready, type TenantStore } from '../../src/catalog/tenants.ts'
+import type { Dialect } from '../../src/database/sql.ts'
 import type { TenantId } from '../../src/tenant-id.ts'
+import { type Environment, environmentOf } from '../../src/util/environment.ts'
 
 export interface Stores {
   readonly ready: Ready

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { TenancyError } from '../../src/errors.ts'
-import { createErrorMap } from '../../src/factory/error-map.ts'
-import { createRedactor } from '../../src/factory/redact.ts'
+import { createErrorMap } from '../../src/provider-kit/error-map.ts'
+import { createRedactor } from '../../src/provider-kit/redactor.ts'
 
 const redactor = createRedactor()
 redactor.keep('hunter2secret')

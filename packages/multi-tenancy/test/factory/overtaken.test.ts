@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { defineFactory } from '../../src/factory/define-factory.ts'
-import { createFinder } from '../../src/factory/directory.ts'
-import { environmentOf } from '../../src/factory/environment.ts'
+import { createFinder } from '../../src/factory/lookup.ts'
 import { createMemoryProvider } from '../../src/memory/index.ts'
 import { parseTenantId } from '../../src/tenant-id.ts'
+import { environmentOf } from '../../src/util/environment.ts'
 import { gate, virtualTime } from './world.ts'
 
 const id = parseTenantId('acme')

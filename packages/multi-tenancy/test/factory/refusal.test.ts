@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest'
 import { TenancyError } from '../../src/errors.ts'
-import { explainRefusal } from '../../src/factory/refusal.ts'
+import { explainRefusal } from '../../src/provider-kit/connection-loss.ts'
 
 const cause = new TenancyError('credentials_rejected', 'Access denied')
 

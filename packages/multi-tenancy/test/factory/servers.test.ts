@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import type { CallOptions } from '../../src/contract.ts'
 import { TenancyError } from '../../src/errors.ts'
-import { overServers, type ServerDatabases } from '../../src/factory/servers.ts'
+import { overServers, type ServerDatabases } from '../../src/provider-kit/multi-server.ts'
+import type { CallOptions } from '../../src/types/provider.ts'
 
 type Place = { readonly server: string; readonly name: string }
 const call: CallOptions = { signal: new AbortController().signal }

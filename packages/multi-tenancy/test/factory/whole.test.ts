@@ -1,9 +1,9 @@
 import type { Kysely } from 'kysely'
 import { describe, expect, test } from 'vitest'
-import type { TenantProvider } from '../../src/contract.ts'
+import type { MigrationSource } from '../../src/database/migrations/index.ts'
 import { defineFactory } from '../../src/factory/define-factory.ts'
 import { createMemoryProvider, createMemoryServer } from '../../src/memory/index.ts'
-import type { MigrationSource } from '../../src/migrations/index.ts'
+import type { TenantProvider } from '../../src/types/provider.ts'
 
 /** A provider that writes down what is asked of it. */
 function recorded(): { provider: TenantProvider<any>; calls: string[] } {

@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest'
-import type { CallOptions } from '../../src/contract.ts'
 import { defineFactory } from '../../src/factory/define-factory.ts'
+import type { CallOptions } from '../../src/types/provider.ts'
 import { recorded, virtualTime } from './world.ts'
 
 test('where every request connects anew, an isolate reads a tenant’s stamp once while it remembers its locator', async () => {

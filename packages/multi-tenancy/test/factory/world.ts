@@ -1,11 +1,11 @@
-import type { TenantProvider } from '../../src/contract.ts'
-import type { Environment } from '../../src/factory/environment.ts'
 import {
   createMemoryProvider,
   createMemoryServer,
   type MemoryClient,
   type MemoryServer,
 } from '../../src/memory/index.ts'
+import type { TenantProvider } from '../../src/types/provider.ts'
+import type { Environment } from '../../src/util/environment.ts'
 
 /** A world whose time only passes while somebody sleeps, and whose chance is always one half. */
 export function virtualTime(

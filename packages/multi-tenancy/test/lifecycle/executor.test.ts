@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { TenancyError } from '../../src/errors.ts'
-import type { StepRunner } from '../../src/lifecycle/types.ts'
+import type { StepRunner } from '../../src/types/lifecycle.ts'
 import { createWorld, LEASE, outcome, type Process, type World } from './world.ts'
 
 /**

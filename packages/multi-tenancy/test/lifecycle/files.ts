@@ -1,9 +1,9 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { CompiledQuery, type Kysely } from 'kysely'
-import type { Locator, Row, Statement, TenantProvider } from '../../src/contract.ts'
 import { TenancyError } from '../../src/errors.ts'
 import { createMemoryProvider, openSqlite } from '../../src/memory/index.ts'
+import type { Locator, Row, Statement, TenantProvider } from '../../src/types/provider.ts'
 
 /** SQLite files in a folder that several processes share: a service to test real processes with. */
 export function createFileProvider(folder: string): TenantProvider<Kysely<any>> {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { OperationHooks } from '../../src/lifecycle/types.ts'
+import type { OperationHooks } from '../../src/types/lifecycle.ts'
 import { createWorld, LEASE, outcome } from './world.ts'
 
 function recording(log: string[], fail: Partial<Record<keyof OperationHooks, Error>> = {}): OperationHooks {

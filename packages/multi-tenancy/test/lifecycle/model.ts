@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import { readStamp } from '../../src/identity.ts'
+import { readStamp } from '../../src/database/identity.ts'
 import { MAX_AGE, outcome, type Process, type World } from './world.ts'
 
 export type Action = 'provision' | 'deprovision' | 'suspend' | 'resume' | 'undelete' | 'purge' | 'migrate'

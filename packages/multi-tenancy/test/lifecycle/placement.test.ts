@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
-import { createCatalog } from '../../src/catalog/index.ts'
-import type { TenantProvider } from '../../src/contract.ts'
+import { createCatalog } from '../../src/catalog.ts'
 import { TenancyError } from '../../src/errors.ts'
 import { defineFactory } from '../../src/factory/define-factory.ts'
 import {
@@ -9,6 +8,7 @@ import {
   type MemoryClient,
   openSqlite,
 } from '../../src/memory/index.ts'
+import type { TenantProvider } from '../../src/types/provider.ts'
 
 const server = createMemoryServer()
 const db = openSqlite()

@@ -1,4 +1,4 @@
-import { createCatalog } from '../../src/catalog/index.ts'
+import { createCatalog } from '../../src/catalog.ts'
 import { defineFactory } from '../../src/factory/define-factory.ts'
 import { type Address, connect, dialectOf } from '../catalog/databases.ts'
 import { createFileProvider } from './files.ts'

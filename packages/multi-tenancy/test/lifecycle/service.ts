@@ -1,6 +1,6 @@
 import { CompiledQuery, type Kysely } from 'kysely'
-import type { ListedDatabase, TenantProvider } from '../../src/contract.ts'
 import { createMemoryProvider, createMemoryServer, type MemoryServer } from '../../src/memory/index.ts'
+import type { ListedDatabase, TenantProvider } from '../../src/types/provider.ts'
 
 /** What a provider's calls go through in one process: to fail, stand still, die. */
 export type Around = <Value>(member: string, run: () => Promise<Value>) => Promise<Value>

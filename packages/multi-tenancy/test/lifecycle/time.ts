@@ -1,4 +1,4 @@
-import type { Environment } from '../../src/factory/environment.ts'
+import type { Environment } from '../../src/util/environment.ts'
 
 /** A clock that only moves when nothing is left to do but wait. */
 export interface SimulatedTime extends Environment {

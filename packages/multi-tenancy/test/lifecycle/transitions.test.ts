@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { OperationKind } from '../../src/catalog/record.ts'
 import { TenancyError } from '../../src/errors.ts'
+import type { OperationKind } from '../../src/types/record.ts'
 import { gate } from '../factory/world.ts'
 import { createWorld, outcome, type Process, RETENTION, type World } from './world.ts'
 

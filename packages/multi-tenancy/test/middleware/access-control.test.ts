@@ -1,10 +1,7 @@
 import { Hono } from 'hono'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { TenancyError } from '../../src/errors.ts'
-import {
-  type AccessControlOptions,
-  createAccessControlMiddleware,
-} from '../../src/middleware/access-control.ts'
+import { type AccessControlOptions, createAccessControlMiddleware } from '../../src/request/authorize.ts'
 import { codeOf } from './world.ts'
 
 const handled = vi.fn()

@@ -1,10 +1,10 @@
 import { Hono } from 'hono'
 import { describe, expect, test, vi } from 'vitest'
-import type { TenantFactory } from '../../src/database-factory.ts'
 import { TenancyError } from '../../src/errors.ts'
-import { createDatabaseMiddleware } from '../../src/middleware/database.ts'
-import { createSubdomainMiddleware } from '../../src/middleware/subdomain.ts'
+import { createDatabaseMiddleware } from '../../src/request/database.ts'
+import { createSubdomainMiddleware } from '../../src/request/subdomain.ts'
 import { parseTenantId } from '../../src/tenant-id.ts'
+import type { TenantFactory } from '../../src/types/tenant-factory.ts'
 import { codeOf, createWorld, type Notes, ownerApp } from './world.ts'
 
 const setId = (id: unknown) => (app: Hono) =>

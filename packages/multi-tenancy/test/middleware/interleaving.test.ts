@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { Hono } from 'hono'
 import { stream } from 'hono/streaming'
 import { describe, expect, test } from 'vitest'
-import { createMultiTenancyMiddleware } from '../../src/middleware/multi-tenancy.ts'
+import { createMultiTenancyMiddleware } from '../../src/request/multi-tenancy.ts'
 import type { Notes } from './world.ts'
 
 const TENANTS = Array.from({ length: 20 }, (_, n) => `tenant-${n}`)

@@ -1,10 +1,10 @@
 import { Hono } from 'hono'
 import { jwt, sign } from 'hono/jwt'
 import { beforeAll, describe, expect, test } from 'vitest'
-import type { TenancyOptions } from '../../src/middleware/config.ts'
-import { createMultiTenancyMiddleware } from '../../src/middleware/multi-tenancy.ts'
-import { fromClaim } from '../../src/resolvers/claim.ts'
-import { fromPath } from '../../src/resolvers/path.ts'
+import type { TenancyOptions } from '../../src/request/config.ts'
+import { createMultiTenancyMiddleware } from '../../src/request/multi-tenancy.ts'
+import { fromClaim } from '../../src/request/resolvers/claim.ts'
+import { fromPath } from '../../src/request/resolvers/path.ts'
 import { codeOf, createWorld, ownerApp, payloadFromHeader, seen } from './world.ts'
 
 const tokenOf = (tenant: string): Record<string, string> => ({

@@ -2,7 +2,7 @@ import type { Context } from 'hono'
 import { Hono } from 'hono'
 import type { TenancyError } from '../../src/errors.ts'
 import { TenancyError as CodedError } from '../../src/errors.ts'
-import type { DatabaseIsolation } from '../../src/middleware/env.ts'
+import type { DatabaseIsolation } from '../../src/request/env.ts'
 
 /** The adapters of these tests: they know whose they are. */
 export interface Notes {

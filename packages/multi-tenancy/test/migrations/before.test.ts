@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { migrate } from '../../src/migrations/index.ts'
+import { migrate } from '../../src/database/migrations/index.ts'
 import { ATOMIC, EFFECTS, effect, effectsOf, memory, optionsOf, Unreachable } from './world.ts'
 
 const FIRST = { '1': EFFECTS }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { defineMigrations, type MigrationSource } from '../../src/migrations/index.ts'
+import { defineMigrations, type MigrationSource } from '../../src/database/migrations/index.ts'
 
 const up = async (): Promise<void> => {}
 const load = (source: MigrationSource) => defineMigrations(source).load()

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { type MigrationSource, migrate, repairMigration } from '../../src/migrations/index.ts'
+import { type MigrationSource, migrate, repairMigration } from '../../src/database/migrations/index.ts'
 import {
   ATOMIC,
   BATCH_ONLY,

@@ -1,6 +1,6 @@
 import { type KyselyPlugin, sql } from 'kysely'
 import { describe, expect, it } from 'vitest'
-import { type MigrationSource, migrate, pendingMigrations } from '../../src/migrations/index.ts'
+import { type MigrationSource, migrate, pendingMigrations } from '../../src/database/migrations/index.ts'
 import {
   ATOMIC,
   BATCH_ONLY,

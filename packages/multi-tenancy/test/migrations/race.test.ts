@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { type MigrationSource, migrate } from '../../src/migrations/index.ts'
+import { type MigrationSource, migrate } from '../../src/database/migrations/index.ts'
 import {
   ATOMIC,
   BATCH_ONLY,

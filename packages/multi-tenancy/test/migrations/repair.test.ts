@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import { describe, expect, it } from 'vitest'
-import { type MigrationSource, migrate, repairMigration } from '../../src/migrations/index.ts'
+import { type MigrationSource, migrate, repairMigration } from '../../src/database/migrations/index.ts'
 import {
   ATOMIC,
   dirtyOf,

@@ -1,8 +1,8 @@
 import { DatabaseSync } from 'node:sqlite'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { leadingKeyword, leadingWords, splitStatements } from '../../src/migrations/index.ts'
-import type { Dialect } from '../../src/sql.ts'
+import { leadingKeyword, leadingWords, splitStatements } from '../../src/database/migrations/index.ts'
+import type { Dialect } from '../../src/database/sql.ts'
 
 const DIALECTS: readonly Dialect[] = ['sqlite', 'postgres', 'mysql']
 

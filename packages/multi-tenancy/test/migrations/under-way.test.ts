@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { readStamp } from '../../src/identity.ts'
-import { migrate } from '../../src/migrations/migrate.ts'
+import { readStamp } from '../../src/database/identity.ts'
+import { migrate } from '../../src/database/migrations/migrate.ts'
 import { ATOMIC, dirtyOf, type Handle, JOURNALED, lockOf, memory, optionsOf, Unreachable } from './world.ts'
 
 /** What somebody who opens the database now is told of a migration. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { createFairQueue } from '../../src/pool/fair-queue.ts'
+import { createFairQueue } from '../../src/provider-kit/pool/fair-queue.ts'
 
 describe('the fair queue', () => {
   test('serves keys in turns, and each key in order', () => {

@@ -1,5 +1,5 @@
-import { createLeasePool, type LeasePool } from '../../src/pool/lease-pool.ts'
-import type { LeasePoolOptions, LeasePoolStep } from '../../src/pool/options.ts'
+import { createLeasePool, type LeasePool } from '../../src/provider-kit/pool/lease-pool.ts'
+import type { LeasePoolOptions, LeasePoolStep } from '../../src/provider-kit/pool/options.ts'
 
 /** A clock that only a test moves, with its timers. */
 export interface Clock {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { createLease } from '../../src/pool/lease.ts'
-import { createLeasePool } from '../../src/pool/lease-pool.ts'
+import { createLease } from '../../src/provider-kit/pool/lease.ts'
+import { createLeasePool } from '../../src/provider-kit/pool/lease-pool.ts'
 import { createFakeDriver, createFakePool, deferred, flush, state } from './harness.ts'
 
 describe('a lease', () => {

@@ -1,6 +1,6 @@
 import type { Scheduler } from 'fast-check'
 import { expect } from 'vitest'
-import type { Lease } from '../../src/pool/lease.ts'
+import type { Lease } from '../../src/provider-kit/pool/lease.ts'
 import { createFakeDriver, createFakePool, type FakeConnection, type FakePool, flush } from './harness.ts'
 
 export interface ModelOptions {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { fromHost } from '../../src/resolvers/custom-host.ts'
-import { effectiveHost } from '../../src/resolvers/host.ts'
-import { fromSubdomain } from '../../src/resolvers/subdomain.ts'
+import { fromHost } from '../../src/request/resolvers/custom-host.ts'
+import { effectiveHost } from '../../src/request/resolvers/host.ts'
+import { fromSubdomain } from '../../src/request/resolvers/subdomain.ts'
 import { RESERVED_TENANT_IDS } from '../../src/tenant-id.ts'
 import { answer, ask } from './ask.ts'
 

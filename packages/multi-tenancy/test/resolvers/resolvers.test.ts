@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { fromClaim } from '../../src/resolvers/claim.ts'
-import { fromCookie } from '../../src/resolvers/cookie.ts'
-import { fromHeader } from '../../src/resolvers/header.ts'
-import { fromPath } from '../../src/resolvers/path.ts'
-import type { TenantResolver } from '../../src/resolvers/resolver.ts'
-import { fromSubdomain } from '../../src/resolvers/subdomain.ts'
+import type { TenantResolver } from '../../src/request/resolve.ts'
+import { fromClaim } from '../../src/request/resolvers/claim.ts'
+import { fromCookie } from '../../src/request/resolvers/cookie.ts'
+import { fromHeader } from '../../src/request/resolvers/header.ts'
+import { fromPath } from '../../src/request/resolvers/path.ts'
+import { fromSubdomain } from '../../src/request/resolvers/subdomain.ts'
 import { ask } from './ask.ts'
 
 const invalid = expect.objectContaining({ code: 'config_invalid' })

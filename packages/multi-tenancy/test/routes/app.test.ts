@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
 import { describe, expect, test } from 'vitest'
 import { TenancyError } from '../../src/errors.ts'
-import type { AccessControlOptions } from '../../src/middleware/access-control.ts'
+import type { AccessControlOptions } from '../../src/request/authorize.ts'
 import { setupMultiTenancy } from '../../src/setup.ts'
 import { codeOf, payloadFromHeader } from '../middleware/world.ts'
 

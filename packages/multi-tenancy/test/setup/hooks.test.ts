@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from 'vitest'
 import { TenancyError } from '../../src/errors.ts'
-import type { DatabaseIsolation } from '../../src/middleware/env.ts'
+import type { DatabaseIsolation } from '../../src/request/env.ts'
 import { type MultiTenancyConfig, setupMultiTenancy } from '../../src/setup.ts'
 import { gate } from '../factory/world.ts'
 import { createWorld, LEASE, outcome, type Process, type World } from '../lifecycle/world.ts'

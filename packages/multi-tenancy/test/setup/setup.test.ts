@@ -1,9 +1,9 @@
 import { Hono } from 'hono'
 import { describe, expect, test, vi } from 'vitest'
-import type { TenantFactory } from '../../src/database-factory.ts'
 import { TenancyError } from '../../src/errors.ts'
 import type { MultiTenancyConfig } from '../../src/setup.ts'
 import { setupMultiTenancy } from '../../src/setup.ts'
+import type { TenantFactory } from '../../src/types/tenant-factory.ts'
 import { createWorld, payloadFromHeader } from '../middleware/world.ts'
 
 const getAdapters = async (id: string) => ({ id })

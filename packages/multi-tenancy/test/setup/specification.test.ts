@@ -1,8 +1,8 @@
 import { Hono } from 'hono'
 import { describe, expect, test, vi } from 'vitest'
-import type { DatabaseFactory } from '../../src/database-factory.ts'
-import { createDatabaseMiddleware } from '../../src/middleware/database.ts'
+import { createDatabaseMiddleware } from '../../src/request/database.ts'
 import { setupMultiTenancy } from '../../src/setup.ts'
+import type { DatabaseFactory } from '../../src/types/tenant-factory.ts'
 
 /**
  * The specification's snippets about `setupMultiTenancy` and `createDatabaseMiddleware`, as they stand there,

@@ -1,15 +1,15 @@
 import { type Context, Hono } from 'hono'
 import type { Kysely } from 'kysely'
 import { expectTypeOf, test } from 'vitest'
-import type { DatabaseFactory, TenantFactory } from '../../src/database-factory.ts'
 import { createMemoryFactory } from '../../src/memory/index.ts'
-import { createDatabaseMiddleware } from '../../src/middleware/database.ts'
-import type { AdaptersOf, RequestTenant, TenancyEnv } from '../../src/middleware/env.ts'
-import { createMultiTenancyMiddleware } from '../../src/middleware/multi-tenancy.ts'
-import { createSubdomainMiddleware } from '../../src/middleware/subdomain.ts'
-import type { TenantResolver } from '../../src/resolvers/resolver.ts'
+import { createDatabaseMiddleware } from '../../src/request/database.ts'
+import type { AdaptersOf, RequestTenant, TenancyEnv } from '../../src/request/env.ts'
+import { createMultiTenancyMiddleware } from '../../src/request/multi-tenancy.ts'
+import type { TenantResolver } from '../../src/request/resolve.ts'
+import { createSubdomainMiddleware } from '../../src/request/subdomain.ts'
 import { type MultiTenancy, setupMultiTenancy } from '../../src/setup.ts'
 import type { TenantId } from '../../src/tenant-id.ts'
+import type { DatabaseFactory, TenantFactory } from '../../src/types/tenant-factory.ts'
 
 // These are facts for tsc, which checks this folder too; running them only shows that nothing throws.
 

@@ -1,0 +1,32 @@
+export type { CatalogDatabase } from './catalog/connection.ts'
+export { type CatalogOptions, createCatalog } from './create-catalog.ts'
+export type { Progress, Report } from './database/steps.ts'
+export type { Catalog } from './factory/context.ts'
+export type { StateOptions } from './factory/locate-in-catalog.ts'
+export type { Finding, FindingKind, ReconcileOptions, ReconcileReport } from './lifecycle/reconcile.ts'
+export type {
+  DeprovisionOptions,
+  Lifecycle,
+  ListQuery,
+  OperationDetail,
+  OperationOptions,
+  ProvisionOptions,
+  PurgeOptions,
+  RunOptions,
+  StepRunner,
+  SweepOptions,
+  SweepReport,
+} from './types/lifecycle.ts'
+export {
+  type Operation,
+  type OperationError,
+  type OperationKind,
+  type OperationParams,
+  type StepEvent,
+  TENANT_STATES,
+  type TenantFilter,
+  type TenantMetadata,
+  type TenantPage,
+  type TenantRecord,
+  type TenantState,
+} from './types/record.ts'

@@ -1,0 +1,155 @@
+import type { Row, SqlValue, Statement, TenantProvider } from '../../types/provider.ts'
+import { IDENTITY_TABLE } from '../identity.ts'
+import { type Dialect, LOCK_TABLE, MIGRATIONS_TABLE, TEXT_KEY } from '../sql.ts'
+
+/** What the runner needs of a provider. */
+export type MigrationProvider<Client> = Pick<
+  TenantProvider<Client>,
+  'capabilities' | 'query' | 'batch' | 'beforeMigrate' | 'kysely' | 'mapError'
+>
+
+/** One migration that was begun. */
+export interface JournalRow {
+  readonly name: string
+  readonly checksum: string | null
+  /**
+   * `paused`: exactly `statement` statements are done and none is in flight, so it can go on.
+   * `started`: the next one may be done or not. `failed`: the next one was refused. `done`: all are.
+   */
+  readonly state: 'paused' | 'started' | 'failed' | 'done'
+  /** How many statements are known to be done. */
+  readonly statement: number
+  /** The run that wrote it: tells a lost reply from another runner's work. */
+  readonly attempt: string
+}
+
+/** The journal and the lock, read together. */
+export interface Journal {
+  readonly rows: ReadonlyMap<string, JournalRow>
+  readonly owner: string
+  /** How many ms its lease still has; none when the lock is free. */
+  readonly lease: number
+}
+
+/** Who reads, and the time as SQL, in epoch ms. */
+export interface JournalReader<Client> {
+  readonly provider: MigrationProvider<Client>
+  readonly client: Client
+  readonly clock: () => string | number
+}
+
+/** Who writes: the run's mark, and SQL in its dialect. */
+export interface Writer {
+  readonly attempt: string
+  readonly sql: (sql: string, ...params: SqlValue[]) => Statement
+}
+
+/** The journal last: without it nothing can be read, so what a crash left between is made up for. */
+export function createStatements(dialect: Dialect): Statement[] {
+  const key = `${TEXT_KEY[dialect]} NOT NULL`
+  return [
+    `CREATE TABLE IF NOT EXISTS ${LOCK_TABLE} ` +
+      `(slot INTEGER NOT NULL PRIMARY KEY CHECK (slot = 1), owner ${key}, expires_at BIGINT NOT NULL)`,
+    `INSERT ${dialect === 'mysql' ? 'IGNORE ' : ''}INTO ${LOCK_TABLE} VALUES (1, '', 0)${dialect === 'mysql' ? '' : ' ON CONFLICT DO NOTHING'}`,
+    `CREATE TABLE IF NOT EXISTS ${MIGRATIONS_TABLE} (name ${key} PRIMARY KEY, checksum ${TEXT_KEY[dialect]}, ` +
+      `state ${key}, statement INTEGER NOT NULL, attempt ${key}, applied_at BIGINT NOT NULL)`,
+  ].map((sql) => ({ sql }))
+}
+
+/**
+ * Journal and lock in one query. Where they cannot be read the tables are made and it is tried once more, so
+ * nothing is ever looked up in the server's own catalogue.
+ */
+export async function readJournal<Client>({
+  provider: { capabilities, query, batch, mapError },
+  client,
+  clock,
+}: JournalReader<Client>): Promise<Journal> {
+  const read = (): Promise<Row[]> =>
+    query(client, {
+      sql:
+        `SELECT owner, expires_at, ${clock()} AS clock, m.* ` +
+        `FROM ${LOCK_TABLE} LEFT JOIN ${MIGRATIONS_TABLE} m ON 1 = 1`,
+    })
+  let rows = await read().catch((cause): Row[] => {
+    if (mapError(cause).retryable) throw cause
+    return []
+  })
+  if (rows.length === 0) {
+    let refusal: unknown
+    await batch(client, createStatements(capabilities.dialect)).catch((cause) => {
+      // Of two at once PostgreSQL refuses one, although both say IF NOT EXISTS. The tables are there then.
+      refusal = cause
+    })
+    rows = await read().catch((cause) => {
+      throw refusal ?? cause
+    })
+  }
+  const journal = new Map<string, JournalRow>()
+  for (const row of rows as unknown as JournalRow[]) {
+    // Some drivers read integers as text.
+    if (row.name !== null) journal.set(row.name, { ...row, statement: Number(row.statement) })
+  }
+  const { owner, expires_at: end, clock: time } = rows[0] ?? {}
+  return { rows: journal, owner: String(owner), lease: Number(end) - Number(time) }
+}
+
+/** A new row. The primary key is the fence: of two runners only one gets past it. */
+export function insertRow({ sql }: Writer, row: JournalRow, at: number): Statement {
+  const { name, checksum, state, statement, attempt } = row
+  return sql(
+    // The columns as `createStatements` has them.
+    `INSERT INTO ${MIGRATIONS_TABLE} VALUES (?, ?, ?, ?, ?, ?)`,
+    name,
+    checksum,
+    state,
+    statement,
+    attempt,
+    at,
+  )
+}
+
+/**
+ * Makes a row this run's, if it is still as it was read. Else, like every fenced statement, it *fails*, on NOT
+ * NULL: no dialect shares with the others a way to say how many rows were changed, and a failure also ends a batch.
+ */
+export function takeRow({ sql, attempt }: Writer, row: JournalRow, checksum: string | null): Statement {
+  return sql(
+    `UPDATE ${MIGRATIONS_TABLE} SET attempt = CASE WHEN attempt = ? AND state = ? AND statement = ? THEN ? END, ` +
+      'checksum = ? WHERE name = ?',
+    row.attempt,
+    row.state,
+    row.statement,
+    attempt,
+    checksum,
+    row.name,
+  )
+}
+
+/** Writes into a row that must be this run's. The value is SQL: a placeholder inside CASE has no type. */
+export function writeRow(
+  { sql, attempt }: Writer,
+  name: string,
+  value: JournalRow['state'] | number,
+): Statement {
+  const [column, literal] = typeof value === 'number' ? ['statement', value] : ['state', `'${value}'`]
+  return sql(
+    `UPDATE ${MIGRATIONS_TABLE} SET ${column} = CASE WHEN attempt = ? THEN ${literal} END WHERE name = ?`,
+    attempt,
+    name,
+  )
+}
+
+/**
+ * Marks the database dirty with a migration, or lifts the mark, while that migration's row is this run's: a
+ * runner that was overtaken may not touch another's mark.
+ */
+export function markDirty({ sql, attempt }: Writer, name: string, dirty: boolean): Statement {
+  return sql(
+    `UPDATE ${IDENTITY_TABLE} SET dirty = ? WHERE slot = 1 AND ` +
+      `EXISTS (SELECT 1 FROM ${MIGRATIONS_TABLE} WHERE name = ? AND attempt = ?)`,
+    dirty ? name : null,
+    name,
+    attempt,
+  )
+}

@@ -1,0 +1,31 @@
+import type { NameTenant } from '../database/names.ts'
+import type { ProvisionContext } from '../database/steps.ts'
+import type { TenantId } from '../tenant-id.ts'
+import type { Lifecycle } from '../types/lifecycle.ts'
+import type { Environment } from '../util/environment.ts'
+import type { Directory, DirectoryOptions } from './lookup.ts'
+
+/** What a factory lends its catalog. */
+export interface FactoryCore<Client, Adapters> extends ProvisionContext<Client, Adapters> {
+  readonly environment: Environment
+  /** Starts every physical name. */
+  readonly prefix: string
+  readonly nameTenant: NameTenant
+  /** Checks an id, and that the factory is open. */
+  parse(tenantId: unknown): TenantId
+  /** Drops what this process cached of a tenant. */
+  forget(tenantId: TenantId): void
+  readonly cache: DirectoryOptions
+}
+
+/** What a factory asks where tenants are, and has their life recorded by. */
+export interface Backend {
+  readonly directory: Directory
+  readonly lifecycle?: Lifecycle
+}
+
+/** The record of all tenants, given to a factory as its option `catalog`. */
+export interface Catalog {
+  /** Called by `defineFactory`, once for each factory. */
+  attach<Client, Adapters>(core: FactoryCore<Client, Adapters>): Required<Backend>
+}

@@ -1,0 +1,153 @@
+import type { TenantStore } from '../catalog/tenants.ts'
+import { configError, notFound, TenancyError } from '../errors.ts'
+import type { TenantId } from '../tenant-id.ts'
+import type { CallOptions, Locator } from '../types/provider.ts'
+import type { TenantRecord } from '../types/record.ts'
+import type { Environment } from '../util/environment.ts'
+import { createFinder, type Directory, type DirectoryOptions, type KnownDatabase } from './lookup.ts'
+import { createRefresher } from './refresh.ts'
+
+export interface StateOptions {
+  /**
+   * Milliseconds after which a tenant's state is read again, behind the request's back (on Workers: before it).
+   *
+   * @default 5_000
+   */
+  readonly stateTtl?: number
+  /**
+   * Milliseconds a state is believed at most: so long a tenant suspended in another process may still be served
+   * here. When the catalog does not answer for longer, nobody is served.
+   *
+   * @default 30_000
+   */
+  readonly stateMaxAge?: number
+}
+
+interface Known {
+  readonly record: TenantRecord
+  readonly readAt: number
+  /** For a tenant that may be served. */
+  readonly database: KnownDatabase | undefined
+}
+
+/** Where tenant databases are and whether they may be served: the catalog's answer, remembered for a short while. */
+export function createCatalogDirectory(
+  tenants: Pick<TenantStore, 'latest' | 'latestOf' | 'ids'>,
+  environment: Environment,
+  cache: DirectoryOptions,
+  { stateTtl = 5_000, stateMaxAge = 30_000 }: StateOptions,
+): Directory {
+  for (const [option, value] of Object.entries({ stateTtl, stateMaxAge })) {
+    if (!(value >= 0 && Number.isFinite(value))) throw configError(option, 'must be a number of at least 0')
+  }
+  if (stateMaxAge < stateTtl) throw configError('stateMaxAge', 'must not be below stateTtl')
+  const shared = environment.runtime === 'node'
+  const maxAge = shared ? stateMaxAge : stateTtl
+  const lookup = {
+    keyOf: (id: TenantId) => id as string,
+    keys: async () => (await tenants.ids()) as ReadonlySet<string>,
+    async find(id: TenantId, { signal }: CallOptions): Promise<Known | undefined> {
+      const readAt = environment.now()
+      const record = await within(signal, tenants.latest(id))
+      return record && { record, readAt, database: databaseOf(record) }
+    },
+  }
+  const finder = createFinder<Known>(lookup, environment, { ...cache, locatorTtl: maxAge })
+
+  const refresher = createRefresher({
+    read: (ids) => within(AbortSignal.timeout(PATIENCE), tenants.latestOf(ids)),
+    now: environment.now,
+    keep(id, record, readAt) {
+      if (record === undefined) finder.forget(id)
+      else finder.remember(id, { record, readAt, database: databaseOf(record) })
+    },
+  })
+
+  /** What is known of a tenant, if it is not too old; renewed behind the caller's back when it is getting on. */
+  function peek(id: TenantId): Known | undefined {
+    const known = finder.peek(id)
+    if (known === undefined) return undefined
+    // As old as the question that it answers.
+    const age = environment.now() - known.readAt
+    if (age >= maxAge) {
+      finder.forget(id)
+      return undefined
+    }
+    if (shared && age >= stateTtl) refresher.refresh(id)
+    return known
+  }
+
+  async function locate(id: TenantId, call: CallOptions): Promise<KnownDatabase> {
+    return servable((peek(id) ?? (await finder.find(id, call))).record)
+  }
+
+  return {
+    locate,
+    // A catalog's own record is what counts.
+    remember() {},
+    forget(id) {
+      refresher.forget(id)
+      finder.forget(id)
+    },
+    fresh(id, database) {
+      const current = peek(id)?.database
+      const { state, locator } = database
+      return isSame(current, database) && current.state === state && sameLocator(current.locator, locator)
+    },
+    admit(id, database) {
+      if (isSame(peek(id)?.database, database)) return
+      return locate(id, { signal: AbortSignal.timeout(PATIENCE) }).then((current) => {
+        if (isSame(current, database)) return
+        throw new TenancyError('stale_tenant', 'The tenant was made anew', { tenantId: id })
+      })
+    },
+  }
+}
+
+/** Milliseconds the catalog may take to answer. */
+const PATIENCE = 10_000
+
+/** Stops waiting when the signal says so: a catalog that hangs serves nobody. */
+function within<Value>(signal: AbortSignal, work: Promise<Value>): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(new TenancyError('timeout', 'The catalog does not answer in time'))
+    if (signal.aborted) stop()
+    signal.addEventListener('abort', stop, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+  })
+}
+
+/** The same incarnation, wherever and in whichever state it is. */
+function isSame(a: KnownDatabase | undefined, b: KnownDatabase): a is KnownDatabase {
+  return a?.identity !== undefined && a.identity.uid === b.identity?.uid
+}
+
+function sameLocator(a: Locator, b: Locator): boolean {
+  return a === b || JSON.stringify(a) === JSON.stringify(b)
+}
+
+function databaseOf(record: TenantRecord): KnownDatabase | undefined {
+  const { id, generation, uid, locator, state } = record
+  if (locator === undefined || (state !== 'active' && state !== 'upgrading')) return undefined
+  return { locator, generation, identity: { tenantId: id, generation, uid }, state }
+}
+
+/**
+ * The database of a tenant that may be served.
+ *
+ * @throws `tenant_suspended`; `tenant_not_ready` for one being made or left half made; else `tenant_not_found`
+ */
+export function servable(record: TenantRecord): KnownDatabase {
+  const database = databaseOf(record)
+  if (database !== undefined) return database
+  const { id: tenantId, state } = record
+  if (state === 'suspended')
+    throw new TenancyError('tenant_suspended', 'The tenant is suspended', { tenantId })
+  if (state === 'provisioning' || (state === 'failed' && record.deletedFrom === undefined)) {
+    throw new TenancyError('tenant_not_ready', 'The tenant is not ready', {
+      tenantId,
+      retryAfter: state === 'failed' ? 60 : 2,
+    })
+  }
+  throw notFound(tenantId)
+}

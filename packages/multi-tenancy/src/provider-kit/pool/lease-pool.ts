@@ -1,0 +1,160 @@
+import { TenancyError } from '../../errors.ts'
+import { type ConnectionStats, createConnections } from './connections.ts'
+import { createFairQueue } from './fair-queue.ts'
+import type { Lease } from './lease.ts'
+import { type LeasePoolOptions, leasePoolSettings } from './options.ts'
+import { createWaiter, exhausted, type Waiter } from './waiter.ts'
+
+/** How many of what there are now. */
+export interface LeasePoolStats extends ConnectionStats {
+  /** Acquirers in the queue. */
+  readonly waiting: number
+}
+
+/** Connections of many keys to one server. */
+export interface LeasePool<Connection, Target> {
+  /**
+   * Leases a connection of the key: an idle one, a new one, or one that takes the place of another key's least
+   * recently used idle one; else waits in turn. A key stands for everything that tells targets apart.
+   *
+   * @throws `pool_exhausted` after `queueTimeout`, or with `maxQueuePerKey` waiting already; `timeout` after
+   * `openTimeout`; `tenant_not_ready` while the key is drained; `closed` after `close`; `provider_unavailable`
+   * when the connection failed as it opened; what `open` threw; the signal's reason
+   */
+  acquire(
+    key: string,
+    target: Target,
+    options?: { signal?: AbortSignal | undefined },
+  ): Promise<Lease<Connection>>
+  /** Runs `work` with a connection and gives it back; ends it when `work` throws something `doubtful`. */
+  use<Result>(
+    key: string,
+    target: Target,
+    work: (connection: Connection) => Promise<Result>,
+    options?: { signal?: AbortSignal | undefined },
+  ): Promise<Result>
+  /**
+   * Refuses new leases of the key and those waiting, waits for the leased connections `deadline` milliseconds and
+   * ends them then, closes the others; resolves when the key has no connection left. From then on the key
+   * can be acquired again; with `during` not before that is done: drop the database there.
+   *
+   * @throws what `during` threw
+   */
+  drain(key: string, options?: DrainOptions & { during?: (() => Promise<void>) | undefined }): Promise<void>
+  /** To be called on a connection's `error` event, whenever it comes: an idle one ends now, a leased one when released. */
+  invalidate(connection: Connection): void
+  stats(): LeasePoolStats
+  /** Drains every key for good; resolves when no connection is left. Safe to call twice. */
+  close(options?: DrainOptions): Promise<void>
+}
+
+export interface DrainOptions {
+  /**
+   * Milliseconds the leased connections are waited for.
+   *
+   * @default 10_000
+   */
+  readonly deadline?: number | undefined
+}
+
+/**
+ * A pool of connections to one server for many keys (tenants, or logins), each connection one key's at a time.
+ *
+ * It keeps to `max` in all and `maxPerKey`; serves waiting keys in turns; hands on only clean connections;
+ * closes each exactly once, and in use only past a deadline; and settles every promise.
+ *
+ * @throws `config_invalid` for an option out of range
+ * @example
+ * ```ts
+ * const pool = createLeasePool<Client, ClientConfig>({
+ *   async open(config) {
+ *     const client = new Client(config)
+ *     client.on('error', () => pool.invalidate(client))
+ *     await client.connect()
+ *     return client
+ *   },
+ *   close: (client) => client.end(),
+ *   max: 20,
+ * })
+ * const rows = await pool.use('acme', config, (client) => client.query('select 1'))
+ * ```
+ */
+export function createLeasePool<Connection extends object, Target>(
+  options: LeasePoolOptions<Connection, Target>,
+): LeasePool<Connection, Target> {
+  const settings = leasePoolSettings(options)
+  const { queueTimeout, maxQueuePerKey, setTimer } = settings
+  const queue = createFairQueue<Waiter<Target, Lease<Connection>>>()
+  const connections = createConnections(settings, queue, refusal)
+  /** Keys being drained, and how many times at once. */
+  const drains = new Map<string, number>()
+  let closed = false
+
+  function refusal(key: string): TenancyError | undefined {
+    if (closed) return new TenancyError('closed', 'The connection pool was closed')
+    if (!drains.has(key)) return undefined
+    return new TenancyError('tenant_not_ready', 'The tenant’s connections are being closed', {
+      retryAfter: 2,
+    })
+  }
+
+  function retire(key: string | undefined, deadline = 10_000): Promise<void> {
+    for (const waiter of queue.clear(key)) waiter.reject(refusal(waiter.key))
+    return connections.retire(key, deadline)
+  }
+
+  const pool: LeasePool<Connection, Target> = {
+    acquire(key, target, { signal } = {}) {
+      return new Promise((resolve, reject) => {
+        const refused = refusal(key)
+        if (refused !== undefined) return reject(refused)
+        if (signal?.aborted) return reject(signal.reason)
+        const idle = queue.size(key) === 0 ? connections.lease(key, target) : undefined
+        if (idle !== undefined) return resolve(idle)
+        const waiter = createWaiter<Target, Lease<Connection>>(
+          { key, target, signal },
+          { resolve, reject },
+          (gone) => queue.delete(key, gone),
+        )
+        queue.add(key, waiter)
+        connections.pump()
+        if (!queue.has(key, waiter)) return
+        if (queue.size(key) > maxQueuePerKey) waiter.reject(exhausted(queueTimeout))
+        else waiter.startTimer(setTimer, queueTimeout)
+      })
+    },
+    async use(key, target, work, options) {
+      const lease = await pool.acquire(key, target, options)
+      let doubt = true
+      try {
+        const result = await work(lease.connection)
+        doubt = false
+        return result
+      } catch (error) {
+        doubt = settings.doubtful?.(error) ?? true
+        throw error
+      } finally {
+        if (doubt) lease.destroy()
+        else lease.release()
+      }
+    },
+    async drain(key, { deadline, during } = {}) {
+      drains.set(key, (drains.get(key) ?? 0) + 1)
+      try {
+        await retire(key, deadline)
+        await during?.()
+      } finally {
+        const others = (drains.get(key) ?? 0) - 1
+        if (others > 0) drains.set(key, others)
+        else drains.delete(key)
+      }
+    },
+    invalidate: connections.invalidate,
+    stats: () => ({ ...connections.stats(), waiting: queue.size() }),
+    close({ deadline } = {}) {
+      closed = true
+      return retire(undefined, deadline)
+    },
+  }
+  return pool
+}

@@ -1,0 +1,152 @@
+import { configError } from '../../errors.ts'
+import type { CallOptions } from '../../types/provider.ts'
+
+/** What the pool was doing when a driver's error found nobody to tell. */
+export type LeasePoolStep = 'open' | 'retarget' | 'clean' | 'close'
+
+/** The driver's side of a lease pool, its limits in connections and its times in milliseconds. */
+export interface LeasePoolOptions<Connection extends object, Target> {
+  /** A new connection to the target, its identity verified. Its failure reaches one acquirer and is not kept. */
+  open(target: Target, options: CallOptions): Promise<Connection>
+  /** Ends the connection, forcibly if need be: called once for each, whatever its condition. */
+  close(connection: Connection): Promise<void>
+  /**
+   * Makes a connection that comes back like new. Anything but `true` destroys it: as PostgreSQL's
+   * `ReadyForQuery` status other than idle should. Without it every released connection counts as clean.
+   */
+  clean?(connection: Connection): boolean | Promise<boolean>
+  /**
+   * Turns an idle connection of another key into one of this target, its identity verified, as
+   * `COM_CHANGE_USER` does. A throw destroys it, and a new one is opened.
+   */
+  retarget?(connection: Connection, target: Target, options: CallOptions): Promise<void>
+  /**
+   * What makes connections alike, where they belong to no key: an idle one is then anybody's whose target is of its
+   * kind, and counts for no key. It is no key of anybody's. `undefined` for connections of one key alone.
+   *
+   * @default each key has connections of its own
+   */
+  kind?(target: Target): string | undefined
+  /**
+   * Whether what `use` ran left the connection in doubt by throwing: a timeout, an abort, a protocol error.
+   *
+   * @default every throw does
+   */
+  doubtful?(error: unknown): boolean
+  /** Told of errors nobody waits for: of `close`, `clean` and `retarget`, and of an `open` given up. */
+  onError?(error: unknown, step: LeasePoolStep): void
+  /**
+   * Connections in all, those being opened and closed included: the server counts them too.
+   *
+   * @default 20
+   */
+  readonly max?: number
+  /**
+   * Connections of one key, counted alike.
+   *
+   * @default 5
+   */
+  readonly maxPerKey?: number
+  /**
+   * Acquirers of one key that may wait; one more is refused at once.
+   *
+   * @default 100
+   */
+  readonly maxQueuePerKey?: number
+  /**
+   * Milliseconds an acquirer waits for its turn.
+   *
+   * @default 5_000
+   */
+  readonly queueTimeout?: number
+  /**
+   * Milliseconds an acquirer whose turn has come waits for its connection to open, making room included.
+   *
+   * @default 15_000
+   */
+  readonly openTimeout?: number
+  /**
+   * Milliseconds the driver may take to clean, to close, or to give up opening once its signal is aborted.
+   * After them the connection counts as gone.
+   *
+   * @default 5_000
+   */
+  readonly closeTimeout?: number
+  /**
+   * Milliseconds a connection is kept unused.
+   *
+   * @default 30_000
+   */
+  readonly idleTimeout?: number
+  /**
+   * Milliseconds a connection is kept at all, less up to a tenth at random; never cut short while leased.
+   *
+   * @default 1_800_000
+   */
+  readonly maxLifetime?: number
+  /**
+   * Leases a connection serves.
+   *
+   * @default Infinity
+   */
+  readonly maxUses?: number
+  /** Milliseconds of a clock: for tests. */
+  now?(): number
+  /** From 0 to below 1: for tests. */
+  random?(): number
+  /** Calls back after `ms` and returns how to cancel; a `background` timer keeps no process alive: for tests. */
+  setTimer?(callback: () => void, ms: number, background?: boolean): () => void
+}
+
+/** Every option but those without a sensible default. */
+export type LeasePoolSettings<Connection extends object, Target> = LeasePoolOptions<Connection, Target> &
+  Required<
+    Omit<
+      LeasePoolOptions<Connection, Target>,
+      'open' | 'close' | 'clean' | 'retarget' | 'kind' | 'doubtful' | 'onError'
+    >
+  >
+
+/** @throws `config_invalid` naming the option that is not a number above 0, or not a count */
+export function leasePoolSettings<Connection extends object, Target>(
+  options: LeasePoolOptions<Connection, Target>,
+): LeasePoolSettings<Connection, Target> {
+  const counts = { max: 20, maxPerKey: 5, maxQueuePerKey: 100, maxUses: Infinity }
+  const times = {
+    queueTimeout: 5_000,
+    openTimeout: 15_000,
+    closeTimeout: 5_000,
+    idleTimeout: 30_000,
+    maxLifetime: 1_800_000,
+  }
+  const settings = { ...counts, ...times, now: Date.now, random: Math.random, setTimer, ...options }
+  for (const name of Object.keys({ ...counts, ...times }) as (keyof typeof counts | keyof typeof times)[]) {
+    const value = settings[name]
+    const least = name === 'maxQueuePerKey' ? 0 : Number.MIN_VALUE
+    if (!(value >= least)) throw configError(name, 'must be a number above 0')
+    if (name in counts && value % 1 > 0) throw configError(name, 'must be a whole number')
+  }
+  return settings
+}
+
+/**
+ * For a provider with a lease pool: its own limits and times, by the names that its users gave them. All are above 0,
+ * and connections (`maxConnections…`) are counted in whole numbers.
+ *
+ * @throws `config_invalid`, naming the option
+ */
+export function checkConnectionLimits(limits: Readonly<Record<string, number>>): void {
+  for (const [name, value] of Object.entries(limits)) {
+    if (!(value > 0)) throw configError(name, 'must be a number above 0')
+    if (/^maxConnections/.test(name) && value % 1 > 0) throw configError(name, 'must be a whole number')
+  }
+}
+
+// A longer delay makes setTimeout fire at once.
+const LONGEST = 2 ** 31 - 1
+
+function setTimer(callback: () => void, ms: number, background = false): () => void {
+  const timer: unknown = setTimeout(callback, Math.min(Math.max(ms, 0), LONGEST))
+  if (background) (timer as { unref?(): void }).unref?.()
+  return () => clearTimeout(timer as number)
+}

@@ -1,0 +1,54 @@
+// The entry of provider authors: the contract, `defineFactory`, and the parts that providers share.
+
+export { leadingKeyword, leadingWords, splitStatements } from './database/migrations/index.ts'
+export {
+  configError,
+  ERROR_CODES,
+  TenancyError,
+  type TenancyErrorCode,
+  type TenancyErrorOptions,
+} from './errors.ts'
+export { defineFactory, type ProviderSource } from './factory/define-factory.ts'
+export type { FactoryOptions } from './factory/options.ts'
+export { explainRefusal, type FoundDatabase, type RefusalOptions } from './provider-kit/connection-loss.ts'
+export {
+  createErrorMap,
+  type ErrorMap,
+  type ErrorMapOptions,
+  type ErrorMeaning,
+} from './provider-kit/error-map.ts'
+export {
+  type OverServers,
+  type OverServersOptions,
+  overServers,
+  type ServerDatabases,
+  serverNamed,
+} from './provider-kit/multi-server.ts'
+export type { Lease } from './provider-kit/pool/lease.ts'
+export {
+  createLeasePool,
+  type DrainOptions,
+  type LeasePool,
+  type LeasePoolStats,
+} from './provider-kit/pool/lease-pool.ts'
+export {
+  checkConnectionLimits,
+  type LeasePoolOptions,
+  type LeasePoolStep,
+} from './provider-kit/pool/options.ts'
+export { createRedactor, type Redactor } from './provider-kit/redactor.ts'
+export type { TenantId } from './tenant-id.ts'
+export type {
+  CallOptions,
+  Capabilities,
+  ConnectTarget,
+  ListedDatabase,
+  Locator,
+  Naming,
+  Row,
+  SqlValue,
+  Statement,
+  TenantProvider,
+} from './types/provider.ts'
+export type { DatabaseFactory, OpenTenant, Tenant, TenantFactory } from './types/tenant-factory.ts'
+export type { Environment } from './util/environment.ts'

@@ -1,0 +1,128 @@
+import type { Context, MiddlewareHandler } from 'hono'
+import { configError, notFound, TenancyError } from '../errors.ts'
+import { isTenantId, type TenantId } from '../tenant-id.ts'
+import { checkFunctions, checkOptions } from '../util/options.ts'
+import { checkConfig, contextTenantId, type TenancyOptions } from './config.ts'
+import { ask, type Soon } from './resolve.ts'
+import { CLAIM_OPTIONS, type ClaimOptions, tokenReader } from './resolvers/claim.ts'
+
+export interface AccessControlOptions extends ClaimOptions {
+  /**
+   * Decides alone, in place of the built-in rule; only `true` lets the request in. What it throws refuses
+   * the request too: a `TenancyError` as it is, anything else as `internal`.
+   */
+  readonly authorize?: (c: Context, tenantId: TenantId) => boolean | Promise<boolean>
+  /** The tenant whose verified tokens reach every tenant. @default none */
+  readonly controlPlaneTenantId?: string
+  /** Another name of `controlPlaneTenantId`. */
+  readonly mainTenantId?: string
+  /**
+   * Who may manage tenants through `multiTenancy.app`; only `true` lets the request in.
+   * @default a verified token of the control-plane tenant
+   */
+  readonly authorizeControlPlane?: (c: Context) => boolean | Promise<boolean>
+}
+
+/** Lets a request to a tenant pass, or throws. */
+export type AccessRule = (c: Context, tenantId: TenantId) => Soon<void>
+
+/**
+ * Lets a request pass only to the tenant it may reach, taken from `c.var.tenant_id`. By default its verified
+ * token must be of that tenant, or of the control-plane tenant. Nothing is looked up: tenants that exist, are
+ * suspended or never were look alike to those who may not reach them.
+ *
+ * @throws `config_invalid` while constructing; per request `tenant_unresolved`, `unauthenticated` without a
+ * token, `tenant_not_found` for a tenant out of reach, `tenant_ambiguous` and `invalid_tenant_id` for a token
+ * that names two tenants or none legibly
+ *
+ * @example
+ * ```ts
+ * app.use(jwt({ secret, alg: 'HS256' }), createSubdomainMiddleware(config), createAccessControlMiddleware(config))
+ * ```
+ */
+export function createAccessControlMiddleware(
+  config: Pick<TenancyOptions, 'accessControl' | 'reservedTenantIds'> = {},
+): MiddlewareHandler<{ Variables: { tenant_id: TenantId } }> {
+  const reserved = checkConfig(config)
+  const authorize = accessRule(config.accessControl)
+  return async (c, next) => {
+    const id = contextTenantId(c, reserved)
+    await authorize(c, id)
+    c.set('tenant_id', id)
+    await next()
+  }
+}
+
+/** The rule of checked options. */
+export function accessRule(options: AccessControlOptions = {}): AccessRule {
+  const controlPlane = controlPlaneTenantId(options)
+  const readToken = tokenReader(options, 'accessControl')
+  const { authorize } = options
+  if (authorize !== undefined) {
+    return (c, id) =>
+      ask(
+        authorize,
+        (allowed) => {
+          if (allowed !== true) throw notFound(id)
+        },
+        c,
+        id,
+      )
+  }
+  return (c, id) =>
+    ask(
+      readToken,
+      (token) => {
+        if (token === undefined) throw unauthenticated()
+        if (token.tenant !== id && token.tenant !== (controlPlane ?? id)) throw notFound(id)
+      },
+      c,
+    )
+}
+
+/** Lets only the control plane pass, by the rule that lets its tokens reach every tenant. */
+export function controlPlaneRule(options: AccessControlOptions): (c: Context) => Soon<void> {
+  const controlPlane = controlPlaneTenantId(options)
+  const readToken = tokenReader(options, 'accessControl')
+  const { authorizeControlPlane } = options
+  const decided = (allowed: boolean): void => {
+    if (allowed !== true) throw new TenancyError('forbidden', 'Only the control plane manages tenants')
+  }
+  if (authorizeControlPlane !== undefined) return (c) => ask(authorizeControlPlane, decided, c)
+  return (c) =>
+    ask(
+      readToken,
+      (token) => {
+        if (token === undefined) throw unauthenticated()
+        decided(controlPlane !== undefined && token.tenant === controlPlane)
+      },
+      c,
+    )
+}
+
+/** The control-plane tenant's id from its two options, after checking all of `accessControl`. */
+export function controlPlaneTenantId(options: AccessControlOptions): string | undefined {
+  const at = 'accessControl'
+  checkOptions(options, at, [
+    ...CLAIM_OPTIONS,
+    'authorize',
+    'authorizeControlPlane',
+    'controlPlaneTenantId',
+    'mainTenantId',
+  ])
+  checkFunctions(options, at, ['authorize', 'authorizeControlPlane'])
+  for (const name of ['controlPlaneTenantId', 'mainTenantId'] as const) {
+    if (name in options && !isTenantId(options[name]))
+      throw configError(`${at}.${name}`, 'must be a tenant id')
+  }
+  const { controlPlaneTenantId = options.mainTenantId, mainTenantId = controlPlaneTenantId } = options
+  if (controlPlaneTenantId !== mainTenantId) {
+    throw configError(`${at}.mainTenantId`, 'differs from controlPlaneTenantId')
+  }
+  return controlPlaneTenantId
+}
+
+/** The answer to a request without a token. */
+function unauthenticated(): TenancyError {
+  return new TenancyError('unauthenticated', 'This request carries no accepted token')
+}

@@ -1,0 +1,64 @@
+import type { Context, MiddlewareHandler } from 'hono'
+import { configError } from '../errors.ts'
+import { accessRule, controlPlaneTenantId } from './authorize.ts'
+import { keepPrivate } from './cache-headers.ts'
+import { checkConfig, type TenancyOptions } from './config.ts'
+import { inject, tenantOpener } from './database.ts'
+import type { TenancyEnv } from './env.ts'
+import { findTenant, fromContext, isLater, type TenantResolver, unresolved } from './resolve.ts'
+import { tokenReader } from './resolvers/claim.ts'
+import { fromSubdomain } from './resolvers/subdomain.ts'
+
+/**
+ * The whole way of a request: resolve the tenant id, authorize, open its database, inject. Authorization comes
+ * before anything is looked up, so those refused learn nothing of which tenants there are.
+ *
+ * @throws `config_invalid` while constructing; per request what `resolveTenant`,
+ * `createAccessControlMiddleware` and `createDatabaseMiddleware` throw
+ *
+ * @example
+ * ```ts
+ * const app = new Hono()
+ *   .use(jwt({ secret, alg: 'HS256' }))
+ *   .use(createMultiTenancyMiddleware({ databaseIsolation: factory, subdomainRouting: { baseDomain: 'example.com' } }))
+ *   .get('/notes', async (c) => c.json(await c.env.data.notes.list()))
+ * ```
+ */
+export function createMultiTenancyMiddleware<Adapters>(
+  config: TenancyOptions<Adapters>,
+): MiddlewareHandler<TenancyEnv<Adapters>> {
+  const reserved = checkConfig(config)
+  const { accessControl = {}, cacheHeaders = true } = config
+  const options = { reserved, controlPlaneTenantId: controlPlaneTenantId(accessControl) }
+  const resolvers = resolversOf(config)
+  const authorize = accessRule(accessControl)
+  const open = tenantOpener(config.databaseIsolation)
+  return async (c, next) => {
+    const found = findTenant(c, resolvers, options)
+    const id = isLater(found) ? await found : found
+    if (id === undefined) throw unresolved()
+    const allowed = authorize(c, id)
+    if (isLater(allowed)) await allowed
+    inject(c, await open(id))
+    await next()
+    if (cacheHeaders) keepPrivate(c)
+  }
+}
+
+function resolversOf(config: TenancyOptions<any>): readonly TenantResolver[] {
+  const { resolvers, subdomainRouting, accessControl = {} } = config
+  const list = resolvers ?? []
+  // A string is no list of letters.
+  if (!Array.isArray(list) || list.some((resolve) => typeof resolve !== 'function')) {
+    throw configError('resolvers', 'must be a list of functions')
+  }
+  if (subdomainRouting !== undefined)
+    return [fromContext, ...list, fromSubdomain(subdomainRouting, 'subdomainRouting')]
+  if (resolvers !== undefined) return [fromContext, ...list]
+
+  // A token beside a tenant set earlier is for authorization to judge, not a second opinion.
+  const readToken = tokenReader(accessControl, 'accessControl')
+  const fromToken = async (c: Context) =>
+    fromContext(c) === undefined ? (await readToken(c))?.tenant : undefined
+  return [fromContext, Object.assign(fromToken, { verified: true })]
+}

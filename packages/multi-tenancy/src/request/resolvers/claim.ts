@@ -1,0 +1,99 @@
+import type { Context } from 'hono'
+import { configError, TenancyError } from '../../errors.ts'
+import { checkFunctions, checkOptions } from '../../util/options.ts'
+import type { TenantResolver } from '../resolve.ts'
+
+/** Where the verified token is and what it calls the tenant. */
+export interface ClaimOptions {
+  /**
+   * The payload of the request's *verified* token, or nothing without one. It is believed as it is.
+   * @default `c.get('jwtPayload')`, where `hono/jwt` and `hono/jwk` put what they verified
+   */
+  readonly claims?: (c: Context) => ClaimsResult | Promise<ClaimsResult>
+  /** Claims that name the tenant. Those present must agree. @default ['tenant_id', 'org_id', 'organization_id'] */
+  readonly tenantClaims?: readonly string[]
+  /** The only `iss` to accept: another issuer's token counts as none. @default any */
+  readonly issuer?: string
+}
+
+/** What `ClaimOptions.claims` answers. */
+export type ClaimsResult = Readonly<Record<string, unknown>> | null | undefined
+
+/** A verified token, as far as tenancy goes. */
+export interface TenantToken {
+  /** The tenant it was issued for, unchecked against the grammar. */
+  readonly tenant: string | undefined
+}
+
+/** The names of `ClaimOptions`. */
+export const CLAIM_OPTIONS: readonly string[] = ['claims', 'tenantClaims', 'issuer']
+
+/**
+ * Reads the request's token by checked options: `undefined` when there is none, or another issuer's.
+ *
+ * @throws `config_invalid` while constructing; per request `tenant_ambiguous` for claims that disagree and
+ * `invalid_tenant_id` for one that is no string
+ */
+export function tokenReader(
+  options: ClaimOptions,
+  at: string,
+): (c: Context) => Promise<TenantToken | undefined> {
+  checkFunctions(options, at, ['claims'])
+  const { claims = (c) => c.get('jwtPayload'), tenantClaims = ['tenant_id', 'org_id', 'organization_id'] } =
+    options
+  const { issuer } = options
+  // Present but undefined is a missing environment variable, which must not switch the check off.
+  if ('issuer' in options && (typeof issuer !== 'string' || issuer === '')) {
+    throw configError(`${at}.issuer`, 'must be a string')
+  }
+  if (!Array.isArray(tenantClaims) || tenantClaims.length === 0 || !tenantClaims.every(isName)) {
+    throw configError(`${at}.tenantClaims`, 'must be a list of claim names')
+  }
+  return async (c) => {
+    const payload: unknown = await claims(c)
+    if (typeof payload !== 'object' || payload === null) return undefined
+    if (issuer !== undefined && own(payload, 'iss') !== issuer) return undefined
+    return { tenant: tenantOf(payload, tenantClaims) }
+  }
+}
+
+/**
+ * The tenant a verified token was issued for. Verify the token earlier, for example with `hono/jwt`.
+ *
+ * @throws `config_invalid` while constructing; per request `tenant_ambiguous`, `invalid_tenant_id`
+ *
+ * @example
+ * ```ts
+ * app.use(jwt({ secret, alg: 'HS256' }))
+ * app.use(createMultiTenancyMiddleware({ databaseIsolation, resolvers: [fromClaim({ issuer: 'https://id.example.com/' })] }))
+ * ```
+ */
+export function fromClaim(options: ClaimOptions = {}): TenantResolver {
+  checkOptions(options, 'fromClaim', CLAIM_OPTIONS)
+  const readToken = tokenReader(options, 'fromClaim')
+  return Object.assign(async (c: Context) => (await readToken(c))?.tenant, { verified: true })
+}
+
+function tenantOf(payload: object, names: readonly string[]): string | undefined {
+  let tenant: string | undefined
+  for (const name of names) {
+    const value = own(payload, name)
+    if (value === undefined) continue
+    if (typeof value !== 'string') {
+      throw new TenancyError('invalid_tenant_id', `The claim ${name} of this token is not a string`)
+    }
+    if (tenant !== undefined && tenant !== value) {
+      throw new TenancyError('tenant_ambiguous', 'This token names more than one tenant')
+    }
+    tenant = value
+  }
+  return tenant
+}
+
+function own(payload: object, name: string): unknown {
+  return Object.hasOwn(payload, name) ? (payload as Record<string, unknown>)[name] : undefined
+}
+
+function isName(name: unknown): boolean {
+  return typeof name === 'string' && name !== ''
+}

@@ -1,0 +1,93 @@
+import type { Progress } from '../database/steps.ts'
+import { configError, type TenancyError } from '../errors.ts'
+import { hookError } from '../lifecycle/hook-error.ts'
+import type { TenantId } from '../tenant-id.ts'
+import type { TenantMetadata } from '../types/record.ts'
+import { checkFunctions, checkOptions } from '../util/options.ts'
+
+/**
+ * Called around a tenant's creation, update and deletion: before, the thing itself with the database's own
+ * `onProvision` or `onDeprovision`, after. A `before` that throws stops it there, nothing has happened, and its error
+ * is the answer. An `after` that throws changes nothing, for the thing is done: its error goes to `onHookError`.
+ *
+ * With a catalog `before…` is called once something is to be done, before it is written down, and `afterCreate` and
+ * `afterDelete` are recorded steps: another process may finish them, so they may run again. Without one, creating
+ * and deleting may be called again after a failure, so every hook may, and `progress.report` does nothing.
+ */
+export interface TenantHooks {
+  beforeCreate?(tenantId: TenantId, request: CreateRequest): void | Promise<void>
+  /** The tenant is served already. */
+  afterCreate?(tenantId: TenantId, progress: Progress): void | Promise<void>
+  /** Of the metadata; needs a catalog. */
+  beforeUpdate?(tenantId: TenantId, request: UpdateRequest): void | Promise<void>
+  /** Needs a catalog. */
+  afterUpdate?(tenantId: TenantId, request: UpdateRequest): void | Promise<void>
+  beforeDelete?(tenantId: TenantId, request: DeleteRequest): void | Promise<void>
+  /** With a catalog the database is still there, until its retention ends. */
+  afterDelete?(tenantId: TenantId, progress: Progress): void | Promise<void>
+}
+
+export interface CreateRequest {
+  readonly metadata: TenantMetadata
+  readonly placement: string | undefined
+}
+
+export interface UpdateRequest {
+  /** The members to replace; `null` removes one. */
+  readonly metadata: TenantMetadata
+}
+
+export interface DeleteRequest {
+  /** Milliseconds the database is kept, where the caller says. */
+  readonly retention: number | undefined
+}
+
+type HookName = keyof TenantHooks
+
+const WITHOUT_CATALOG: readonly HookName[] = ['beforeCreate', 'afterCreate', 'beforeDelete', 'afterDelete']
+const WITH_CATALOG: readonly HookName[] = [...WITHOUT_CATALOG, 'beforeUpdate', 'afterUpdate']
+
+/** Calls checked hooks. */
+export interface HookCaller {
+  readonly given: TenantHooks
+  readonly onHookError: (error: TenancyError) => void
+  /** @throws what the hook throws, coded */
+  before(name: HookName, tenantId: TenantId, call: () => void | Promise<void>): Promise<void>
+  /** Tells `onHookError` what the hook throws. */
+  after(name: HookName, tenantId: TenantId, call: () => void | Promise<void>): Promise<void>
+}
+
+/** @throws `config_invalid` for a hook that is none, or that would never be called */
+export function checkedHooks(
+  given: TenantHooks = {},
+  onHookError: (error: TenancyError) => void = (error) => console.error(error),
+  hasCatalog = false,
+): HookCaller {
+  checkOptions(given, 'hooks', WITH_CATALOG)
+  checkFunctions(given, 'hooks', WITH_CATALOG)
+  if (!hasCatalog) {
+    for (const name of WITH_CATALOG) {
+      if (given[name] !== undefined && !WITHOUT_CATALOG.includes(name))
+        throw configError(`hooks.${name}`, 'needs a catalog')
+    }
+  }
+  const before: HookCaller['before'] = async (name, tenantId, call) => {
+    try {
+      await call()
+    } catch (cause) {
+      throw hookError(cause, tenantId, name)
+    }
+  }
+  return {
+    given,
+    onHookError,
+    before,
+    async after(name, tenantId, call) {
+      try {
+        await before(name, tenantId, call).catch(onHookError)
+      } catch {
+        // Whoever is told of errors failed too, and the thing is done.
+      }
+    },
+  }
+}

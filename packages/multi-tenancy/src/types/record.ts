@@ -1,0 +1,143 @@
+import type { TenancyErrorCode } from '../errors.ts'
+import type { TenantId } from '../tenant-id.ts'
+import type { Locator } from './provider.ts'
+
+/**
+ * Where a tenant is in its life. Served are `active` and `upgrading` alone. `deleted` keeps the database until
+ * its retention ends, `purged` is the record that stays; `failed` says in `error` at which step.
+ */
+export type TenantState =
+  | 'provisioning'
+  | 'active'
+  | 'upgrading'
+  | 'suspended'
+  | 'deprovisioning'
+  | 'deleted'
+  | 'purged'
+  | 'failed'
+
+/** Every state, in the order of a life. */
+export const TENANT_STATES: readonly TenantState[] = [
+  'provisioning', 'active', 'upgrading', 'suspended', 'deprovisioning', 'deleted', 'purged', 'failed',
+] // biome-ignore format: one list
+
+/** What an app keeps with a tenant; the library only stores it. At most 4 KB as JSON. */
+export type TenantMetadata = Readonly<Record<string, string | number | boolean | null>>
+
+/** One incarnation of a tenant id, as the catalog has it. Times are milliseconds since the epoch. */
+export interface TenantRecord {
+  readonly id: TenantId
+  /** Which incarnation of the id, from 1. */
+  readonly generation: number
+  /** Of the identity stamp in the tenant database. */
+  readonly uid: string
+  /** The physical name; no other incarnation or tenant ever has it. */
+  readonly name: string
+  /** Absent until the database was made. */
+  readonly locator: Locator | undefined
+  readonly placement: string | undefined
+  readonly state: TenantState
+  /** The last migration that was applied by an operation. */
+  readonly schemaVersion: string | undefined
+  readonly metadata: TenantMetadata
+  /** Why the last operation failed, if it did. */
+  readonly error: OperationError | undefined
+  /** The operation under way: nothing else may begin meanwhile. */
+  readonly operation: string | undefined
+  readonly lastOperation: string | undefined
+  /** A later incarnation took the id over, so this one is not coming back. */
+  readonly superseded: boolean
+  /** Random, new with every change. */
+  readonly revision: string
+  readonly createdAt: number
+  readonly updatedAt: number
+  /** When it was first active; undefined while it never was. */
+  readonly readyAt: number | undefined
+  readonly deletedAt: number | undefined
+  /** The state that `undelete` gives back. */
+  readonly deletedFrom: TenantState | undefined
+  /** From when on a `deleted` tenant is purged. */
+  readonly purgeAfter: number | undefined
+}
+
+/** What is done to a tenant, each recorded as an operation. */
+export type OperationKind =
+  | 'provision'
+  | 'migrate'
+  | 'suspend'
+  | 'resume'
+  | 'deprovision'
+  | 'undelete'
+  | 'purge'
+
+/** What went wrong, fit to be shown to whoever manages tenants: no cause, no secret. */
+export interface OperationError {
+  readonly code: TenancyErrorCode
+  readonly message: string
+  /** The step that failed. */
+  readonly step: string | undefined
+  /** Seconds after which another try makes sense. */
+  readonly retryAfter?: number | undefined
+  readonly operation: string
+}
+
+/** One recorded lifecycle action. */
+export interface Operation {
+  /** Random, made by whoever begins it. */
+  readonly id: string
+  readonly tenantId: TenantId
+  readonly generation: number
+  readonly kind: OperationKind
+  /** `withdrawn`: an intent whose process died before it had its tenant; should it come back, it goes on. */
+  readonly state: 'running' | 'succeeded' | 'failed' | 'withdrawn'
+  /** How many runners have worked on it: above 1 another took over from one that died. */
+  readonly attempt: number
+  /** Until when its runner is believed alive, in ms since the epoch. */
+  readonly leaseUntil: number
+  readonly params: OperationParams
+  readonly error: OperationError | undefined
+  readonly createdAt: number
+  readonly finishedAt: number | undefined
+}
+
+/** What an operation was asked for. */
+export interface OperationParams {
+  /** Milliseconds a deleted tenant is kept. */
+  readonly retention?: number
+  readonly metadata?: TenantMetadata
+  readonly placement?: string
+  /** The state the tenant had, and has again if this fails without leaving a trace. */
+  readonly from?: TenantState
+  /** Tenant hooks belong to it: only a process that has them may finish it. */
+  readonly hooks?: boolean
+}
+
+/** One try of one step. */
+export interface StepEvent {
+  readonly attempt: number
+  readonly step: string
+  readonly outcome: 'started' | 'succeeded' | 'failed'
+  /** What it made, reported or failed with. */
+  readonly detail: string | undefined
+  readonly startedAt: number
+  readonly finishedAt: number | undefined
+}
+
+/** What `list` may be narrowed by; all of it must hold. */
+export interface TenantFilter {
+  /** @default every state but `purged` */
+  readonly state?: TenantState | readonly TenantState[]
+  /** The id starts with it, compared byte by byte. */
+  readonly idPrefix?: string
+  /** Milliseconds since the epoch, inclusive. */
+  readonly createdAfter?: number
+  /** Milliseconds since the epoch, exclusive. */
+  readonly createdBefore?: number
+  readonly placement?: string
+}
+
+/** One page, in ascending order of ids; `cursor` is absent on the last. */
+export interface TenantPage {
+  readonly tenants: readonly TenantRecord[]
+  readonly cursor?: string
+}
