@@ -1,6 +1,6 @@
 import { createErrorMap, type ErrorMap, type ErrorMeaning, type Redactor } from '@tenantry/multi-tenancy'
 import { HttpError } from './http.ts'
-import { codeOf, isRefusedStatement, isSqlError } from './sql-errors.ts'
+import { codeOf, isRefusedStatement, isSqlError } from './libsql/sql-errors.ts'
 
 /** The core's map, and its `tell` for what catches. */
 export interface TursoErrors extends ErrorMap {

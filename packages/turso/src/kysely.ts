@@ -10,8 +10,8 @@ import {
   SqliteQueryCompiler,
   type TransactionSettings,
 } from 'kysely'
-import { toBound, toRows } from './values.ts'
-import { tellEnding } from './views.ts'
+import { tellEnding } from './libsql/close-listeners.ts'
+import { toBound, toRows } from './libsql/values.ts'
 
 /**
  * A Kysely dialect over a libSQL client, remote or file. Transactions take the write lock at their start

@@ -1,6 +1,6 @@
 import { configError, type Environment } from '@tenantry/multi-tenancy'
 import type { Fetch } from './http.ts'
-import { milliseconds } from './milliseconds.ts'
+import { milliseconds } from './timeout-option.ts'
 
 /** Whose account, and how to reach it. */
 export interface TursoProviderOptions {

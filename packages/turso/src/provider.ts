@@ -8,15 +8,15 @@ import {
   type TenantProvider,
 } from '@tenantry/multi-tenancy'
 import { Kysely } from 'kysely'
-import { createPlatformApi, type TursoDatabase } from './api.ts'
-import { createTursoClient } from './client.ts'
+import { createTursoClient } from './client/libsql-client.ts'
+import { createHostCheck } from './control-plane/allowed-hosts.ts'
+import { createPlatformApi, type TursoDatabase } from './control-plane/platform-api.ts'
+import { createTokenStore } from './control-plane/tokens.ts'
 import { tursoErrors } from './errors.ts'
-import { createHostCheck } from './hosts.ts'
 import { HttpError } from './http.ts'
 import { libsqlKysely } from './kysely.ts'
+import { toBound, toRows } from './libsql/values.ts'
 import { type TursoProviderOptions, tursoSettings } from './options.ts'
-import { createTokenStore } from './tokens.ts'
-import { toBound, toRows } from './values.ts'
 
 const FIRST_DELAY = 100
 const MAX_DELAY = 2_000

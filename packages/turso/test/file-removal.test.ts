@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, w
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { openFiles } from '../src/file/files.ts'
+import { openFiles } from '../src/file/database-files.ts'
 
 /** Run once each, around the next `rename`: what other processes do there. */
 const others: {

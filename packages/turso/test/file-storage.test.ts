@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openConnection } from '../src/file/connection.ts'
-import { openFiles } from '../src/file/files.ts'
+import { openFiles } from '../src/file/database-files.ts'
 import { createLibsqlFactory, createLibsqlFileProvider } from '../src/file/index.ts'
 import { call, failure, verify } from './support.ts'
 

@@ -1,13 +1,13 @@
 import { type Client, createClient, type Transaction, type TransactionMode } from '@libsql/client/web'
 import { type ConnectTarget, explainRefusal, type FoundDatabase, TenancyError } from '@tenantry/multi-tenancy'
-import type { TursoDatabase } from './api.ts'
-import { httpErrorIn, type TursoErrors } from './errors.ts'
-import { type Fetch, HttpError, retryAfterOf, send } from './http.ts'
-import { isBlocked } from './sql-errors.ts'
-import { plainStatement } from './statements.ts'
-import type { TokenStore } from './tokens.ts'
+import type { TursoDatabase } from '../control-plane/platform-api.ts'
+import type { TokenStore } from '../control-plane/tokens.ts'
+import { httpErrorIn, type TursoErrors } from '../errors.ts'
+import { type Fetch, HttpError, retryAfterOf, send } from '../http.ts'
+import { tellEnding, watchEnding } from '../libsql/close-listeners.ts'
+import { isBlocked } from '../libsql/sql-errors.ts'
+import { plainStatement } from '../libsql/statements.ts'
 import { createTursoTransaction } from './transaction.ts'
-import { tellEnding, watchEnding } from './views.ts'
 
 /** What the client of one tenant works with. */
 export interface TursoClientOptions {

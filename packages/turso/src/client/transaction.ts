@@ -1,7 +1,7 @@
 import type { Client, Transaction } from '@libsql/client/web'
-import type { WithToken } from './client.ts'
-import type { TursoErrors } from './errors.ts'
-import { plainStatement } from './statements.ts'
+import type { TursoErrors } from '../errors.ts'
+import { plainStatement } from '../libsql/statements.ts'
+import type { WithToken } from './libsql-client.ts'
 
 /** A transaction that has a stream, but has sent nothing yet. */
 export interface TursoTransactionOptions {

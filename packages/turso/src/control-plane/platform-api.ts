@@ -1,7 +1,7 @@
 import { configError, type Redactor, TenancyError } from '@tenantry/multi-tenancy'
-import type { HostCheck } from './hosts.ts'
-import { type Fetch, HttpError, retryAfterOf, send } from './http.ts'
-import { createRateGate } from './rate-gate.ts'
+import { type Fetch, HttpError, retryAfterOf, send } from '../http.ts'
+import { createRateGate } from '../rate-gate.ts'
+import type { HostCheck } from './allowed-hosts.ts'
 
 /** A database as the Platform API shows it. */
 export interface TursoDatabase {

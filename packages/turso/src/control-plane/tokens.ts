@@ -5,8 +5,8 @@ import {
   type Redactor,
   TenancyError,
 } from '@tenantry/multi-tenancy'
-import type { PlatformApi, TursoDatabase } from './api.ts'
-import { HttpError } from './http.ts'
+import { HttpError } from '../http.ts'
+import type { PlatformApi, TursoDatabase } from './platform-api.ts'
 
 /** The short-lived tokens of databases. Each opens one database and is kept as plain data, on Workers too. */
 export interface TokenStore {

@@ -1,4 +1,4 @@
-import { isBusy } from '../sql-errors.ts'
+import { isBusy } from '../libsql/sql-errors.ts'
 
 /** How long to wait for a lock that another connection holds. */
 export interface Patience {

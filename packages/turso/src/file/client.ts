@@ -1,11 +1,11 @@
 import type { Client, Transaction, TransactionMode } from '@libsql/client/sqlite3'
 import { type Lease, TenancyError } from '@tenantry/multi-tenancy'
-import { isBusy } from '../sql-errors.ts'
-import { plainStatement } from '../statements.ts'
-import { tellEnding, watchEnding } from '../views.ts'
+import { tellEnding, watchEnding } from '../libsql/close-listeners.ts'
+import { isBusy } from '../libsql/sql-errors.ts'
+import { plainStatement } from '../libsql/statements.ts'
+import type { Patience } from './busy-retry.ts'
 import type { FileConnection } from './connection.ts'
 import { leavesNoDoubt, mapError, surface } from './errors.ts'
-import type { Patience } from './patience.ts'
 import { createFileTransaction } from './transaction.ts'
 
 /** What the client of one tenant works with. */

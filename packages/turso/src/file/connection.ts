@@ -1,9 +1,9 @@
 import { type Client, createClient, type Transaction } from '@libsql/client/sqlite3'
 import { type ConnectTarget, TenancyError } from '@tenantry/multi-tenancy'
-import { toBound, toRows } from '../values.ts'
-import { waysOut } from './engine.ts'
-import type { DatabaseFile, Files } from './files.ts'
-import { createGuard, type Verdict } from './guard.ts'
+import { toBound, toRows } from '../libsql/values.ts'
+import { waysOut } from './allowed-functions.ts'
+import type { DatabaseFile, Files } from './database-files.ts'
+import { createGuard, type Verdict } from './sql-guard.ts'
 
 /** What a lease is asked for. */
 export interface FileTarget {

@@ -3,8 +3,8 @@ import { lstatSync, mkdirSync, realpathSync, type Stats } from 'node:fs'
 import { mkdtemp, open, readdir, rename, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { explainRefusal, TenancyError } from '@tenantry/multi-tenancy'
+import { deletedName, NEW, sweep, tidy } from './crash-cleanup.ts'
 import { ignore } from './errors.ts'
-import { deletedName, NEW, sweep, tidy } from './leftovers.ts'
 
 /** A tenant's database on disk: `<root>/<name>/<id>.db`. */
 export interface DatabaseFile {

@@ -1,5 +1,5 @@
 import { createErrorMap, type ErrorMap, TenancyError, type TenancyErrorCode } from '@tenantry/multi-tenancy'
-import { codeOf, isRefusedStatement, isSqlError } from '../sql-errors.ts'
+import { codeOf, isRefusedStatement, isSqlError } from '../libsql/sql-errors.ts'
 
 /** Node's codes for files; any other file error is `provider_rejected`. */
 const FILE_CODES: Readonly<Record<string, TenancyErrorCode>> = {

@@ -14,13 +14,13 @@ import {
 } from '@tenantry/multi-tenancy'
 import { Kysely } from 'kysely'
 import { libsqlKysely } from '../kysely.ts'
-import { milliseconds } from '../milliseconds.ts'
-import { toBound, toRows } from '../values.ts'
+import { toBound, toRows } from '../libsql/values.ts'
+import { milliseconds } from '../timeout-option.ts'
+import { createPatience } from './busy-retry.ts'
 import { createFileClient } from './client.ts'
 import { closeConnection, type FileConnection, type FileTarget, openConnection } from './connection.ts'
+import { type DatabaseFile, MAX_NAME_LENGTH, openFiles } from './database-files.ts'
 import { mapError } from './errors.ts'
-import { type DatabaseFile, MAX_NAME_LENGTH, openFiles } from './files.ts'
-import { createPatience } from './patience.ts'
 
 /** Where the files are, and how many connections may be open. */
 export interface LibsqlFileProviderOptions {

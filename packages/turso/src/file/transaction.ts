@@ -1,6 +1,6 @@
 import type { Transaction } from '@libsql/client/sqlite3'
 import { type Lease, TenancyError } from '@tenantry/multi-tenancy'
-import { plainStatement } from '../statements.ts'
+import { plainStatement } from '../libsql/statements.ts'
 import type { FileConnection } from './connection.ts'
 import { leavesNoDoubt, surface } from './errors.ts'
 
