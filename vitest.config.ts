@@ -1,24 +1,36 @@
-import { accessSync, constants, statfsSync } from 'node:fs'
+import { accessSync, chmodSync, constants, mkdtempSync, rmSync, statfsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 const GIGABYTE = 2 ** 30
 
-/** Nothing that a test writes outlives it, so no disk need be waited for: SQLite asks for one at every commit. */
-function useMemoryForTemporaryFiles(): void {
-  if (process.env.TMPDIR !== undefined) return
+/** In memory where there is enough: no test's file outlives the run, and SQLite waits for a disk at every commit. */
+function chooseTemporaryFolder(): string {
+  const { TMPDIR } = process.env
+  if (TMPDIR !== undefined) return TMPDIR
   try {
     accessSync('/dev/shm', constants.W_OK)
     const { bavail, bsize } = statfsSync('/dev/shm')
-    if (bavail * bsize <= 6 * GIGABYTE) return
-    process.env.TMPDIR = '/dev/shm'
-    // Some tools would have Node keep what it compiled there.
-    process.env.NODE_DISABLE_COMPILE_CACHE = '1'
+    if (bavail * bsize > 6 * GIGABYTE) return '/dev/shm'
   } catch {
-    // Not every system has it.
+    // Not every system has /dev/shm.
   }
+  return tmpdir()
 }
-useMemoryForTemporaryFiles()
+
+/** Gives the run a temporary folder of its own, which its child processes inherit, and removes it at the end. */
+function useTemporaryFolderOfRun(): void {
+  const folder = mkdtempSync(path.join(chooseTemporaryFolder(), 'tenantry-run-'))
+  // PostgreSQL and PgBouncer run as users of their own below it.
+  chmodSync(folder, 0o755)
+  process.env.TMPDIR = folder
+  // Some tools would have Node keep compiled code there.
+  process.env.NODE_DISABLE_COMPILE_CACHE = '1'
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }))
+}
+useTemporaryFolderOfRun()
 
 /** Files of few lines and many minutes; a fresh clone has no durations of an earlier run to go by. */
 const LONG = [/\/crash[^/]*\.test\.ts$/, /\/[^/]*conformance[^/]*\.test\.ts$/]
@@ -36,7 +48,7 @@ class LongFirst extends BaseSequencer {
 
 export default defineConfig({
   test: {
-    projects: ['packages/*', 'examples/*', 'e2e'],
+    projects: ['packages/*', 'examples/*', 'e2e', 'test-support'],
     testTimeout: 20_000,
     hookTimeout: 60_000,
     sequence: { sequencer: LongFirst },

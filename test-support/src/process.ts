@@ -1,0 +1,154 @@
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+
+export interface ProcessOptions {
+  readonly cwd?: string
+  /** Added to this process's environment variables. */
+  readonly env?: Readonly<Record<string, string>>
+  /** Opens a channel for `send` and `receive`; the child must be a Node process. @default false */
+  readonly messages?: boolean
+  /** Prints the child's standard error instead of collecting it. @default false */
+  readonly showErrors?: boolean
+  /** Flags of Node itself, for `startNode`. */
+  readonly nodeOptions?: readonly string[]
+  readonly uid?: number
+  readonly gid?: number
+}
+
+export interface ProcessExit {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** A child process that this test started. */
+export interface RunningProcess {
+  readonly pid: number
+  /** Resolves when the process has ended, however it ends. */
+  readonly exited: Promise<ProcessExit>
+  /**
+   * Resolves with the first match in the output so far.
+   *
+   * @throws with the whole output when the process ends without a match
+   */
+  waitForOutput(pattern: RegExp): Promise<RegExpExecArray>
+  /** Sends a message to the child. */
+  send(message: string): void
+  /**
+   * Resolves with the child's next message; messages that arrive earlier are kept.
+   *
+   * @throws when the process ends without one
+   */
+  receive(): Promise<string>
+  /** Ends this process (and no other), if it still runs, and waits until it has ended. @param signal default SIGKILL */
+  stop(signal?: NodeJS.Signals): Promise<ProcessExit>
+}
+
+const running = new Set<ChildProcess>()
+function endChildren(): void {
+  for (const child of running) child.kill('SIGKILL')
+}
+process.once('exit', endChildren)
+// Vitest ends a worker by this signal, for which there is no `exit` event.
+process.once('SIGTERM', () => {
+  endChildren()
+  process.kill(process.pid, 'SIGTERM')
+})
+
+/** Starts a command as a child process. A child that still runs when this process exits is ended with it. */
+export function startProcess(
+  command: string,
+  args: readonly string[],
+  { cwd, env, messages = false, showErrors = false, uid, gid }: ProcessOptions = {},
+): RunningProcess {
+  const options: SpawnOptions = {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', showErrors ? 'inherit' : 'pipe', ...(messages ? (['ipc'] as const) : [])],
+    ...(cwd !== undefined && { cwd }),
+    ...(uid !== undefined && { uid }),
+    ...(gid !== undefined && { gid }),
+  }
+  const child = spawn(command, args, options)
+  running.add(child)
+  const output = { stdout: '', stderr: '' }
+  const inbox: string[] = []
+  // Replaced by each event that a waiting caller may want to look at.
+  let change = Promise.withResolvers<void>()
+  let exit: ProcessExit | undefined
+
+  function announceChange(): void {
+    change.resolve()
+    change = Promise.withResolvers<void>()
+  }
+  for (const stream of ['stdout', 'stderr'] as const) {
+    child[stream]?.setEncoding('utf8').on('data', (text: string) => {
+      output[stream] += text
+      announceChange()
+    })
+  }
+  child.on('message', (message) => {
+    inbox.push(String(message))
+    announceChange()
+  })
+  const exited = once(child, 'close').then(([code, signal]) => {
+    exit = { code, signal, ...output }
+    running.delete(child)
+    announceChange()
+    return exit
+  })
+  // A command that does not exist rejects every later call; without a caller it must not end the test process.
+  exited.catch(announceChange)
+
+  /** Looks again after each event, until the process has ended and a last look finds nothing. */
+  async function waitFor<Value>(look: () => Value | undefined, missing: string): Promise<Value> {
+    for (;;) {
+      const value = look()
+      if (value !== undefined) return value
+      if (exit !== undefined) {
+        const reason = exit.signal ?? `code ${exit.code}`
+        throw new Error(`${command} ended (${reason}) without ${missing}\n${output.stdout}${output.stderr}`)
+      }
+      await Promise.race([change.promise, exited])
+    }
+  }
+
+  return {
+    get pid() {
+      if (child.pid === undefined) throw new Error(`${command} did not start`)
+      return child.pid
+    },
+    exited,
+    waitForOutput: (pattern) =>
+      waitFor(() => pattern.exec(output.stdout) ?? undefined, `the output ${pattern}`),
+    send(message) {
+      child.send(message)
+    },
+    receive: () => waitFor(() => inbox.shift(), 'a message'),
+    stop(signal = 'SIGKILL') {
+      if (exit === undefined) child.kill(signal)
+      return exited
+    },
+  }
+}
+
+/** Starts a script with this Node. */
+export function startNode(
+  script: string | URL,
+  args: readonly string[] = [],
+  { nodeOptions = ['--no-warnings'], ...options }: ProcessOptions = {},
+): RunningProcess {
+  const file = script instanceof URL ? fileURLToPath(script) : script
+  return startProcess(process.execPath, [...nodeOptions, file, ...args], options)
+}
+
+/** Returns whether a process with this id exists. */
+export function isProcessRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,2 @@
+/** Options for a call of a provider that is never aborted. */
+export const neverAborted: { readonly signal: AbortSignal } = { signal: new AbortController().signal }
