@@ -11,12 +11,26 @@ export {
 export { defineFactory, type ProviderSource } from './factory/define-factory.ts'
 export type { FactoryOptions } from './factory/options.ts'
 export { explainRefusal, type FoundDatabase, type RefusalOptions } from './provider-kit/connection-loss.ts'
+export { type CreateOrFindOptions, createOrFind } from './provider-kit/create-or-find.ts'
 export {
   createErrorMap,
   type ErrorMap,
   type ErrorMapOptions,
   type ErrorMeaning,
 } from './provider-kit/error-map.ts'
+export {
+  classifyHttpError,
+  createHttpClient,
+  type Fetch,
+  type HttpClient,
+  type HttpClientOptions,
+  HttpError,
+  type HttpErrorOptions,
+  isOutcomeUnknown,
+  parseBaseUrl,
+  parseJsonObject,
+} from './provider-kit/http.ts'
+export { listSources, type SourcePage } from './provider-kit/list-sources.ts'
 export {
   type OverServers,
   type OverServersOptions,
@@ -36,7 +50,9 @@ export {
   type LeasePoolOptions,
   type LeasePoolStep,
 } from './provider-kit/pool/options.ts'
+export { createRateGate, type RateGate } from './provider-kit/rate-gate.ts'
 export { createRedactor, type Redactor } from './provider-kit/redactor.ts'
+export { MAX_RETRY_AFTER, parseRetryAfter } from './provider-kit/retry-after.ts'
 export type { TenantId } from './tenant-id.ts'
 export type {
   CallOptions,
