@@ -5,7 +5,7 @@ import {
   type Redactor,
   type TenancyErrorCode,
 } from '@tenantry/multi-tenancy'
-import { ApiError, isMissingWorker } from './http.ts'
+import { ApiError, isMissingWorker } from './control-plane/strict-fetch.ts'
 
 /** A statement that D1 would refuse for its size: found before anything is sent. */
 export class LimitError extends Error {

@@ -1,6 +1,6 @@
 import { defineFactory, type FactoryOptions, type TenantFactory } from '@tenantry/multi-tenancy'
 import type { Kysely } from 'kysely'
-import type { D1Database } from './database/types.ts'
+import type { D1Database } from './client/d1-database.ts'
 import type { D1ProviderOptions } from './options.ts'
 import { createD1Provider } from './provider.ts'
 

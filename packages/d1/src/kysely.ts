@@ -8,9 +8,9 @@ import {
   SqliteAdapter,
   SqliteQueryCompiler,
 } from 'kysely'
-import type { D1PreparedStatement } from './database/types.ts'
-import { toBindable } from './database/values.ts'
-import { createIntrospector } from './introspector.ts'
+import type { D1PreparedStatement } from './client/d1-database.ts'
+import { createIntrospector } from './client/introspector.ts'
+import { toBindable } from './client/values.ts'
 
 /** What of a D1 database Kysely needs: a binding, a session, or a client of this package on any rung. */
 export interface D1Queries {

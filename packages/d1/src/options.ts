@@ -1,6 +1,6 @@
 import { configError, type Environment } from '@tenantry/multi-tenancy'
-import type { D1Access } from './access/access.ts'
-import type { Fetch } from './http.ts'
+import type { Fetch } from './control-plane/strict-fetch.ts'
+import type { D1Access } from './types.ts'
 
 /** Where Cloudflare makes a database: near one of its regions, or inside a jurisdiction. */
 export type D1Place =

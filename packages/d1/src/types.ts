@@ -1,5 +1,5 @@
-import type { KnownD1 } from '../api.ts'
-import type { D1Database } from '../database/types.ts'
+import type { D1Database } from './client/d1-database.ts'
+import type { KnownD1 } from './control-plane/rest-api.ts'
 
 /**
  * One way to tenants' databases.

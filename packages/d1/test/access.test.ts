@@ -10,10 +10,10 @@ import {
   type D1ProviderOptions,
   d1Info,
 } from '../src/index.ts'
+import { call } from './access-methods.ts'
 import { type Bindings, startBindings } from './bindings.ts'
 import { dispatchWay, NAMESPACE, SECRET } from './harness.ts'
-import { call } from './ladder.ts'
-import { failure } from './world.ts'
+import { failure } from './test-account.ts'
 
 let emulator: CloudflareEmulator
 let bindings: Bindings

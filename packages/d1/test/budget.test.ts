@@ -1,7 +1,7 @@
 import { TenancyError } from '@tenantry/multi-tenancy'
 import { expect, test } from 'vitest'
-import { type Budget, budgetOf, createBudget } from '../src/budget.ts'
-import { retryAfterOf } from '../src/retry-after.ts'
+import { type Budget, budgetOf, createBudget } from '../src/control-plane/request-budget.ts'
+import { retryAfterOf } from '../src/control-plane/retry-after.ts'
 
 const answer = (status: number, headers: Record<string, string> = {}) => ({
   status,

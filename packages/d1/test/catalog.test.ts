@@ -3,10 +3,10 @@ import { createCatalog } from '@tenantry/multi-tenancy/catalog'
 import { Kysely } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createD1Factory, createD1Provider, type D1Database, d1Kysely } from '../src/index.ts'
+import { call } from './access-methods.ts'
 import { type Bindings, startBindings } from './bindings.ts'
 import { dispatchWay, NAMESPACE } from './harness.ts'
-import { call } from './ladder.ts'
-import { failure } from './world.ts'
+import { failure } from './test-account.ts'
 
 let emulator: CloudflareEmulator
 let bindings: Bindings

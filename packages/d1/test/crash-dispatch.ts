@@ -3,8 +3,8 @@ import { startCloudflareEmulator } from '@tenantry/emulators'
 import { cloudflareEmulatorDispatcher } from '@tenantry/emulators/client'
 import { Kysely } from 'kysely'
 import { createD1Provider, type D1ProviderOptions, d1Kysely } from '../src/index.ts'
+import { call } from './access-methods.ts'
 import { NAMESPACE, SECRET } from './harness.ts'
-import { call } from './ladder.ts'
 
 /** Processes ask more in five minutes than Cloudflare lets. */
 const UNLIMITED = { rateLimit: 1_000_000 }

@@ -2,11 +2,11 @@ import { type CloudflareEmulator, startCloudflareEmulator } from '@tenantry/emul
 import { type ConnectTarget, TenancyError, type TenantProvider } from '@tenantry/multi-tenancy'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { deriveKey } from '../src/access/dispatch.ts'
-import { databaseOfScript, scriptNameOf } from '../src/access/tenant-workers.ts'
-import type { KnownD1 } from '../src/api.ts'
+import type { KnownD1 } from '../src/control-plane/rest-api.ts'
+import { databaseOfScript, scriptNameOf } from '../src/control-plane/tenant-workers.ts'
 import { createD1Provider, type D1Database, type DispatchAccess, d1Info } from '../src/index.ts'
+import { call } from './access-methods.ts'
 import { dispatchWay, NAMESPACE, SECRET } from './harness.ts'
-import { call } from './ladder.ts'
 
 let emulator: CloudflareEmulator
 let provider: TenantProvider<D1Database>

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto'
 import { inspect } from 'node:util'
 import { TenancyError } from '@tenantry/multi-tenancy'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { call } from './ladder.ts'
-import { failure, startWorld, type World } from './world.ts'
+import { call } from './access-methods.ts'
+import { failure, startWorld, type World } from './test-account.ts'
 
 let world: World
 beforeAll(async () => {

@@ -2,7 +2,7 @@ import { type CloudflareEmulator, startCloudflareEmulator } from '@tenantry/emul
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createD1Factory, type D1FactoryOptions } from '../src/index.ts'
 import { dispatchWay, NAMESPACE } from './harness.ts'
-import { failure } from './world.ts'
+import { failure } from './test-account.ts'
 
 let emulator: CloudflareEmulator
 beforeAll(async () => {

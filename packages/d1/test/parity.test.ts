@@ -4,7 +4,7 @@ import { integer, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 import { Kysely, sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type D1Database, d1Kysely } from '../src/index.ts'
-import { type Ladder, startLadder } from './ladder.ts'
+import { type Ladder, startLadder } from './access-methods.ts'
 
 let ladder: Ladder
 beforeAll(async () => {

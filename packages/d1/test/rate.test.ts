@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { call } from './ladder.ts'
-import { failure, startWorld, type World } from './world.ts'
+import { call } from './access-methods.ts'
+import { failure, startWorld, type World } from './test-account.ts'
 
 let world: World
 beforeAll(async () => {

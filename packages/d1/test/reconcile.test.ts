@@ -3,8 +3,8 @@ import { createCatalog, type FindingKind } from '@tenantry/multi-tenancy/catalog
 import { openSqlite } from '@tenantry/multi-tenancy/memory'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createD1Factory, createD1Provider } from '../src/index.ts'
+import { call } from './access-methods.ts'
 import { dispatchWay, NAMESPACE } from './harness.ts'
-import { call } from './ladder.ts'
 
 const PREFIX = 'rec_'
 let emulator: CloudflareEmulator

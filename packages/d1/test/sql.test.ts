@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { forRest, tokenize } from '../src/database/tokens.ts'
-import { checkValue, toBindable, toRestParams } from '../src/database/values.ts'
-import { checkLimits } from '../src/limits.ts'
+import { forRest, tokenize } from '../src/client/rest-sql.ts'
+import { checkValue, toBindable, toRestParams } from '../src/client/values.ts'
+import { checkLimits } from '../src/diagnose.ts'
 
 const HARD = [
   `SELECT '?', "?", \`?\`, [?], x'00' -- ? in a comment\n, ? /* ? */ + ?`,

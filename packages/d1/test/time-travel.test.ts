@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type D1RestorePoint, type D1TimeTravel, d1Info } from '../src/index.ts'
-import { failure, startWorld, type World } from './world.ts'
+import { failure, startWorld, type World } from './test-account.ts'
 
 let world: World
 beforeAll(async () => {

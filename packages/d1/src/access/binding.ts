@@ -1,6 +1,6 @@
 import { configError } from '@tenantry/multi-tenancy'
-import type { D1Database } from '../database/types.ts'
-import type { BindingAccess, Rung } from './access.ts'
+import type { D1Database } from '../client/d1-database.ts'
+import type { BindingAccess, Rung } from '../types.ts'
 
 /**
  * The Worker's own bindings. A binding does not say which database it leads to: the identity stamp does, which the

@@ -5,13 +5,13 @@ import {
   type FoundDatabase,
   TenancyError,
 } from '@tenantry/multi-tenancy'
-import type { Rung } from './access/access.ts'
-import type { D1Api, KnownD1 } from './api.ts'
-import { guardDatabase, type Use } from './database/guard.ts'
-import type { D1Database } from './database/types.ts'
-import { isMissingWorker } from './http.ts'
-import type { D1RestorePoint } from './options.ts'
-import { type D1Info, type D1TimeTravel, d1Info } from './time-travel.ts'
+import type { D1Database } from '../client/d1-database.ts'
+import { guardDatabase, type Use } from '../client/guarded-database.ts'
+import { type D1Info, type D1TimeTravel, d1Info } from '../client/time-travel.ts'
+import type { D1Api, KnownD1 } from '../control-plane/rest-api.ts'
+import { isMissingWorker } from '../control-plane/strict-fetch.ts'
+import type { D1RestorePoint } from '../options.ts'
+import type { Rung } from '../types.ts'
 
 /** Clients of tenants' databases. */
 export interface Clients {

@@ -1,12 +1,12 @@
 import { configError, explainRefusal, type Redactor, TenancyError } from '@tenantry/multi-tenancy'
-import type { D1Api, KnownD1 } from '../api.ts'
-import { createRemoteDatabase, type SessionState, type Transport } from '../database/remote.ts'
-import type { D1Result } from '../database/types.ts'
-import type { BoundStatement } from '../database/values.ts'
+import type { D1Result } from '../client/d1-database.ts'
+import { createRemoteDatabase, type SessionState, type Transport } from '../client/remote-database.ts'
+import type { BoundStatement } from '../client/values.ts'
+import type { D1Api, KnownD1 } from '../control-plane/rest-api.ts'
+import { ApiError, isMissingWorker, WORKER_NOT_FOUND } from '../control-plane/strict-fetch.ts'
+import { createTenantWorkers, scriptNameOf, type TenantWorkers } from '../control-plane/tenant-workers.ts'
 import { d1Error } from '../errors.ts'
-import { ApiError, isMissingWorker, WORKER_NOT_FOUND } from '../http.ts'
-import type { DispatchAccess, Rung } from './access.ts'
-import { createTenantWorkers, scriptNameOf, type TenantWorkers } from './tenant-workers.ts'
+import type { DispatchAccess, Rung } from '../types.ts'
 
 /** A dispatch namespace: the tenants' Workers in it, and the way through them. */
 export interface DispatchRung extends Rung {

@@ -1,10 +1,10 @@
-import type { D1Api, KnownD1 } from '../api.ts'
-import { createRemoteDatabase, type Transport } from '../database/remote.ts'
-import { forRest } from '../database/tokens.ts'
-import { type BoundStatement, toRestParams } from '../database/values.ts'
+import { createRemoteDatabase, type Transport } from '../client/remote-database.ts'
+import { forRest } from '../client/rest-sql.ts'
+import { type BoundStatement, toRestParams } from '../client/values.ts'
+import type { D1Api, KnownD1 } from '../control-plane/rest-api.ts'
+import { ApiError } from '../control-plane/strict-fetch.ts'
 import { d1Error } from '../errors.ts'
-import { ApiError } from '../http.ts'
-import type { Rung } from './access.ts'
+import type { Rung } from '../types.ts'
 
 /** Cloudflare's API. @param rest the transport of a database */
 export function createRestRung(rest: (database: KnownD1) => Transport): Rung {

@@ -1,4 +1,4 @@
-import type { D1Database, D1DatabaseSession, D1PreparedStatement, D1Result } from './types.ts'
+import type { D1Database, D1DatabaseSession, D1PreparedStatement, D1Result } from './d1-database.ts'
 
 /** Stands around each use of a client: may wait, refuse, and say what an error means. */
 export type Use = <Value>(work: () => Promise<Value>) => Promise<Value>

@@ -1,5 +1,5 @@
 import { splitStatements, TenancyError } from '@tenantry/multi-tenancy'
-import type { D1Database, D1DatabaseSession, D1PreparedStatement, D1Result } from './types.ts'
+import type { D1Database, D1DatabaseSession, D1PreparedStatement, D1Result } from './d1-database.ts'
 import { type BoundStatement, checkValue } from './values.ts'
 
 /** Carries statements to a database that is not bound to this Worker. One call is one transaction. */

@@ -1,8 +1,8 @@
 import { TenancyError } from '@tenantry/multi-tenancy'
-import type { D1Access } from './access/access.ts'
-import type { KnownD1 } from './api.ts'
-import { aboutOf } from './database/guard.ts'
-import type { D1Database } from './database/types.ts'
+import type { KnownD1 } from '../control-plane/rest-api.ts'
+import type { D1Access } from '../types.ts'
+import type { D1Database } from './d1-database.ts'
+import { aboutOf } from './guarded-database.ts'
 
 /** A moment to go back to. */
 export type D1Moment = { readonly bookmark: string } | { readonly timestamp: Date }

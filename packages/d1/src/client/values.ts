@@ -1,5 +1,5 @@
 import { TenancyError } from '@tenantry/multi-tenancy'
-import { tokenize } from './tokens.ts'
+import { tokenize } from './rest-sql.ts'
 
 /** SQL and its values in a form the next hop takes. */
 export interface BoundStatement {

@@ -1,7 +1,7 @@
 import type { ListedDatabase } from '@tenantry/multi-tenancy'
-import type { TenantWorkers } from './access/tenant-workers.ts'
-import { type D1Api, LARGEST_PAGE } from './api.ts'
-import { ApiError } from './http.ts'
+import { type D1Api, LARGEST_PAGE } from './rest-api.ts'
+import { ApiError } from './strict-fetch.ts'
+import type { TenantWorkers } from './tenant-workers.ts'
 
 type List = (
   query: { prefix: string; cursor?: string | undefined },

@@ -2,10 +2,10 @@ import { TenancyError } from '@tenantry/multi-tenancy'
 import { BaseDatabase } from 'cloudflare/resources/d1/database/database'
 import { BaseTimeTravel } from 'cloudflare/resources/d1/database/time-travel'
 import { createClient } from 'cloudflare/tree-shakable'
-import type { D1Result } from './database/types.ts'
-import type { BoundStatement } from './database/values.ts'
-import { ApiError, createStrictFetch, isAbsent, type StrictFetchOptions, toApiError } from './http.ts'
-import type { D1Place } from './options.ts'
+import type { D1Result } from '../client/d1-database.ts'
+import type { BoundStatement } from '../client/values.ts'
+import type { D1Place } from '../options.ts'
+import { ApiError, createStrictFetch, isAbsent, type StrictFetchOptions, toApiError } from './strict-fetch.ts'
 
 /** A database as the API shows it. */
 export interface KnownD1 {

@@ -1,5 +1,5 @@
 import { TenancyError } from '@tenantry/multi-tenancy'
-import type { Budget } from './budget.ts'
+import type { Budget } from './request-budget.ts'
 import { retryAfterOf } from './retry-after.ts'
 
 /** A `fetch` as every runtime has it. */

@@ -1,6 +1,6 @@
-import type { D1Api, KnownD1 } from '../api.ts'
-import { ApiError, isMissingWorker } from '../http.ts'
-import { DATA_WORKER, DATA_WORKER_MODULE } from './data-worker.ts'
+import type { D1Api, KnownD1 } from './rest-api.ts'
+import { ApiError, isMissingWorker } from './strict-fetch.ts'
+import { DATA_WORKER, DATA_WORKER_MODULE } from './tenant-worker-script.ts'
 
 /** The Workers of a dispatch namespace that hold tenants' databases. */
 export interface TenantWorkers {
