@@ -3,5 +3,5 @@ import { base } from '../../tsdown.base.ts'
 
 export default defineConfig({
   ...base,
-  entry: { index: 'src/index.ts', crash: 'src/crash/index.ts', 'crash-child': 'src/crash/child.ts' },
+  entry: { index: 'src/index.ts', crash: 'src/crash/index.ts', 'crash-child': 'src/crash/child-process.ts' },
 })

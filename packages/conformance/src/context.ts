@@ -9,7 +9,7 @@ import {
 } from '@tenantry/multi-tenancy'
 import type { Kysely } from 'kysely'
 import type { CreateHarness, Harness, Oracle } from './harness.ts'
-import { physicalName } from './names.ts'
+import { physicalName } from './support/physical-name.ts'
 
 /** What the kit's tenants work with. */
 export interface Adapters {

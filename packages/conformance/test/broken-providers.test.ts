@@ -1,12 +1,12 @@
 import { AssertionError, equal, ok } from 'node:assert/strict'
 import { afterAll, describe, it } from 'vitest'
 import { type ConformanceCase, type CreateHarness, conformanceCases, runCase } from '../src/index.ts'
-import { ACCESS_MISTAKES } from './broken-access.ts'
-import { CLIENT_MISTAKES } from './broken-clients.ts'
-import { DATABASE_MISTAKES } from './broken-databases.ts'
-import { FLEET_MISTAKES } from './broken-fleet.ts'
+import { ACCESS_MISTAKES } from './broken/access.ts'
+import type { Mistake } from './broken/broken-provider.ts'
+import { CLIENT_MISTAKES } from './broken/clients.ts'
+import { DATABASE_MISTAKES } from './broken/databases.ts'
+import { FLEET_MISTAKES } from './broken/fleet.ts'
 import { memoryHarness } from './memory-harness.ts'
-import type { Mistake } from './mistake.ts'
 import { pooledHarness } from './pooled-harness.ts'
 
 /** The kit is worth what it catches: each mistake must fail the case named for it, which the intact provider passes. */

@@ -1,7 +1,7 @@
 import type { TenantProvider } from '@tenantry/multi-tenancy'
 import type { MemoryClient } from '@tenantry/multi-tenancy/memory'
 import type { Harness } from '../src/index.ts'
-import type { Provider } from './mistake.ts'
+import type { Provider } from './broken/broken-provider.ts'
 
 /** Connections as a pool has them, over the in-memory provider; `careless` verifies only the first. */
 export function pooledHarness(base: Harness<MemoryClient>, careless: boolean): Harness<PooledClient> {

@@ -2,7 +2,7 @@ import type { TenantProvider } from '@tenantry/multi-tenancy'
 import { TenancyError } from '@tenantry/multi-tenancy'
 import type { MemoryClient } from '@tenantry/multi-tenancy/memory'
 import { testProvider } from '../src/index.ts'
-import { interceptKysely } from '../src/wrappers/kysely.ts'
+import { interceptKysely } from '../src/wrappers/intercept-kysely.ts'
 import { memoryHarness } from './memory-harness.ts'
 
 /** What the service is like that has batches and no transactions, and undoes no DDL: the other half of the cases. */

@@ -1,5 +1,5 @@
-import { type CrashOperation, createActor, perform, type World } from './actors.ts'
-import { createPoints } from './points.ts'
+import { createPoints } from './pause-points.ts'
+import { type CrashOperation, createActor, perform, type World } from './tenant-process.ts'
 
 /** What a doomed process is to do: one tenant for each point, each standing still at its own. */
 export interface Doom {

@@ -1,7 +1,7 @@
 import type { TenantProvider } from '@tenantry/multi-tenancy'
 import type { Kysely } from 'kysely'
 import type { Oracle } from '../harness.ts'
-import type { Around } from './points.ts'
+import type { Around } from './pause-points.ts'
 
 /** What a process needs to know of the service to reach it: plain JSON. */
 export type ServiceConfig = Readonly<Record<string, string | number | boolean>>

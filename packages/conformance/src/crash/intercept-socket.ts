@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import type { Around } from './points.ts'
+import type { Around } from './pause-points.ts'
 
 /**
  * Lets a process die between two messages of one call, too: for drivers that take a socket, and protocols in which

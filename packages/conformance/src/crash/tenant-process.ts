@@ -9,10 +9,10 @@ import { createCatalog, type Lifecycle } from '@tenantry/multi-tenancy/catalog'
 import { openSqlite } from '@tenantry/multi-tenancy/memory'
 import type { Kysely } from 'kysely'
 import type { Oracle } from '../harness.ts'
-import { intercept } from '../wrappers/intercept.ts'
-import { interceptKysely } from '../wrappers/kysely.ts'
+import { interceptKysely } from '../wrappers/intercept-kysely.ts'
+import { intercept } from '../wrappers/intercept-provider.ts'
 import type { CrashHarness, ServiceConfig } from './harness.ts'
-import type { Around } from './points.ts'
+import type { Around } from './pause-points.ts'
 
 /** What is done to a tenant while its process dies. */
 export const OPERATIONS = ['provision', 'migrate', 'deprovision'] as const

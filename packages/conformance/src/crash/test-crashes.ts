@@ -5,7 +5,11 @@ import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { inGroups } from '../in-groups.ts'
+import { inGroups } from '../support/run-concurrently.ts'
+import type { Doom, DoomReport } from './child-process.ts'
+import type { CrashHarness } from './harness.ts'
+import { createPoints } from './pause-points.ts'
+import { sampleOf } from './sample-points.ts'
 import {
   type Actor,
   type CrashOperation,
@@ -16,11 +20,7 @@ import {
   perform,
   unharmed,
   type World,
-} from './actors.ts'
-import type { Doom, DoomReport } from './child.ts'
-import type { CrashHarness } from './harness.ts'
-import { createPoints } from './points.ts'
-import { sampleOf } from './sample.ts'
+} from './tenant-process.ts'
 
 export interface TestCrashesOptions {
   /**
@@ -50,7 +50,7 @@ const AT_ONCE = 4
 
 const EXTENSION = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
 const CHILD = fileURLToPath(
-  new URL(`./${EXTENSION === '.ts' ? 'child' : 'crash-child'}${EXTENSION}`, import.meta.url),
+  new URL(`./${EXTENSION === '.ts' ? 'child-process' : 'crash-child'}${EXTENSION}`, import.meta.url),
 )
 
 /**

@@ -1,8 +1,8 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
-import { succeeds } from '../assert.ts'
 import { type ConformanceCase, suite } from '../case.ts'
-import { inGroups } from '../in-groups.ts'
-import { bodies, NOTES, readNotes, SELECT_NOTES, writeNote } from '../sql.ts'
+import { succeeds } from '../support/expect-error.ts'
+import { bodies, NOTES, readNotes, SELECT_NOTES, writeNote } from '../support/notes.ts'
+import { inGroups } from '../support/run-concurrently.ts'
 
 const TENANTS = Array.from({ length: 20 }, (_, at) => `tenant-${at}`)
 const ROUNDS = 5

@@ -6,13 +6,13 @@ import {
   type TenantFactory,
 } from '@tenantry/multi-tenancy'
 import type { Kysely } from 'kysely'
-import { refuses, succeeds } from '../assert.ts'
 import { type ConformanceCase, suite } from '../case.ts'
 import { type Adapters, type ConformanceContext, virtualTime } from '../context.ts'
-import { atEveryCall } from '../every-call.ts'
 import type { Harness } from '../harness.ts'
-import { bodies, CREATE_NOTES, readNotes, SELECT_NOTES, writeNote } from '../sql.ts'
-import { assertAbsent, assertReady } from '../stamp.ts'
+import { refuses, succeeds } from '../support/expect-error.ts'
+import { assertAbsent, assertReady } from '../support/identity-stamp.ts'
+import { bodies, CREATE_NOTES, readNotes, SELECT_NOTES, writeNote } from '../support/notes.ts'
+import { atEveryCall } from '../support/try-every-call.ts'
 import { type FaultKind, withFaults } from '../wrappers/with-faults.ts'
 
 type Factory = TenantFactory<Adapters>

@@ -1,13 +1,13 @@
 import { ok } from 'node:assert/strict'
 import { TenancyError, type TenantFactory } from '@tenantry/multi-tenancy'
-import { refuses, succeeds } from '../assert.ts'
 import { type ConformanceCase, suite } from '../case.ts'
 import { type Adapters, type ConformanceContext, virtualTime } from '../context.ts'
-import { CROSSED } from '../crossed.ts'
-import { atEveryCall } from '../every-call.ts'
-import { NOTES, readNotes } from '../sql.ts'
-import { assertAbsent, assertReady, stampOf } from '../stamp.ts'
-import { intercept } from '../wrappers/intercept.ts'
+import { CROSSED } from '../support/concurrency-errors.ts'
+import { refuses, succeeds } from '../support/expect-error.ts'
+import { assertAbsent, assertReady, stampOf } from '../support/identity-stamp.ts'
+import { NOTES, readNotes } from '../support/notes.ts'
+import { atEveryCall } from '../support/try-every-call.ts'
+import { intercept } from '../wrappers/intercept-provider.ts'
 
 type Factory = TenantFactory<Adapters>
 type Work = (factory: Factory, id: string) => Promise<unknown>

@@ -2,11 +2,11 @@ import { deepEqual, equal, ok } from 'node:assert/strict'
 import { inspect } from 'node:util'
 import type { Locator, TenantProvider } from '@tenantry/multi-tenancy'
 import { type Kysely, sql } from 'kysely'
-import { refuses, succeeds } from '../assert.ts'
-import { attacks, LEFTOVERS } from '../attacks.ts'
 import { type ConformanceCase, suite } from '../case.ts'
 import type { ConformanceContext } from '../context.ts'
-import { bodies, NOTES, readNotes, SELECT_NOTES, writeNote } from '../sql.ts'
+import { refuses, succeeds } from '../support/expect-error.ts'
+import { attacks, LEFTOVERS } from '../support/hostile-sql.ts'
+import { bodies, NOTES, readNotes, SELECT_NOTES, writeNote } from '../support/notes.ts'
 
 const TENANTS = ['amber', 'birch', 'cedar', 'delta', 'ember', 'fjord', 'grove', 'heath']
 

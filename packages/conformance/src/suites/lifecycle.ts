@@ -1,8 +1,8 @@
 import { deepEqual, equal, notEqual, ok } from 'node:assert/strict'
-import { refuses, succeeds } from '../assert.ts'
 import { type ConformanceCase, suite } from '../case.ts'
-import { bodies, CREATE_NOTES, NOTES, readNotes, SELECT_NOTES, writeNote } from '../sql.ts'
-import { assertAbsent, assertReady, stampOf } from '../stamp.ts'
+import { refuses, succeeds } from '../support/expect-error.ts'
+import { assertAbsent, assertReady, stampOf } from '../support/identity-stamp.ts'
+import { bodies, CREATE_NOTES, NOTES, readNotes, SELECT_NOTES, writeNote } from '../support/notes.ts'
 
 /** From provision to deprovision and back, one call after the other. */
 export const lifecycle: readonly ConformanceCase[] = suite('lifecycle', [

@@ -1,11 +1,11 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { type FactoryOptions, TenancyError } from '@tenantry/multi-tenancy'
 import { type Kysely, sql } from 'kysely'
-import { refuses } from '../assert.ts'
 import { type ConformanceCase, suite } from '../case.ts'
 import type { Adapters, ConformanceContext } from '../context.ts'
-import { bodies, CREATE_NOTES, countTables, readNotes, SELECT_NOTES, writeNote } from '../sql.ts'
-import { assertReady } from '../stamp.ts'
+import { refuses } from '../support/expect-error.ts'
+import { assertReady } from '../support/identity-stamp.ts'
+import { bodies, CREATE_NOTES, countTables, readNotes, SELECT_NOTES, writeNote } from '../support/notes.ts'
 
 type Migrations = NonNullable<FactoryOptions<any, Adapters>['migrations']>
 

@@ -1,10 +1,10 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { inspect } from 'node:util'
 import fc from 'fast-check'
-import { refuses } from '../assert.ts'
 import { type ConformanceCase, suite } from '../case.ts'
-import { physicalName } from '../names.ts'
-import { bodies, NOTES, readNotes, SELECT_NOTES, writeNote } from '../sql.ts'
+import { refuses } from '../support/expect-error.ts'
+import { bodies, NOTES, readNotes, SELECT_NOTES, writeNote } from '../support/notes.ts'
+import { physicalName } from '../support/physical-name.ts'
 import { recordCalls } from '../wrappers/record-calls.ts'
 
 const RESERVED = new Set(['admin', 'api', 'www'])

@@ -1,6 +1,6 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import type { Row } from '@tenantry/multi-tenancy'
-import type { ConformanceContext } from './context.ts'
+import type { ConformanceContext } from '../context.ts'
 
 /** The identity stamp as the oracle reads it from a database. */
 export async function stampOf({ oracle }: ConformanceContext, name: string): Promise<Row> {

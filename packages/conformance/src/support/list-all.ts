@@ -1,6 +1,6 @@
 import { ok } from 'node:assert/strict'
 import type { ListedDatabase, TenantProvider } from '@tenantry/multi-tenancy'
-import type { ConformanceContext } from './context.ts'
+import type { ConformanceContext } from '../context.ts'
 
 /** All that `list` shows of a prefix, page after page. */
 export async function everyPage(

@@ -1,5 +1,5 @@
 import type { TenantProvider } from '@tenantry/multi-tenancy'
-import { interceptKysely, type KyselyCall } from './kysely.ts'
+import { interceptKysely, type KyselyCall } from './intercept-kysely.ts'
 
 /** One call that reaches the service. `verify` is a query of the identity check on a provider's own connection. */
 export interface Call {

@@ -1,5 +1,5 @@
 import type { TenantProvider } from '@tenantry/multi-tenancy'
-import { type Call, intercept } from './intercept.ts'
+import { type Call, intercept } from './intercept-provider.ts'
 
 export interface Recorded<Client> {
   readonly provider: TenantProvider<Client>

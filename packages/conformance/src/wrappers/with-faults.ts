@@ -1,5 +1,5 @@
 import { TenancyError, type TenantProvider } from '@tenantry/multi-tenancy'
-import { type Call, intercept } from './intercept.ts'
+import { type Call, intercept } from './intercept-provider.ts'
 
 /**
  * What happens at the chosen call:

@@ -1,7 +1,7 @@
 import { TenancyError } from '@tenantry/multi-tenancy'
 import type { MemoryClient } from '@tenantry/multi-tenancy/memory'
-import { interceptKysely } from '../src/wrappers/kysely.ts'
-import type { Mistake, Provider } from './mistake.ts'
+import { interceptKysely } from '../../src/wrappers/intercept-kysely.ts'
+import type { Mistake, Provider } from './broken-provider.ts'
 
 const REFUSED =
   'once admission is refused, every use of a client held from before ends in that error and reaches no database'

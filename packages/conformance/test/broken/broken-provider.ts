@@ -1,6 +1,6 @@
 import type { TenantProvider } from '@tenantry/multi-tenancy'
 import type { MemoryClient, MemoryServer } from '@tenantry/multi-tenancy/memory'
-import type { Harness } from '../src/index.ts'
+import type { Harness } from '../../src/index.ts'
 
 export type Provider = TenantProvider<MemoryClient>
 

@@ -1,8 +1,8 @@
 import { type Statement, TenancyError } from '@tenantry/multi-tenancy'
 import type { MemoryClient } from '@tenantry/multi-tenancy/memory'
 import { CompiledQuery, type Kysely } from 'kysely'
-import { interceptKysely } from '../src/wrappers/kysely.ts'
-import type { Mistake, Provider } from './mistake.ts'
+import { interceptKysely } from '../../src/wrappers/intercept-kysely.ts'
+import type { Mistake, Provider } from './broken-provider.ts'
 
 const SECRET = 'canary-4f1c0d9e'
 

@@ -1,6 +1,6 @@
 import { TenancyError } from '@tenantry/multi-tenancy'
 import type { MemoryClient } from '@tenantry/multi-tenancy/memory'
-import type { Mistake } from './mistake.ts'
+import type { Mistake } from './broken-provider.ts'
 
 const GONE = 'connect to what is gone fails with a code, and makes nothing'
 const LIST = 'list goes through every page and keeps to the exact prefix'

@@ -1,4 +1,4 @@
-import type { Mistake, Provider } from './mistake.ts'
+import type { Mistake, Provider } from './broken-provider.ts'
 
 const SECRET = 'canary-7be1a2c3'
 /** Where each database is; names are each case's own. */

@@ -1,8 +1,8 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { type ConnectTarget, TenancyError } from '@tenantry/multi-tenancy'
-import { type ConformanceCase, suite } from '../case.ts'
-import type { ConformanceContext } from '../context.ts'
-import { bodies, CREATE_NOTES, insertNote, readNotes, SELECT_NOTES, writeNote } from '../sql.ts'
+import { type ConformanceCase, suite } from '../../case.ts'
+import type { ConformanceContext } from '../../context.ts'
+import { bodies, CREATE_NOTES, insertNote, readNotes, SELECT_NOTES, writeNote } from '../../support/notes.ts'
 
 /** What `admit` decides, and when. */
 export const contractAdmission: readonly ConformanceCase[] = suite('contract', [

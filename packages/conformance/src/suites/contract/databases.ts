@@ -1,9 +1,9 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import type { Locator } from '@tenantry/multi-tenancy'
-import { refusesMapped, succeeds } from '../assert.ts'
-import { type ConformanceCase, suite } from '../case.ts'
-import { everyPage } from '../pages.ts'
-import { bodies, CREATE_NOTES, countTables, insertNote, SELECT_NOTES } from '../sql.ts'
+import { type ConformanceCase, suite } from '../../case.ts'
+import { refusesMapped, succeeds } from '../../support/expect-error.ts'
+import { everyPage } from '../../support/list-all.ts'
+import { bodies, CREATE_NOTES, countTables, insertNote, SELECT_NOTES } from '../../support/notes.ts'
 
 /** create, find, drop, list, connect, close: databases as the bare provider manages them. */
 export const contractDatabases: readonly ConformanceCase[] = suite('contract', [

@@ -2,9 +2,9 @@ import { equal, ok } from 'node:assert/strict'
 import { inspect } from 'node:util'
 import { TenancyError } from '@tenantry/multi-tenancy'
 import { sql } from 'kysely'
-import { refuses, refusesMapped } from '../assert.ts'
-import { type ConformanceCase, suite } from '../case.ts'
-import { CREATE_NOTES, insertNote, SELECT_NOTES } from '../sql.ts'
+import { type ConformanceCase, suite } from '../../case.ts'
+import { refuses, refusesMapped } from '../../support/expect-error.ts'
+import { CREATE_NOTES, insertNote, SELECT_NOTES } from '../../support/notes.ts'
 
 /** mapError and verify: what is told when something is wrong. */
 export const contractErrors: readonly ConformanceCase[] = suite('contract', [

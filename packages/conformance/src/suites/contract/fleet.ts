@@ -1,8 +1,8 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { inspect } from 'node:util'
-import { succeeds } from '../assert.ts'
-import { type ConformanceCase, suite } from '../case.ts'
-import { everyPage } from '../pages.ts'
+import { type ConformanceCase, suite } from '../../case.ts'
+import { succeeds } from '../../support/expect-error.ts'
+import { everyPage } from '../../support/list-all.ts'
 
 /** What concerns many databases: placement, what remains of them, what the service has room for. */
 export const contractFleet: readonly ConformanceCase[] = suite('contract', [

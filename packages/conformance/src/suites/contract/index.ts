@@ -1,11 +1,11 @@
-import type { ConformanceCase } from '../case.ts'
-import { contractAccess } from './contract-access.ts'
-import { contractAdmission } from './contract-admission.ts'
-import { contractDatabases } from './contract-databases.ts'
-import { contractErrors } from './contract-errors.ts'
-import { contractFleet } from './contract-fleet.ts'
-import { contractKysely } from './contract-kysely.ts'
-import { contractSql } from './contract-sql.ts'
+import type { ConformanceCase } from '../../case.ts'
+import { contractAdmission } from './before-use.ts'
+import { contractDatabases } from './databases.ts'
+import { contractErrors } from './errors.ts'
+import { contractFleet } from './fleet.ts'
+import { contractKysely } from './kysely.ts'
+import { contractAccess } from './set-access.ts'
+import { contractSql } from './statements.ts'
 
 /** The bare provider, member by member. */
 export const contract: readonly ConformanceCase[] = [

@@ -1,8 +1,8 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { sql } from 'kysely'
-import { refusesMapped } from '../assert.ts'
-import { type ConformanceCase, suite } from '../case.ts'
-import { bodies, CREATE_NOTES, readNotes, SELECT_NOTES, writeNote } from '../sql.ts'
+import { type ConformanceCase, suite } from '../../case.ts'
+import { refusesMapped } from '../../support/expect-error.ts'
+import { bodies, CREATE_NOTES, readNotes, SELECT_NOTES, writeNote } from '../../support/notes.ts'
 
 /** The Kysely over a client, and its transactions. */
 export const contractKysely: readonly ConformanceCase[] = suite('contract', [

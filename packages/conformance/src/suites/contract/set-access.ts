@@ -1,10 +1,17 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import type { ConnectTarget, Locator, TenantProvider } from '@tenantry/multi-tenancy'
-import { refusesMapped, succeeds } from '../assert.ts'
-import { type ConformanceCase, suite } from '../case.ts'
-import type { ConformanceContext } from '../context.ts'
-import type { Harness } from '../harness.ts'
-import { bodies, CREATE_NOTES, countTables, insertNote, SELECT_NOTES, writeNote } from '../sql.ts'
+import { type ConformanceCase, suite } from '../../case.ts'
+import type { ConformanceContext } from '../../context.ts'
+import type { Harness } from '../../harness.ts'
+import { refusesMapped, succeeds } from '../../support/expect-error.ts'
+import {
+  bodies,
+  CREATE_NOTES,
+  countTables,
+  insertNote,
+  SELECT_NOTES,
+  writeNote,
+} from '../../support/notes.ts'
 
 type SetAccess = NonNullable<TenantProvider<unknown>['setAccess']>
 

@@ -1,8 +1,16 @@
 import { deepEqual, equal } from 'node:assert/strict'
 import { inspect } from 'node:util'
-import { refusesMapped, succeeds } from '../assert.ts'
-import { type ConformanceCase, suite } from '../case.ts'
-import { bodies, CREATE_NOTES, countTables, insertNote, SELECT_NOTES, statement, TYPES } from '../sql.ts'
+import { type ConformanceCase, suite } from '../../case.ts'
+import { refusesMapped, succeeds } from '../../support/expect-error.ts'
+import {
+  bodies,
+  CREATE_NOTES,
+  countTables,
+  insertNote,
+  SELECT_NOTES,
+  statement,
+  TYPES,
+} from '../../support/notes.ts'
 
 /** query and batch. */
 export const contractSql: readonly ConformanceCase[] = suite('contract', [
