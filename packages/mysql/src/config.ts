@@ -1,3 +1,4 @@
+import { configError } from '@tenantry/multi-tenancy'
 import type { ConnectionOptions as DriverOptions } from 'mysql2'
 import type { ConnectionOptions } from './options.ts'
 
@@ -10,19 +11,70 @@ export interface Login {
   readonly shared?: boolean
 }
 
-/** What `mysql2` takes, from an object or a URL (whose query parameters are options too, as the driver has it). */
-export function driverOptions(connection: ConnectionOptions): DriverOptions {
+/**
+ * What the query of a connection URL may set: TLS, the local socket, and how values are converted. A list of what is
+ * allowed, because the driver takes any of its options from there: also another user, another host, several statements
+ * in one call.
+ */
+const URL_PARAMETERS: readonly string[] = [
+  'bigNumberStrings', 'charset', 'compress', 'connectAttributes', 'connectTimeout', 'dateStrings', 'decimalNumbers',
+  'disableEval', 'enableKeepAlive', 'jsonStrings', 'keepAliveInitialDelay', 'maxPreparedStatements', 'namedPlaceholders',
+  'nestTables', 'rowsAsArray', 'socketPath', 'ssl', 'stringifyObjects', 'supportBigNumbers', 'timezone', 'trace', 'typeCast',
+] // biome-ignore format: one list
+
+/**
+ * The options of `mysql2` for a connection, given as these options or as a URL.
+ *
+ * @param option the name of the option that holds the connection, for messages
+ * @throws `config_invalid` for a URL that cannot be used, naming the part
+ */
+export function driverOptions(connection: ConnectionOptions, option = 'connection'): DriverOptions {
   if (typeof connection !== 'string') return { ...connection }
-  const url = new URL(connection)
-  const parameters = [...url.searchParams].map(([name, value]): [string, unknown] => [name, json(value)])
+  const url = parseUrl(connection, option)
+  const options: Record<string, unknown> = {}
+  for (const [name, text] of url.searchParams) {
+    if (!URL_PARAMETERS.includes(name)) {
+      throw configError(
+        option,
+        `the URL sets ${JSON.stringify(name)}, which a URL may not set here. It may set ${URL_PARAMETERS.join(', ')}; ` +
+          'give an object for other options of mysql2',
+      )
+    }
+    const value = parseJson(text)
+    // As other drivers write it. For mysql2 it is an object: an empty one verifies the server's certificate.
+    if (name !== 'ssl' || typeof value !== 'boolean') options[name] = value
+    else if (value) options.ssl = {}
+  }
+  const host = decodeURIComponent(url.hostname).replace(/^\[(.*)\]$/, '$1')
+  const isPath = host.startsWith('/')
+  if (options.socketPath !== undefined && !['', 'localhost'].includes(host))
+    throw configError(option, `the URL names a socket and the host ${JSON.stringify(host)}: use localhost`)
   return {
-    host: decodeURIComponent(url.hostname),
+    ...(isPath ? { socketPath: host } : { host }),
     ...(url.port && { port: Number(url.port) }),
     user: decodeURIComponent(url.username),
     password: decodeURIComponent(url.password),
     ...(url.pathname.length > 1 && { database: decodeURIComponent(url.pathname.slice(1)) }),
-    ...Object.fromEntries(parameters),
+    ...options,
   }
+}
+
+function parseUrl(text: string, option: string): URL {
+  const [, authority = ''] = /^mysql:\/\/([^/?#]*)/.exec(text) ?? []
+  if (authority.slice(authority.lastIndexOf('@') + 1).includes(',')) {
+    throw configError(
+      option,
+      'the URL names several hosts: use the one address of the cluster, or the option servers for separate servers',
+    )
+  }
+  if (!/^mysql:\/\/./.test(text) || !URL.canParse(text))
+    throw configError(option, 'must be a mysql:// URL or an object of options')
+  try {
+    decodeURIComponent(text)
+  } catch {
+    throw configError(option, 'contains an unescaped "%" (write %25)')
+  }
+  return new URL(text)
 }
 
 /** The administrator's login. */
@@ -66,7 +118,7 @@ export function passwordsIn(options: DriverOptions): string[] {
   return all.filter((each): each is string => typeof each === 'string' && each !== '')
 }
 
-function json(value: string): unknown {
+function parseJson(value: string): unknown {
   try {
     return JSON.parse(value)
   } catch {

@@ -1,3 +1,4 @@
+import { TenancyError } from '@tenantry/multi-tenancy'
 import { type Connection as Client, type ConnectionOptions, createConnection } from 'mysql2'
 import { type Login, withLogin } from './config.ts'
 import {
@@ -33,6 +34,8 @@ export interface Connection {
   next: Internals['addCommand'] | undefined
   /** The character set it was opened with: the driver takes over what `SET NAMES` chose. */
   readonly charset: unknown
+  /** The users that the server lets in under their own names, as it said over this connection. */
+  readonly confirmed: Set<string>
   /** The clients (of tenants) that have seen whose database they reach over it. */
   verified: WeakSet<object>
   /** What may be left of what ran since it was last like new. */
@@ -104,9 +107,11 @@ export async function openConnection(
     })
     const rows = await untilAborted(
       signal,
-      ask(client, 'SELECT @@GLOBAL.sql_mode AS mode, VERSION() AS version'),
+      ask(client, `SELECT @@GLOBAL.sql_mode AS mode, VERSION() AS version, ${ACCOUNT}`),
     )
     const { mode, version } = rows[0] ?? {}
+    const confirmed = new Set<string>()
+    if (kind === 'tenant') confirmAccount(confirmed, login, rows)
     const preparation = sessionModeOf(String(mode ?? '')).statement
     // With a reset, MySQL itself turns the character set to the server's own, which the driver would not know.
     const mariadb = /mariadb/i.test(String(version))
@@ -114,7 +119,7 @@ export async function openConnection(
     const [verified, trace, renewal] = [new WeakSet<object>(), 'none', undefined] as const
     const [reset, next, holder] = [false, undefined, undefined]
     made = {
-      client, kind, login, preparation, mariadb, reset, next, charset, verified, trace, renewal, ended, holder,
+      client, kind, login, preparation, mariadb, reset, next, charset, confirmed, verified, trace, renewal, ended, holder,
     } // biome-ignore format: one list
     await untilAborted(signal, prepare(made))
     return made
@@ -122,6 +127,45 @@ export async function openConnection(
     destroyClient(client)
     throw error
   }
+}
+
+const ACCOUNT = 'CURRENT_USER() AS tenantry_account'
+
+/**
+ * Runs the core's own reads of a connection that was turned to a login, and has the first one say too under which
+ * account the server lets the login in.
+ */
+export async function askConfirmed(
+  { client, confirmed, login }: Connection,
+  sql: string,
+  values: readonly unknown[] = [],
+): Promise<Row[]> {
+  const confirm = !confirmed.has(login.user) && sql.startsWith('SELECT ')
+  const rows = await ask(client, confirm ? `SELECT ${ACCOUNT}, ${sql.slice('SELECT '.length)}` : sql, values)
+  if (!confirm || rows.length === 0) return rows
+  confirmAccount(confirmed, login, rows)
+  return rows.map(({ tenantry_account: _, ...row }) => row)
+}
+
+/** @throws `config_invalid` where the server lets the login in under another account */
+export async function confirmLogin(connection: Connection): Promise<void> {
+  const { client, confirmed, login } = connection
+  if (!confirmed.has(login.user)) confirmAccount(confirmed, login, await ask(client, `SELECT ${ACCOUNT}`))
+}
+
+/**
+ * A server may let a login in as another account: as one without a name whose host is more exact, or by a proxy. The
+ * rights are then those of that account, and not those of the tenant's own user.
+ */
+function confirmAccount(confirmed: Set<string>, login: Login, [row]: readonly Row[]): void {
+  const account = String(row?.tenantry_account)
+  if (!login.shared && account.slice(0, account.lastIndexOf('@')) !== login.user) {
+    throw new TenancyError(
+      'config_invalid',
+      `The server lets the login ${login.user} in as the account ${account}: delete that account, or the proxy to it`,
+    )
+  }
+  confirmed.add(login.user)
 }
 
 /**

@@ -155,17 +155,9 @@ export function mysqlSettings(options: MysqlProviderOptions): Settings {
 }
 
 function checkConnection(option: string, connection: unknown): void {
-  if (typeof connection === 'string') {
-    if (!/^mysql:\/\/./.test(connection) || !URL.canParse(connection))
-      throw configError(option, 'must be a mysql:// URL, or an object')
-    try {
-      decodeURIComponent(connection)
-    } catch {
-      throw configError(option, 'has a % that begins no escape: in a URL, % is written %25')
-    }
-  } else if (typeof connection !== 'object' || connection === null) throw configError(option, 'is missing')
-  // A URL's parameters are options too.
-  const given = driverOptions(connection as ConnectionOptions)
+  if (typeof connection !== 'string' && (typeof connection !== 'object' || connection === null))
+    throw configError(option, 'is missing')
+  const given = driverOptions(connection as ConnectionOptions, option)
   const { uri, multipleStatements, flags, stream } = given
   if (uri !== undefined) throw configError(option, 'give the URL itself')
   // One statement at a time: the second of two could leave what the look at the first does not show.

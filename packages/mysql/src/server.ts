@@ -10,9 +10,11 @@ import type { ConnectionOptions } from 'mysql2'
 import { adminLogin, driverOptions, formatOptions, type Login, passwordsIn } from './config.ts'
 import {
   ask,
+  askConfirmed,
   type Connection,
   changeUser,
   closeConnection,
+  confirmLogin,
   openConnection,
   type Row,
   renew,
@@ -123,7 +125,10 @@ export function createServer(
   })
 
   async function verify(held: Connection, target: Target): Promise<void> {
-    if (target.kind === 'tenant') await target.verify((sql, values) => ask(held.client, sql, values))
+    if (target.kind === 'tenant') {
+      await target.verify((sql, values) => askConfirmed(held, sql, values))
+      await confirmLogin(held)
+    }
     held.verified.add(target)
   }
 

@@ -1,8 +1,9 @@
 import { createConnection } from 'mysql2/promise'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
-import { lockName, passwordOf } from '../src/credentials.ts'
+import { lockName, nativeHash, passwordOf } from '../src/credentials.ts'
 import { SECRET } from './harness.ts'
 import { startRelay } from './relay.ts'
+import { startServer } from './server.ts'
 import { call, createWorld, type World } from './support.ts'
 
 let world: World
@@ -101,6 +102,33 @@ describe('a tenant’s user', () => {
     await expect(client.query('SELECT 1')).rejects.toMatchObject({ code: 'credentials_rejected' })
     const connection = await logIn(world.userOf(locator), name)
     await connection.end()
+  })
+})
+
+describe('a server that lets a tenant’s login in as another account', () => {
+  it('is refused on a new connection and on one that was another tenant’s', { timeout: 60_000 }, async () => {
+    const server = await startServer()
+    const own = createWorld({}, server.url)
+    try {
+      const { locator } = await own.open('other')
+      const single = own.another({ maxConnections: 1 })
+      const one = await own.open('one', single)
+      await one.client.query('SELECT 1')
+      // An account whose host is more exact comes first, whatever its name: this one fits every login.
+      const password = await nativeHash(await passwordOf(SECRET, own.userOf(locator)))
+      await own.sql(`CREATE USER ''@'127.0.0.1' IDENTIFIED BY PASSWORD '${password}'`)
+      await own.sql("GRANT ALL PRIVILEGES ON *.* TO ''@'127.0.0.1'")
+      for (const provider of [single, own.another()]) {
+        const client = await provider.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
+        await expect(client.query('SELECT CURRENT_USER() AS u')).rejects.toMatchObject({
+          code: 'config_invalid',
+          message: expect.stringContaining('@127.0.0.1'),
+        })
+      }
+    } finally {
+      await own.root.end()
+      await server.stop()
+    }
   })
 })
 

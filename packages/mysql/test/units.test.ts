@@ -58,9 +58,7 @@ describe('options', () => {
     ['connection.host', { connection: { host: 'a\0b' } }],
     ['connection.multipleStatements', { connection: { multipleStatements: true } }],
     ['connection.multipleStatements', { connection: { flags: ['MULTI_STATEMENTS'] } }],
-    ['connection.multipleStatements', { connection: 'mysql://root@127.0.0.1?multipleStatements=true' }],
-    ['connection.multipleStatements', { connection: 'mysql://root@127.0.0.1?flags=MULTI_STATEMENTS' }],
-    ['connection', { connection: 'mysql://root@127.0.0.1?uri=mysql://elsewhere' }],
+    ['servers.two.connection', { servers: { two: { connection: 'mysql://root@127.0.0.1?user=evil' } } }],
     ['connection.stream', { connection: { stream: {} } }],
     ['secret', { secret: undefined }],
     ['secret', { secret: 'short' }],
@@ -85,15 +83,73 @@ describe('options', () => {
     )
   })
 
+  // Whatever else the driver would take from a URL decides who logs in, where, or what a message may hold.
+  it.each([
+    'user=evil', 'password=evil', 'password1=evil', 'password2=evil', 'passwordSha1=evil', 'host=evil.example', 'port=1',
+    'database=evil', 'multipleStatements=true', 'flags=MULTI_STATEMENTS', 'uri=mysql://evil.example', 'stream=1', 'pool=1',
+    'isServer=1', 'insecureAuth=true', 'enableCleartextPlugin=true', 'authPlugins={}', 'authSwitchHandler=1', 'debug=true',
+    'localAddress=127.0.0.2', 'infileStreamFactory=1', 'queryFormat=1', 'connectionLimit=1', 'ssl-mode=REQUIRED', 'sslmode=require',
+    '__proto__=1', 'USER=evil',
+  ])('a connection URL may not set %s', (parameter) => {
+    const name = parameter.split('=')[0]
+    expect(() => createMysqlProvider({ ...good, connection: `mysql://root@127.0.0.1/app?${parameter}` })).toThrow(
+      expect.objectContaining({
+        code: 'config_invalid',
+        message: expect.stringContaining(`connection: the URL sets "${name}"`),
+      }),
+    )
+  }) // biome-ignore format: a list
+
+  it.each(['mysql://root@one.example,two.example/app', 'mysql://root@one.example:3306,two.example:3306/app'])(
+    'a connection URL with several hosts is refused and names the option for several servers: %s',
+    (connection) => {
+      expect(() => createMysqlProvider({ ...good, connection })).toThrow(
+        expect.objectContaining({
+          code: 'config_invalid',
+          message: expect.stringContaining('several hosts'),
+        }),
+      )
+    },
+  )
+
+  it.each([
+    ['mysql://root@%2Fcloudsql%2Fproject%3Aeurope%3Adb/app', '/cloudsql/project:europe:db'],
+    ['mysql://root@localhost/app?socketPath=/run/mysqld/mysqld.sock', '/run/mysqld/mysqld.sock'],
+    ['mysql:///app?socketPath=%2Frun%2Fmysqld.sock', '/run/mysqld.sock'],
+  ])('a connection URL may name a socket: %s', (url, socketPath) => {
+    expect(driverOptions(url)).toMatchObject({ socketPath, database: 'app' })
+  })
+
+  it('a connection URL that names a socket and another host is refused', () => {
+    const connection = 'mysql://root@db.example/app?socketPath=/run/mysqld.sock'
+    expect(() => createMysqlProvider({ ...good, connection })).toThrow(
+      expect.objectContaining({ code: 'config_invalid', message: expect.stringContaining('socket') }),
+    )
+  })
+
+  it('a connection URL takes an IPv6 address, a TLS profile and what converts values', () => {
+    const url = 'mysql://root@[::1]:3307/app?timezone=%2B02:00&dateStrings=true&ssl=true&charset=utf8mb4'
+    expect(driverOptions(url)).toMatchObject({
+      host: '::1',
+      port: 3307,
+      timezone: '+02:00',
+      dateStrings: true,
+      ssl: {},
+    })
+    expect(driverOptions('mysql://root@db.example?ssl=false')).not.toHaveProperty('ssl')
+    expect(driverOptions('mysql://root@db.example?ssl={"rejectUnauthorized":true}')).toMatchObject({
+      ssl: { rejectUnauthorized: true },
+    })
+  })
+
   it('shared needs no secret', () =>
     expect(mysqlSettings({ ...good, secret: undefined as never, isolation: 'shared' }).isolation).toBe(
       'shared',
     ))
 
   it('a tenant’s connection has nothing of the administrator’s', () => {
-    const options = driverOptions(
-      'mysql://ad%20min:p%40ss@db.example:3307/first?password2=%22two%22&timezone=Z&passwordSha1=abc',
-    )
+    const options = driverOptions('mysql://ad%20min:p%40ss@db.example:3307/first?timezone=Z')
+    Object.assign(options, { password2: 'two', passwordSha1: 'abc' })
     expect(adminLogin(options)).toEqual({ user: 'ad min', password: 'p@ss', database: 'first' })
     const tenant = withLogin(options, { user: 't', password: 'own', database: 'd' })
     expect(JSON.stringify(tenant)).not.toMatch(/p@ss|two|abc|first|ad min/)
