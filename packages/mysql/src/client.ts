@@ -13,6 +13,8 @@ export interface TenantPoolOptions {
   readonly format: ConnectionOptions
   /** Connections one tenant may have. */
   readonly max: number
+  /** Called once the client was ended by a handler: the next request needs another one. */
+  readonly onEnd: () => void
 }
 
 const optionsOf = new WeakMap<Pool, TenantPoolOptions>()
@@ -24,10 +26,10 @@ export function tenantPoolOptions(client: Pool): TenantPoolOptions | undefined {
 
 /**
  * A `mysql2/promise` pool bound to one tenant, that holds no connection: each query leases one and gives it back, and
- * `getConnection` leases one until `release`. Ending it ends nothing but itself.
+ * `getConnection` leases one until `release`. Ending it closes no connection.
  */
 export function createTenantPool(options: TenantPoolOptions): Pool {
-  const { lease, tell, format, max } = options
+  const { lease, tell, format, max, onEnd } = options
   // A real one that never connects, so that whatever libraries expect of the driver's is there.
   const pool = createPool({ ...format, connectionLimit: max, maxIdle: max })
   let ended = false
@@ -49,7 +51,10 @@ export function createTenantPool(options: TenantPoolOptions): Pool {
     },
     releaseConnection: (connection: PoolConnection) => connection.release(),
     end(callback?: (error: unknown) => void) {
-      ended = true
+      if (!ended) {
+        ended = true
+        onEnd()
+      }
       callback?.(null)
     },
   } as unknown as Partial<CallbackPool>)

@@ -130,6 +130,7 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
       tell,
       format: server.format,
       max: settings.maxConnectionsPerTenant,
+      onEnd: lost,
     })
   }
 

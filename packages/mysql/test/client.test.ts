@@ -5,7 +5,8 @@ import { Kysely, sql } from 'kysely'
 import { raw } from 'mysql2'
 import type { Pool, RowDataPacket } from 'mysql2/promise'
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
-import { mysqlKysely } from '../src/index.ts'
+import { createMysqlFactory, mysqlKysely } from '../src/index.ts'
+import { SECRET } from './harness.ts'
 import { startRelay } from './relay.ts'
 import { call, createWorld, type World } from './support.ts'
 
@@ -120,6 +121,32 @@ describe('the pool', () => {
     await expect(other.query('SELECT 1')).rejects.toMatchObject({ code: 'closed' })
     expect(await bodies()).toEqual([])
   })
+
+  it.each(['pool.end()', 'the callback pool’s end()', 'db.destroy()'])(
+    'that a handler ends with %s leaves the next request served',
+    async (how) => {
+      const factory = createMysqlFactory({
+        connection: inject('mysqlUrl'),
+        secret: SECRET,
+        registry: world.registry,
+        databasePrefix: world.prefix,
+        createAdapters: (pool) => ({ pool, db: new Kysely({ dialect: mysqlKysely(pool) }) }),
+      })
+      try {
+        await factory.provision('ended')
+        const { pool, db } = await factory.getAdapters('ended')
+        if (how === 'db.destroy()') await sql`SELECT 1`.execute(db)
+        if (how === 'pool.end()') await pool.end()
+        else if (how === 'db.destroy()') await db.destroy()
+        else await new Promise((resolve) => pool.pool.end(resolve))
+        const next = await factory.getAdapters('ended')
+        expect((await next.pool.query('SELECT 1 AS one'))[0]).toEqual([{ one: 1 }])
+        expect((await sql`SELECT 1 AS one`.execute(next.db)).rows).toEqual([{ one: 1 }])
+      } finally {
+        await factory.close()
+      }
+    },
+  )
 
   it('serves as the pool of callbacks, streams too', async () => {
     await client.query(ONE)
@@ -318,6 +345,26 @@ it('a value that brings its own SQL is cleaned up after too', async () => {
     await own.query(sql, [...values])
     expect((await own.query('SELECT @left AS v'))[0]).toEqual([{ v: null }])
   }
+})
+
+it.each([
+  ['a port that refuses', 'mysql://root@localhost:1', 'provider_unavailable', /ECONNREFUSED/],
+  [
+    'a host without an address',
+    'mysql://root@no-such-host.invalid',
+    'provider_unavailable',
+    /no-such-host\.invalid/,
+  ],
+  ['a login that is refused', undefined, 'credentials_rejected', /no-such-administrator/],
+] as const)('%s is reported without a delay, and by name', async (_, url, code, message) => {
+  const refused = new URL(inject('mysqlUrl'))
+  refused.username = 'no-such-administrator'
+  refused.password = 'wrong'
+  const provider = world.another({ connection: url ?? refused.href })
+  const began = performance.now()
+  const error = await provider.find('tenant_x', call).catch((thrown: unknown) => provider.mapError(thrown))
+  expect(error).toMatchObject({ code, message: expect.stringMatching(message) })
+  expect(performance.now() - began).toBeLessThan(3_000)
 })
 
 it('a server that does not answer is a timeout or unavailable, and nothing hangs', async () => {
