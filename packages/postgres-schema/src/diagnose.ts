@@ -1,4 +1,5 @@
 import type { CallOptions } from '@tenantry/multi-tenancy'
+import { escapeLiteral } from 'pg'
 import type { Settings } from './options.ts'
 import type { Server } from './server.ts'
 
@@ -20,7 +21,7 @@ async function inspect(
   call: CallOptions,
 ): Promise<string[]> {
   const { isolation, maxConnections } = settings
-  const facts = await server.facts.read(call)
+  const login = await server.login(call)
   const [limits, database] = await server.admin(
     "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int AS connections, " +
       "current_setting('max_locks_per_transaction')::int AS locks, current_setting('password_encryption') AS encryption, " +
@@ -28,7 +29,7 @@ async function inspect(
       "SELECT (SELECT count(*)::int FROM pg_catalog.pg_namespace WHERE obj_description(oid, 'pg_namespace') LIKE 'tenantry:%') AS schemas, " +
       "(SELECT has_schema_privilege('public', oid, 'USAGE') FROM pg_catalog.pg_namespace WHERE nspname = 'public') AS public, " +
       "EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'dblink') AS dblink, " +
-      `(SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = '${server.login(facts).replaceAll("'", "''")}') AS super`,
+      `(SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = ${escapeLiteral(login)}) AS super`,
     call,
   )
   const { connections, locks } = limits?.rows[0] ?? {}

@@ -1,5 +1,6 @@
 import { checkConnectionLimits, configError, type Environment } from '@tenantry/multi-tenancy'
 import type { ClientConfig } from 'pg'
+import { checkServe, type ParsedConnection, parseConnection } from './connection-config.ts'
 
 /**
  * What keeps tenants of one database apart.
@@ -136,13 +137,18 @@ type Defaulted =
   | 'maxLifetime'
   | 'drainTimeout'
 
+/** One server's options, with its connection parsed. */
+export interface ServerSettings extends ServerOptions {
+  readonly parsed: ParsedConnection
+}
+
 /** Every option with its default, checked. */
 export type Settings = Omit<
   PostgresSchemaProviderOptions,
-  Defaulted | 'servers' | 'placement' | 'environment'
+  Defaulted | 'connection' | 'serve' | 'servers' | 'placement' | 'environment'
 > &
   Required<Pick<PostgresSchemaProviderOptions, Defaulted>> & {
-    readonly servers: ReadonlyMap<string, ServerOptions>
+    readonly servers: ReadonlyMap<string, ServerSettings>
     readonly placement: (name: string) => string
     readonly environment: Pick<Environment, 'runtime' | 'now' | 'sleep'>
   }
@@ -162,11 +168,9 @@ export function postgresSettings(options: PostgresSchemaProviderOptions): Settin
   if (extensionsSchema !== undefined && (!SCHEMA.test(extensionsSchema) || extensionsSchema === 'public')) {
     throw configError('extensionsSchema', 'must be the name of a schema, and not public')
   }
-  const all = new Map([
-    ['default', { connection, ...(serve && { serve }) }],
-    ...Object.entries(options.servers ?? {}),
-  ])
-  for (const [name, server] of all) checkServer(name === 'default' ? '' : `servers.${name}.`, server)
+  const all = new Map([['default', parseServer('', { connection, ...(serve && { serve }) })]])
+  for (const [name, server] of Object.entries(options.servers ?? {}))
+    all.set(name, parseServer(`servers.${name}.`, server))
   const needsSecret = isolation === 'role' || (isolation === 'set_role' && !everyLogin(all))
   if (needsSecret && (typeof secret !== 'string' || secret.length < 32)) {
     throw configError('secret', `must have at least 32 characters for isolation: '${isolation}'`)
@@ -194,8 +198,8 @@ export function postgresSettings(options: PostgresSchemaProviderOptions): Settin
   const place = typeof placement === 'function' ? placement : () => placement
   if (typeof placement === 'string' && !all.has(placement)) throw configError('placement', 'names no server')
   return {
-    connection, isolation, pooler, servers: all, placement: place, ...numbers,
-    ...(serve && { serve }), ...(secret && { secret }), ...(distribute && { distribute }),
+    isolation, pooler, servers: all, placement: place, ...numbers,
+    ...(secret && { secret }), ...(distribute && { distribute }),
     ...(extensionsSchema && { extensionsSchema }), environment: { ...realWorld(), ...options.environment },
   } // biome-ignore format: one object
 }
@@ -210,42 +214,10 @@ function everyLogin(servers: ReadonlyMap<string, ServerOptions>): boolean {
   return [...servers.values()].every(({ serve }) => serve?.user !== undefined)
 }
 
-function checkServer(path: string, { connection, serve }: ServerOptions): void {
-  if (typeof connection === 'string') {
-    if (!/^postgres(?:ql)?:\/\//.test(connection) || !URL.canParse(connection)) {
-      throw configError(`${path}connection`, 'must be a postgres:// URL, or an object')
-    }
-  } else if (typeof connection !== 'object' || connection === null) {
-    throw configError(`${path}connection`, 'is missing')
-  } else if (connection.connectionString !== undefined) {
-    throw configError(`${path}connection`, 'give the connectionString itself')
-  }
-  const fields =
-    typeof connection === 'string' ? { url: decoded(`${path}connection`, connection) } : connection
-  for (const [part, values] of [
-    ['connection', fields],
-    ['serve', serve ?? {}],
-  ] as const) {
-    // biome-ignore format: a pair
-    for (const [field, value] of Object.entries(values)) {
-      // A NUL in the startup packet would begin another parameter.
-      if (typeof value === 'string' && hasControl(value)) {
-        throw configError(`${path}${part}.${field}`, 'holds a control character')
-      }
-    }
-  }
-}
-
-function hasControl(text: string): boolean {
-  return [...text].some((character) => character < ' ' || character === '\x7f')
-}
-
-function decoded(option: string, url: string): string {
-  try {
-    return decodeURIComponent(url)
-  } catch {
-    throw configError(option, 'has a % that begins no escape: in a URL, % is written %25')
-  }
+function parseServer(path: string, { connection, serve }: ServerOptions): ServerSettings {
+  const parsed = parseConnection(`${path}connection`, connection)
+  if (serve !== undefined) checkServe(`${path}serve`, serve)
+  return { connection, parsed, ...(serve && { serve }) }
 }
 
 function realWorld(): Settings['environment'] {

@@ -1,4 +1,5 @@
 import {
+  type CallOptions,
   type ConnectTarget,
   createRedactor,
   explainRefusal,
@@ -18,6 +19,7 @@ import { diagnose } from './diagnose.ts'
 import { isLoginRefused, isState, leavesNoDoubt, postgresErrors } from './errors.ts'
 import { postgresKysely } from './kysely.ts'
 import { locatorOf, placeOf, roleOf, type SchemaPlace } from './locator.ts'
+import { failedLoginCheck } from './login.ts'
 import { type PostgresSchemaProviderOptions, postgresSettings } from './options.ts'
 import { createSchemas, type Schemas } from './schemas.ts'
 import { type Scope, searchPath } from './scope.ts'
@@ -70,6 +72,7 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
   /** Says why a client in use met something missing, or was refused: its tenant is gone, made anew, or shut. */
   async function explain(place: SchemaPlace, error: unknown, lost: () => void): Promise<never> {
     const refused = error instanceof RefusedUnit
+    if (refused && isState(error.cause, '22P02')) throw failedLoginCheck(error.message)
     if (!refused && !isState(error, '28000', '28P01', '3F000', '42P01', '57P01')) throw tell(error)
     const signal = AbortSignal.timeout(settings.connectTimeout)
     const found = await siteOf(place.server)
@@ -91,7 +94,10 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
     })
   }
 
-  async function connect({ locator, purpose, verify, admit, lost = () => {} }: ConnectTarget): Promise<Pool> {
+  async function connect(
+    { locator, purpose, verify, admit, lost = () => {} }: ConnectTarget,
+    call: CallOptions,
+  ): Promise<Pool> {
     const place = placeOf(locator)
     const { server } = siteOf(place.server)
     const path = searchPath(place.schema, extensionsSchema)
@@ -99,7 +105,12 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
     const scope: Scope | undefined =
       ownConnections && pooler === 'session'
         ? undefined
-        : { place, path, role: isolation === 'set_role' ? roleOf(place.id) : 'none' }
+        : {
+            place,
+            path,
+            role: isolation === 'set_role' ? roleOf(place.id) : 'none',
+            ...(pooler === 'transaction' && { login: await server.tenantLogin({ place, purpose }, call) }),
+          }
     const statements = createStatements(scope, pooler)
     const target: Target & { readonly place: SchemaPlace } = {
       kind: 'tenant',

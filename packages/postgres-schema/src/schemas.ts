@@ -61,7 +61,11 @@ export function createSchemas(server: Server, settings: Settings): Schemas {
     if (there !== undefined) return { place: there, created: false }
     const id = randomId()
     try {
-      const results = await insist(name, await creation(name, id, facts), options)
+      const results = await insist(
+        name,
+        await creation(name, id, facts, await server.login(options)),
+        options,
+      )
       const oid = Number(results.at(-1)?.rows[0].oid)
       return { place: { server: server.name, schema: name, oid, id }, created: true }
     } catch (error) {
@@ -76,18 +80,17 @@ export function createSchemas(server: Server, settings: Settings): Schemas {
   }
 
   /** Everything in one transaction: a role without its schema never was. The schema comes first: it is the fence. */
-  async function creation(name: string, id: string, facts: ServerFacts): Promise<string[]> {
+  async function creation(name: string, id: string, facts: ServerFacts, login: string): Promise<string[]> {
     const schema = escapeIdentifier(name)
-    const login = escapeIdentifier(server.login(facts))
     const statements = [
       lock(name),
       `CREATE SCHEMA ${schema}`,
       `COMMENT ON SCHEMA ${schema} IS ${escapeLiteral(markOf(id))}`,
       ...(signs ? [putSign({ schema: name, id })] : []),
     ]
-    if (isolation !== 'search_path') statements.push(...(await roles(name, id, facts)))
-    else if (server.login(facts) !== facts.user)
-      statements.push(`GRANT USAGE, CREATE ON SCHEMA ${schema} TO ${login}`)
+    if (isolation !== 'search_path') statements.push(...(await roles(name, id, facts, login)))
+    else if (login !== facts.user)
+      statements.push(`GRANT USAGE, CREATE ON SCHEMA ${schema} TO ${escapeIdentifier(login)}`)
     if (distribute === 'citus') statements.push(distributeStatement(name))
     statements.push(`SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = ${escapeLiteral(name)}`)
     return statements
@@ -99,10 +102,10 @@ export function createSchemas(server: Server, settings: Settings): Schemas {
    * but the owner of the other, whose tables it may have to change. (A login that takes roles must be a member of each,
    * and the server goes through all of them to find out: one for each tenant is enough.)
    */
-  async function roles(name: string, id: string, facts: ServerFacts): Promise<string[]> {
+  async function roles(name: string, id: string, facts: ServerFacts, user: string): Promise<string[]> {
     const names = isolation === 'role' ? [roleOf(id), roleOf(id, 'manage')] : [roleOf(id)]
     const [schema, database, role, owner] = [name, facts.database, ...names].map(escapeIdentifier)
-    const login = escapeIdentifier(server.login(facts))
+    const login = escapeIdentifier(user)
     const logins = await Promise.all(names.map(loginOf))
     const path = searchPath(name, extensionsSchema)
     const each = names.flatMap((text, at) => {
@@ -220,7 +223,7 @@ export function createSchemas(server: Server, settings: Settings): Schemas {
       statements.push(...ofRoles(id, (role) => `ALTER ROLE ${role} ${logins.get(role)}`))
     }
     if (isolation === 'set_role') {
-      const login = escapeIdentifier(server.login(await server.facts.read(options)))
+      const login = escapeIdentifier(await server.login(options))
       const change = access === 'open' ? ['GRANT', 'TO'] : ['REVOKE', 'FROM']
       statements.push(...ofRoles(id, (role) => `${change[0]} ${role} ${change[1]} ${login}`))
     }

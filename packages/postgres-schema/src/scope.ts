@@ -1,5 +1,6 @@
 import { escapeIdentifier, escapeLiteral } from 'pg'
 import { type SchemaPlace, signOf } from './locator.ts'
+import { loginCheck } from './login.ts'
 import { LEAVE } from './routines.ts'
 import type { Unit } from './unit.ts'
 import { COPY_FAIL, type EncodedSteps, encodeSteps, NO_STEPS, SEED } from './wire.ts'
@@ -11,6 +12,8 @@ export interface Scope {
   readonly role: string
   /** The whole `search_path`. */
   readonly path: string
+  /** The login that each transaction is checked for, where a pooler chooses the session. */
+  readonly login?: string
 }
 
 /** The tenant's schema alone, and that of extensions where there is one; never `public`. */
@@ -51,8 +54,11 @@ export function presenceSteps(scope: Scope): EncodedSteps {
   return encodeSteps(presenceOf(scope).map((asked) => `SELECT ${asked} FROM pg_catalog.pg_collation LIMIT 1`))
 }
 
-function presenceOf({ place, role }: Scope): string[] {
-  return role === 'none' ? [`${escapeLiteral(signOf(place))}::pg_catalog.regcollation`] : []
+function presenceOf({ place, role, login }: Scope): string[] {
+  return [
+    ...(login === undefined ? [] : [loginCheck(login)]),
+    ...(role === 'none' ? [`${escapeLiteral(signOf(place))}::pg_catalog.regcollation`] : []),
+  ]
 }
 
 /**

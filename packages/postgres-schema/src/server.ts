@@ -7,7 +7,6 @@ import {
   TenancyError,
 } from '@tenantry/multi-tenancy'
 import type { Client, ClientConfig, QueryResult } from 'pg'
-import { configOf, passwordsIn, userIn } from './config.ts'
 import {
   type Connection,
   cleanLate,
@@ -17,11 +16,13 @@ import {
   undoLate,
   verdictOf,
 } from './connection.ts'
+import { collectPasswords, toClientConfig } from './connection-config.ts'
 import { passwordOf } from './credentials.ts'
 import { isState, leavesNoDoubt } from './errors.ts'
 import { createFacts, type Facts } from './facts.ts'
 import { type Purpose, roleOf, type SchemaPlace } from './locator.ts'
-import type { ServerOptions, Settings } from './options.ts'
+import { assertLogin } from './login.ts'
+import type { ServerSettings, Settings } from './options.ts'
 import { refuseSharing } from './probe.ts'
 import { LEAVE_SHARED } from './scope.ts'
 import { runUnit } from './unit.ts'
@@ -51,8 +52,10 @@ export interface Server {
   drain(place: SchemaPlace, during: () => Promise<void>): Promise<void>
   /** Runs SQL as the administrator, in one message and so in one transaction; again when another was in its way. */
   admin(text: string, options: CallOptions): Promise<QueryResult[]>
-  /** Who logs in for tenants where they share connections. */
-  login(facts: Awaited<ReturnType<Facts['read']>>): string
+  /** The login of tenants where they share connections. */
+  login(options: CallOptions): Promise<string>
+  /** The login of one tenant's connections. */
+  tenantLogin(target: Pick<Target, 'place' | 'purpose'>, options: CallOptions): Promise<string>
   close(): Promise<void>
 }
 
@@ -63,13 +66,13 @@ const ADMIN: Target = { kind: 'admin', key: '' }
 
 export function createServer(
   name: string,
-  options: ServerOptions,
+  options: ServerSettings,
   settings: Settings,
   redactor: Redactor,
 ): Server {
   const { isolation, pooler, environment } = settings
-  const { connection: adminConnection, serve } = options
-  for (const password of passwordsIn(adminConnection, serve)) redactor.keep(password)
+  const { parsed, serve } = options
+  for (const password of collectPasswords(options.connection, parsed, serve)) redactor.keep(password)
   const facts = createFacts((text, call) => admin(text, call), settings)
   let shared: ConnectionPool | undefined
   let sharing: Promise<void> | undefined
@@ -78,26 +81,26 @@ export function createServer(
 
   async function tenantConfig(target: Target, call: CallOptions): Promise<ClientConfig> {
     if (isolation === 'role') {
-      const role = roleOf(target.place?.id ?? '', target.purpose)
+      const role = await server.tenantLogin(target, call)
       const password = await passwordOf(settings.secret, role)
       redactor.add(password)
-      return configOf(adminConnection, { ...serve, user: role, password })
+      return toClientConfig(parsed, { ...serve, user: role, password })
     }
-    const login = server.login(await facts.read(call))
     // Whatever came to run outside a unit of work would find no schema at all. A pooler takes no such parameter.
     const baseline = pooler === 'session' ? { options: '-c search_path=' } : {}
-    if (isolation === 'search_path') return configOf(adminConnection, { ...serve, ...baseline })
+    if (isolation === 'search_path') return toClientConfig(parsed, { ...serve, ...baseline })
+    const login = await server.login(call)
     const password = serve?.user === undefined ? await passwordOf(settings.secret, login) : serve.password
     if (password !== undefined) redactor.keep(password)
     const credentials = { user: login, ...(password === undefined ? {} : { password }) }
-    return configOf(adminConnection, { ...serve, ...baseline, ...credentials })
+    return toClientConfig(parsed, { ...serve, ...baseline, ...credentials })
   }
 
   async function open(pool: () => ConnectionPool, target: Target, call: CallOptions): Promise<Connection> {
     let connection: Connection | undefined
     const onError = (): void => void (connection && pool().invalidate(connection))
     if (target.kind === 'admin') {
-      const client = await openClient(configOf(adminConnection), call.signal, onError)
+      const client = await openClient(toClientConfig(parsed), call.signal, onError)
       connection = { client, kind: 'admin', dirty: false }
       return connection
     }
@@ -105,7 +108,7 @@ export function createServer(
     const client = await openClient(config, call.signal, onError)
     connection = { client, kind: 'tenant', dirty: false }
     try {
-      await makeReady(connection, config, call)
+      await makeReady(connection, config, target, call)
       await target.verify?.(connection)
       if (pooler === 'session' && verdictOf(connection) === 'dirty') await cleanLate(connection)
       return connection
@@ -116,14 +119,22 @@ export function createServer(
   }
 
   /** Makes sure that what each unit of work calls is there, and that a session is this client's alone. */
-  async function makeReady(connection: Connection, config: ClientConfig, call: CallOptions): Promise<void> {
+  async function makeReady(
+    connection: Connection,
+    config: ClientConfig,
+    target: Target,
+    call: CallOptions,
+  ): Promise<void> {
     const { client } = connection
     if (pooler === 'transaction') {
       if (!ready) await withRoutine(call, () => runUnit(connection, '', () => LEAVE_SHARED))
       ready = true
       return
     }
-    const { rows } = await client.query('SELECT pg_catalog.pg_backend_pid() AS pid')
+    const { rows } = await client.query(
+      'SELECT pg_catalog.pg_backend_pid() AS pid, session_user AS login, current_user AS role',
+    )
+    assertLogin(rows[0], await server.tenantLogin(target, call))
     // A server says at the start which process serves; a pooler makes a number up.
     const direct = Number(rows[0].pid) === (client as unknown as { processID: number }).processID
     if (direct) return
@@ -226,9 +237,14 @@ export function createServer(
       })
     },
     admin,
-    login: ({ databaseOid, user }) => {
-      if (serve?.user !== undefined) return serve.user
-      return isolation === 'set_role' ? `tenantry_${databaseOid}` : (userIn(adminConnection) ?? user)
+    async login(call) {
+      const given = serve?.user ?? (isolation === 'search_path' ? parsed.fields.user : undefined)
+      if (given !== undefined) return given
+      const { databaseOid, user } = await facts.read(call)
+      return isolation === 'search_path' ? user : `tenantry_${databaseOid}`
+    },
+    async tenantLogin({ place, purpose }, call) {
+      return isolation === 'role' ? roleOf(place?.id ?? '', purpose) : server.login(call)
     },
     async close() {
       // Also one that nobody has used yet must refuse from now on.

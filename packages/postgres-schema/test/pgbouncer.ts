@@ -26,7 +26,14 @@ export async function startPgBouncer(
     mode = 'transaction',
     size = 1,
     settings = [],
-  }: { mode?: 'transaction' | 'session'; size?: number; settings?: readonly string[] } = {},
+    database: databaseSettings = '',
+  }: {
+    mode?: 'transaction' | 'session'
+    size?: number
+    settings?: readonly string[]
+    /** What follows the server in the line of the database. */
+    database?: string
+  } = {},
 ): Promise<PgBouncer> {
   const { hostname, port: serverPort, username, password, pathname } = new URL(url)
   const database = pathname.slice(1)
@@ -38,7 +45,7 @@ export async function startPgBouncer(
     ini,
     [
       '[databases]',
-      `${database} = host=${hostname} port=${serverPort || 5432} dbname=${database}`,
+      `${database} = host=${hostname} port=${serverPort || 5432} dbname=${database} ${databaseSettings}`,
       '[pgbouncer]',
       `listen_addr = 127.0.0.1`,
       `listen_port = ${port}`,
