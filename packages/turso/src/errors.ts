@@ -1,25 +1,32 @@
-import { createErrorMap, type ErrorMap, type ErrorMeaning, type Redactor } from '@tenantry/multi-tenancy'
-import { HttpError } from './http.ts'
+import {
+  classifyHttpError,
+  createErrorMap,
+  type ErrorMap,
+  type ErrorMeaning,
+  HttpError,
+  type Redactor,
+} from '@tenantry/multi-tenancy/provider'
+import { detailWithoutNames, isPlatformError } from './control-plane/platform-api.ts'
 import { codeOf, isRefusedStatement, isSqlError } from './libsql/sql-errors.ts'
 
-/** The core's map, and its `tell` for what catches. */
+/** The core's error map, with a function that throws. */
 export interface TursoErrors extends ErrorMap {
-  /** Throws what `tell` says. */
+  /** Throws what `tell` returns. */
   surface(error: unknown): never
 }
 
-/** @param redactor knows the platform token and every token minted */
-export function tursoErrors(redactor: Redactor): TursoErrors {
-  const isClean = (text: string): boolean => redactor.text(text) === text
+/** @param redactor has the platform token and every token that was minted */
+export function createTursoErrors(redactor: Redactor): TursoErrors {
+  const hasNoSecret = (text: string): boolean => redactor.text(text) === text
   const errors = createErrorMap({
     redactor,
     meaningOf(error) {
-      const inner = httpErrorIn(error)
-      if (inner !== undefined) return refusal(inner)
+      const httpError = findHttpError(error)
+      if (httpError !== undefined) return classify(httpError)
       return isSqlError(error) ? codeOf(error) : 'internal'
     },
     isRefusedStatement: (error) =>
-      isRefusedStatement(error) && httpErrorIn(error) === undefined && isClean(textIn(error)),
+      isRefusedStatement(error) && findHttpError(error) === undefined && hasNoSecret(fullText(error)),
   })
   return {
     ...errors,
@@ -29,48 +36,47 @@ export function tursoErrors(redactor: Redactor): TursoErrors {
   }
 }
 
-/** The refusal that a libSQL error came from: its stream passes on what `fetch` threw as a cause, if at all. */
-export function httpErrorIn(error: unknown): HttpError | undefined {
-  for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
-    if (at instanceof HttpError) return at
-  }
-  return undefined
+/** The `HttpError` behind a libSQL error: the client's stream keeps what `fetch` threw as a cause. */
+export function findHttpError(error: unknown): HttpError | undefined {
+  return [...causeChain(error)].find((cause) => cause instanceof HttpError)
 }
 
-function textIn(error: Error): string {
-  let text = ''
-  for (let at: unknown = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
-    text += `${at.message}\n${at.stack}\n`
+function* causeChain(error: unknown): Generator<Error> {
+  for (
+    let current = error, depth = 0;
+    current instanceof Error && depth < 5;
+    current = current.cause, depth++
+  ) {
+    yield current
   }
-  return text
 }
 
-function refusal(error: HttpError): ErrorMeaning {
-  const { status, retryAfter, plane, message } = error
-  if (status === 0) return { code: 'provider_unavailable', message: message || 'No answer from Turso' }
-  const text = `Turso answered ${status}${message === '' ? '' : `: ${message}`}`
-  if (status === 429) return { code: 'rate_limited', message: text, retryAfter }
-  if (status === 408 || status === 425 || status >= 500) {
-    return { code: 'provider_unavailable', message: text, retryAfter }
-  }
-  if (status === 402) return { code: 'quota_exceeded', message: text }
-  return plane === 'data' ? dataRefusal(status, text) : platformRefusal(error, text)
+function fullText(error: Error): string {
+  return [...causeChain(error)].map(({ message, stack }) => `${message}\n${stack}`).join('\n')
 }
 
-function dataRefusal(status: number, text: string): ErrorMeaning {
-  if (status === 401) return { code: 'credentials_rejected', message: text }
-  if (status === 404) {
-    // A new database answers 404 for seconds: https://github.com/tursodatabase/libsql-client-ts/issues/346
-    return { code: 'tenant_not_ready', message: 'The tenant database does not answer yet', retryAfter: 2 }
-  }
-  return { code: 'provider_rejected', message: text }
+function classify(error: HttpError): ErrorMeaning {
+  return isPlatformError(error) ? classifyPlatformError(error) : classifyDatabaseError(error)
 }
 
-function platformRefusal({ status, words, serviceCode = '' }: HttpError, text: string): ErrorMeaning {
-  const overPlan = serviceCode.startsWith('feature_not_available') || /\b(?:plan|quota)\b/i.test(words)
-  if (overPlan) return { code: 'quota_exceeded', message: text }
-  if (/group\s+not found/i.test(words))
-    return { code: 'provider_rejected', message: `${text} (option group)` }
-  const refused = status === 401 || (status === 403 && !/protect/i.test(words))
-  return { code: refused ? 'credentials_rejected' : 'provider_rejected', message: text }
+function classifyDatabaseError(error: HttpError): ErrorMeaning {
+  // A new database answers 404 for seconds: https://github.com/tursodatabase/libsql-client-ts/issues/346
+  if (error.status === 404) {
+    return { code: 'tenant_not_ready', message: 'The tenant database does not respond yet', retryAfter: 2 }
+  }
+  const meaning = classifyHttpError(error)
+  return error.status === 403 ? { ...meaning, code: 'provider_rejected' } : meaning
+}
+
+function classifyPlatformError(error: HttpError): ErrorMeaning {
+  const meaning = classifyHttpError(error)
+  const { code, message } = meaning
+  if (code !== 'provider_rejected' && code !== 'credentials_rejected') return meaning
+  const text = detailWithoutNames(error)
+  const hasPlanCode = error.codes.some((code) => String(code).startsWith('feature_not_available'))
+  if (hasPlanCode || /\b(?:plan|quota)\b/i.test(text)) return { ...meaning, code: 'quota_exceeded' }
+  if (/group\s+not found/i.test(text)) {
+    return { code: 'provider_rejected', message: `${message} (option group)` }
+  }
+  return error.status === 403 && /protect/i.test(text) ? { ...meaning, code: 'provider_rejected' } : meaning
 }

@@ -1,5 +1,5 @@
 import type { Client } from '@libsql/client/web'
-import { defineFactory, type FactoryOptions, type TenantFactory } from '@tenantry/multi-tenancy'
+import { defineFactory, type FactoryOptions, type TenantFactory } from '@tenantry/multi-tenancy/provider'
 import type { Kysely } from 'kysely'
 import type { TursoProviderOptions } from './options.ts'
 import { createTursoProvider } from './provider.ts'

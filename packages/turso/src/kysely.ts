@@ -10,7 +10,7 @@ import {
   SqliteQueryCompiler,
   type TransactionSettings,
 } from 'kysely'
-import { tellEnding } from './libsql/close-listeners.ts'
+import { notifyClosed } from './libsql/close-listeners.ts'
 import { toBound, toRows } from './libsql/values.ts'
 
 /**
@@ -58,7 +58,7 @@ function createDriver(client: Client): Driver {
     },
     // The client is whoever made it's to close; but a view whose Kysely is ended is nothing to hand out again.
     async destroy() {
-      tellEnding(client)
+      notifyClosed(client)
     },
   }
 }

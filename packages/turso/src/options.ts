@@ -1,18 +1,17 @@
-import { configError, type Environment } from '@tenantry/multi-tenancy'
-import type { Fetch } from './http.ts'
-import { milliseconds } from './timeout-option.ts'
+import { configError, type Environment, type Fetch } from '@tenantry/multi-tenancy/provider'
+import { parseTimeout } from './timeout-option.ts'
 
-/** Whose account, and how to reach it. */
+/** The account, and how it is reached. */
 export interface TursoProviderOptions {
   /** The organization's (or personal account's) slug. */
   readonly organizationName: string
   /**
    * A platform token. A group-scoped one with `read`, `db:create`, `db:delete` and `db:mint-token` is enough, with a
-   * catalog also `db:configure` and `db:rotate-creds`; it never goes to a database.
+   * catalog also `db:configure` and `db:rotate-creds`; it is never sent to a database.
    */
   readonly apiToken: string
   /**
-   * The group new databases are made in, which decides their place.
+   * The group in which new databases are created. It decides their location.
    *
    * @default 'default'
    */
@@ -24,13 +23,13 @@ export interface TursoProviderOptions {
    */
   readonly groups?: readonly string[]
   /**
-   * How long a database's token is good, as the API takes it: `30m`, `1h`, `1d12h`. It is renewed at 80 % of it.
+   * The lifetime of a database's token, in the API's form: `30m`, `1h`, `1d12h`. It is renewed after 80 % of it.
    *
    * @default '1h'
    */
   readonly tokenLifetime?: string
   /**
-   * The hosts databases may be on, `*.` standing for any labels.
+   * The hosts that databases may be on. `*.` stands for any labels.
    *
    * @default ['*.turso.io']
    */
@@ -45,38 +44,50 @@ export interface TursoProviderOptions {
   readonly requestTimeout?: number
   /** @default globalThis.fetch */
   readonly fetch?: Fetch
-  /** Replaces clock, sleep and runtime detection: for tests. */
+  /** Replaces the clock, sleep and the detected runtime in tests. */
   readonly environment?: Partial<Environment>
 }
 
-/** Every option with its default. The options of hosts, URL and lifetime are checked by who uses them. */
+/** Every option with its default. */
 export type TursoSettings = Required<Omit<TursoProviderOptions, 'environment'>> & {
   readonly environment: Pick<Environment, 'now' | 'sleep' | 'runtime'>
 }
 
-/** @throws `config_invalid`, naming the option */
-export function tursoSettings(options: TursoProviderOptions): TursoSettings {
-  const { organizationName, apiToken, group = 'default' } = options
+/**
+ * Applies the defaults and checks the options. `allowedHosts`, `baseUrl` and `tokenLifetime` are checked by the modules
+ * that parse them.
+ *
+ * @throws `config_invalid`, naming the option
+ */
+export function resolveTursoOptions(options: TursoProviderOptions): TursoSettings {
+  const { organizationName, apiToken, group = 'default', groups = [] } = options
   const { tokenLifetime = '1h', allowedHosts = ['*.turso.io'], baseUrl = 'https://api.turso.tech' } = options
-  // Called through `globalThis`: workerd's `fetch` needs that `this`.
+  // Called through `globalThis`: the `fetch` of workerd requires that `this`.
   const { fetch = (input, init) => globalThis.fetch(input, init), environment } = options
   if (!isSlug(organizationName)) throw configError('organizationName', 'must be the slug of an organization')
-  const { groups = [] } = options
-  if (!Array.isArray(groups) || !groups.every(isSlug)) throw configError('groups', 'must be names of groups')
+  if (!Array.isArray(groups) || !groups.every(isSlug)) {
+    throw configError('groups', 'must be a list of group names')
+  }
   if (!isSlug(group)) throw configError('group', 'must be the name of a group')
   if (typeof apiToken !== 'string' || !/^[!-~]{6,}$/.test(apiToken)) {
     throw configError('apiToken', 'must be a platform token')
   }
-  const requestTimeout = milliseconds('requestTimeout', options.requestTimeout ?? 60_000, 1)
+  const requestTimeout = parseTimeout('requestTimeout', options.requestTimeout ?? 60_000, 1)
   const account = { organizationName, apiToken, group, groups, baseUrl, allowedHosts }
-  return { ...account, tokenLifetime, requestTimeout, fetch, environment: { ...realWorld(), ...environment } }
+  return {
+    ...account,
+    tokenLifetime,
+    requestTimeout,
+    fetch,
+    environment: { ...systemEnvironment(), ...environment },
+  }
 }
 
 function isSlug(value: unknown): boolean {
   return typeof value === 'string' && /^[a-z0-9](?:[a-z0-9-]{0,59}[a-z0-9])?$/.test(value)
 }
 
-function realWorld(): TursoSettings['environment'] {
+function systemEnvironment(): TursoSettings['environment'] {
   return {
     runtime: globalThis.navigator?.userAgent === 'Cloudflare-Workers' ? 'workers' : 'node',
     now: Date.now,

@@ -1,16 +1,16 @@
-import { configError } from '@tenantry/multi-tenancy'
+import { configError } from '@tenantry/multi-tenancy/provider'
 
-/** What a timer of any runtime can wait, almost 25 days: for more it would not wait at all. */
-const LONGEST = 2 ** 31 - 1
+/** The longest time a timer waits in every runtime, almost 25 days. A longer one would fire immediately. */
+const MAX_TIMEOUT = 2 ** 31 - 1
 
 /**
- * An option's time as timers take it, whole and no longer than they can: `Infinity` is as long as there is.
+ * An option's milliseconds as timers take them: whole, and at most `MAX_TIMEOUT`, which `Infinity` becomes too.
  *
- * @throws `config_invalid` for what is no number, or less than `least`
+ * @throws `config_invalid` for a value that is not a number or is below `minimum`
  */
-export function milliseconds(option: string, value: number, least: 0 | 1): number {
-  if (typeof value !== 'number' || !(value >= least)) {
-    throw configError(option, `must be a number of milliseconds, at least ${least}`)
+export function parseTimeout(option: string, value: number, minimum: 0 | 1): number {
+  if (typeof value !== 'number' || !(value >= minimum)) {
+    throw configError(option, `must be a number of milliseconds, at least ${minimum}`)
   }
-  return Math.min(Math.ceil(value), LONGEST)
+  return Math.min(Math.ceil(value), MAX_TIMEOUT)
 }

@@ -88,7 +88,10 @@ export interface HttpClient {
   /** The body as text. Throws as `send` does, and where it is longer than `maxBodyBytes`. */
   readText(response: Response, signal: AbortSignal | null | undefined): Promise<string>
   /** The error for a response that is not a success, with its `Retry-After`. `detail` may contain secrets. */
-  toError(response: Response, options?: Omit<HttpErrorOptions, 'retryAfter'>): HttpError
+  toError(
+    response: Pick<Response, 'status' | 'headers'>,
+    options?: Omit<HttpErrorOptions, 'retryAfter'>,
+  ): HttpError
   /** The error for a response that is not as the service documents it. */
   undocumented(): HttpError
 }

@@ -1,153 +1,167 @@
 import { type Client, createClient, type Transaction, type TransactionMode } from '@libsql/client/web'
-import { type ConnectTarget, explainRefusal, type FoundDatabase, TenancyError } from '@tenantry/multi-tenancy'
+import {
+  type ConnectTarget,
+  createHttpClient,
+  explainRefusal,
+  type Fetch,
+  type FoundDatabase,
+  type Redactor,
+  TenancyError,
+} from '@tenantry/multi-tenancy/provider'
 import type { TursoDatabase } from '../control-plane/platform-api.ts'
 import type { TokenStore } from '../control-plane/tokens.ts'
-import { httpErrorIn, type TursoErrors } from '../errors.ts'
-import { type Fetch, HttpError, retryAfterOf, send } from '../http.ts'
-import { tellEnding, watchEnding } from '../libsql/close-listeners.ts'
+import { findHttpError, type TursoErrors } from '../errors.ts'
+import { notifyClosed, onClose } from '../libsql/close-listeners.ts'
 import { isBlocked } from '../libsql/sql-errors.ts'
-import { plainStatement } from '../libsql/statements.ts'
-import { createTursoTransaction } from './transaction.ts'
+import { toPlainStatement } from '../libsql/statements.ts'
+import { createTursoTransaction, type WithToken } from './transaction.ts'
 
-/** What the client of one tenant works with. */
 export interface TursoClientOptions {
   readonly database: TursoDatabase
   readonly tokens: TokenStore
   readonly errors: TursoErrors
+  readonly redactor: Redactor
   readonly fetch: Fetch
   readonly now: () => number
   /** Milliseconds one request may take. */
   readonly requestTimeout: number
-  /** Whether the provider was closed. */
-  readonly isClosed: () => boolean
-  /** Whether the platform says that the database is closed. */
-  readonly isShut: () => Promise<boolean>
+  readonly isProviderClosed: () => boolean
+  /** Asks the platform whether the database is closed. */
+  readonly isDatabaseClosed: () => Promise<boolean>
   /** Awaited before each call and before a transaction begins. */
   readonly admit?: ConnectTarget['admit'] | undefined
-  /** Told when the database turns out to be gone, or the client is closed; absent while it is being made. */
+  /** Called when the database is gone or the client is closed. Absent while `create` waits for a new database. */
   readonly lost?: (() => void) | undefined
 }
 
-/** Runs work with the current token's client; when the database refuses the token, once more with a new one. */
-export type WithToken = <Result>(work: (client: Client) => Promise<Result>) => Promise<Result>
-
-const HERE: FoundDatabase = { same: true }
+const UNCHANGED: FoundDatabase = { same: true }
 
 /**
- * A libSQL `Client` whose every call goes out with the database's current token. Closing it ends nothing but
- * itself, since HTTP leaves nothing open.
+ * A libSQL `Client` that sends each call with the database's current token. Closing it ends only the client itself:
+ * HTTP leaves no connection open.
  */
 export function createTursoClient(options: TursoClientOptions): Client {
-  const { database, tokens, errors, isClosed, isShut, admit, lost } = options
-  const fetch = pin(options)
+  const { database, tokens, errors, isProviderClosed, isDatabaseClosed, admit, lost } = options
+  const fetch = createPinnedFetch(options)
   let closed = false
-  let inner: { token: string; client: Client } | undefined
+  let current: { token: string; client: Client } | undefined
 
-  function clientOf(token: string): Client {
-    if (inner?.token !== token) {
-      inner = {
-        token,
-        client: createClient({ url: `https://${database.hostname}`, authToken: token, fetch }),
-      }
+  function clientFor(token: string): Client {
+    if (current?.token !== token) {
+      const url = `https://${database.hostname}`
+      current = { token, client: createClient({ url, authToken: token, fetch }) }
     }
-    return inner.client
+    return current.client
   }
 
   const withToken: WithToken = async (work) => {
-    if (closed || isClosed()) throw new TenancyError('closed', 'The client was closed')
+    if (closed || isProviderClosed()) throw new TenancyError('closed', 'The client is closed')
     await admit?.()
     try {
       const token = await tokens.get(database)
       try {
-        return await accepted(work(clientOf(token)))
+        return await markAccepted(work(clientFor(token)))
       } catch (error) {
-        // Refused before anything was carried out, so it may be repeated.
-        if (httpErrorIn(error)?.status !== 401) throw error
-        const next = await tokens.renew(database, token)
-        return await accepted(work(clientOf(next)))
+        // A refused token means that nothing was carried out, so the call may be repeated.
+        if (findHttpError(error)?.status !== 401) throw error
+        const renewed = await tokens.renew(database, token)
+        return await markAccepted(work(clientFor(renewed)))
       }
     } catch (error) {
-      throw await truthOf(error)
+      throw await explainError(error)
     }
   }
 
-  async function accepted<Result>(work: Promise<Result>): Promise<Result> {
+  async function markAccepted<Result>(work: Promise<Result>): Promise<Result> {
     const result = await work
-    tokens.accepted(database)
+    tokens.markAccepted(database)
     return result
   }
 
-  async function truthOf(error: unknown): Promise<unknown> {
+  async function explainError(error: unknown): Promise<unknown> {
     if (lost === undefined) return error
-    const found = await find(error).catch(() => HERE)
+    const found = await findDatabase(error).catch(() => UNCHANGED)
     return explainRefusal(found, { cause: errors.tell(error), lost })
   }
 
   /**
-   * What the platform knows better: a 404 of its host may mean that the database is not ready or that it is gone, a
-   * block that it is over a limit or closed.
+   * Asks the platform where the database's own error is ambiguous: a 404 means "not ready" or "deleted", a block means
+   * "over a limit" or "closed".
    */
-  async function find(error: unknown): Promise<FoundDatabase | undefined> {
-    if (isBlocked(error) || errors.mapError(error).code === 'credentials_rejected')
-      return { same: true, closed: await isShut() }
-    return httpErrorIn(error)?.status === 404 ? tokens.find(database) : HERE
+  async function findDatabase(error: unknown): Promise<FoundDatabase | undefined> {
+    if (isBlocked(error) || errors.mapError(error).code === 'credentials_rejected') {
+      return { same: true, closed: await isDatabaseClosed() }
+    }
+    return findHttpError(error)?.status === 404 ? tokens.find(database) : UNCHANGED
   }
 
   const run: WithToken = (work) => withToken(work).catch(errors.surface)
 
   const client: Pick<Client, keyof Client> = {
     async execute(statement: Parameters<Client['execute']>[0], args?: any) {
-      const plain = plainStatement(statement, args)
-      return run((current) => current.execute(plain))
+      const plain = toPlainStatement(statement, args)
+      return run((inner) => inner.execute(plain))
     },
     async batch(statements, mode) {
-      const plain = statements.map((statement) => plainStatement(statement))
-      return run((current) => current.batch(plain, mode))
+      const plain = statements.map((statement) => toPlainStatement(statement))
+      return run((inner) => inner.batch(plain, mode))
     },
-    migrate: async (statements) => run((current) => current.migrate(statements)),
-    executeMultiple: async (sql) => run((current) => current.executeMultiple(sql)),
+    migrate: async (statements) => run((inner) => inner.migrate(statements)),
+    executeMultiple: async (sql) => run((inner) => inner.executeMultiple(sql)),
     async transaction(mode: TransactionMode = 'write'): Promise<Transaction> {
-      const begin = (current: Client): Promise<Transaction> => current.transaction(mode)
-      return createTursoTransaction({ begin, transaction: await run(begin), withToken, truthOf, errors })
+      const begin = (inner: Client): Promise<Transaction> => inner.transaction(mode)
+      return createTursoTransaction({ begin, transaction: await run(begin), withToken, explainError, errors })
     },
     async sync() {
-      throw new TenancyError('not_supported', 'A remote database has nothing to be synchronised with')
+      throw new TenancyError(
+        'not_supported',
+        'sync() is not supported: a remote database has no local replica',
+      )
     },
     close() {
       closed = true
-      tellEnding(client)
+      notifyClosed(client)
     },
     reconnect() {
       closed = false
     },
     get closed() {
-      return closed || isClosed()
+      return closed || isProviderClosed()
     },
     protocol: 'http',
   }
-  return watchEnding(client, lost)
+  return onClose(client, lost)
 }
 
+const SERVICE = 'The Turso database'
+
 /**
- * A `fetch` that sends to this database's host and no other (a server's answer may name another for the rest of a
- * stream), follows no redirect, and tells a refusal by its status.
+ * A `fetch` that sends to this database's host only. A response may name another host for the rest of a stream, where
+ * this token must not go. Rejected requests throw an `HttpError` with their status.
  */
-function pin({ database, fetch, now, requestTimeout }: TursoClientOptions): Fetch {
+function createPinnedFetch(options: TursoClientOptions): Fetch {
+  const { database, requestTimeout } = options
+  const http = createHttpClient({ ...options, service: SERVICE })
   return async (input) => {
     const request = input as Request
     const { protocol, host } = new URL(request.url)
     if (protocol !== 'https:' || host !== database.hostname) {
-      throw new TenancyError('provider_rejected', 'The database wanted to continue on another host')
+      throw new TenancyError(
+        'provider_rejected',
+        `${SERVICE} ${database.name} redirected the stream to another host, which is not allowed`,
+      )
     }
-    const response = await send(fetch, 'data', request, { signal: AbortSignal.timeout(requestTimeout) })
-    const { status } = response
-    if (response.ok) return response
-    // A statement's own errors come with 400 too, and are the driver's to read.
-    const said = status === 400 ? await response.clone().text() : ''
-    if (status === 400 && !/\bjwt\b|unauthori[sz]ed/i.test(said)) return response
+    const signal = AbortSignal.timeout(requestTimeout)
+    const response = await http.send(request, { signal })
+    const { ok, status, headers } = response
+    // A statement's own error has status 400 too; the driver reads that one.
+    if (ok || (status === 400 && !isTokenError(await http.readText(response.clone(), signal))))
+      return response
     await response.body?.cancel()
-    throw new HttpError('data', status === 400 ? 401 : status, '', {
-      retryAfter: retryAfterOf(response, now()),
-    })
+    throw http.toError({ status: status === 400 ? 401 : status, headers })
   }
+}
+
+function isTokenError(text: string): boolean {
+  return /\bjwt\b|unauthori[sz]ed/i.test(text)
 }

@@ -1,73 +1,76 @@
 import type { Client, Transaction } from '@libsql/client/web'
 import type { TursoErrors } from '../errors.ts'
-import { plainStatement } from '../libsql/statements.ts'
-import type { WithToken } from './libsql-client.ts'
+import { toPlainStatement } from '../libsql/statements.ts'
 
-/** A transaction that has a stream, but has sent nothing yet. */
+/** Runs `work` with a client that has the current token; when the token is refused, once more with a new one. */
+export type WithToken = <Result>(work: (client: Client) => Promise<Result>) => Promise<Result>
+
 export interface TursoTransactionOptions {
   readonly begin: (client: Client) => Promise<Transaction>
+  /** Begun in the driver, which sends nothing before the first statement. */
   readonly transaction: Transaction
   readonly withToken: WithToken
-  /** What an error comes from, where the platform knows better than the database. */
-  readonly truthOf: (error: unknown) => Promise<unknown>
+  /** The error that the caller gets, after asking the platform what became of the database. */
+  readonly explainError: (error: unknown) => Promise<unknown>
   readonly errors: TursoErrors
 }
 
 /**
- * A libSQL `Transaction` whose first request, which carries its `BEGIN`, may be repeated with a new token. From then on
- * it keeps the stream, and with it the token, it has.
+ * A libSQL `Transaction` whose first request, which carries its `BEGIN`, is repeated with a new token when the first
+ * one is refused. After that request the transaction keeps its stream and the token it began with.
  */
 export function createTursoTransaction(options: TursoTransactionOptions): Transaction {
-  const { begin, withToken, truthOf, errors } = options
-  const fail = async (error: unknown): Promise<never> => errors.surface(await truthOf(error))
+  const { begin, withToken, explainError, errors } = options
+  const fail = async (error: unknown): Promise<never> => errors.surface(await explainError(error))
   let { transaction } = options
+  let firstRequest: Promise<unknown> | undefined
   let begun = false
-  let first: Promise<unknown> | undefined
   let ended = false
 
-  /** Sends the first request alone: two of them at once could each open a stream of its own. */
+  /** Sends the first request alone: two concurrent ones could each open a stream. */
   async function run<Result>(work: (current: Transaction) => Promise<Result>): Promise<Result> {
     try {
-      while (!begun && first !== undefined) await first.catch(() => {})
+      while (!begun && firstRequest !== undefined) await firstRequest.catch(() => {})
       if (begun || ended) return await work(transaction)
-      const opening = open(work)
-      first = opening
-      return await opening
+      const request = sendFirst(work)
+      firstRequest = request
+      return await request
     } catch (error) {
       return fail(error)
     }
   }
 
-  async function open<Result>(work: (current: Transaction) => Promise<Result>): Promise<Result> {
-    let attempt = 0
+  async function sendFirst<Result>(work: (current: Transaction) => Promise<Result>): Promise<Result> {
+    let isRepeat = false
     try {
       return await withToken(async (client) => {
-        if (attempt++ > 0) transaction = await begin(client)
+        if (isRepeat) transaction = await begin(client)
+        isRepeat = true
         return work(transaction)
       })
     } finally {
-      // Also after an error: the stream is there, or it is closed and says so itself.
+      // After an error too: the stream is open, or it is closed and says so in its own error.
       begun = true
     }
   }
 
   return {
     async execute(statement: Parameters<Transaction['execute']>[0], args?: any) {
-      const plain = plainStatement(statement, args)
+      const plain = toPlainStatement(statement, args)
       return run((current) => current.execute(plain))
     },
     async batch(statements) {
-      const plain = statements.map((statement) => plainStatement(statement))
+      const plain = statements.map((statement) => toPlainStatement(statement))
       return run((current) => current.batch(plain))
     },
     executeMultiple: async (sql) => run((current) => current.executeMultiple(sql)),
     async commit() {
-      await first?.catch(() => {})
+      await firstRequest?.catch(() => {})
       ended = true
       await transaction.commit().catch(fail)
     },
     async rollback() {
-      await first?.catch(() => {})
+      await firstRequest?.catch(() => {})
       ended = true
       await transaction.rollback().catch(errors.surface)
     },

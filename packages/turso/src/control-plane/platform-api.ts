@@ -1,40 +1,46 @@
-import { configError, type Redactor, TenancyError } from '@tenantry/multi-tenancy'
-import { type Fetch, HttpError, retryAfterOf, send } from '../http.ts'
-import { createRateGate } from '../rate-gate.ts'
+import {
+  createHttpClient,
+  createRateGate,
+  type Fetch,
+  HttpError,
+  parseBaseUrl,
+  parseJsonObject,
+  type Redactor,
+  TenancyError,
+} from '@tenantry/multi-tenancy/provider'
 import type { HostCheck } from './allowed-hosts.ts'
 
-/** A database as the Platform API shows it. */
+/** A database as the Platform API describes it. */
 export interface TursoDatabase {
   readonly name: string
-  /** `DbId`: another incarnation of the name has another. */
+  /** `DbId`. A database that is created again under the same name has another one. */
   readonly id: string
-  /** Checked. Never derived from the name: the rule differs by region and age. */
+  /** Checked against `allowedHosts`. Never derived from the name: the rule differs by region and age. */
   readonly hostname: string
 }
 
-/** The few calls of the Platform API that a tenant's life needs. Each may throw an {@link HttpError}. */
+/** The calls of the Platform API that a tenant's lifecycle needs. Each may throw an {@link HttpError}. */
 export interface PlatformApi {
   create(name: string, group: string, signal: AbortSignal): Promise<TursoDatabase>
-  /** `undefined` only when the service says there is none. */
+  /** Resolves with `undefined` only when the service itself says that the database does not exist. */
   get(name: string, signal: AbortSignal): Promise<TursoDatabase | undefined>
-  /** Those of one group. */
+  /** One page of a group's databases whose names start with `prefix`. */
   list(
     query: { group: string; prefix: string; cursor?: string | undefined },
     signal: AbortSignal,
   ): Promise<{ databases: TursoDatabase[]; cursor: string | undefined }>
-  /** Absent is done. */
+  /** Deleting a database that does not exist succeeds. */
   delete(name: string, signal: AbortSignal): Promise<void>
-  /** A token that opens the database which has the name now, and no other. */
+  /** Mints a token for the database that has the name now, and for no other. */
   mintToken(name: string, expiration: string, signal: AbortSignal): Promise<string>
-  /** Ends every token there is of the database. */
+  /** Invalidates every token of the database. */
   rotateTokens(name: string, signal: AbortSignal): Promise<void>
-  /** Blocks reads and writes, or lets them through again. */
-  block(name: string, blocked: boolean, signal: AbortSignal): Promise<void>
-  /** Whether both are blocked. */
-  isBlocked(name: string, signal: AbortSignal): Promise<boolean>
+  /** Blocks reads and writes (`closed`), or allows them again (`open`). */
+  setAccess(name: string, access: 'open' | 'closed', signal: AbortSignal): Promise<void>
+  /** Whether both reads and writes are blocked. */
+  isClosed(name: string, signal: AbortSignal): Promise<boolean>
 }
 
-/** How to reach the Platform API. */
 export interface PlatformApiOptions {
   readonly organizationName: string
   readonly apiToken: string
@@ -48,158 +54,147 @@ export interface PlatformApiOptions {
 interface CallOptions {
   readonly query?: Record<string, string>
   readonly body?: unknown
-  /** Whether an empty answer is one. */
-  readonly silent?: boolean
-  /** Of the database it is about, where the path does not say. */
+  /** Whether an empty response is a success. */
+  readonly allowEmpty?: boolean
+  /** The database, where the path does not begin with its name. */
   readonly name?: string
 }
 
+const SERVICE = 'The Turso Platform API'
 const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/
 const ID = /^[\w-]{1,128}$/
 const TOKEN = /^[\w.~+/=-]{16,8192}$/
-const PAGE = '100'
+const PAGE_SIZE = '100'
 
 /** @see https://docs.turso.tech/api-reference/introduction */
 export function createPlatformApi(options: PlatformApiOptions): PlatformApi {
   const { organizationName, apiToken, fetch, checkHost, redactor, now } = options
-  const base = baseOf(options.baseUrl)
-  const gate = createRateGate(now)
+  const baseUrl = parseBaseUrl('baseUrl', options.baseUrl)
+  const rateGate = createRateGate(SERVICE, now)
+  const http = createHttpClient({ service: SERVICE, fetch, now, redactor, rateGate })
 
   async function call(
     method: string,
     path: readonly string[],
     signal: AbortSignal,
-    { query = {}, body, silent = false, name = path[0] }: CallOptions = {},
+    { query = {}, body, allowEmpty = false, name = path[0] }: CallOptions = {},
   ): Promise<Record<string, unknown>> {
-    const answered = gate.enter()
     const segments = ['v1', 'organizations', organizationName, 'databases', ...path].map(encodeURIComponent)
-    const url = new URL(`${base}/${segments.join('/')}`)
+    const url = new URL(`${baseUrl}/${segments.join('/')}`)
     url.search = new URLSearchParams(query).toString()
-    const response = await send(fetch, 'platform', url, {
+    const response = await http.send(url, {
       method,
       signal,
       headers: { authorization: `Bearer ${apiToken}`, 'content-type': 'application/json' },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
-    const retryAfter = retryAfterOf(response, now())
-    answered({ status: response.status, retryAfter })
-    const text = await textOf(response, signal)
-    const answer = parse(text)
-    if (response.ok) return answer ?? (silent && text === '' ? {} : unexpected())
-    const { error, code } = answer ?? {}
-    // Before it is cut: half a secret is not recognised.
-    const said = typeof error === 'string' ? redactor.text(error).slice(0, 300) : ''
-    throw new HttpError('platform', response.status, said, {
-      words: wordsOf(said, name),
-      retryAfter,
-      serviceCode: typeof code === 'string' ? code : undefined,
+    const text = await http.readText(response, signal)
+    const content = parseJsonObject(text)
+    if (response.ok) return content ?? (allowEmpty && text === '' ? {} : reject())
+    const { error, code } = content ?? {}
+    throw http.toError(response, {
+      detail: typeof error === 'string' ? error : '',
+      codes: typeof code === 'string' ? [code] : [],
+      subject: name,
     })
   }
 
-  function databaseOf(value: unknown, name: string): TursoDatabase {
+  function reject(): never {
+    throw http.undocumented()
+  }
+
+  function parseDatabase(value: unknown, name: string): TursoDatabase {
     const { Name, DbId, Hostname } = (value ?? {}) as Record<string, unknown>
-    if (Name !== name || typeof DbId !== 'string' || !ID.test(DbId)) return unexpected()
+    if (Name !== name || typeof DbId !== 'string' || !ID.test(DbId)) return reject()
     return { name, id: DbId, hostname: checkHost(Hostname) }
   }
 
   return {
     async create(name, group, signal) {
       const { database } = await call('POST', [], signal, { body: { name: checkName(name), group }, name })
-      return databaseOf(database, name)
+      return parseDatabase(database, name)
     },
     async get(name, signal) {
-      const answer = await call('GET', [checkName(name)], signal).catch(unlessAbsent)
-      return answer && databaseOf(answer.database, name)
+      const content = await call('GET', [checkName(name)], signal).catch(ignoreMissing)
+      return content && parseDatabase(content.database, name)
     },
     async list({ group, prefix, cursor }, signal) {
-      const query = { group, limit: PAGE, ...(cursor === undefined ? {} : { cursor }) }
+      const query = { group, limit: PAGE_SIZE, ...(cursor === undefined ? {} : { cursor }) }
       const { databases, pagination } = await call('GET', [], signal, { query })
-      if (!Array.isArray(databases)) return unexpected()
-      const ours = databases.filter(
+      if (!Array.isArray(databases)) return reject()
+      const matching = databases.filter(
         (value) => String(value?.Name).startsWith(prefix) && (value.group ?? group) === group,
       )
       const next = (pagination as { next?: unknown } | undefined)?.next
-      // A service that does not know `cursor` would answer its first page for ever.
-      if (next === cursor && next !== undefined) return unexpected()
+      // A service that ignores `cursor` would return its first page again and again.
+      if (next === cursor && next !== undefined) return reject()
       return {
-        databases: ours.map((value) => databaseOf(value, String(value.Name))),
+        databases: matching.map((value) => parseDatabase(value, String(value.Name))),
         cursor: typeof next === 'string' && next !== '' ? next : undefined,
       }
     },
     async delete(name, signal) {
-      await call('DELETE', [checkName(name)], signal).catch(unlessAbsent)
+      await call('DELETE', [checkName(name)], signal).catch(ignoreMissing)
     },
     async mintToken(name, expiration, signal) {
       const query = { expiration, authorization: 'full-access' }
       const { jwt } = await call('POST', [checkName(name), 'auth', 'tokens'], signal, { query, body: {} })
-      if (typeof jwt !== 'string' || !TOKEN.test(jwt)) return unexpected()
+      if (typeof jwt !== 'string' || !TOKEN.test(jwt)) return reject()
       return jwt
     },
     async rotateTokens(name, signal) {
-      // Answered without a body.
-      await call('POST', [checkName(name), 'auth', 'rotate'], signal, { silent: true })
+      await call('POST', [checkName(name), 'auth', 'rotate'], signal, { allowEmpty: true })
     },
-    async block(name, blocked, signal) {
+    async setAccess(name, access, signal) {
+      const blocked = access === 'closed'
       const body = { block_reads: blocked, block_writes: blocked }
-      const answer = await call('PATCH', [checkName(name), 'configuration'], signal, { body })
-      if (answer.block_reads !== blocked || answer.block_writes !== blocked) return unexpected()
+      const content = await call('PATCH', [checkName(name), 'configuration'], signal, { body })
+      if (content.block_reads !== blocked || content.block_writes !== blocked) return reject()
     },
-    async isBlocked(name, signal) {
+    async isClosed(name, signal) {
       const { block_reads, block_writes } = await call('GET', [checkName(name), 'configuration'], signal)
       return block_reads === true && block_writes === true
     },
   }
 }
 
-/** Whether the service says that there is no such database: its own 404, not that of a proxy or of an organization. */
-export function isAbsent(error: unknown): boolean {
-  if (!(error instanceof HttpError) || error.plane !== 'platform' || error.status !== 404) return false
-  return error.words !== '' && !/organi[sz]ation|group/i.test(error.words)
+/** Whether the error is one of the Platform API, and not of a database. */
+export function isPlatformError(error: unknown): error is HttpError {
+  return error instanceof HttpError && error.service === SERVICE
 }
 
-/** A text without what stands in brackets and without the database's name, which are no words of the service. */
-function wordsOf(text: string, name: string | undefined): string {
-  const words = text.replaceAll(/\[[^\]]*\]/g, '')
-  return name === undefined ? words : words.replaceAll(new RegExp(`(?<![\\w-])${name}(?![\\w-])`, 'g'), '')
+/** Whether the service itself says that the database does not exist: not a proxy's 404, not that of an organization. */
+export function isMissing(error: unknown): boolean {
+  if (!isPlatformError(error) || error.status !== 404) return false
+  const text = detailWithoutNames(error)
+  return text !== '' && !/organi[sz]ation|group/i.test(text)
 }
 
-function unlessAbsent(error: unknown): undefined {
-  if (!isAbsent(error)) throw error
+/**
+ * Whether the database name is taken. Turso responds with 409 as documented, with 400 since 2026-07-30, and with the
+ * 422 that its command line expects.
+ *
+ * @see https://github.com/tursodatabase/turso-docs/issues/409
+ */
+export function isDuplicate(error: unknown): boolean {
+  if (!isPlatformError(error) || ![400, 409, 422].includes(error.status)) return false
+  return /already exists|not available/i.test(error.detail)
 }
 
-/** The core's names fit; this keeps any other text out of the path. */
+/** The service's text without names of its resources: a database called `age-group` says nothing about groups. */
+export function detailWithoutNames({ detail, subject }: HttpError): string {
+  const text = detail.replaceAll(/\[[^\]]*\]/g, '')
+  return subject === undefined
+    ? text
+    : text.replaceAll(new RegExp(`(?<![\\w-])${subject}(?![\\w-])`, 'g'), '')
+}
+
+function ignoreMissing(error: unknown): undefined {
+  if (!isMissing(error)) throw error
+}
+
+/** Names from the core are valid; this check keeps any other text out of a path. */
 function checkName(name: string): string {
-  if (typeof name !== 'string' || !NAME.test(name)) throw new TenancyError('internal', 'Not a database name')
-  return name
-}
-
-function baseOf(baseUrl: string): string {
-  const url = URL.canParse(baseUrl) ? new URL(baseUrl) : undefined
-  const local = ['localhost', '127.0.0.1', '[::1]'].includes(url?.hostname ?? '')
-  if (url?.protocol !== 'https:' && !(local && url?.protocol === 'http:')) {
-    throw configError('baseUrl', 'must be an https URL')
-  }
-  return url.origin + url.pathname.replace(/\/+$/, '')
-}
-
-async function textOf(response: Response, signal: AbortSignal): Promise<string> {
-  try {
-    return await response.text()
-  } catch (cause) {
-    if (signal.aborted) throw signal.reason
-    throw new HttpError('platform', 0, 'The answer of Turso broke off', { cause })
-  }
-}
-
-function parse(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function unexpected(): never {
-  throw new HttpError('platform', 0, 'Turso answered in a form that is not the documented one')
+  if (typeof name === 'string' && NAME.test(name)) return name
+  throw new TenancyError('internal', `"${String(name)}" is not a valid name of a Turso database`)
 }

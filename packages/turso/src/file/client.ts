@@ -1,8 +1,8 @@
 import type { Client, Transaction, TransactionMode } from '@libsql/client/sqlite3'
-import { type Lease, TenancyError } from '@tenantry/multi-tenancy'
-import { tellEnding, watchEnding } from '../libsql/close-listeners.ts'
+import { type Lease, TenancyError } from '@tenantry/multi-tenancy/provider'
+import { notifyClosed, onClose } from '../libsql/close-listeners.ts'
 import { isBusy } from '../libsql/sql-errors.ts'
-import { plainStatement } from '../libsql/statements.ts'
+import { toPlainStatement } from '../libsql/statements.ts'
 import type { Patience } from './busy-retry.ts'
 import type { FileConnection } from './connection.ts'
 import { leavesNoDoubt, mapError, surface } from './errors.ts'
@@ -73,19 +73,19 @@ export function createFileClient(options: FileClientOptions): Client {
 
   const client: Pick<Client, keyof Client> = {
     async execute(statement: Parameters<Client['execute']>[0], args?: any) {
-      const plain = plainStatement(statement, args)
+      const plain = toPlainStatement(statement, args)
       return run([plain.sql], (inner) => inner.execute(plain))
     },
     async batch(statements, mode) {
-      const plain = statements.map((statement) => plainStatement(statement))
+      const plain = statements.map((statement) => toPlainStatement(statement))
       return run(textsOf(plain), (inner) => inner.batch(plain, mode))
     },
     async migrate(statements) {
-      const plain = statements.map((statement) => plainStatement(statement))
+      const plain = statements.map((statement) => toPlainStatement(statement))
       return run(textsOf(plain), (inner) => inner.migrate(plain))
     },
     async executeMultiple(sql) {
-      const { sql: text } = plainStatement(sql)
+      const { sql: text } = toPlainStatement(sql)
       return run([text], async (inner) => {
         await inner.executeMultiple(TOUCH_LOCK)
         // Met halfway, the lock would come too late: a script is not repeated.
@@ -105,7 +105,7 @@ export function createFileClient(options: FileClientOptions): Client {
     },
     close() {
       closed = true
-      tellEnding(client)
+      notifyClosed(client)
     },
     reconnect() {
       closed = false
@@ -115,7 +115,7 @@ export function createFileClient(options: FileClientOptions): Client {
     },
     protocol: 'file',
   }
-  return watchEnding(client, options.lost)
+  return onClose(client, options.lost)
 }
 
 function textsOf(statements: readonly { readonly sql: string }[]): string[] {

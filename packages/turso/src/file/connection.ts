@@ -1,5 +1,5 @@
 import { type Client, createClient, type Transaction } from '@libsql/client/sqlite3'
-import { type ConnectTarget, TenancyError } from '@tenantry/multi-tenancy'
+import { type ConnectTarget, TenancyError } from '@tenantry/multi-tenancy/provider'
 import { toBound, toRows } from '../libsql/values.ts'
 import { waysOut } from './allowed-functions.ts'
 import type { DatabaseFile, Files } from './database-files.ts'

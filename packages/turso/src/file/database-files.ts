@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { lstatSync, mkdirSync, realpathSync, type Stats } from 'node:fs'
 import { mkdtemp, open, readdir, rename, rm } from 'node:fs/promises'
 import path from 'node:path'
-import { explainRefusal, TenancyError } from '@tenantry/multi-tenancy'
+import { explainRefusal, TenancyError } from '@tenantry/multi-tenancy/provider'
 import { deletedName, NEW, sweep, tidy } from './crash-cleanup.ts'
 import { ignore } from './errors.ts'
 

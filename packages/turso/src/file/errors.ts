@@ -1,4 +1,9 @@
-import { createErrorMap, type ErrorMap, TenancyError, type TenancyErrorCode } from '@tenantry/multi-tenancy'
+import {
+  createErrorMap,
+  type ErrorMap,
+  TenancyError,
+  type TenancyErrorCode,
+} from '@tenantry/multi-tenancy/provider'
 import { codeOf, isRefusedStatement, isSqlError } from '../libsql/sql-errors.ts'
 
 /** Node's codes for files; any other file error is `provider_rejected`. */

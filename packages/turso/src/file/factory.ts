@@ -1,5 +1,5 @@
 import type { Client } from '@libsql/client/sqlite3'
-import { defineFactory, type FactoryOptions, type TenantFactory } from '@tenantry/multi-tenancy'
+import { defineFactory, type FactoryOptions, type TenantFactory } from '@tenantry/multi-tenancy/provider'
 import type { Kysely } from 'kysely'
 import { createLibsqlFileProvider, type LibsqlFileProviderOptions } from './provider.ts'
 

@@ -11,11 +11,11 @@ import {
   type Locator,
   TenancyError,
   type TenantProvider,
-} from '@tenantry/multi-tenancy'
+} from '@tenantry/multi-tenancy/provider'
 import { Kysely } from 'kysely'
 import { libsqlKysely } from '../kysely.ts'
 import { toBound, toRows } from '../libsql/values.ts'
-import { milliseconds } from '../timeout-option.ts'
+import { parseTimeout } from '../timeout-option.ts'
 import { createPatience } from './busy-retry.ts'
 import { createFileClient } from './client.ts'
 import { closeConnection, type FileConnection, type FileTarget, openConnection } from './connection.ts'
@@ -75,13 +75,13 @@ export function createLibsqlFileProvider(options: LibsqlFileProviderOptions): Te
   if (typeof root !== 'string' || root === '' || root.includes('\0')) {
     throw configError('root', 'must be the path of a directory')
   }
-  const busyTimeout = milliseconds('busyTimeout', options.busyTimeout ?? 5_000, 0)
-  const transactionIdleTimeout = milliseconds(
+  const busyTimeout = parseTimeout('busyTimeout', options.busyTimeout ?? 5_000, 0)
+  const transactionIdleTimeout = parseTimeout(
     'transactionIdleTimeout',
     options.transactionIdleTimeout ?? 30_000,
     0,
   )
-  const drainTimeout = milliseconds('drainTimeout', options.drainTimeout ?? 10_000, 0)
+  const drainTimeout = parseTimeout('drainTimeout', options.drainTimeout ?? 10_000, 0)
   // An empty path, or one from a variable that was not set, would scatter databases over the working directory.
   const files = openFiles(path.resolve(root))
   const { now = Date.now, sleep = pause } = options.environment ?? {}

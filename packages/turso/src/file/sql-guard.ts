@@ -1,4 +1,4 @@
-import { TenancyError } from '@tenantry/multi-tenancy'
+import { TenancyError } from '@tenantry/multi-tenancy/provider'
 import { type Token, tokenize } from './lexer.ts'
 
 /** What is known of SQL that may run. */

@@ -1,6 +1,6 @@
 import type { Transaction } from '@libsql/client/sqlite3'
-import { type Lease, TenancyError } from '@tenantry/multi-tenancy'
-import { plainStatement } from '../libsql/statements.ts'
+import { type Lease, TenancyError } from '@tenantry/multi-tenancy/provider'
+import { toPlainStatement } from '../libsql/statements.ts'
 import type { FileConnection } from './connection.ts'
 import { leavesNoDoubt, surface } from './errors.ts'
 
@@ -66,16 +66,16 @@ export function createFileTransaction(options: FileTransactionOptions): Transact
 
   return {
     async execute(statement: Parameters<Transaction['execute']>[0], args?: any) {
-      const plain = plainStatement(statement, args)
+      const plain = toPlainStatement(statement, args)
       return run([plain.sql], () => transaction.execute(plain))
     },
     async batch(statements) {
-      const plain = statements.map((statement) => plainStatement(statement))
+      const plain = statements.map((statement) => toPlainStatement(statement))
       const texts = plain.map(({ sql }) => sql)
       return run(texts, () => transaction.batch(plain))
     },
     async executeMultiple(sql) {
-      const { sql: text } = plainStatement(sql)
+      const { sql: text } = toPlainStatement(sql)
       return run([text], () => transaction.executeMultiple(text))
     },
     commit: () => run([], () => transaction.commit()).finally(end),

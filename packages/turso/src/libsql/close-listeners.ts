@@ -1,16 +1,16 @@
 import type { Client } from '@libsql/client/web'
 
-const endings = new WeakMap<Client, () => void>()
+const listeners = new WeakMap<Client, () => void>()
 
-/** Has `lost` called when the view is ended, by its own `close` or that of a Kysely over it. */
-export function watchEnding(view: Client, lost: (() => void) | undefined): Client {
-  if (lost !== undefined) endings.set(view, lost)
-  return view
+/** Calls `listener` once when a handler closes the client, or destroys a Kysely instance over it. */
+export function onClose(client: Client, listener: (() => void) | undefined): Client {
+  if (listener !== undefined) listeners.set(client, listener)
+  return client
 }
 
-/** Tells once that a view was ended by who got it: whoever asks next needs another. Any other client is left alone. */
-export function tellEnding(client: Client): void {
-  const lost = endings.get(client)
-  endings.delete(client)
-  lost?.()
+/** Calls the client's close listener, so that the next request gets a new client. Other clients have none. */
+export function notifyClosed(client: Client): void {
+  const listener = listeners.get(client)
+  listeners.delete(client)
+  listener?.()
 }

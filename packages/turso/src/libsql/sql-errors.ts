@@ -1,4 +1,4 @@
-import type { TenancyErrorCode } from '@tenantry/multi-tenancy'
+import type { TenancyErrorCode } from '@tenantry/multi-tenancy/provider'
 
 /** What the libSQL clients throw for an answer of the database; told by name, since each entry has a copy of the class. */
 export interface SqlError extends Error {
