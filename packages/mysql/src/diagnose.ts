@@ -1,8 +1,8 @@
 import type { CallOptions } from '@tenantry/multi-tenancy'
-import type { Databases } from './databases.ts'
+import type { Run, Server } from './connections/pool.ts'
+import { sessionModeOf } from './connections/sql-mode.ts'
+import type { Databases } from './control-plane/databases.ts'
 import type { Settings } from './options.ts'
-import type { Run, Server } from './server.ts'
-import { sessionModeOf } from './session.ts'
 
 interface Site {
   readonly server: Server

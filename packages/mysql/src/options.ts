@@ -1,6 +1,6 @@
 import { checkConnectionLimits, configError } from '@tenantry/multi-tenancy'
 import type { ConnectionOptions as DriverOptions } from 'mysql2'
-import { driverOptions } from './config.ts'
+import { driverOptions } from './driver-options.ts'
 
 /**
  * What keeps tenants of one server apart.

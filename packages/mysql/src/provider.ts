@@ -14,16 +14,16 @@ import {
 } from '@tenantry/multi-tenancy'
 import { Kysely } from 'kysely'
 import type { Pool, PoolConnection } from 'mysql2/promise'
-import { createTenantPool, tenantPoolOptions } from './client.ts'
-import { createDatabases, type Databases } from './databases.ts'
+import { OneByOne, runTogether } from './client/multi-statement.ts'
+import { createTenantPool, tenantPoolOptions } from './client/tenant-pool.ts'
+import { createServer, type Server, type TenantTarget } from './connections/pool.ts'
+import { STRICT_SESSION } from './connections/sql-mode.ts'
+import { createDatabases, type Databases } from './control-plane/databases.ts'
 import { diagnose } from './diagnose.ts'
 import { isNumber, mysqlErrors } from './errors.ts'
 import { mysqlKysely } from './kysely.ts'
 import { type DatabasePlace, locatorOf, MAX_NAME_LENGTH, placeOf } from './locator.ts'
 import { type MysqlProviderOptions, mysqlSettings } from './options.ts'
-import { createServer, type Server, type TenantTarget } from './server.ts'
-import { STRICT_SESSION } from './session.ts'
-import { OneByOne, runTogether } from './together.ts'
 
 interface Site {
   readonly server: Server

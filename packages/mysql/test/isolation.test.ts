@@ -1,6 +1,6 @@
 import { createConnection } from 'mysql2/promise'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
-import { lockName, nativeHash, passwordOf } from '../src/credentials.ts'
+import { lockName, nativeHash, passwordOf } from '../src/connections/credentials.ts'
 import { SECRET } from './harness.ts'
 import { startRelay } from './relay.ts'
 import { startServer } from './server.ts'

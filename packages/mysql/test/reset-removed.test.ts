@@ -3,9 +3,9 @@ import { HIDDEN, POLLUTERS, pollute, snapshot } from './polluters.ts'
 import { createWorld } from './support.ts'
 
 // The mutation that proves the matrix in sessions.test.ts: without COM_CHANGE_USER between leases it would be red.
-vi.mock('../src/connection.ts', async (importOriginal) => {
-  const original = await importOriginal<typeof import('../src/connection.ts')>()
-  const forget = async (connection: import('../src/connection.ts').Connection): Promise<void> => {
+vi.mock('../src/connections/connection.ts', async (importOriginal) => {
+  const original = await importOriginal<typeof import('../src/connections/connection.ts')>()
+  const forget = async (connection: import('../src/connections/connection.ts').Connection): Promise<void> => {
     connection.trace = 'none'
   }
   return {

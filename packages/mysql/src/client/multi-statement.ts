@@ -1,9 +1,15 @@
 import { type Lease, type Statement, splitStatements, TenancyError } from '@tenantry/multi-tenancy'
-import type { Connection, Row } from './connection.ts'
-import { isNumber, leavesNoDoubt } from './errors.ts'
-import { accompanyNext, type Company, commandMessage, type Internals, lostConnection } from './messages.ts'
-import { STRICT_SESSION } from './session.ts'
-import { type Trace, traceOf, worse } from './statements.ts'
+import type { Connection, Row } from '../connections/connection.ts'
+import {
+  accompanyNext,
+  type Company,
+  commandMessage,
+  type Internals,
+  lostConnection,
+} from '../connections/messages.ts'
+import { type Trace, traceOf, worse } from '../connections/session-taint.ts'
+import { STRICT_SESSION } from '../connections/sql-mode.ts'
+import { isNumber, leavesNoDoubt } from '../errors.ts'
 
 /** `COM_SET_OPTION`: several statements in one message are taken, or are not. */
 const SEVERAL = commandMessage(0x1b, 0, 0)

@@ -1,10 +1,10 @@
 import { EventEmitter, errorMonitor } from 'node:events'
 import { type Lease, TenancyError } from '@tenantry/multi-tenancy'
 import type { PoolConnection } from 'mysql2'
-import { type Connection, changeUser, type Holder } from './connection.ts'
-import { leavesNoDoubt } from './errors.ts'
-import type { Internals } from './messages.ts'
-import { type Trace, traceOf, worse } from './statements.ts'
+import { type Connection, changeUser, type Holder } from '../connections/connection.ts'
+import type { Internals } from '../connections/messages.ts'
+import { type Trace, traceOf, worse } from '../connections/session-taint.ts'
+import { leavesNoDoubt } from '../errors.ts'
 
 type Callback = (error: unknown, ...results: unknown[]) => void
 

@@ -1,8 +1,8 @@
 import { type Lease, TenancyError } from '@tenantry/multi-tenancy'
 import { type Pool as CallbackPool, type ConnectionOptions, createPool, type PoolConnection } from 'mysql2'
 import type { Pool } from 'mysql2/promise'
-import type { Connection } from './connection.ts'
-import { createLeasedConnection } from './leased.ts'
+import type { Connection } from '../connections/connection.ts'
+import { createLeasedConnection } from './tenant-connection.ts'
 
 /** What the client of one tenant works with. */
 export interface TenantPoolOptions {

@@ -1,6 +1,6 @@
 import { TenancyError } from '@tenantry/multi-tenancy'
 import { type Connection as Client, type ConnectionOptions, createConnection } from 'mysql2'
-import { type Login, withLogin } from './config.ts'
+import { type Login, withLogin } from '../driver-options.ts'
 import {
   accompany,
   accompanyNext,
@@ -11,8 +11,8 @@ import {
   lostConnection,
   queryMessage,
 } from './messages.ts'
-import { sessionModeOf } from './session.ts'
-import type { Trace } from './statements.ts'
+import type { Trace } from './session-taint.ts'
+import { sessionModeOf } from './sql-mode.ts'
 
 export type Row = Record<string, unknown>
 

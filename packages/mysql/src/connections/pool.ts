@@ -7,7 +7,10 @@ import {
   TenancyError,
 } from '@tenantry/multi-tenancy'
 import type { ConnectionOptions } from 'mysql2'
-import { adminLogin, driverOptions, formatOptions, type Login, passwordsIn } from './config.ts'
+import { adminLogin, driverOptions, formatOptions, type Login, passwordsIn } from '../driver-options.ts'
+import { leavesNoDoubt } from '../errors.ts'
+import { type DatabasePlace, userOf } from '../locator.ts'
+import type { ServerOptions, Settings } from '../options.ts'
 import {
   ask,
   askConfirmed,
@@ -24,9 +27,6 @@ import {
   untilAborted,
 } from './connection.ts'
 import { passwordOf } from './credentials.ts'
-import { leavesNoDoubt } from './errors.ts'
-import { type DatabasePlace, userOf } from './locator.ts'
-import type { ServerOptions, Settings } from './options.ts'
 
 /** Whom a connection is for. */
 export type Target = { readonly kind: 'admin' } | TenantTarget

@@ -1,4 +1,4 @@
-import { literal } from './statements.ts'
+import { literal } from './session-taint.ts'
 
 const STRICT = ['STRICT_TRANS_TABLES', 'STRICT_ALL_TABLES']
 

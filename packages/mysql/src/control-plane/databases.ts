@@ -1,12 +1,12 @@
 import { type CallOptions, type ListedDatabase, TenancyError } from '@tenantry/multi-tenancy'
-import { lockName, randomId } from './credentials.ts'
-import { isNumber } from './errors.ts'
-import { type DatabasePlace, idOfUser, isName, locatorOf } from './locator.ts'
-import type { Settings } from './options.ts'
+import { lockName, randomId } from '../connections/credentials.ts'
+import type { Run, Server } from '../connections/pool.ts'
+import { quote } from '../connections/session-taint.ts'
+import { isNumber } from '../errors.ts'
+import { type DatabasePlace, idOfUser, isName, locatorOf } from '../locator.ts'
+import type { Settings } from '../options.ts'
 import { asAdmin } from './privileges.ts'
 import { type Access, createRegistry, type Registry } from './registry.ts'
-import type { Run, Server } from './server.ts'
-import { quote } from './statements.ts'
 import { createUsers, kill } from './users.ts'
 
 /** The databases of one server, as the administrator manages them. */

@@ -1,6 +1,6 @@
 import { TenancyError } from '@tenantry/multi-tenancy'
-import { isNumber } from './errors.ts'
-import { quote } from './statements.ts'
+import { quote } from '../connections/session-taint.ts'
+import { isNumber } from '../errors.ts'
 
 /** The administrator's statements that a server or a host may refuse, and the right each needs. */
 const RIGHTS = {

@@ -1,7 +1,7 @@
-import { isNumber } from './errors.ts'
+import type { Run } from '../connections/pool.ts'
+import { quote } from '../connections/session-taint.ts'
+import { isNumber } from '../errors.ts'
 import { asAdmin } from './privileges.ts'
-import type { Run } from './server.ts'
-import { quote } from './statements.ts'
 
 /** `dropping` from the first step of a deletion to its last. */
 export type Access = 'open' | 'closed' | 'dropping'

@@ -1,11 +1,11 @@
 import { TenancyError } from '@tenantry/multi-tenancy'
-import { nativeHash, passwordOf } from './credentials.ts'
-import { isNumber } from './errors.ts'
-import { userOf } from './locator.ts'
-import type { Settings } from './options.ts'
+import { nativeHash, passwordOf } from '../connections/credentials.ts'
+import type { Run } from '../connections/pool.ts'
+import { grantPattern, literal, quote } from '../connections/session-taint.ts'
+import { isNumber } from '../errors.ts'
+import { userOf } from '../locator.ts'
+import type { Settings } from '../options.ts'
 import { asAdmin, assertGrants } from './privileges.ts'
-import type { Run } from './server.ts'
-import { grantPattern, literal, quote } from './statements.ts'
 
 /** The users of one server's tenants. */
 export interface Users {
