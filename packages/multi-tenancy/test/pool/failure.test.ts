@@ -68,16 +68,72 @@ describe('an acquirer who waits', () => {
     expect(order).toEqual(['first', 'later'])
   })
 
-  test('is refused at once when its key has enough waiting, which costs no other key its place', async () => {
-    const pool = createFakePool({ max: 1, maxQueuePerKey: 1 })
+  test('is refused immediately when the queue of its key is full, which costs no other key its place', async () => {
+    const pool = createFakePool({ max: 1, maxWaiting: 1 })
     const held = await pool.acquire('a', 'a')
     const first = pool.acquire('a', 'a')
-    await expect(pool.acquire('a', 'a')).rejects.toMatchObject({ code: 'pool_exhausted' })
+    await expect(pool.acquire('a', 'a')).rejects.toMatchObject({
+      code: 'pool_exhausted',
+      message: expect.stringContaining('1 caller already waits for a connection (maxWaiting: 1)'),
+    })
     const other = pool.acquire('b', 'b')
     held.release()
     const lease = await first
     lease.release()
     expect((await other).connection.key).toBe('b')
+  })
+
+  test('is one of 10,000 before its key is refused', async () => {
+    const pool = createFakePool({ max: 1, queueTimeout: 60_000 })
+    const held = await pool.acquire('a', 'a')
+    let served = 0
+    const waiting = Array.from({ length: 10_000 }, () => pool.use('a', 'a', async () => void served++))
+    await expect(pool.acquire('a', 'a')).rejects.toMatchObject({ code: 'pool_exhausted' })
+    held.release()
+    await Promise.all(waiting)
+    expect(served).toBe(10_000)
+  })
+
+  test('gets an error that names the time it waited, and the callers that still wait', async () => {
+    const pool = createFakePool({ max: 2, queueTimeout: 5_000 })
+    await Promise.all([pool.acquire('a', 'a'), pool.acquire('a', 'a')])
+    const first = pool.acquire('a', 'a')
+    pool.clock.advance(1)
+    const second = pool.acquire('a', 'a')
+    pool.clock.advance(4_999)
+    await expect(first).rejects.toMatchObject({
+      code: 'pool_exhausted',
+      message:
+        'No database connection became free within 5000 ms (queueTimeout): 2 connections are in use, and 1 other caller ' +
+        'waits. Release connections sooner, or raise the connection limits',
+    })
+    pool.clock.advance(1)
+    await expect(second).rejects.toMatchObject({ code: 'pool_exhausted' })
+  })
+
+  test('that is refused learns when the callers before it will have been served, not the queue timeout', async () => {
+    const pool = createFakePool({ max: 1, maxWaiting: 4, queueTimeout: 60_000 })
+    let lease = await pool.acquire('a', 'a')
+    const waiting = Array.from({ length: 4 }, () => pool.acquire('a', 'a'))
+    // Two are served in four seconds, two new ones take their places: four wait, at two seconds each.
+    for (const next of waiting.slice(0, 2)) {
+      pool.clock.advance(2_000)
+      lease.release()
+      lease = await next
+      void pool.acquire('a', 'a').catch(() => {})
+    }
+    await expect(pool.acquire('a', 'a')).rejects.toMatchObject({ code: 'pool_exhausted', retryAfter: 8 })
+    expect(pool.stats().waiting).toBe(4)
+  })
+
+  test('that is refused where nothing is served learns a minute at most', async () => {
+    const pool = createFakePool({ max: 1, maxWaiting: 4, queueTimeout: 600_000 })
+    await pool.acquire('a', 'a')
+    const waiting = Array.from({ length: 4 }, () => pool.acquire('a', 'a').catch(() => {}))
+    await expect(pool.acquire('a', 'a')).rejects.toMatchObject({ retryAfter: 1 })
+    pool.clock.advance(30_000)
+    await expect(pool.acquire('a', 'a')).rejects.toMatchObject({ retryAfter: 60 })
+    expect(waiting).toHaveLength(4)
   })
 
   test('does not time out in the queue once its connection is opening', async () => {

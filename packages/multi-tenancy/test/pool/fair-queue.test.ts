@@ -4,7 +4,7 @@ import { createFairQueue } from '../../src/provider-kit/pool/fair-queue.ts'
 
 describe('the fair queue', () => {
   test('serves keys in turns, and each key in order', () => {
-    const queue = createFairQueue<string>()
+    const queue = createFairQueue<string>(() => 0)
     for (const item of ['a1', 'a2', 'a3', 'b1', 'c1', 'c2']) queue.add(item.charAt(0), item)
     const served: string[] = []
     queue.offer(
@@ -16,7 +16,7 @@ describe('the fair queue', () => {
   })
 
   test('continues with the next key where the last round ended', () => {
-    const queue = createFairQueue<string>()
+    const queue = createFairQueue<string>(() => 0)
     for (const item of ['a1', 'a2', 'b1', 'b2']) queue.add(item.charAt(0), item)
     const served: string[] = []
     for (let round = 1; round <= 4; round++) {
@@ -29,7 +29,7 @@ describe('the fair queue', () => {
   })
 
   test('passes a key by that cannot be served, which keeps its place', () => {
-    const queue = createFairQueue<string>()
+    const queue = createFairQueue<string>(() => 0)
     for (const item of ['a1', 'b1', 'b2', 'c1']) queue.add(item.charAt(0), item)
     const served: string[] = []
     let full = true
@@ -41,7 +41,7 @@ describe('the fair queue', () => {
   })
 
   test('an item deleted while it waits, or by being taken, is gone', () => {
-    const queue = createFairQueue<string>()
+    const queue = createFairQueue<string>(() => 0)
     for (const item of ['a1', 'a2', 'b1']) queue.add(item.charAt(0), item)
     queue.delete('a', 'a1')
     const served: string[] = []
@@ -59,7 +59,7 @@ describe('the fair queue', () => {
   test('between two turns of a key no other waiting key has more than one', () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom('a', 'b', 'c', 'd')), (keys) => {
-        const queue = createFairQueue<string>()
+        const queue = createFairQueue<string>(() => 0)
         keys.forEach((key, index) => void queue.add(key, `${key}${index}`))
         const served: string[] = []
         queue.offer(

@@ -71,7 +71,7 @@ export function createModel(scheduler: Scheduler, options: ModelOptions): Model 
     max,
     maxPerKey,
     maxUses,
-    maxQueuePerKey: 4,
+    maxWaiting: 4,
     queueTimeout: 200,
     openTimeout: patient ? forever : 100,
     closeTimeout: patient ? forever : 50,

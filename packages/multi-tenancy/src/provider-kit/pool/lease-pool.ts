@@ -1,9 +1,10 @@
 import { TenancyError } from '../../errors.ts'
 import { type ConnectionStats, createConnections } from './connections.ts'
+import { queueFull, queueTimedOut } from './errors.ts'
 import { createFairQueue } from './fair-queue.ts'
 import type { Lease } from './lease.ts'
 import { type LeasePoolOptions, leasePoolSettings } from './options.ts'
-import { createWaiter, exhausted, type Waiter } from './waiter.ts'
+import { createWaiter, type Waiter } from './waiter.ts'
 
 /** How many of what there are now. */
 export interface LeasePoolStats extends ConnectionStats {
@@ -17,7 +18,7 @@ export interface LeasePool<Connection, Target> {
    * Leases a connection of the key: an idle one, a new one, or one that takes the place of another key's least
    * recently used idle one; else waits in turn. A key stands for everything that tells targets apart.
    *
-   * @throws `pool_exhausted` after `queueTimeout`, or with `maxQueuePerKey` waiting already; `timeout` after
+   * @throws `pool_exhausted` after `queueTimeout`, or with `maxWaiting` callers of the key waiting already; `timeout` after
    * `openTimeout`; `tenant_not_ready` while the key is drained; `closed` after `close`; `provider_unavailable`
    * when the connection failed as it opened; what `open` threw; the signal's reason
    */
@@ -83,8 +84,8 @@ export function createLeasePool<Connection extends object, Target>(
   options: LeasePoolOptions<Connection, Target>,
 ): LeasePool<Connection, Target> {
   const settings = leasePoolSettings(options)
-  const { queueTimeout, maxQueuePerKey, setTimer } = settings
-  const queue = createFairQueue<Waiter<Target, Lease<Connection>>>()
+  const { queueTimeout, maxWaiting, setTimer, now } = settings
+  const queue = createFairQueue<Waiter<Target, Lease<Connection>>>(now)
   const connections = createConnections(settings, queue, refusal)
   /** Keys being drained, and how many times at once. */
   const drains = new Map<string, number>()
@@ -96,6 +97,12 @@ export function createLeasePool<Connection extends object, Target>(
     return new TenancyError('tenant_not_ready', 'The tenant’s connections are being closed', {
       retryAfter: 2,
     })
+  }
+
+  function timedOut(key: string): TenancyError {
+    const { leased } = connections.stats()
+    const expectedWait = queue.expectedWait(key)
+    return queueTimedOut({ queueTimeout, leased, others: queue.size(key) - 1, expectedWait })
   }
 
   function retire(key: string | undefined, deadline = 10_000): Promise<void> {
@@ -119,8 +126,12 @@ export function createLeasePool<Connection extends object, Target>(
         queue.add(key, waiter)
         connections.pump()
         if (!queue.has(key, waiter)) return
-        if (queue.size(key) > maxQueuePerKey) waiter.reject(exhausted(queueTimeout))
-        else waiter.startTimer(setTimer, queueTimeout)
+        const others = queue.size(key) - 1
+        if (others >= maxWaiting) {
+          // The pace of the line is that of those who stay in it.
+          queue.delete(key, waiter)
+          waiter.reject(queueFull(others, maxWaiting, queue.expectedWait(key)))
+        } else waiter.startTimer(setTimer, queueTimeout, () => timedOut(key))
       })
     },
     async use(key, target, work, options) {

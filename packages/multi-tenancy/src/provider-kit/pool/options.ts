@@ -48,11 +48,12 @@ export interface LeasePoolOptions<Connection extends object, Target> {
    */
   readonly maxPerKey?: number
   /**
-   * Acquirers of one key that may wait; one more is refused at once.
+   * Callers of one key that may wait for a connection; the next one is refused immediately. `Infinity` for no bound.
+   * A waiting caller takes less than a kilobyte.
    *
-   * @default 100
+   * @default 10_000
    */
-  readonly maxQueuePerKey?: number
+  readonly maxWaiting?: number
   /**
    * Milliseconds an acquirer waits for its turn.
    *
@@ -111,7 +112,7 @@ export type LeasePoolSettings<Connection extends object, Target> = LeasePoolOpti
 export function leasePoolSettings<Connection extends object, Target>(
   options: LeasePoolOptions<Connection, Target>,
 ): LeasePoolSettings<Connection, Target> {
-  const counts = { max: 20, maxPerKey: 5, maxQueuePerKey: 100, maxUses: Infinity }
+  const counts = { max: 20, maxPerKey: 5, maxWaiting: 10_000, maxUses: Infinity }
   const times = {
     queueTimeout: 5_000,
     openTimeout: 15_000,
@@ -122,7 +123,7 @@ export function leasePoolSettings<Connection extends object, Target>(
   const settings = { ...counts, ...times, now: Date.now, random: Math.random, setTimer, ...options }
   for (const name of Object.keys({ ...counts, ...times }) as (keyof typeof counts | keyof typeof times)[]) {
     const value = settings[name]
-    const least = name === 'maxQueuePerKey' ? 0 : Number.MIN_VALUE
+    const least = name === 'maxWaiting' ? 0 : Number.MIN_VALUE
     if (!(value >= least)) throw configError(name, 'must be a number above 0')
     if (name in counts && value % 1 > 0) throw configError(name, 'must be a whole number')
   }
@@ -131,14 +132,14 @@ export function leasePoolSettings<Connection extends object, Target>(
 
 /**
  * For a provider with a lease pool: its own limits and times, by the names that its users gave them. All are above 0,
- * and connections (`maxConnections…`) are counted in whole numbers.
+ * and connections and waiting callers (`max…`, but for `maxLifetime`) are counted in whole numbers.
  *
  * @throws `config_invalid`, naming the option
  */
 export function checkConnectionLimits(limits: Readonly<Record<string, number>>): void {
   for (const [name, value] of Object.entries(limits)) {
     if (!(value > 0)) throw configError(name, 'must be a number above 0')
-    if (/^maxConnections/.test(name) && value % 1 > 0) throw configError(name, 'must be a whole number')
+    if (/^max(?!Lifetime)/.test(name) && value % 1 > 0) throw configError(name, 'must be a whole number')
   }
 }
 

@@ -1,5 +1,3 @@
-import { TenancyError } from '../../errors.ts'
-
 /** Somebody's `acquire`, from its call to its answer. */
 export interface Waiter<Target, Lease> {
   readonly key: string
@@ -9,8 +7,12 @@ export interface Waiter<Target, Lease> {
   /** False when it was already answered, or gone. */
   resolve(lease: Lease): boolean
   reject(error: unknown): boolean
-  /** Counts from here to `stopTimer`; then it is refused. */
-  startTimer(setTimer: (callback: () => void, ms: number) => () => void, ms: number): void
+  /** Rejects with the error of `onTimeout` after `ms` milliseconds, unless `stopTimer` comes first. */
+  startTimer(
+    setTimer: (callback: () => void, ms: number) => () => void,
+    ms: number,
+    onTimeout: () => unknown,
+  ): void
   /** Its turn has come. */
   stopTimer(): void
 }
@@ -48,17 +50,15 @@ export function createWaiter<Target, Lease>(
       if (first) answer.reject(error)
       return first
     },
-    startTimer(setTimer: (callback: () => void, ms: number) => () => void, ms: number) {
-      cancel = setTimer(() => waiter.reject(exhausted(ms)), ms)
+    startTimer(
+      setTimer: (callback: () => void, ms: number) => () => void,
+      ms: number,
+      onTimeout: () => unknown,
+    ) {
+      cancel = setTimer(() => waiter.reject(onTimeout()), ms)
     },
     stopTimer: () => cancel?.(),
   }
   signal?.addEventListener('abort', abort)
   return waiter
-}
-
-/** @param ms how long one waits in the queue at most, a hint when to come back */
-export function exhausted(ms: number): TenancyError {
-  const retryAfter = Math.max(1, Math.ceil(Math.min(ms, 60_000) / 1_000))
-  return new TenancyError('pool_exhausted', 'No database connection became free in time', { retryAfter })
 }
