@@ -18,6 +18,7 @@ const OPTIONS: Readonly<Record<Exclude<keyof MysqlProviderOptions, 'environment'
   cleaning: true,
   maxConnections: true,
   maxConnectionsPerTenant: true,
+  maxWaiting: true,
   queueTimeout: true,
   connectTimeout: true,
   idleTimeout: true,

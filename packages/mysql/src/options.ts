@@ -74,6 +74,13 @@ export interface MysqlProviderOptions extends ServerOptions {
    */
   readonly maxConnectionsPerTenant?: number
   /**
+   * Queries and transactions of one tenant that may wait for a connection; the next one is refused with
+   * `pool_exhausted`. `Infinity` for no bound.
+   *
+   * @default 10_000
+   */
+  readonly maxWaiting?: number
+  /**
    * Milliseconds to wait for a free connection.
    *
    * @default 5_000
@@ -109,6 +116,7 @@ export interface MysqlProviderOptions extends ServerOptions {
 const NUMBERS = {
   maxConnections: 20,
   maxConnectionsPerTenant: 5,
+  maxWaiting: 10_000,
   queueTimeout: 5_000,
   connectTimeout: 15_000,
   idleTimeout: 30_000,

@@ -20,6 +20,7 @@ const OPTIONS: Readonly<Record<Exclude<keyof PostgresSchemaProviderOptions, 'env
   distribute: true,
   maxConnections: true,
   maxConnectionsPerTenant: true,
+  maxWaiting: true,
   queueTimeout: true,
   connectTimeout: true,
   idleTimeout: true,

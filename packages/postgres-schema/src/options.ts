@@ -93,6 +93,13 @@ export interface PostgresSchemaProviderOptions extends ServerOptions {
    */
   readonly maxConnectionsPerTenant?: number
   /**
+   * Queries and transactions of one tenant that may wait for a connection; the next one is refused with
+   * `pool_exhausted`. `Infinity` for no bound.
+   *
+   * @default 10_000
+   */
+  readonly maxWaiting?: number
+  /**
    * Milliseconds to wait for a free connection.
    *
    * @default 5_000
@@ -131,6 +138,7 @@ type Defaulted =
   | 'pooler'
   | 'maxConnections'
   | 'maxConnectionsPerTenant'
+  | 'maxWaiting'
   | 'queueTimeout'
   | 'connectTimeout'
   | 'idleTimeout'
@@ -182,6 +190,7 @@ export function postgresSettings(options: PostgresSchemaProviderOptions): Settin
     )
   }
   const times = {
+    maxWaiting: 10_000,
     queueTimeout: 5_000,
     connectTimeout: 15_000,
     idleTimeout: 30_000,

@@ -167,7 +167,7 @@ export function createServer(
   }
 
   function createPool(): ConnectionPool {
-    const { maxConnections: max, queueTimeout, idleTimeout, maxLifetime } = settings
+    const { maxConnections: max, maxWaiting, queueTimeout, idleTimeout, maxLifetime } = settings
     const pool: ConnectionPool = createLeasePool<Connection, Target>({
       open: (target, call) => open(() => pool, target, call),
       clean(connection) {
@@ -181,7 +181,7 @@ export function createServer(
       // With a role of its own a tenant has connections of its own.
       ...(isolation === 'role' ? {} : { kind: ({ kind }) => kind }),
       maxPerKey: Math.min(max, settings.maxConnectionsPerTenant),
-      max, queueTimeout, idleTimeout, maxLifetime,
+      max, maxWaiting, queueTimeout, idleTimeout, maxLifetime,
       openTimeout: settings.connectTimeout,
     }) // biome-ignore format: what it does, then its limits
     return pool

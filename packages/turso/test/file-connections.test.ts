@@ -62,6 +62,38 @@ describe('connections', () => {
     },
   )
 
+  it.each([106, 300])(
+    'serve %d transactions of one tenant at the same time, each in its turn',
+    async (count) => {
+      start({ maxConnectionsPerTenant: 5, queueTimeout: 60_000 })
+      const client = await open('tenant_burst')
+      const read = async (at: number): Promise<unknown> => {
+        const transaction = await client.transaction('read')
+        const { rows } = await transaction.execute({ sql: 'SELECT ? AS at', args: [at] })
+        await transaction.commit()
+        return rows[0]?.at
+      }
+      const all = Array.from({ length: count }, (_, at) => at)
+      expect(await Promise.all(all.map(read))).toEqual(all)
+    },
+  )
+
+  it('are not waited for beyond maxWaiting and queueTimeout', async () => {
+    start({ maxConnectionsPerTenant: 1, maxWaiting: 1, queueTimeout: 50 })
+    const client = await open('tenant_full')
+    const held = await client.transaction('read')
+    const waiting = failure(client.transaction('read'))
+    expect(await failure(client.transaction('read'))).toMatchObject({
+      code: 'pool_exhausted',
+      message: expect.stringContaining('(maxWaiting: 1)'),
+    })
+    expect(await waiting).toMatchObject({
+      code: 'pool_exhausted',
+      message: expect.stringContaining('within 50 ms (queueTimeout)'),
+    })
+    await held.rollback()
+  })
+
   it('stay within their limits, however many tenants and calls there are', async () => {
     start({ maxConnections: 4, maxConnectionsPerTenant: 2 })
     const clients = await Promise.all(Array.from({ length: 12 }, (_, at) => open(`tenant_${at}`)))

@@ -118,6 +118,7 @@ export function createServer(
     close: closeConnection,
     max: settings.maxConnections,
     maxPerKey: Math.min(settings.maxConnections, settings.maxConnectionsPerTenant),
+    maxWaiting: settings.maxWaiting,
     queueTimeout: settings.queueTimeout,
     openTimeout: settings.connectTimeout,
     idleTimeout: settings.idleTimeout,

@@ -11,6 +11,8 @@ const OPTIONS: Readonly<Record<Exclude<keyof LibsqlFileProviderOptions, 'environ
   root: true,
   maxConnections: true,
   maxConnectionsPerTenant: true,
+  maxWaiting: true,
+  queueTimeout: true,
   busyTimeout: true,
   transactionIdleTimeout: true,
   drainTimeout: true,

@@ -39,6 +39,19 @@ export interface LibsqlFileProviderOptions {
    */
   readonly maxConnectionsPerTenant?: number
   /**
+   * Statements and transactions of one tenant that may wait for a connection; the next one is refused with
+   * `pool_exhausted`. `Infinity` for no bound.
+   *
+   * @default 10_000
+   */
+  readonly maxWaiting?: number
+  /**
+   * Milliseconds to wait for a free connection.
+   *
+   * @default 5_000
+   */
+  readonly queueTimeout?: number
+  /**
    * Milliseconds to wait for a lock that another connection or process holds.
    *
    * @default 5_000
@@ -71,7 +84,8 @@ export interface LibsqlFileProviderOptions {
  */
 export function createLibsqlFileProvider(options: LibsqlFileProviderOptions): TenantProvider<Client> {
   const { root, maxConnections = 100, maxConnectionsPerTenant = 5 } = options
-  checkConnectionLimits({ maxConnections, maxConnectionsPerTenant })
+  const { maxWaiting = 10_000, queueTimeout = 5_000 } = options
+  checkConnectionLimits({ maxConnections, maxConnectionsPerTenant, maxWaiting, queueTimeout })
   if (typeof root !== 'string' || root === '' || root.includes('\0')) {
     throw configError('root', 'must be the path of a directory')
   }
@@ -92,6 +106,8 @@ export function createLibsqlFileProvider(options: LibsqlFileProviderOptions): Te
     clean: ({ tainted, client }) => !tainted && !client.closed,
     max: maxConnections,
     maxPerKey: maxConnectionsPerTenant,
+    maxWaiting,
+    queueTimeout,
   })
 
   /** A connection to the file that is at the path now: a deleted one stays readable to whoever has it open. */
