@@ -17,16 +17,18 @@ export interface TenantPoolOptions {
   readonly surface: (error: unknown) => never
   /** Connections one tenant may have. */
   readonly max: number
+  /** Called once, when a handler ends the client: the next request needs another one. */
+  readonly onEnd: () => void
 }
 
 type Callback<Value> = (error: Error | undefined, value?: Value, release?: (error?: unknown) => void) => void
 
 /**
  * A `pg.Pool` bound to one tenant, that holds no connection: each query leases one and gives it back, and `connect`
- * leases one until `release`. Ending it ends nothing but itself.
+ * leases one until `release`. Ending it closes no connection.
  */
 export function createTenantPool(options: TenantPoolOptions): Pool {
-  const { lease, statements, fail, max } = options
+  const { lease, statements, fail, max, onEnd } = options
   // A real one, never connected, so that `instanceof` and the emitter are what libraries expect.
   const pool = new Pool({ max })
   let ended = false
@@ -96,7 +98,10 @@ export function createTenantPool(options: TenantPoolOptions): Pool {
       )
     },
     async end(callback?: () => void) {
-      ended = true
+      if (!ended) {
+        ended = true
+        onEnd()
+      }
       callback?.()
     },
   } as unknown as Partial<Pool>)

@@ -139,6 +139,7 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
       lease,
       statements,
       max: settings.maxConnectionsPerTenant,
+      onEnd: lost,
       fail,
       surface(error) {
         throw tell(error)

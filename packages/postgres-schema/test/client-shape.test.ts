@@ -1,9 +1,9 @@
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { integer, pgTable, text } from 'drizzle-orm/pg-core'
-import { Kysely } from 'kysely'
+import { Kysely, sql } from 'kysely'
 import { Pool, type PoolClient } from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { postgresKysely } from '../src/index.ts'
+import { createPostgresSchemaFactory, postgresKysely } from '../src/index.ts'
 import { createDatabase, type TestDatabase } from './database.ts'
 import { failure, open, type Provider, providerOf } from './support.ts'
 
@@ -69,6 +69,33 @@ describe.each(['role', 'set_role', 'search_path'] as const)('%s: the client', (i
     expect(await failure(pool.query('SELECT 1'))).toMatchObject({ code: 'closed' })
     expect(await failure(pool.connect())).toMatchObject({ code: 'closed' })
   })
+
+  it.each(['pool.end()', 'pool.end() with a callback', 'db.destroy()'])(
+    'that a handler ends with %s leaves the next request served',
+    async (how) => {
+      const { url: connection, secret } = database
+      const factory = createPostgresSchemaFactory({
+        connection,
+        secret,
+        isolation,
+        databasePrefix: `${isolation}_ended_`,
+        createAdapters: (pool: Pool) => ({ pool, db: new Kysely({ dialect: postgresKysely(pool) }) }),
+      })
+      try {
+        await factory.provision('acme')
+        const { pool, db } = await factory.getAdapters('acme')
+        await sql`SELECT 1`.execute(db)
+        if (how === 'db.destroy()') await db.destroy()
+        else if (how === 'pool.end()') await pool.end()
+        else await new Promise<void>((resolve) => pool.end(resolve))
+        const next = await factory.getAdapters('acme')
+        expect((await next.pool.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }])
+        expect((await sql`SELECT 1 AS one`.execute(next.db)).rows).toEqual([{ one: 1 }])
+      } finally {
+        await factory.close()
+      }
+    },
+  )
 
   it('runs Drizzle, transactions and nested ones too', async () => {
     const db = drizzle(await client('drizzle'))

@@ -43,3 +43,40 @@ it('a server that is down hides none of the others’ tenants, and nothing is sa
     await provider.close()
   }
 })
+
+it.each([
+  ['a port that refuses', 'postgres://nobody@localhost:1/nothing', 'provider_unavailable', /ECONNREFUSED/],
+  [
+    'a host without an address',
+    'postgres://nobody@no-such-host.invalid/nothing',
+    'provider_unavailable',
+    /no-such-host\.invalid/,
+  ],
+  [
+    'a socket that is not there',
+    'postgres://nobody@/nothing?host=/no-such-directory',
+    'provider_unavailable',
+    /no-such-directory/,
+  ],
+  ['a server without TLS', 'sslmode=require', 'config_invalid', /SSL|certificate/i],
+  ['a database that is not there', 'nothing_there', 'provider_rejected', /nothing_there/],
+  ['a login that the server refuses', undefined, 'credentials_rejected', /no-such-administrator/],
+] as const)('%s is reported without a delay, and by name', async (_, connection, code, message) => {
+  const url = new URL(database.url)
+  if (connection === undefined) url.username = 'no-such-administrator'
+  else if (connection.includes('=')) url.search = connection
+  else url.pathname = '/nothing_there'
+  const provider = providerOf(database, { connection: connection?.includes('://') ? connection : url.href })
+  const began = performance.now()
+  try {
+    for (const member of [provider.find, provider.create]) {
+      const error = await Promise.resolve(member('tenant_x', call)).catch((thrown: unknown) =>
+        provider.mapError(thrown),
+      )
+      expect(error).toMatchObject({ code, message: expect.stringMatching(message) })
+    }
+    expect(performance.now() - began).toBeLessThan(3_000)
+  } finally {
+    await provider.close()
+  }
+})

@@ -52,6 +52,14 @@ describe('on a server with passwords', () => {
     },
   )
 
+  it('an administrator without a password is refused by name', async () => {
+    const url = new URL(database.url)
+    url.password = ''
+    const provider = start({ connection: url.href })
+    const error = await provider.find('nobody', call).catch((thrown: unknown) => provider.mapError(thrown))
+    expect(error).toMatchObject({ code: 'credentials_rejected', message: expect.stringMatching(/password/) })
+  })
+
   it('an administrator without superuser rights is enough', async () => {
     const name = new URL(database.url).pathname.slice(1)
     await database.sql(
