@@ -19,11 +19,11 @@ export function tursoEmulatorUrl(emulatorUrl: string, target: string | URL): str
 }
 
 /**
- * A `fetch` that sends what is meant for Turso to the emulator and leaves every other request alone. It uses
+ * A `fetch` that sends requests for Turso to the emulator and every other request to its own address. It uses
  * nothing but the web platform, so it runs in Workers.
  *
  * @param emulatorUrl The emulator's address, such as `http://127.0.0.1:8910`.
- * @param baseFetch What does the sending. @default globalThis.fetch
+ * @param baseFetch The `fetch` that sends the requests. @default globalThis.fetch
  * @example
  * ```ts
  * import { createClient } from '@libsql/client/web'
@@ -54,9 +54,9 @@ export function cloudflareEmulatorUrl(emulatorUrl: string, target: string | URL)
   return `${emulatorUrl.replace(/\/+$/, '')}${pathname}${search}`
 }
 
-/** What an app uses of the binding of a dispatch namespace. */
+/** The part of a dispatch namespace's binding that an app uses. */
 export interface DispatcherLike {
-  /** A script by its name; that it is not there shows when it is called. */
+  /** A script by its name. A missing script fails when it is called. */
   get(name: string, args?: object, options?: object): { fetch: Fetch }
 }
 
@@ -66,7 +66,7 @@ export interface DispatcherLike {
  * web platform, so it runs in Workers.
  *
  * @param emulatorUrl The emulator's address, such as `http://127.0.0.1:8911`.
- * @param baseFetch What does the sending. @default globalThis.fetch
+ * @param baseFetch The `fetch` that sends the requests. @default globalThis.fetch
  * @returns Its `fetch` rejects with an Error that begins `Worker not found` when the script is not there, and with
  * the script's own message when the script throws, as the binding's does
  */

@@ -1,9 +1,9 @@
 import type { Reply } from './http.ts'
 
-/** What happens to a call in the end: an answer, or a connection that is cut without one. */
+/** The end of a call: an answer, or a connection that is cut without one. */
 export type Outcome = Reply | 'cut'
 
-/** What an engine has to know of a request. */
+/** The part of a request that an engine reads. */
 export interface EngineCall {
   readonly record: {
     readonly plane: string
@@ -30,13 +30,13 @@ export interface Target<Operation extends string, Plane extends string> {
 export interface Fault {
   /** How many requests it has met. */
   readonly hits: number
-  /** Resolves once `count` requests have met it: what a test waits for instead of sleeping. @default count 1 */
+  /** Resolves once `count` requests have met it: a test waits for this instead of sleeping. @default count 1 */
   met(count?: number): Promise<void>
   /** Switches it off. Requests it holds go on. */
   remove(): void
 }
 
-/** What a fault does, by the one moment it acts at. Any fault may observe. */
+/** A fault's effect at the one moment it acts. Any fault may observe. */
 export interface FaultEffect<Call extends EngineCall> {
   /** Named in the request log. */
   readonly name: string
@@ -72,14 +72,14 @@ interface Rule<Call extends EngineCall> {
   remove(): void
 }
 
-/** Makes an engine without faults. */
+/** Creates an engine without faults. */
 export function createFaultEngine<
   Call extends EngineCall,
   FaultTarget extends Target<string, string>,
 >(): FaultEngine<Call, FaultTarget> {
   const rules = new Set<Rule<Call>>()
 
-  /** The rules that act on a call at a moment, counted at once so that a racing call finds them used. */
+  /** The rules that act on a call at a moment, counted immediately so that a concurrent call finds them used. */
   const take = (call: Call, moment: 'before' | 'after' | 'reply'): FaultEffect<Call>[] => {
     const taken = [...rules].filter((rule) => rule.effect[moment] !== undefined && rule.matches(call))
     for (const rule of taken) rule.meet(call)
@@ -100,7 +100,7 @@ export function createFaultEngine<
       if (effect.headers === undefined || !matches(call)) continue
       reply = { ...reply, headers: { ...reply.headers, ...effect.headers(call) } }
     }
-    // What was refused was not carried out, so there is nothing to hide the answer of.
+    // A refused request was not carried out, so there is no answer to hide.
     if (reply.status >= 300) return reply
     for (const effect of take(call, 'after')) await effect.after?.(call)
     for (const effect of take(call, 'reply')) {

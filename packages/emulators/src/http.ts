@@ -39,9 +39,13 @@ export function sendLocal(options: LocalRequest): Promise<Reply> {
             connection,
             'transfer-encoding': encoding,
             'content-length': length,
-            ...kept
+            ...endToEnd
           } = incoming.headers
-          resolve({ status: incoming.statusCode ?? 502, headers: kept as Reply['headers'], body: received })
+          resolve({
+            status: incoming.statusCode ?? 502,
+            headers: endToEnd as Reply['headers'],
+            body: received,
+          })
         }, reject)
       },
     )
@@ -50,7 +54,7 @@ export function sendLocal(options: LocalRequest): Promise<Reply> {
   })
 }
 
-/** A JSON answer; content-type exactly `application/json`, which libSQL clients insist on. */
+/** A JSON answer; content-type exactly `application/json`, which libSQL clients require. */
 export function jsonReply(status: number, body: unknown, headers: Record<string, string> = {}): Reply {
   return {
     status,

@@ -21,7 +21,7 @@ describe('the official platform client', () => {
     await expect(platform.databases.get('by-client')).rejects.toMatchObject({ status: 404 })
   })
 
-  test('is told of a taken name in the live service’s words', async () => {
+  test("reports a taken name with the live service's message", async () => {
     await platform.databases.create('taken', { group: 'default' })
     await expect(platform.databases.create('taken', { group: 'default' })).rejects.toMatchObject({
       name: 'TursoClientError',
@@ -60,7 +60,7 @@ describe('the official platform client', () => {
 })
 
 describe.each([
-  ['the emulator’s own fetch', turso.fetch],
+  ["the emulator's own fetch", turso.fetch],
   ['the fetch for Workers', tursoEmulatorFetch(url)],
 ])('the official libSQL client through %s', (title, fetch) => {
   const open = async (name: string) => {
@@ -81,23 +81,23 @@ describe.each([
     const transaction = await client.transaction('write')
     await transaction.execute({ sql: 'insert into notes (text) values (?)', args: ['undone'] })
     await transaction.rollback()
-    const kept = await client.transaction('write')
-    await kept.execute({ sql: 'insert into notes (text) values (?)', args: ['three'] })
-    await kept.commit()
+    const committed = await client.transaction('write')
+    await committed.execute({ sql: 'insert into notes (text) values (?)', args: ['three'] })
+    await committed.commit()
     const { rows } = await client.execute('select text from notes order by id')
     expect(rows.map(({ text }) => text)).toEqual(['one', 'two', 'three'])
     expect(await turso.oracle.execute(name, 'select count(*) as n from notes')).toEqual([{ n: 3 }])
     client.close()
   })
 
-  test('gets SQLite’s error codes and HTTP’s refusals', async () => {
+  test("gets SQLite's error codes and HTTP's refusals", async () => {
     const { client, url: address } = await open('errs')
     await client.execute('create table t (a unique)')
     await client.execute('insert into t values (1)')
     const again = client.execute('insert into t values (1)')
     await expect(again).rejects.toMatchObject({ code: 'SQLITE_CONSTRAINT' })
-    const stranger = createLibsql({ url: address, authToken: turso.apiToken, fetch })
-    await expect(stranger.execute('select 1')).rejects.toMatchObject({
+    const unauthorized = createLibsql({ url: address, authToken: turso.apiToken, fetch })
+    await expect(unauthorized.execute('select 1')).rejects.toMatchObject({
       code: 'SERVER_ERROR',
       cause: { status: 401 },
     })
@@ -106,7 +106,7 @@ describe.each([
 })
 
 describe('where requests go', () => {
-  test('what is meant for the real platform reaches the emulator', async () => {
+  test('a request for the real platform reaches the emulator', async () => {
     const headers = { authorization: `Bearer ${apiToken}` }
     const address = `https://api.turso.tech/v1/organizations/${organization}/groups`
     for (const fetch of [turso.fetch, tursoEmulatorFetch(url)]) {

@@ -45,7 +45,7 @@ describe('creating a database', () => {
     },
   )
 
-  test('two at once make one database', async () => {
+  test('two concurrent requests create one database', async () => {
     const input = { name: 'raced', group: 'default' }
     const answers = await Promise.all([call('POST', '/databases', input), call('POST', '/databases', input)])
     expect(answers.map(({ status }) => status).sort()).toEqual([200, 400])
@@ -76,7 +76,7 @@ describe('creating a database', () => {
 })
 
 describe('retrieving, listing and deleting', () => {
-  test('retrieve shows the details, and 404 names what was not found', async () => {
+  test('retrieve shows the details, and 404 names the missing database', async () => {
     await oracle.create('details')
     const { body } = await call('GET', '/databases/details')
     expect(body.database).toMatchObject({ Name: 'details', group: 'default', primaryRegion: 'aws-us-east-1' })
@@ -141,7 +141,7 @@ describe('configuration', () => {
     expect((await turso.query(hostname, token, 'insert into t values (1)')).result.type).toBe('ok')
   })
 
-  test('delete protection, on the database or its group, makes a delete fail', async () => {
+  test('delete protection, on the database or its group, refuses a delete', async () => {
     await call('POST', '/groups', { name: 'safe', location: 'aws-us-east-1' })
     await oracle.create('guarded', { group: 'safe' })
     for (const path of ['/databases/guarded', '/groups/safe']) {
@@ -155,12 +155,12 @@ describe('configuration', () => {
     expect(await oracle.exists('guarded')).toBe(false)
   })
 
-  test('what is left out stays, and null clears a list', async () => {
+  test('an absent field stays, and null clears a list', async () => {
     await oracle.create('listed')
     const path = '/databases/listed/configuration'
     await call('PATCH', path, { allowed_ips: ['203.0.113.7'], size_limit: '256mb' })
-    const kept = await call('PATCH', path, { block_writes: false })
-    expect(kept.body).toMatchObject({ allowed_ips: ['203.0.113.7'], size_limit: '256mb' })
+    const unchanged = await call('PATCH', path, { block_writes: false })
+    expect(unchanged.body).toMatchObject({ allowed_ips: ['203.0.113.7'], size_limit: '256mb' })
     const cleared = await call('PATCH', path, { allowed_ips: null })
     expect(cleared.body).toMatchObject({ allowed_ips: [], size_limit: '256mb' })
   })
@@ -174,7 +174,7 @@ describe('who may ask', () => {
     expect((await call('GET', '/databases', undefined, 'wrong')).status).toBe(401)
   })
 
-  test('a SQL token is no platform token', async () => {
+  test('a SQL token is not a platform token', async () => {
     const { token } = await turso.tenant('mistaken')
     expect(await call('GET', '/databases', undefined, token)).toMatchObject({
       status: 401,

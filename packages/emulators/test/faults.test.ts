@@ -48,7 +48,7 @@ describe('lost and failed answers', () => {
     expect(fault.hits).toBe(0)
   })
 
-  test('racing requests share a count', async () => {
+  test('concurrent requests share a count', async () => {
     faults.fail({ operation: 'databases.list' })
     const answers = await Promise.all([call('GET', '/databases'), call('GET', '/databases')])
     expect(answers.map(({ status }) => status).sort()).toEqual([200, 500])
@@ -116,7 +116,7 @@ describe('rate limits', () => {
     clock += 28_500
     const later = await create('limited')
     expect(later.status).toBe(429)
-    // 1.5 seconds are left: told 1, a client would come too early.
+    // 1.5 seconds are left: a client that waited 1 s would come too early.
     expect(later.headers.get('retry-after')).toBe('2')
     expect(await oracle.exists('limited')).toBe(false)
     clock += 1500
@@ -147,7 +147,7 @@ describe('a control plane ahead of its databases', () => {
     expect((await query(hostname, token)).status).toBe(200)
   })
 
-  test('or until a gate opens', async () => {
+  test('a new database is not found until a gate opens', async () => {
     const gate = faults.notFoundAfterCreate()
     const { url, token } = await tenant('gated')
     const client = createClient({ url, authToken: token, fetch: turso.fetch })
@@ -217,7 +217,7 @@ describe('answers of another kind', () => {
     expect((await query(hostname, await mint())).status).toBe(200)
   })
 
-  test('an answer can be altered, here to another tenant’s hostname', async () => {
+  test("an answer can be altered, here to another tenant's hostname", async () => {
     const other = await tenant('other')
     faults.alter({
       operation: 'databases.create',

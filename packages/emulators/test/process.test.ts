@@ -59,7 +59,7 @@ async function start(options: TursoEmulatorOptions = {}) {
 }
 
 describe('closing', () => {
-  test('leaves no process and no file, also when done twice', async () => {
+  test('leaves no process and no file, also when it is called twice', async () => {
     const emulator = await start()
     await emulator.tenant('one')
     expect(isRunning(emulator.sqldPid)).toBe(true)
@@ -71,7 +71,7 @@ describe('closing', () => {
     await expect(emulator.call('GET', '/databases')).rejects.toThrow()
   })
 
-  test('lets go of a request that is held', async () => {
+  test('releases a held request', async () => {
     const emulator = await start()
     const gate = emulator.faults.hold({ operation: 'databases.create' })
     const pending = emulator.call('POST', '/databases', { name: 'held', group: 'default' })
@@ -83,7 +83,7 @@ describe('closing', () => {
     expect(isRunning(emulator.sqldPid)).toBe(false)
   })
 
-  test('is done for us when our process is killed', async () => {
+  test('happens when our process is killed', async () => {
     const script = path.join(directory, 'killed.ts')
     const module = new URL('../src/index.ts', import.meta.url).href
     await writeFile(
@@ -118,7 +118,7 @@ describe('starting', () => {
     }
   })
 
-  test('tells what a server wrote that ends at once, and leaves nothing', async () => {
+  test('reports the output of a server that ends immediately, and leaves nothing', async () => {
     const broken = path.join(directory, 'sqld')
     await writeFile(broken, '#!/bin/sh\necho "cannot open the database" >&2\nexit 3\n')
     await chmod(broken, 0o755)
@@ -143,7 +143,7 @@ describe('starting', () => {
     server.close()
   })
 
-  test('refuses an organization that is no slug', async () => {
+  test('refuses an organization that is not a valid slug', async () => {
     await expect(start({ organization: 'Not A Slug' })).rejects.toThrow(TypeError)
   })
 
@@ -183,26 +183,29 @@ describe('persistence', () => {
 })
 
 describe('the command', () => {
-  test.each(['SIGINT', 'SIGTERM'] as const)('prints what is needed and ends on %s', async (signal) => {
-    const args = ['turso', '--port', '0', '--organization', 'cli-org', '--token', 'cli-token']
-    const { child, lines, ended } = run(bin, ...args)
-    const printed: Record<string, string> = {}
-    for (let line = 0; line < 4; line += 1) {
-      const [name = '', value = ''] = String((await lines.next()).value)
-        .trim()
-        .split(/\s+/)
-      printed[name] = value
-    }
-    expect(printed).toMatchObject({ organization: 'cli-org', token: 'cli-token' })
-    const response = await fetch(`${printed.url}/v1/organizations/cli-org/groups`, {
-      headers: { authorization: 'Bearer cli-token' },
-    })
-    expect(response.status).toBe(200)
-    expect(await readdir(directory)).toHaveLength(1)
-    child.kill(signal)
-    expect(await ended).toBe(0)
-    expect(await readdir(directory)).toEqual([])
-  })
+  test.each(['SIGINT', 'SIGTERM'] as const)(
+    'prints its connection settings and ends on %s',
+    async (signal) => {
+      const args = ['turso', '--port', '0', '--organization', 'cli-org', '--token', 'cli-token']
+      const { child, lines, ended } = run(bin, ...args)
+      const printed: Record<string, string> = {}
+      for (let line = 0; line < 4; line += 1) {
+        const [name = '', value = ''] = String((await lines.next()).value)
+          .trim()
+          .split(/\s+/)
+        printed[name] = value
+      }
+      expect(printed).toMatchObject({ organization: 'cli-org', token: 'cli-token' })
+      const response = await fetch(`${printed.url}/v1/organizations/cli-org/groups`, {
+        headers: { authorization: 'Bearer cli-token' },
+      })
+      expect(response.status).toBe(200)
+      expect(await readdir(directory)).toHaveLength(1)
+      child.kill(signal)
+      expect(await ended).toBe(0)
+      expect(await readdir(directory)).toEqual([])
+    },
+  )
 
   test.each([[[]], [['redis']], [['turso', '--port', 'x']], [['turso', '--wat']]])(
     'shows its usage for %j',

@@ -23,7 +23,7 @@ describe('a database token', () => {
     expect((await query(hostname, token)).status).toBe(401)
   })
 
-  test('that names another namespace is told that there is none', async () => {
+  test('that names another namespace gets "not found"', async () => {
     const { hostname } = await tenant('named')
     const token = await oracle.token('named', { namespace: 'mine-acme' })
     expect(await query(hostname, token)).toMatchObject({
@@ -123,7 +123,7 @@ describe('rotation', () => {
     expect((await query(hostname, await mint('rotated'))).status).toBe(200)
   })
 
-  test("can be made to end every token of the group's databases", async () => {
+  test("ends every token of the group's databases when the option says so", async () => {
     const strict = await startTursoEmulator({ rotation: 'group' })
     try {
       const around = helpers(strict)

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { ApiError, databaseNotFound, invalidProperty, success } from './envelope.ts'
 import type { ApiOperation } from './operations.ts'
 import type { DatabaseRecord, Records } from './records.ts'
-import { type ApiOptions, databaseOf, type Route } from './route.ts'
+import { type ApiOptions, findDatabase, type Route } from './route.ts'
 
 type Operation = `databases.${'create' | 'list' | 'get' | 'update' | 'edit' | 'delete'}` & ApiOperation
 
@@ -19,12 +19,12 @@ export function databaseRoutes(options: ApiOptions): Readonly<Record<Operation, 
     ...{ ...summary(record), ...(await storage.info(record.uuid)) },
     read_replication: { mode: record.replication },
   })
-  const update = (required: boolean): Route => {
+  const update = ({ required }: { required: boolean }): Route => {
     return async (call, input) => {
-      const record = databaseOf(records, call)
-      const mode = replicationOf(input)
+      const record = findDatabase(records, call)
+      const mode = parseReplication(input)
       if (mode === undefined && required) throw invalidProperty('read_replication', 'Required')
-      // What the live service says to an edit of nothing.
+      // The live service answers an empty edit with this error.
       if (mode === undefined) throw new ApiError(500, 7500, internalError())
       await records.change(async () => {
         record.replication = mode
@@ -49,12 +49,12 @@ export function databaseRoutes(options: ApiOptions): Readonly<Record<Operation, 
     },
     'databases.list': ({ query }) => {
       const search = query.get('name') ?? ''
-      const page = numberOf(query, 'page', { least: 1, most: Number.MAX_SAFE_INTEGER, otherwise: 1 })
-      const perPage = numberOf(query, 'per_page', { least: 10, most: 10_000, otherwise: 1000 })
+      const page = parseInteger(query, 'page', { least: 1, most: Number.MAX_SAFE_INTEGER, otherwise: 1 })
+      const perPage = parseInteger(query, 'per_page', { least: 10, most: 10_000, otherwise: 1000 })
       const matching = [...records.databases.values()].filter(({ name }) => name.includes(search))
-      const found = matching.slice((page - 1) * perPage, page * perPage)
-      const info = { count: found.length, page, per_page: perPage, total_count: matching.length }
-      return success(found.map(summary), { info })
+      const listed = matching.slice((page - 1) * perPage, page * perPage)
+      const info = { count: listed.length, page, per_page: perPage, total_count: matching.length }
+      return success(listed.map(summary), { info })
     },
     'databases.get': async ({ parameters: { database = '' }, query }) => {
       // By name too: the official command line depends on it.
@@ -66,10 +66,10 @@ export function databaseRoutes(options: ApiOptions): Readonly<Record<Operation, 
         fields ? Object.fromEntries(Object.entries(all).filter(([key]) => fields.includes(key))) : all,
       )
     },
-    'databases.update': update(true),
-    'databases.edit': update(false),
+    'databases.update': update({ required: true }),
+    'databases.edit': update({ required: false }),
     'databases.delete': async (call) => {
-      await removeDatabase(options, databaseOf(records, call))
+      await removeDatabase(options, findDatabase(records, call))
       return success(null)
     },
   }
@@ -103,9 +103,9 @@ export function newDatabase(input: Readonly<Record<string, unknown>>, now: numbe
   if (name === '') throw invalidProperty('name', 'String must contain at least 1 character(s)')
   return {
     ...{ uuid: randomUUID(), name, createdAt: new Date(now).toISOString() },
-    region: oneOf('primary_location_hint', regions, hint) ?? defaultRegion,
-    jurisdiction: oneOf('jurisdiction', jurisdictions, jurisdiction),
-    replication: replicationOf(input) ?? 'disabled',
+    region: parseChoice('primary_location_hint', regions, hint) ?? defaultRegion,
+    jurisdiction: parseChoice('jurisdiction', jurisdictions, jurisdiction),
+    replication: parseReplication(input) ?? 'disabled',
   }
 }
 
@@ -113,24 +113,25 @@ function summary({ uuid, name, createdAt, jurisdiction }: DatabaseRecord): Recor
   return { uuid, name, version: 'production', created_at: createdAt, ...(jurisdiction && { jurisdiction }) }
 }
 
-function replicationOf({
+function parseReplication({
   read_replication: value,
 }: Readonly<Record<string, unknown>>): (typeof modes)[number] | undefined {
   if (value === undefined) return undefined
   const mode = (value as { mode?: unknown } | null)?.mode
-  const found = modes.find((candidate) => candidate === mode)
-  if (found === undefined) throw invalidProperty('read_replication.mode', `Expected ${modes.join(' | ')}`)
-  return found
+  const replication = modes.find((candidate) => candidate === mode)
+  if (replication === undefined)
+    throw invalidProperty('read_replication.mode', `Expected ${modes.join(' | ')}`)
+  return replication
 }
 
-function oneOf(property: string, choices: readonly string[], value: unknown): string | undefined {
+function parseChoice(property: string, choices: readonly string[], value: unknown): string | undefined {
   if (value === undefined || value === null) return undefined
-  const found = choices.find((choice) => choice === value)
-  if (found === undefined) throw invalidProperty(property, `Expected ${choices.join(' | ')}`)
-  return found
+  const match = choices.find((choice) => choice === value)
+  if (match === undefined) throw invalidProperty(property, `Expected ${choices.join(' | ')}`)
+  return match
 }
 
-function numberOf(
+function parseInteger(
   query: URLSearchParams,
   name: string,
   { least, most, otherwise }: { least: number; most: number; otherwise: number },

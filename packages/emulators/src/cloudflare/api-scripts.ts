@@ -12,17 +12,17 @@ export function scriptRoutes({ records, now }: ApiOptions): Readonly<Record<Oper
   const { namespaces, scripts } = records
   const inNamespace = (name: string): ScriptRecord[] =>
     [...scripts.values()].filter(({ namespace }) => namespace === name)
-  const namespaceOf = (parameters: Readonly<Record<string, string>>): NamespaceRecord => {
-    const found = namespaces.get(parameters.namespace ?? '')
-    if (found === undefined)
+  const findNamespace = (parameters: Readonly<Record<string, string>>): NamespaceRecord => {
+    const record = namespaces.get(parameters.namespace ?? '')
+    if (record === undefined)
       throw new ApiError(404, 100_119, 'workers.api.error.dispatch_namespace_not_found')
-    return found
+    return record
   }
-  const scriptOf = (parameters: Readonly<Record<string, string>>): ScriptRecord => {
-    namespaceOf(parameters)
-    const found = scripts.get(`${parameters.namespace}/${parameters.script}`)
-    if (found === undefined) throw new ApiError(404, 10_007, 'This Worker does not exist on your account.')
-    return found
+  const findScript = (parameters: Readonly<Record<string, string>>): ScriptRecord => {
+    findNamespace(parameters)
+    const record = scripts.get(`${parameters.namespace}/${parameters.script}`)
+    if (record === undefined) throw new ApiError(404, 10_007, 'This Worker does not exist on your account.')
+    return record
   }
   const presentNamespace = ({ id, name, createdOn }: NamespaceRecord): Record<string, unknown> => ({
     ...{ namespace_id: id, namespace_name: name, script_count: inNamespace(name).length },
@@ -41,25 +41,26 @@ export function scriptRoutes({ records, now }: ApiOptions): Readonly<Record<Oper
       })
     },
     'namespaces.list': () => success([...namespaces.values()].map(presentNamespace)),
-    'namespaces.get': ({ parameters }) => success(presentNamespace(namespaceOf(parameters))),
+    'namespaces.get': ({ parameters }) => success(presentNamespace(findNamespace(parameters))),
     'namespaces.delete': ({ parameters }) =>
       records.change(async () => {
-        const { name } = namespaceOf(parameters)
+        const { name } = findNamespace(parameters)
         for (const script of inNamespace(name)) scripts.delete(`${name}/${script.name}`)
         namespaces.delete(name)
         return success(null)
       }),
-    'scripts.list': ({ parameters }) => success(inNamespace(namespaceOf(parameters).name).map(presentScript)),
+    'scripts.list': ({ parameters }) =>
+      success(inNamespace(findNamespace(parameters).name).map(presentScript)),
     'scripts.put': async (call) => {
       const { namespace = '', script: name = '' } = call.parameters
-      namespaceOf(call.parameters)
+      findNamespace(call.parameters)
       if (!/^[a-z0-9_][a-z0-9_-]{0,62}$/i.test(name))
         throw new ApiError(400, 10_016, `invalid Worker name: ${name}`)
       const previous = scripts.get(`${namespace}/${name}`)
       const upload = await readUpload(call, previous)
       checkDatabases(upload.bindings, records)
       return await records.change(async () => {
-        namespaceOf(call.parameters)
+        findNamespace(call.parameters)
         const modifiedOn = new Date(now()).toISOString()
         const times = { createdOn: previous?.createdOn ?? modifiedOn, modifiedOn }
         const record = { ...upload, namespace, name, version: randomUUID(), ...times }
@@ -67,16 +68,16 @@ export function scriptRoutes({ records, now }: ApiOptions): Readonly<Record<Oper
         return success({ ...presentScriptItself(record), startup_time_ms: 1 })
       })
     },
-    'scripts.get': ({ parameters }) => success(presentScript(scriptOf(parameters))),
+    'scripts.get': ({ parameters }) => success(presentScript(findScript(parameters))),
     'scripts.delete': ({ parameters }) =>
       records.change(async () => {
-        const { namespace, name } = scriptOf(parameters)
+        const { namespace, name } = findScript(parameters)
         scripts.delete(`${namespace}/${name}`)
         return success(null)
       }),
-    'scripts.bindings': ({ parameters }) => success(scriptOf(parameters).bindings.map(withoutSecret)),
+    'scripts.bindings': ({ parameters }) => success(findScript(parameters).bindings.map(withoutSecret)),
     'scripts.settings': ({ parameters }) => {
-      const { bindings, compatibilityDate, compatibilityFlags, tags } = scriptOf(parameters)
+      const { bindings, compatibilityDate, compatibilityFlags, tags } = findScript(parameters)
       const dates = { compatibility_date: compatibilityDate, compatibility_flags: compatibilityFlags }
       return success({ bindings: bindings.map(withoutSecret), ...dates, tags, logpush: false })
     },

@@ -1,5 +1,5 @@
 import { invalidProperty, success } from './envelope.ts'
-import { type ApiOptions, databaseOf, type Route } from './route.ts'
+import { type ApiOptions, findDatabase, type Route } from './route.ts'
 import type { WireMoment } from './worker/wire.ts'
 
 /** The routes of Time Travel: moments are asked for in the query, also by the POST. */
@@ -10,15 +10,15 @@ export function timeTravelRoutes({
 }: ApiOptions): Readonly<Record<'databases.bookmark' | 'databases.restore', Route>> {
   return {
     'databases.bookmark': async (call) => {
-      const { uuid } = databaseOf(records, call)
-      const moment = momentOf(call.query, now())
+      const { uuid } = findDatabase(records, call)
+      const moment = parseMoment(call.query, now())
       const travel = await storage.bookmark(uuid, moment)
       if (!travel.ok) throw refused(moment, travel.error)
       return success({ bookmark: travel.bookmark })
     },
     'databases.restore': async (call) => {
-      const { uuid } = databaseOf(records, call)
-      const moment = momentOf(call.query, now())
+      const { uuid } = findDatabase(records, call)
+      const moment = parseMoment(call.query, now())
       if (moment.bookmark === undefined && moment.timestamp === undefined) {
         throw invalidProperty('bookmark', 'Either bookmark or timestamp is required')
       }
@@ -31,7 +31,7 @@ export function timeTravelRoutes({
   }
 }
 
-function momentOf(query: URLSearchParams, now: number): WireMoment {
+function parseMoment(query: URLSearchParams, now: number): WireMoment {
   const [bookmark, text] = [query.get('bookmark'), query.get('timestamp')]
   if (bookmark !== null && text !== null)
     throw invalidProperty('timestamp', 'Use either bookmark or timestamp')

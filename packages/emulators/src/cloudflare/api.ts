@@ -10,7 +10,7 @@ import { type ApiOperation, operations } from './operations.ts'
 import type { ApiOptions, Route } from './route.ts'
 import { createTransfers } from './transfers.ts'
 
-/** The REST API. What is not emulated answers 501, so that no test takes it for a "not found". */
+/** The REST API. Routes that are not emulated answer 501, so that no test mistakes them for "not found". */
 export function createApi(options: ApiOptions): (call: Call) => Promise<Reply> {
   const { records } = options
   const transfers = createTransfers(options)

@@ -6,13 +6,13 @@ import type { DatabaseRecord } from './records.ts'
 export interface CloudflareRequestRecord {
   readonly method: string
   /**
-   * `api` is Cloudflare's REST API, `dispatch` a request to a script, `files` a signed address; `foreign` is what no
-   * emulator should ever see.
+   * `api` is Cloudflare's REST API, `dispatch` a request to a script, `files` a signed address; `foreign` is a
+   * request for another host.
    */
   readonly plane: 'api' | 'dispatch' | 'files' | 'foreign'
   /** The path without its query; a signed address without its secret. */
   readonly path: string
-  /** `undefined` for what is not emulated. */
+  /** `undefined` when the operation is not emulated. */
   readonly operation: CloudflareOperation | undefined
   /** The database's name, where the request is about one that is known; else what the request calls it. */
   readonly database: string | undefined
@@ -72,9 +72,9 @@ export function readCall(
   const below = path.startsWith(`${apiPath}/`) ? path.slice(apiPath.length) : undefined
   const classified = below === undefined ? undefined : classify(method, below)
   const parameters = classified?.parameters ?? {}
-  const said =
+  const reference =
     parameters.database ?? (classified?.operation === 'databases.create' ? nameIn(body) : undefined)
-  const database = said === undefined ? undefined : (find(said)?.name ?? said)
+  const database = reference === undefined ? undefined : (find(reference)?.name ?? reference)
   const about = {
     plane: 'api',
     operation: classified?.operation,

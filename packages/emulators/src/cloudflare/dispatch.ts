@@ -27,13 +27,13 @@ export function createDispatch(records: Records, storage: Storage): (call: Call)
       return { status: 404, headers: missing, body: Buffer.from('Worker not found.') }
     }
     const url = headers[urlHeader]?.toString() ?? 'https://script.invalid/'
-    const kept = Object.entries(headers).flatMap(([name, value]) =>
+    const forwarded = Object.entries(headers).flatMap(([name, value]) =>
       value === undefined || connectionHeaders.has(name) ? [] : [[name, value] as const],
     )
     return await storage.dispatch(`${namespace}/${script}@${record.version}`, {
       method,
       url,
-      headers: Object.fromEntries(kept),
+      headers: Object.fromEntries(forwarded),
       body,
     })
   }

@@ -49,7 +49,7 @@ export interface CloudflareEmulator {
   /** Reaches the emulator, by its own address and as `api.cloudflare.com`, and nothing else. */
   readonly fetch: Fetch
   readonly faults: CloudflareFaults
-  /** What was received, in order; live. Never tokens, headers or bodies. */
+  /** The received requests, in order; live. Contains no tokens, headers or bodies. */
   readonly requests: CloudflareRequestRecord[]
   readonly oracle: CloudflareOracle
   /** A stand-in for the binding of a dispatch namespace, which has no local form of its own. */
@@ -79,7 +79,7 @@ export async function startCloudflareEmulator(
   if (accountId !== undefined && !/^[0-9a-f]{32}$/.test(accountId)) {
     throw new TypeError('accountId must be 32 hexadecimal digits')
   }
-  // What was started so far, to be undone in reverse order.
+  // The parts started so far, closed in reverse order.
   const undo: (() => Promise<void> | void)[] = []
   const close = async (): Promise<void> => {
     for (let step = undo.pop(); step !== undefined; step = undo.pop()) await step()

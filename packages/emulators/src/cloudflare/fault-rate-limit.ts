@@ -25,7 +25,7 @@ export function createRateLimit(options: CloudflareRateLimitOptions, now: () => 
   let windowEnd = Number.NEGATIVE_INFINITY
   let used = 0
   let blockedUntil = Number.NEGATIVE_INFINITY
-  // Rounded up: a client that waits as told must not come too early.
+  // Rounded up: a client that waits this long must not come too early.
   const secondsTo = (time: number): number => Math.max(1, Math.ceil((time - now()) / 1000))
   const headers = (until: number): Record<string, string> => ({
     ratelimit: `"default";r=${Math.max(0, limit - used)};t=${secondsTo(until)}`,

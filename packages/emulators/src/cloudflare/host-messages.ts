@@ -1,6 +1,6 @@
 import type { WireScript } from './worker/wire.ts'
 
-/** What the emulator tells the process that holds workerd. */
+/** A message of the emulator to the process that holds workerd. */
 export type ToHost =
   | {
       readonly kind: 'start'
@@ -11,7 +11,7 @@ export type ToHost =
     }
   | { readonly kind: 'script'; readonly question: number; readonly script: WireScript | null }
 
-/** What it is told. */
+/** A message of that process to the emulator. */
 export type FromHost =
   | { readonly kind: 'ready'; readonly port: number }
   | { readonly kind: 'failed'; readonly problem: string }

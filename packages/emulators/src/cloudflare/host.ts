@@ -8,7 +8,7 @@ import { workerModules } from './worker-modules.ts'
 /** Scripts of the emulator's own run by the rules of this day. */
 const compatibilityDate = '2026-04-01'
 
-const asked = new Map<number, (script: unknown) => void>()
+const pendingScripts = new Map<number, (script: unknown) => void>()
 let questions = 0
 let stop: () => Promise<void> = async () => {}
 let temporary: string | undefined
@@ -21,7 +21,7 @@ function ask(id: string): Promise<unknown> {
   questions += 1
   const question = questions
   return new Promise((resolve) => {
-    asked.set(question, resolve)
+    pendingScripts.set(question, resolve)
     send({ kind: 'script', question, id })
   })
 }
@@ -64,8 +64,8 @@ async function end(): Promise<void> {
 
 process.on('message', (message: ToHost) => {
   if (message.kind === 'script') {
-    asked.get(message.question)?.(message.script)
-    asked.delete(message.question)
+    pendingScripts.get(message.question)?.(message.script)
+    pendingScripts.delete(message.question)
   } else {
     start(message).catch((error: unknown) =>
       send({ kind: 'failed', problem: error instanceof Error ? error.message : String(error) }),

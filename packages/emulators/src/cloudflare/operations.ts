@@ -1,4 +1,4 @@
-/** What a token may be allowed to do, by the service's own names. */
+/** The permissions of a token, by the service's own names. */
 export type Permission = 'D1 Read' | 'D1 Write' | 'Workers Scripts Write'
 
 /** One emulated operation: its method, its path below `/client/v4`, and what it takes. */
@@ -65,7 +65,7 @@ const patterns = Object.entries(operations).map(([name, { method, path }]) => ({
   expression: new RegExp(`^${path.replaceAll(/:(\w+)/g, '(?<$1>[^/]+)')}$`),
 }))
 
-/** Which operation a request below `/client/v4` is; `undefined` for what is not emulated. */
+/** Which operation a request below `/client/v4` is; `undefined` when it is not emulated. */
 export function classify(
   method: string,
   path: string,

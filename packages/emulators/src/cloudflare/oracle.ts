@@ -21,7 +21,7 @@ export interface OracleD1Database {
 export interface CloudflareOracle {
   /** Every database there is, sorted by name. */
   databases(): OracleD1Database[]
-  /** Whether the engine has the database of this name or uuid, whatever the API would say. */
+  /** Whether the engine has the database of this name or uuid, regardless of the API's answer. */
   exists(nameOrUuid: string): Promise<boolean>
   /**
    * Runs one statement in a database.
@@ -29,13 +29,13 @@ export interface CloudflareOracle {
    * @throws Error in SQLite's words, and for a database that is not there
    */
   execute(name: string, sql: string, params?: readonly D1Value[]): Promise<Record<string, D1Value>[]>
-  /** Makes a database: an orphan, as a crash would leave it. @throws Error when the name is taken */
+  /** Creates a database: an orphan, as a crash would leave it. @throws Error when the name is taken */
   create(name: string): Promise<OracleD1Database>
-  /** Destroys a database behind the API's back. Destroying an absent one succeeds. */
+  /** Destroys a database without the API. Destroying an absent one succeeds. */
   destroy(name: string): Promise<void>
   /** The scripts of all namespaces, as `namespace/name`, sorted, and what each is bound to. */
   scripts(): { readonly script: string; readonly databases: readonly string[] }[]
-  /** Makes an API token that may do so much and no more. */
+  /** Creates an API token with exactly these permissions. */
   token(permissions: readonly Permission[]): string
 }
 

@@ -52,7 +52,7 @@ export interface Records {
   readonly apiToken: string
   /** Other tokens and what each may do. */
   readonly tokens: Map<string, readonly Permission[]>
-  /** By uuid, in the order they were made. */
+  /** By uuid, in the order of their creation. */
   readonly databases: Map<string, DatabaseRecord>
   readonly namespaces: Map<string, NamespaceRecord>
   /** By `namespace/name`. */
@@ -71,11 +71,11 @@ interface Saved {
   scripts: ScriptRecord[]
 }
 
-/** The account of an emulator that was given none: a well-formed id that is nobody's. */
+/** The default account: a well-formed id that belongs to no real account. */
 export const defaultAccountId = '00000000000000000000000000007e4a'
 
 /**
- * Loads what was saved, or starts empty.
+ * Loads the saved records, or starts empty.
  *
  * @throws Error when the directory belongs to another account
  */

@@ -5,7 +5,7 @@ import type { Files } from './files.ts'
 import type { DatabaseRecord, Records } from './records.ts'
 import type { Storage } from './storage.ts'
 
-/** What the routes of the API need. */
+/** The dependencies of the API's routes. */
 export interface ApiOptions {
   readonly records: Records
   readonly storage: Storage
@@ -25,7 +25,7 @@ const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
  *
  * @throws ApiError 400 with 7400 for anything but a uuid, 404 with 7404 when there is none
  */
-export function databaseOf(records: Records, { parameters }: Call): DatabaseRecord {
+export function findDatabase(records: Records, { parameters }: Call): DatabaseRecord {
   const id = parameters.database ?? ''
   if (!uuid.test(id)) throw invalidProperty('databaseId', 'Invalid uuid')
   const record = records.databases.get(id)

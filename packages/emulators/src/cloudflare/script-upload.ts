@@ -3,7 +3,7 @@ import { ApiError } from './envelope.ts'
 import type { Binding, ModuleRecord, ScriptRecord } from './records.ts'
 import type { WireScript } from './worker/wire.ts'
 
-/** What an upload says of a script. */
+/** A script as its upload describes it. */
 export type Upload = Pick<
   ScriptRecord,
   'mainModule' | 'modules' | 'bindings' | 'compatibilityDate' | 'compatibilityFlags' | 'tags'
@@ -23,7 +23,7 @@ const oldestDate = '2021-11-02'
 
 /**
  * Reads the multipart body of an upload: one part `metadata` of JSON, and one part for each module, named after it.
- * Anything else is refused, such as the service refuses it: the official SDK's version 7 sends flattened fields.
+ * Anything else is refused, as the service does: version 7 of the official SDK sends flattened fields.
  *
  * @see https://github.com/cloudflare/cloudflare-typescript/issues/2799
  * @throws ApiError 400 with 10021
@@ -39,16 +39,17 @@ export async function readUpload(call: Call, previous: ScriptRecord | undefined)
   if (!modules.some(({ name, type }) => name === mainModule && type === 'application/javascript+module')) {
     throw invalid(`No such module "${mainModule}"`)
   }
-  const kept = Array.isArray(metadata.keep_bindings) ? metadata.keep_bindings : []
-  const bindings = listOf(metadata.bindings).map((binding) => readBinding(binding, previous))
+  const inheritedTypes = Array.isArray(metadata.keep_bindings) ? metadata.keep_bindings : []
+  const bindings = toList(metadata.bindings).map((binding) => readBinding(binding, previous))
   const names = new Set(bindings.map(({ name }) => name))
-  const old = previous?.bindings.filter(({ name, type }) => kept.includes(type) && !names.has(name)) ?? []
-  const tagList = listOf(tags).map(String)
+  const old =
+    previous?.bindings.filter(({ name, type }) => inheritedTypes.includes(type) && !names.has(name)) ?? []
+  const tagList = toList(tags).map(String)
   if (tagList.length > 8) throw invalid('a script can have 8 tags')
   return {
     ...{ mainModule, modules, bindings: [...bindings, ...old], tags: tagList },
     compatibilityDate: typeof date === 'string' ? date : oldestDate,
-    compatibilityFlags: listOf(flags).map(String),
+    compatibilityFlags: toList(flags).map(String),
   }
 }
 
@@ -79,7 +80,7 @@ async function readParts({ headers, body }: Call): Promise<Map<string, Blob>> {
   const form = await new Response(new Uint8Array(body), { headers: { 'content-type': type } })
     .formData()
     .catch((cause: unknown) => {
-      throw invalid(`the body is no form: ${cause instanceof Error ? cause.message : cause}`)
+      throw invalid(`the body is not a form: ${cause instanceof Error ? cause.message : cause}`)
     })
   const parts = new Map<string, Blob>()
   for (const [name, value] of form) parts.set(name, typeof value === 'string' ? new Blob([value]) : value)
@@ -122,7 +123,7 @@ function readBinding(value: unknown, previous: ScriptRecord | undefined): Bindin
     : binding
 }
 
-function listOf(value: unknown): unknown[] {
+function toList(value: unknown): unknown[] {
   if (value === undefined || value === null) return []
   if (!Array.isArray(value)) throw invalid('a list is expected')
   return value

@@ -62,7 +62,7 @@ export async function startServer(options: ServerOptions): Promise<EmulatorServe
     onExchange?.({ record, status: outcome.status, contentType, body: outcome.body })
   }
   const server = createServer((incoming, response) => {
-    // It rejects only when the client has gone while sending its body: there is nobody to tell.
+    // Rejects only when the client disconnects while sending its body, so there is no response to send.
     serve(incoming, response).catch(() => incoming.socket.destroy())
   })
   server.listen(port, '127.0.0.1')

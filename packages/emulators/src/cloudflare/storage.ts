@@ -63,7 +63,10 @@ export function createStorage({
     if (reply.status !== 200) throw new Error(`workerd answered ${reply.status}: ${text}`)
     return JSON.parse(text) as T
   }
-  const found = <T extends { ok: boolean }>(uuid: string, outcome: T | WireProblem): T | WireProblem => {
+  const assertFound = <T extends { ok: boolean }>(
+    uuid: string,
+    outcome: T | WireProblem,
+  ): T | WireProblem => {
     if ('missing' in outcome && outcome.missing) throw databaseNotFound(uuid)
     return outcome
   }
@@ -72,18 +75,20 @@ export function createStorage({
     destroy: (uuid) => call(uuid, 'destroy'),
     exists: (uuid) => call(uuid, 'exists'),
     info: (uuid) => call(uuid, 'info'),
-    run: async (uuid, statements) => found(uuid, await call<WireRun>(uuid, 'run', statements, now())),
-    dump: async (uuid, options) => found(uuid, await call<{ ok: true; text: string }>(uuid, 'dump', options)),
-    bookmark: async (uuid, moment) => found(uuid, await call<WireTravel>(uuid, 'bookmark', moment)),
-    restore: async (uuid, moment) => found(uuid, await call<WireTravel>(uuid, 'restore', moment, now())),
+    run: async (uuid, statements) => assertFound(uuid, await call<WireRun>(uuid, 'run', statements, now())),
+    dump: async (uuid, options) =>
+      assertFound(uuid, await call<{ ok: true; text: string }>(uuid, 'dump', options)),
+    bookmark: async (uuid, moment) => assertFound(uuid, await call<WireTravel>(uuid, 'bookmark', moment)),
+    restore: async (uuid, moment) =>
+      assertFound(uuid, await call<WireTravel>(uuid, 'restore', moment, now())),
     dispatch: async (id, { method, url, headers, body }) => {
       const reply = await sendLocal({
         ...{ port, agent, method, path: `/script/${encodeURIComponent(id)}` },
         headers: { ...headers, ...own(), 'x-emulator-url': url },
         body: method === 'GET' || method === 'HEAD' ? undefined : body,
       })
-      const kept = Object.entries(reply.headers).filter(([name]) => !hopHeaders.has(name))
-      return { ...reply, headers: Object.fromEntries(kept) }
+      const endToEnd = Object.entries(reply.headers).filter(([name]) => !hopHeaders.has(name))
+      return { ...reply, headers: Object.fromEntries(endToEnd) }
     },
     close: () => agent.destroy(),
   }

@@ -4,14 +4,14 @@ import { fileURLToPath } from 'node:url'
 import type { FromHost, ToHost } from './host-messages.ts'
 import type { WireScript } from './worker/wire.ts'
 
-/** How to start workerd. */
+/** The options to start workerd with. */
 export interface WorkerdOptions {
   readonly directory: string
   /** Removed when this process or that one ends. */
   readonly temporary: string | undefined
-  /** What requests to its port have to show. */
+  /** The secret that requests to its port must send. */
   readonly secret: string
-  /** What a script's id stands for. */
+  /** Loads the script with this id. */
   script(id: string): WireScript | undefined
 }
 

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { jsonReply, type Reply } from '../http.ts'
-import { databaseAt, isHostnameOf } from './names.ts'
+import { databaseAt, isOrganizationHostname } from './names.ts'
 import { classify, type TursoOperation } from './operations.ts'
 
 /** One line of the emulator's request log. It never holds a token, a header or a body. */
@@ -50,7 +50,7 @@ export function readCall(
   if (data !== null) {
     const [, hostname = '', path = '/', query = ''] = data
     const host = hostname.toLowerCase()
-    const ours = isHostnameOf(organization, host)
+    const ours = isOrganizationHostname(organization, host)
     const about = ours
       ? ({ plane: 'data', operation: 'data', database: databaseAt(organization, host) } as const)
       : ({ plane: 'foreign', operation: undefined, database: undefined } as const)
@@ -69,7 +69,7 @@ export function readCall(
   return { record, method, target: url, headers, body, parameters, expireToken: false }
 }
 
-/** A body as JSON, whatever its content-type says (the official client sends `text/plain`); `undefined` if it is none. */
+/** A body as JSON, for any content-type (the official client sends `text/plain`); `undefined` when it is not JSON. */
 export function readJson(body: Uint8Array): Record<string, unknown> | undefined {
   if (body.length === 0) return {}
   try {

@@ -14,19 +14,19 @@ export type Configuration = Pick<
 >
 
 /**
- * Reads a configuration request: what is absent stays as it is, and `null` clears a list, as the API warns.
+ * Reads a configuration request: an absent field stays as it is, and `null` clears a list, as the API warns.
  *
  * @throws ApiError 400 for a value of the wrong type or a size that is none
  */
 export function parseConfiguration(input: Readonly<Record<string, unknown>>): Partial<Configuration> {
   return defined({
-    sizeLimit: sizeOf(input.size_limit),
-    allowAttach: flagOf(input, 'allow_attach'),
-    blockReads: flagOf(input, 'block_reads'),
-    blockWrites: flagOf(input, 'block_writes'),
-    deleteProtection: flagOf(input, 'delete_protection'),
-    allowedIps: listOf(input, 'allowed_ips'),
-    allowedVpcIds: listOf(input, 'allowed_aws_vpc_ids'),
+    sizeLimit: parseSize(input.size_limit),
+    allowAttach: readFlag(input, 'allow_attach'),
+    blockReads: readFlag(input, 'block_reads'),
+    blockWrites: readFlag(input, 'block_writes'),
+    deleteProtection: readFlag(input, 'delete_protection'),
+    allowedIps: readList(input, 'allowed_ips'),
+    allowedVpcIds: readList(input, 'allowed_aws_vpc_ids'),
   })
 }
 
@@ -43,21 +43,21 @@ export function presentConfiguration(record: DatabaseRecord): Record<string, unk
   }
 }
 
-function sizeOf(value: unknown): string | undefined {
+function parseSize(value: unknown): string | undefined {
   if (value === undefined || value === null || value === '') return undefined
   if (typeof value === 'string' && /^\d+ ?([kmgt]?b)?$/i.test(value)) return value
   throw new ApiError(400, 'invalid size_limit')
 }
 
 /** Reads one boolean of a request's body; `undefined` when it is absent. */
-export function flagOf(input: Readonly<Record<string, unknown>>, name: string): boolean | undefined {
+export function readFlag(input: Readonly<Record<string, unknown>>, name: string): boolean | undefined {
   const value = input[name]
   if (value === undefined || value === null) return undefined
   if (typeof value === 'boolean') return value
   throw new ApiError(400, `invalid ${name}: must be a boolean`)
 }
 
-function listOf(input: Readonly<Record<string, unknown>>, name: string): string[] | undefined {
+function readList(input: Readonly<Record<string, unknown>>, name: string): string[] | undefined {
   const value = input[name]
   if (value === undefined) return undefined
   if (value === null) return []

@@ -39,9 +39,9 @@ export function createDataPlane(sqld: SqldProcess, records: Records): DataPlane 
 /** The headers that are not about one connection. */
 function endToEnd(headers: IncomingHttpHeaders): Record<string, string | string[]> {
   const hopByHop = ['connection', 'keep-alive', 'transfer-encoding', 'upgrade', 'expect', 'te', 'trailer']
-  const kept = Object.entries(headers).filter(
+  const entries = Object.entries(headers).filter(
     (header): header is [string, string | string[]] =>
       header[1] !== undefined && !hopByHop.includes(header[0]),
   )
-  return Object.fromEntries(kept)
+  return Object.fromEntries(entries)
 }

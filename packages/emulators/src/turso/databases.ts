@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { parseConfiguration } from './configuration.ts'
 import { ApiError, databaseNotFound, notEmulated } from './errors.ts'
-import { checkDatabaseName, hostnameOf, namespaceOf } from './names.ts'
+import { checkDatabaseName, formatHostname, namespaceName } from './names.ts'
 import type { NamespaceConfig, Namespaces } from './namespaces.ts'
 import type { DatabaseRecord, Records } from './records.ts'
 import { createSigningKey } from './tokens.ts'
@@ -17,7 +17,7 @@ export interface Databases {
   configure(name: string, input: Readonly<Record<string, unknown>>): Promise<DatabaseRecord>
   /** Gives the database a new key; no token minted before opens it again. */
   rotate(name: string): Promise<void>
-  /** Tells sqld what the record says; to be called within a change of the records. */
+  /** Sends the record's configuration to sqld. Call it within a change of the records. */
   apply(record: DatabaseRecord): Promise<void>
 }
 
@@ -42,7 +42,7 @@ export function createDatabases(options: DatabasesOptions): Databases {
     if (record === undefined) throw databaseNotFound(name)
     return record
   }
-  const configOf = (record: DatabaseRecord): NamespaceConfig => {
+  const toConfig = (record: DatabaseRecord): NamespaceConfig => {
     const groupKey = groups.get(record.group)?.key.publicPem
     return {
       publicKeys: [
@@ -57,7 +57,7 @@ export function createDatabases(options: DatabasesOptions): Databases {
     }
   }
   const apply = (record: DatabaseRecord): Promise<void> =>
-    namespaces.configure(record.namespace, configOf(record))
+    namespaces.configure(record.namespace, toConfig(record))
 
   const create = (input: CreateInput): Promise<DatabaseRecord> =>
     records.change(async () => {
@@ -66,12 +66,12 @@ export function createDatabases(options: DatabasesOptions): Databases {
       if (group === undefined) throw new ApiError(400, 'group not found')
       if (databases.has(name)) throw duplicate(name)
       if (input.remote_encryption !== undefined) throw notEmulated('remote_encryption')
-      const source = seedOf(input.seed, databases)
+      const source = findSeed(input.seed, databases)
       const record: DatabaseRecord = {
         name,
         id: randomUUID(),
-        hostname: hostnameOf(name, organization, group.location),
-        namespace: namespaceOf(name, organization),
+        hostname: formatHostname(name, organization, group.location),
+        namespace: namespaceName(name, organization),
         group: group.name,
         location: group.location,
         parent: source && { id: source.id, name: source.name, branched_at: new Date(now()).toISOString() },
@@ -80,8 +80,8 @@ export function createDatabases(options: DatabasesOptions): Databases {
         ...{ deleteProtection: false, allowedIps: [], allowedVpcIds: [] },
         ...parseConfiguration({ size_limit: input.size_limit }),
       }
-      if (source === null) await namespaces.create(record.namespace, configOf(record))
-      else await namespaces.fork(source.namespace, record.namespace, configOf(record))
+      if (source === null) await namespaces.create(record.namespace, toConfig(record))
+      else await namespaces.fork(source.namespace, record.namespace, toConfig(record))
       databases.set(name, record)
       return record
     })
@@ -124,7 +124,7 @@ export function createDatabases(options: DatabasesOptions): Databases {
 }
 
 /** The database a new one is copied from; `null` when it starts empty. */
-function seedOf(seed: unknown, databases: ReadonlyMap<string, DatabaseRecord>): DatabaseRecord | null {
+function findSeed(seed: unknown, databases: ReadonlyMap<string, DatabaseRecord>): DatabaseRecord | null {
   if (seed === undefined || seed === null) return null
   const { type, name, timestamp } = seed as Record<string, unknown>
   if (type !== 'database') throw notEmulated(`seed.type ${JSON.stringify(type)}`)

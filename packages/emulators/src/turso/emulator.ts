@@ -33,7 +33,7 @@ export interface TursoEmulatorOptions {
   readonly apiToken?: string | undefined
   /** A directory that keeps databases, keys and tokens between runs. @default a temporary one, removed on close */
   readonly persistTo?: string | undefined
-  /** The longest page of a list of databases. @default everything at once, unless the caller sets `limit` */
+  /** The longest page of a list of databases. @default the whole list, unless the caller sets `limit` */
   readonly pageSize?: number | undefined
   /**
    * Whose tokens end when a database's credentials are rotated: its own and its group's, or those of every
@@ -57,15 +57,15 @@ export interface TursoEmulator {
   readonly organization: string
   /** The platform token, for the organization and everything in it. */
   readonly apiToken: string
-  /** Reaches the emulator, by its own address and by the real service's, and nothing else. */
+  /** Reaches only the emulator, by its own address and by the real service's. */
   readonly fetch: Fetch
   readonly faults: Faults
-  /** What was received, in order; live. Never tokens, headers or bodies. */
+  /** The received requests, in order; live. Contains no tokens, headers or bodies. */
   readonly requests: RequestRecord[]
   readonly oracle: TursoOracle
   /** The process id of the libSQL server. */
   readonly sqldPid: number
-  /** Ends the server, its libSQL server and what they kept in temporary files. Closing twice is fine. */
+  /** Ends the server and its libSQL server, and removes their temporary files. Idempotent. */
   close(): Promise<void>
 }
 
@@ -87,7 +87,7 @@ export async function startTursoEmulator(options: TursoEmulatorOptions = {}): Pr
   if (organization !== undefined && !/^[a-z0-9-]{1,61}$/.test(organization)) {
     throw new TypeError('organization must be a slug: lower-case letters, digits and dashes')
   }
-  // What was started so far, to be undone in reverse order.
+  // The parts started so far, closed in reverse order.
   const undo: (() => Promise<void> | void)[] = []
   const close = async (): Promise<void> => {
     for (let step = undo.pop(); step !== undefined; step = undo.pop()) await step()

@@ -45,7 +45,7 @@ function retryHeader(
   now: number,
 ): Record<string, string> {
   if (form === 'none') return {}
-  // Rounded up: a client that waits as told must not come too early.
+  // Rounded up: a client that waits this long must not come too early.
   const seconds = Math.max(1, Math.ceil((until - now) / 1000))
   return {
     'retry-after': form === 'seconds' ? String(seconds) : new Date(now + seconds * 1000).toUTCString(),

@@ -1,6 +1,6 @@
 import { type Fetch, tursoEmulatorUrl } from '../client.ts'
 import type { RequestRecord } from './call.ts'
-import { isHostnameOf } from './names.ts'
+import { isOrganizationHostname } from './names.ts'
 
 /**
  * A `fetch` that reaches the emulator and nothing else: the platform (also as `api.turso.tech`) and the hosts
@@ -14,7 +14,7 @@ export function createEmulatorFetch(url: string, organization: string, requests:
   return async (input, init) => {
     const address = new URL(input instanceof Request ? input.url : input)
     const { hostname, pathname } = address
-    const ours = hostname === 'api.turso.tech' || isHostnameOf(organization, hostname)
+    const ours = hostname === 'api.turso.tech' || isOrganizationHostname(organization, hostname)
     const target =
       address.origin === origin ? address.href : ours ? tursoEmulatorUrl(url, address) : undefined
     if (target === undefined) {

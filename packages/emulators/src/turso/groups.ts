@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { flagOf } from './configuration.ts'
+import { readFlag } from './configuration.ts'
 import type { Databases } from './databases.ts'
 import { ApiError } from './errors.ts'
 import { locations } from './names.ts'
@@ -68,7 +68,7 @@ export function createGroups(records: Records, databases: Databases, namespaces:
     configure: (name, input) =>
       records.change(async () => {
         const record = find(name)
-        record.deleteProtection = flagOf(input, 'delete_protection') ?? record.deleteProtection
+        record.deleteProtection = readFlag(input, 'delete_protection') ?? record.deleteProtection
         return record
       }),
     // https://docs.turso.tech/sdk/authorization/tokens: "for a group (and all its databases)"

@@ -29,17 +29,17 @@ export function checkDatabaseName(name: unknown, organization: string): string {
 }
 
 /** The sqld namespace of a database, which is also the first label of its hostname. */
-export function namespaceOf(name: string, organization: string): string {
+export function namespaceName(name: string, organization: string): string {
   return `${name}-${organization}`
 }
 
 /** The hostname a database answers on, in the form current AWS databases have. */
-export function hostnameOf(name: string, organization: string, location: string): string {
-  return `${namespaceOf(name, organization)}.${location}.turso.io`
+export function formatHostname(name: string, organization: string, location: string): string {
+  return `${namespaceName(name, organization)}.${location}.turso.io`
 }
 
 /** True for a hostname that a database of this organization has, had or could have. */
-export function isHostnameOf(organization: string, hostname: string): boolean {
+export function isOrganizationHostname(organization: string, hostname: string): boolean {
   const [label = '', location, ...rest] = hostname.split('.')
   return (
     label.endsWith(`-${organization}`) &&

@@ -16,9 +16,9 @@ export interface NamespaceConfig {
 
 /** The administration of a libSQL server's namespaces. */
 export interface Namespaces {
-  /** Makes an empty namespace, in place of a forgotten one of the same name if there is one. */
+  /** Creates an empty namespace. Replaces a forgotten one of the same name. */
   create(namespace: string, config: NamespaceConfig): Promise<void>
-  /** Makes a namespace with a copy of another's data. */
+  /** Creates a namespace with a copy of another's data. */
   fork(source: string, namespace: string, config: NamespaceConfig): Promise<void>
   configure(namespace: string, config: NamespaceConfig): Promise<void>
   /** Destroys the namespace and its data. Destroying an absent one succeeds. */
@@ -54,7 +54,7 @@ export function createNamespaces(sqld: SqldProcess, dataDirectory: string): Name
     (await call('GET', `${namespace}/config`)).status === 200
   const configure = async (namespace: string, config: NamespaceConfig): Promise<void> =>
     await demand('POST', `${namespace}/config`, toSqld(config))
-  // A crash between sqld and our own record leaves a namespace that nobody knows.
+  // A crash between sqld and our own record leaves a namespace without a record.
   const clear = async (namespace: string): Promise<void> => {
     if (await exists(namespace)) await destroy(namespace)
   }

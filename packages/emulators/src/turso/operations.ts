@@ -89,7 +89,7 @@ const patterns = Object.entries(operations).map(([name, { method, path }]) => ({
   expression: new RegExp(`^${path.replaceAll(/:(\w+)/g, '(?<$1>[^/]+)')}$`),
 }))
 
-/** Which operation a request to the platform is; `undefined` for what is not emulated. */
+/** Which operation a request to the platform is; `undefined` when it is not emulated. */
 export function classify(method: string, path: string): Classified | undefined {
   for (const pattern of patterns) {
     const match = pattern.method === method ? pattern.expression.exec(path) : null

@@ -1,7 +1,7 @@
 import { sendLocal } from '../http.ts'
 import type { Databases } from './databases.ts'
 import { executeRequest, readRows, type SqlRow, type SqlValue } from './hrana.ts'
-import { namespaceOf } from './names.ts'
+import { namespaceName } from './names.ts'
 import type { Namespaces } from './namespaces.ts'
 import type { GroupScope, PlatformTokens } from './platform-tokens.ts'
 import type { DatabaseRecord, Records } from './records.ts'
@@ -22,7 +22,7 @@ export interface TursoOracle {
   databases(): OracleDatabase[]
   /** The namespaces whose files sqld has on disk, sorted: `{name}-{organization}`. */
   namespaces(): Promise<string[]>
-  /** Whether sqld has the database of this name, whatever the control plane thinks. */
+  /** Whether sqld has the database of this name, regardless of the control plane's records. */
   exists(name: string): Promise<boolean>
   /**
    * Runs one statement in a database. Blocked reads and writes are blocked here too.
@@ -30,7 +30,7 @@ export interface TursoOracle {
    * @throws Error with SQLite's `code`; Error when sqld refuses
    */
   execute(name: string, sql: string, args?: readonly SqlValue[]): Promise<SqlRow[]>
-  /** Makes a database: an orphan, as a crash would leave it. @default group 'default' */
+  /** Creates a database: an orphan, as a crash would leave it. @default group 'default' */
   create(name: string, options?: { group?: string | undefined }): Promise<OracleDatabase>
   /** Destroys a database behind the control plane's back. Destroying an absent one succeeds. */
   destroy(name: string): Promise<void>
@@ -40,7 +40,7 @@ export interface TursoOracle {
   platformToken(scope: GroupScope): Promise<string>
 }
 
-/** What the oracle looks into. */
+/** The parts that the oracle reads. */
 export interface OracleOptions {
   readonly records: Records
   readonly databases: Databases
@@ -65,7 +65,7 @@ export function createOracle({ records, databases, namespaces, sqld, tokens }: O
   return {
     databases: () => [...records.databases.values()].map(present).sort((a, b) => (a.Name < b.Name ? -1 : 1)),
     namespaces: namespaces.list,
-    exists: (name) => namespaces.exists(namespaceOf(name, records.organization)),
+    exists: (name) => namespaces.exists(namespaceName(name, records.organization)),
     execute,
     create: async (name, { group = 'default' } = {}) => present(await databases.create({ name, group })),
     destroy: (name) =>

@@ -1,10 +1,10 @@
 import { presentConfiguration } from './configuration.ts'
 import { ApiError } from './errors.ts'
-import { namespaceOf } from './names.ts'
+import { namespaceName } from './names.ts'
 import type { PlatformOperation } from './operations.ts'
 import type { PlatformOptions, Route } from './platform-route.ts'
 import { presentDatabase, presentInstance, presentUsage } from './present.ts'
-import { expiryOf, mintSqlToken, parseAuthorization } from './tokens.ts'
+import { computeExpiry, mintSqlToken, parseAuthorization } from './tokens.ts'
 
 type DatabaseOperation = Extract<PlatformOperation, `databases.${string}` | `tokens.${string}`>
 
@@ -54,8 +54,8 @@ export function databaseRoutes(options: PlatformOptions): Readonly<Record<Databa
       const grant = {
         authorization: parseAuthorization(authorization),
         namespace: record.namespace,
-        readAttach: attachable(c.get('input')).map((name) => namespaceOf(name, records.organization)),
-        expiresAt: expiryOf(expiration, now(), c.env.expireToken),
+        readAttach: attachable(c.get('input')).map((name) => namespaceName(name, records.organization)),
+        expiresAt: computeExpiry(expiration, now(), c.env.expireToken ? 'expired' : undefined),
       }
       return c.json({ jwt: await mintSqlToken(record.key, grant, now()) })
     },
@@ -84,9 +84,9 @@ function paginate<T extends { readonly name: string }>(
   cursor: string | undefined,
   pageSize: number | undefined,
 ): Page<T> {
-  const asked = limit === undefined ? Number.POSITIVE_INFINITY : Number(limit)
-  if (Number.isNaN(asked) || asked < 1) throw new ApiError(400, 'invalid limit')
-  const size = Math.min(asked, pageSize ?? Number.POSITIVE_INFINITY)
+  const requested = limit === undefined ? Number.POSITIVE_INFINITY : Number(limit)
+  if (Number.isNaN(requested) || requested < 1) throw new ApiError(400, 'invalid limit')
+  const size = Math.min(requested, pageSize ?? Number.POSITIVE_INFINITY)
   const after = cursor === undefined ? '' : Buffer.from(cursor, 'base64url').toString()
   const rest = sorted.filter((item) => item.name > after)
   const items = rest.slice(0, size)

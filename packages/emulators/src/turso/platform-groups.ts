@@ -1,7 +1,7 @@
 import type { PlatformOperation } from './operations.ts'
 import type { PlatformOptions, Route } from './platform-route.ts'
 import { presentGroup } from './present.ts'
-import { expiryOf, mintSqlToken, parseAuthorization } from './tokens.ts'
+import { computeExpiry, mintSqlToken, parseAuthorization } from './tokens.ts'
 
 type GroupOperation = Extract<PlatformOperation, `groups.${string}` | `groupTokens.${string}`>
 
@@ -29,7 +29,7 @@ export function groupRoutes({
     'groupTokens.create': async (c) => {
       const group = groups.find(named(c))
       const { expiration, authorization } = c.req.query()
-      const expiresAt = expiryOf(expiration, now(), c.env.expireToken)
+      const expiresAt = computeExpiry(expiration, now(), c.env.expireToken ? 'expired' : undefined)
       // No namespace: it opens every database that knows the group's key, also those created later.
       const grant = { authorization: parseAuthorization(authorization), expiresAt }
       const jwt = await records.change(async () => {

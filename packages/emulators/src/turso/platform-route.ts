@@ -5,18 +5,18 @@ import type { Groups } from './groups.ts'
 import type { PlatformTokens } from './platform-tokens.ts'
 import type { Records } from './records.ts'
 
-/** What the routes of the Platform API need. */
+/** The dependencies of the Platform API's routes. */
 export interface PlatformOptions {
   readonly records: Records
   readonly databases: Databases
   readonly groups: Groups
   readonly tokens: PlatformTokens
-  /** The longest page of a list; `undefined` answers everything at once unless the caller sets a limit. */
+  /** The longest page of a list; `undefined` answers the whole list unless the caller sets a limit. */
   readonly pageSize: number | undefined
   readonly now: () => number
 }
 
-/** The Hono environment of the routes: the call is what the server made of the request. */
+/** The Hono environment of the routes: the call is the request as the server read it. */
 export interface PlatformEnv {
   Bindings: Call
   Variables: {

@@ -17,7 +17,7 @@ export function createPlatform(options: PlatformOptions): Handler {
     'locations.list': (c) => c.json({ locations }),
     'auth.validate': (c) => c.json({ exp: -1 }),
   }
-  const groupOf = (c: Context<PlatformEnv>): string | undefined => {
+  const readGroup = (c: Context<PlatformEnv>): string | undefined => {
     const { group, database } = c.env.parameters
     return group ?? records.databases.get(database ?? '')?.group ?? groupIn(c.get('input'))
   }
@@ -27,7 +27,7 @@ export function createPlatform(options: PlatformOptions): Handler {
     app.on(method, path, (c) => {
       const input = readJson(c.env.body)
       c.set('input', input ?? {})
-      c.set('pinnedGroup', tokens.check(c.req.header('authorization'), operation, groupOf(c)))
+      c.set('pinnedGroup', tokens.check(c.req.header('authorization'), operation, readGroup(c)))
       const { organization = records.organization } = c.env.parameters
       if (organization !== records.organization) throw new ApiError(403, 'forbidden')
       if (input === undefined) throw new ApiError(400, 'invalid JSON body')

@@ -9,7 +9,7 @@ export interface GroupRecord {
   readonly location: string
   deleteProtection: boolean
   key: SigningKey
-  /** Whether a token was minted with the key; until then a new key is nobody's business. */
+  /** Whether a token was minted with the key; until then a new key needs no rotation. */
   issued: boolean
 }
 
@@ -44,7 +44,7 @@ export interface Records {
   change<T>(work: () => Promise<T>): Promise<T>
 }
 
-/** What a new emulator starts from; what was saved earlier wins over what is generated. */
+/** The start values of a new emulator. Saved values take precedence over generated ones. */
 export interface RecordsOptions {
   /** Where `emulator.json` lives; `undefined` keeps everything in memory. */
   readonly directory: string | undefined
@@ -61,7 +61,7 @@ interface Saved {
 }
 
 /**
- * Loads what was saved, or starts empty.
+ * Loads the saved records, or starts empty.
  *
  * @throws Error when the directory belongs to another organization
  */

@@ -112,7 +112,7 @@ async function untilAnswering(
   const headers = { authorization: `basic ${adminKey}` }
   for (const deadline = Date.now() + startTimeoutMs; Date.now() < deadline && !ended(); ) {
     const [admin, http] = await Promise.allSettled([
-      // 404 comes from a server that took the key; a stranger on the port would not.
+      // 404 comes from a server that took the key; another server on the port would not.
       sendLocal({ port: adminPort, method: 'GET', path: '/v1/namespaces/absent/config', headers }),
       sendLocal({ port: httpPort, method: 'GET', path: '/health' }),
     ])
@@ -123,10 +123,10 @@ async function untilAnswering(
   return false
 }
 
-/** sqld reads its options from `SQLD_*` variables too; a stranger's must not configure ours. */
+/** sqld reads its options from `SQLD_*` variables too; variables of the environment must not configure ours. */
 function ownEnvironment(): NodeJS.ProcessEnv {
-  const kept = Object.entries(process.env).filter(([name]) => !name.startsWith('SQLD_'))
-  return { ...Object.fromEntries(kept), NO_COLOR: '1' }
+  const entries = Object.entries(process.env).filter(([name]) => !name.startsWith('SQLD_'))
+  return { ...Object.fromEntries(entries), NO_COLOR: '1' }
 }
 
 async function terminate(child: ChildProcess, ended: Promise<void>): Promise<void> {

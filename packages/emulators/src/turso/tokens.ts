@@ -22,7 +22,7 @@ export interface TokenGrant {
   readonly expiresAt?: number | undefined
 }
 
-/** Makes a fresh key pair. */
+/** Creates a key pair. */
 export function createSigningKey(): SigningKey {
   const pair = generateKeyPairSync('ed25519')
   return {
@@ -86,12 +86,16 @@ const expiredBySeconds = 3600
  * When a token minted now ends, in seconds since the epoch; `undefined` for never.
  *
  * @param now Milliseconds since the epoch.
- * @param expired Makes it end an hour ago instead.
+ * @param fault `expired`: the token ended an hour ago.
  */
-export function expiryOf(expiration: string | undefined, now: number, expired: boolean): number | undefined {
+export function computeExpiry(
+  expiration: string | undefined,
+  now: number,
+  fault?: 'expired',
+): number | undefined {
   const lifetime = parseExpiration(expiration)
   const seconds = Math.floor(now / 1000)
-  if (expired) return seconds - expiredBySeconds
+  if (fault === 'expired') return seconds - expiredBySeconds
   return lifetime === undefined ? undefined : seconds + lifetime
 }
 

@@ -6,7 +6,7 @@ const emulator = await emulatorForTests()
 const { accountId: account_id, apiToken, baseUrl: baseURL, faults, oracle } = emulator
 const client = new Cloudflare({ apiToken, apiEmail: null, apiKey: null, baseURL, maxRetries: 0 })
 const { database } = client.d1
-const sqlOf = async (id: string, body: { sql: string; params?: string[] }): Promise<any> =>
+const runSql = async (id: string, body: { sql: string; params?: string[] }): Promise<any> =>
   (await database.query(id, { account_id, ...body })).result
 
 describe('the official SDK', () => {
@@ -29,11 +29,11 @@ describe('the official SDK', () => {
     })
   })
 
-  test('runs SQL in both forms and sees SQLite’s refusals', async () => {
+  test("runs SQL in both forms and sees SQLite's refusals", async () => {
     const { uuid = '' } = await database.create({ account_id, name: 'sql' })
-    await sqlOf(uuid, { sql: 'create table t (a)' })
-    await sqlOf(uuid, { sql: 'insert into t values (?)', params: ['x'] })
-    expect((await sqlOf(uuid, { sql: 'select a from t' }))[0].results).toEqual([{ a: 'x' }])
+    await runSql(uuid, { sql: 'create table t (a)' })
+    await runSql(uuid, { sql: 'insert into t values (?)', params: ['x'] })
+    expect((await runSql(uuid, { sql: 'select a from t' }))[0].results).toEqual([{ a: 'x' }])
     const raw: any = await database.raw(uuid, { account_id, sql: 'select a from t' })
     expect(raw.result[0].results).toEqual({ columns: ['a'], rows: [['x']] })
     const refused = database.query(uuid, { account_id, sql: 'selec' })
@@ -43,7 +43,7 @@ describe('the official SDK', () => {
   test('travels in time and exports', async () => {
     const { uuid = '' } = await database.create({ account_id, name: 'travelled' })
     const { bookmark = '' } = await database.timeTravel.getBookmark(uuid, { account_id })
-    await sqlOf(uuid, { sql: 'create table t (a)' })
+    await runSql(uuid, { sql: 'create table t (a)' })
     const restored = await database.timeTravel.restore(uuid, { account_id, bookmark })
     expect(restored.previous_bookmark).toBeTypeOf('string')
     expect(await database.get(uuid, { account_id })).toMatchObject({ num_tables: 0 })
@@ -53,7 +53,7 @@ describe('the official SDK', () => {
     expect(await database.export(uuid, { ...body, current_bookmark })).toMatchObject({ status: 'complete' })
   })
 
-  test('repeats a create whose reply was lost, and is told of the name being taken', async () => {
+  test('gets a "name taken" error when it repeats a create whose reply was lost', async () => {
     const retrying = client.withOptions({ maxRetries: 1 })
     faults.dropReply({ operation: 'databases.create', database: 'repeated' })
     const repeated = retrying.d1.database.create({ account_id, name: 'repeated' })
@@ -61,7 +61,7 @@ describe('the official SDK', () => {
     expect(oracle.databases().filter(({ name }) => name === 'repeated')).toHaveLength(1)
   })
 
-  test('takes a success that is none for a result of null', async () => {
+  test('reads a `success: false` with status 200 as a result of null', async () => {
     faults.alter({
       operation: 'databases.create',
       alter: (body) => ({ ...body, success: false, result: null }),
@@ -69,7 +69,7 @@ describe('the official SDK', () => {
     expect(await database.create({ account_id, name: 'unsuccessful' })).toBeNull()
   })
 
-  test('uploads a script by hand, where its own method sends what the service refuses', async () => {
+  test('uploads a script by hand, because its own method sends a form that the service refuses', async () => {
     const { uuid } = await database.create({ account_id, name: 'scripted' })
     const { namespaces } = client.workersForPlatforms.dispatch
     await namespaces.create({ account_id, name: 'sdk' })

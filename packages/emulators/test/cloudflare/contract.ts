@@ -7,7 +7,7 @@ import type { ApiOperation, CloudflareExchange } from '../../src/index.ts'
 /** Where the emulator answers what Cloudflare's OpenAPI document does not have; all else must match it. */
 export const divergences: readonly Divergence[] = [
   { on: 'all', status: 500, reason: 'no 5xx is documented; observed live with code 7500' },
-  { on: 'all', status: 501, reason: 'what the emulator does not have, so that nobody takes it for a 404' },
+  { on: 'all', status: 501, reason: 'not emulated; 501 so that no test mistakes it for a 404' },
   { on: ['databases.create'], extra: 'created_in_region', reason: 'the official command line prints it' },
   { on: ['databases.get'], extra: 'running_in_region', reason: 'the official command line prints it' },
   {
@@ -39,7 +39,7 @@ export const documentFile: string = fileURLToPath(
 /** The document; `undefined` where it is not at hand. */
 export const openApi: any = existsSync(documentFile) ? read() : undefined
 
-/** The document, with what is narrower in it than in the service put right. */
+/** The document, with the schemas that are narrower than the service widened. */
 function read(): any {
   const document = JSON.parse(readFileSync(documentFile, 'utf8'))
   const cells = document.components.schemas['d1_raw-result-response'].properties.results.properties.rows.items
@@ -70,7 +70,7 @@ export function createContract(document: any): Contract {
   const seen = new Set<string>()
   const used = new Set<Divergence>()
 
-  const judge = ({ record, status, contentType, body }: CloudflareExchange): string | undefined => {
+  const findProblem = ({ record, status, contentType, body }: CloudflareExchange): string | undefined => {
     const operation = record.operation as ApiOperation | undefined
     if (operation === undefined) return status === 501 ? undefined : `unknown operation answered ${status}`
     if (operation === 'graphql') return undefined
@@ -87,7 +87,7 @@ export function createContract(document: any): Contract {
       const divergence = divergences.find((entry) => entry.status === status && applies(entry))
       if (divergence === undefined) return `${status} is not documented`
       used.add(divergence)
-      return isRefusal(value) ? undefined : 'the body is no refusal'
+      return isRefusal(value) ? undefined : 'the body is not a refusal'
     }
     const pointer = ['paths', documentPath(path), method.toLowerCase(), 'responses', key]
     const at = responses[key].$ref?.slice(2).split('/') ?? pointer
@@ -116,7 +116,7 @@ export function createContract(document: any): Contract {
       // The test itself wrote such an answer.
       const { faults, method, path } = exchange.record
       if (['alter', 'gatewayTimeout'].some((name) => faults.includes(name))) return
-      const problem = judge(exchange)
+      const problem = findProblem(exchange)
       if (problem !== undefined) violations.push(`${method} ${path} ${exchange.status}: ${problem}`)
     },
   }
@@ -139,7 +139,7 @@ function documentPath(path: string): string {
 
 /** Properties that no branch of any of the schemas knows. Free-form objects know all. */
 function unknownKeys(document: any, value: any, schemas: readonly any[]): string[] {
-  const branches = schemas.flatMap((schema) => branchesOf(document, schema))
+  const branches = schemas.flatMap((schema) => listBranches(document, schema))
   if (Array.isArray(value)) {
     const items = branches.flatMap(({ items }) => items ?? [])
     return items.length === 0 ? [] : value.flatMap((item) => unknownKeys(document, item, items))
@@ -148,19 +148,19 @@ function unknownKeys(document: any, value: any, schemas: readonly any[]): string
   const known = branches.filter(({ properties }) => properties !== undefined)
   if (known.length === 0) return []
   return Object.entries(value).flatMap(([key, inner]) => {
-    const found = known.flatMap(({ properties }) => (key in properties ? [properties[key]] : []))
-    return found.length === 0 ? [key] : unknownKeys(document, inner, found)
+    const values = known.flatMap(({ properties }) => (key in properties ? [properties[key]] : []))
+    return values.length === 0 ? [key] : unknownKeys(document, inner, values)
   })
 }
 
-function branchesOf(document: any, schema: any): any[] {
+function listBranches(document: any, schema: any): any[] {
   if (schema?.$ref !== undefined) {
     const target = schema.$ref.slice(2).split('/')
-    return branchesOf(
+    return listBranches(
       document,
       target.reduce((node: any, key: string) => node?.[key], document),
     )
   }
   const inner = ['allOf', 'oneOf', 'anyOf'].flatMap((key) => schema?.[key] ?? [])
-  return [schema, ...inner.flatMap((each) => branchesOf(document, each))]
+  return [schema, ...inner.flatMap((each) => listBranches(document, each))]
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { codeOf, emulatorForTests } from './support.ts'
+import { emulatorForTests, readCode } from './support.ts'
 
 const cloudflare = await emulatorForTests({ databaseLimit: 30 })
 const { accountId, baseUrl, call, make, oracle } = cloudflare
@@ -34,14 +34,14 @@ describe('databases', () => {
       ['DELETE', uuid],
     ] as const) {
       const gone = await call(method, `/d1/database/${id}`)
-      expect([gone.status, codeOf(gone)]).toEqual([404, 7404])
+      expect([gone.status, readCode(gone)]).toEqual([404, 7404])
     }
   })
 
-  test('have unique names, also when two are created at once', async () => {
+  test('have unique names, also when two are created concurrently', async () => {
     const answers = await Promise.all([1, 2].map(() => call('POST', '/d1/database', { name: 'raced' })))
     expect(answers.map(({ status }) => status).sort()).toEqual([200, 400])
-    expect(answers.map(codeOf)).toContain(7502)
+    expect(answers.map(readCode)).toContain(7502)
     expect(oracle.databases().filter(({ name }) => name === 'raced')).toHaveLength(1)
   })
 
@@ -53,7 +53,7 @@ describe('databases', () => {
     [{ name: 'x', read_replication: { mode: 'some' } }, 'read_replication.mode'],
   ])('are refused with 7400 for %j', async (body, property) => {
     const refused = await call('POST', '/d1/database', body)
-    expect([refused.status, codeOf(refused)]).toEqual([400, 7400])
+    expect([refused.status, readCode(refused)]).toEqual([400, 7400])
     expect(refused.body.errors[0].message).toContain(`Invalid property: ${property}`)
     expect(await oracle.exists('x')).toBe(false)
   })
@@ -67,18 +67,18 @@ describe('databases', () => {
     expect((await page('name=page-&per_page=10&page=2')).result).toHaveLength(2)
     expect((await page('name=page-&per_page=10&page=3')).result).toEqual([])
     expect((await page('name=age-11')).result).toMatchObject([{ name: 'page-11' }])
-    expect(codeOf(await call('GET', '/d1/database?per_page=9'))).toBe(7400)
+    expect(readCode(await call('GET', '/d1/database?per_page=9'))).toBe(7400)
   })
 
-  test('change their replication; a PATCH of nothing is the service’s own failure', async () => {
+  test("change their replication; an empty PATCH gets the service's internal error", async () => {
     const uuid = await make('replicated')
     const mode = { read_replication: { mode: 'auto' } }
     expect((await call('PUT', `/d1/database/${uuid}`, mode)).body.result).toMatchObject(mode)
-    expect(codeOf(await call('PUT', `/d1/database/${uuid}`, {}))).toBe(7400)
+    expect(readCode(await call('PUT', `/d1/database/${uuid}`, {}))).toBe(7400)
     const patched = await call('PATCH', `/d1/database/${uuid}`, { read_replication: { mode: 'disabled' } })
     expect(patched.body.result.read_replication.mode).toBe('disabled')
     const nothing = await call('PATCH', `/d1/database/${uuid}`, {})
-    expect([nothing.status, codeOf(nothing)]).toEqual([500, 7500])
+    expect([nothing.status, readCode(nothing)]).toEqual([500, 7500])
   })
 
   test('below their own path they go by uuid alone', async () => {
@@ -98,24 +98,24 @@ describe('databases', () => {
         message: 'Invalid property: databaseId => Invalid uuid',
       })
     }
-    expect(codeOf(await call('POST', `/d1/database/${absent}/query`, { sql: 'select 1' }))).toBe(7404)
+    expect(readCode(await call('POST', `/d1/database/${absent}/query`, { sql: 'select 1' }))).toBe(7404)
     expect(await oracle.exists('by-name')).toBe(true)
   })
 
   test('are limited in number for an account', async () => {
     for (let index = oracle.databases().length; index < 30; index += 1) await oracle.create(`full-${index}`)
     const refused = await call('POST', '/d1/database', { name: 'one-too-many' })
-    expect([refused.status, codeOf(refused)]).toEqual([400, 7406])
+    expect([refused.status, readCode(refused)]).toEqual([400, 7406])
     expect(refused.body.errors[0].message).toBe('System limit reached: databases per account (30)')
     for (const { name } of oracle.databases()) if (name.startsWith('full-')) await oracle.destroy(name)
   })
 })
 
 describe('a token', () => {
-  test('that is none is refused', async () => {
+  test('that is unknown is refused', async () => {
     for (const token of ['', 'wrong']) {
       const refused = await call('GET', '/d1/database', undefined, token)
-      expect([refused.status, codeOf(refused)]).toEqual([401, 10_000])
+      expect([refused.status, readCode(refused)]).toEqual([401, 10_000])
     }
   })
 
@@ -124,26 +124,26 @@ describe('a token', () => {
     const writer = oracle.token(['Workers Scripts Write'])
     expect((await call('GET', '/d1/database', undefined, reader)).status).toBe(200)
     const refused = await call('POST', '/d1/database', { name: 'by-reader' }, reader)
-    expect([refused.status, codeOf(refused)]).toEqual([403, 10_000])
+    expect([refused.status, readCode(refused)]).toEqual([403, 10_000])
     expect(await oracle.exists('by-reader')).toBe(false)
     expect((await call('GET', '/workers/dispatch/namespaces', undefined, writer)).status).toBe(200)
     expect((await call('GET', '/workers/dispatch/namespaces', undefined, reader)).status).toBe(403)
     expect((await call('GET', '/tokens/verify', undefined, reader)).body.result.status).toBe('active')
   })
 
-  test('is not one for another account, nor for what is no account', async () => {
+  test('is refused for another account and for an invalid account id', async () => {
     const at = async (account: string): Promise<any> => {
       const headers = { authorization: `Bearer ${cloudflare.apiToken}` }
       const response = await cloudflare.fetch(`${baseUrl}/accounts/${account}/d1/database`, { headers })
       return [response.status, ((await response.json()) as any).errors[0].code]
     }
     expect(await at('f'.repeat(32))).toEqual([403, 7403])
-    expect(await at('nobody')).toEqual([404, 7003])
+    expect(await at('not-an-account')).toEqual([404, 7003])
     expect(accountId).toMatch(/^[0-9a-f]{32}$/)
   })
 })
 
-test('what is not emulated is 501, and another host is not reached', async () => {
+test('a route that is not emulated answers 501, and another host is not reached', async () => {
   expect((await call('GET', '/r2/buckets')).status).toBe(501)
   expect((await call('POST', '/d1/database', '{', cloudflare.apiToken)).status).toBe(400)
   await expect(cloudflare.fetch('https://example.com/x')).rejects.toThrow(/does not let requests out/)

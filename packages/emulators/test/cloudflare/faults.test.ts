@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { codeOf, emulatorForTests } from './support.ts'
+import { emulatorForTests, readCode } from './support.ts'
 
 let clock = Date.parse('2026-11-24T12:00:00Z')
 const cloudflare = await emulatorForTests({ now: () => clock })
@@ -14,7 +14,7 @@ describe('lost and failed answers', () => {
     await expect(create('lost')).rejects.toThrow(TypeError)
     expect(await oracle.exists('lost')).toBe(true)
     expect(fault.hits).toBe(1)
-    expect(codeOf(await create('lost'))).toBe(7502)
+    expect(readCode(await create('lost'))).toBe(7502)
     expect(cloudflare.requests.at(-2)).toMatchObject({ status: undefined, faults: ['dropReply'] })
   })
 
@@ -40,7 +40,7 @@ describe('lost and failed answers', () => {
     expect((await query(uuid, 'selec')).status).toBe(400)
     faults.fail({ operation: 'databases.query' })
     const failed = await query(uuid, 'create table t (a)')
-    expect([failed.status, codeOf(failed)]).toEqual([500, 7500])
+    expect([failed.status, readCode(failed)]).toEqual([500, 7500])
     expect(failed.body.errors[0].message).toMatch(/^internal error; reference = e_/)
     expect((await call('GET', `/d1/database/${uuid}`)).body.result.num_tables).toBe(0)
     faults.failAfterCommit({ operation: 'databases.query' })
@@ -48,14 +48,14 @@ describe('lost and failed answers', () => {
     expect((await call('GET', `/d1/database/${uuid}`)).body.result.num_tables).toBe(1)
   })
 
-  test('other codes, such as an intermittent 7403', async () => {
+  test('fail answers other codes, such as an intermittent 7403', async () => {
     faults.fail({ operation: 'databases.list', status: 403, code: 7403 })
     const refused = await list()
-    expect([refused.status, codeOf(refused)]).toEqual([403, 7403])
+    expect([refused.status, readCode(refused)]).toEqual([403, 7403])
     expect((await list()).status).toBe(200)
   })
 
-  test('504 is a page, before or after the commit', async () => {
+  test('gatewayTimeout answers an HTML page with 504, before or after the commit', async () => {
     faults.gatewayTimeout({ operation: 'databases.create', database: 'late' })
     const first = await create('late')
     expect([first.status, typeof first.body]).toEqual([504, 'string'])
@@ -65,7 +65,7 @@ describe('lost and failed answers', () => {
     expect(await oracle.exists('late')).toBe(true)
   })
 
-  test('a success that is none, and a null result', async () => {
+  test('alter turns a success into `success: false` or a null result', async () => {
     faults.alter({
       operation: 'databases.create',
       alter: (body) => ({ ...body, success: false, result: null }),
@@ -82,7 +82,7 @@ describe('lost and failed answers', () => {
     expect(await (await get()).text()).toBe('here')
   })
 
-  test('a request that is held goes on when it is let go; racing requests share a count', async () => {
+  test('a held request continues when it is released; concurrent requests share a count', async () => {
     const gate = faults.hold({ operation: 'databases.create', at: 'after' })
     const pending = create('held')
     await gate.met()
@@ -96,7 +96,7 @@ describe('lost and failed answers', () => {
 })
 
 describe('the rate limit', () => {
-  test('is the service’s by default: 1,200 requests in 5 minutes', async () => {
+  test("defaults to the service's: 1,200 requests in 5 minutes", async () => {
     faults.rateLimit()
     const { headers } = await list()
     expect(headers.get('ratelimit-policy')).toBe('"default";q=1200;w=300')

@@ -62,7 +62,7 @@ function isRunning(pid: number): boolean {
 }
 
 describe('closing', () => {
-  test('leaves no process and no file, also when done twice', async () => {
+  test('leaves no process and no file, also when it is called twice', async () => {
     const emulator = await start()
     await emulator.make('one')
     const processes = await below(process.pid)
@@ -74,7 +74,7 @@ describe('closing', () => {
     await expect(emulator.call('GET', '/d1/database')).rejects.toThrow()
   })
 
-  test('is done for us when our process is killed', async () => {
+  test('happens when our process is killed', async () => {
     const script = path.join(directory, 'killed.ts')
     const module = new URL('../../src/index.ts', import.meta.url).href
     await writeFile(
@@ -105,7 +105,7 @@ describe('starting', () => {
     server.close()
   })
 
-  test('refuses an account id that is none', async () => {
+  test('refuses an invalid account id', async () => {
     await expect(start({ accountId: 'me' })).rejects.toThrow(TypeError)
   })
 })
@@ -120,7 +120,8 @@ describe('persistence', () => {
     const first = await start({ persistTo })
     const uuid = await first.make('kept')
     await first.query(uuid, 'create table t as select 1 as v')
-    const told = (await first.call('GET', `/d1/database/${uuid}/time_travel/bookmark`)).body.result.bookmark
+    const received = (await first.call('GET', `/d1/database/${uuid}/time_travel/bookmark`)).body.result
+      .bookmark
     await first.query(uuid, 'update t set v = 2')
     const code = `export default { fetch: async (_, env) => Response.json(await env.DB.prepare('select v from t').raw()) }`
     await first.upload('kept', code, { bindings: [{ type: 'd1', name: 'DB', database_id: uuid }] })
@@ -132,7 +133,7 @@ describe('persistence', () => {
       const ask = async () =>
         await (await second.dispatcher('prod').get('kept').fetch('https://x.invalid/')).json()
       expect(await ask()).toEqual([[2]])
-      await second.call('POST', `/d1/database/${uuid}/time_travel/restore?bookmark=${told}`)
+      await second.call('POST', `/d1/database/${uuid}/time_travel/restore?bookmark=${received}`)
       expect(await ask()).toEqual([[1]])
     } finally {
       await second.close()
@@ -144,34 +145,37 @@ describe('persistence', () => {
 })
 
 describe('the command', () => {
-  test.each(['SIGINT', 'SIGTERM'] as const)('prints what is needed and ends on %s', async (signal) => {
-    const { child, lines, ended } = run(
-      bin,
-      'd1',
-      '--port',
-      '0',
-      '--token',
-      'cli-token',
-      '--namespace',
-      'prod',
-    )
-    const printed: Record<string, string> = {}
-    for (let line = 0; line < 4; line += 1) {
-      const [name = '', value = ''] = String((await lines.next()).value)
-        .trim()
-        .split('=')
-      printed[name] = value
-    }
-    expect(printed.CLOUDFLARE_API_TOKEN).toBe('cli-token')
-    const below = `${printed.CLOUDFLARE_API_BASE_URL}/accounts/${printed.CLOUDFLARE_ACCOUNT_ID}`
-    const response = await fetch(`${below}/workers/dispatch/namespaces`, {
-      headers: { authorization: 'Bearer cli-token' },
-    })
-    expect(await response.json()).toMatchObject({ result: [{ namespace_name: 'prod' }] })
-    child.kill(signal)
-    expect(await ended).toBe(0)
-    expect(await readdir(directory)).toEqual([])
-  })
+  test.each(['SIGINT', 'SIGTERM'] as const)(
+    'prints its connection settings and ends on %s',
+    async (signal) => {
+      const { child, lines, ended } = run(
+        bin,
+        'd1',
+        '--port',
+        '0',
+        '--token',
+        'cli-token',
+        '--namespace',
+        'prod',
+      )
+      const printed: Record<string, string> = {}
+      for (let line = 0; line < 4; line += 1) {
+        const [name = '', value = ''] = String((await lines.next()).value)
+          .trim()
+          .split('=')
+        printed[name] = value
+      }
+      expect(printed.CLOUDFLARE_API_TOKEN).toBe('cli-token')
+      const below = `${printed.CLOUDFLARE_API_BASE_URL}/accounts/${printed.CLOUDFLARE_ACCOUNT_ID}`
+      const response = await fetch(`${below}/workers/dispatch/namespaces`, {
+        headers: { authorization: 'Bearer cli-token' },
+      })
+      expect(await response.json()).toMatchObject({ result: [{ namespace_name: 'prod' }] })
+      child.kill(signal)
+      expect(await ended).toBe(0)
+      expect(await readdir(directory)).toEqual([])
+    },
+  )
 
   test.each([[['d1', '--port', 'x']], [['d1', '--wat']]])('shows its usage for %j', async (args) => {
     const { child, ended } = run(bin, ...args)

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { codeOf, emulatorForTests } from './support.ts'
+import { emulatorForTests, readCode } from './support.ts'
 
 const cloudflare = await emulatorForTests()
 const { call, make, query } = cloudflare
@@ -36,7 +36,7 @@ describe('results', () => {
     expect(insert.size_after).toBeGreaterThan(4096)
   })
 
-  test('keep whatever JSON keeps of a number: integers bind as reals', async () => {
+  test('keep the precision of a JSON number: integers bind as reals', async () => {
     const { body } = await query(uuid, 'select typeof(?1) as a, typeof(?2) as b, 9007199254740993 as c', [
       1,
       '1',
@@ -46,7 +46,7 @@ describe('results', () => {
 })
 
 describe('a batch', () => {
-  test('is one transaction: what fails leaves nothing, in either form', async () => {
+  test('is one transaction: a failed statement leaves no change, in either form', async () => {
     await query(uuid, 'create table if not exists atomic (a)')
     const first = 'insert into atomic values (1)'
     const bodies = [
@@ -55,7 +55,7 @@ describe('a batch', () => {
     ]
     for (const body of bodies) {
       const failed = await call('POST', `/d1/database/${uuid}/query`, body)
-      expect([failed.status, codeOf(failed)]).toEqual([400, 7500])
+      expect([failed.status, readCode(failed)]).toEqual([400, 7500])
     }
     expect((await query(uuid, 'select * from atomic')).body.result[0].results).toEqual([])
   })
@@ -73,7 +73,7 @@ describe('a batch', () => {
   test('has no transactions inside, and cannot switch foreign keys off', async () => {
     for (const sql of ['BEGIN', 'COMMIT', 'SAVEPOINT s']) {
       const refused = await query(uuid, sql)
-      expect(codeOf(refused)).toBe(7500)
+      expect(readCode(refused)).toBe(7500)
       expect(refused.body.errors[0].message).toContain('To execute a transaction')
     }
     const { body } = await query(uuid, 'PRAGMA foreign_keys = OFF; PRAGMA foreign_keys')
@@ -89,7 +89,7 @@ describe('a refusal', () => {
     ['-- nothing', 'No SQL statements detected.'],
     ["attach 'x' as y", 'not authorized: SQLITE_AUTH'],
     ['select * from _cf_KV', 'access to _cf_KV.key is prohibited: SQLITE_AUTH'],
-  ])('of %j is 400 with 7500 and SQLite’s words', async (sql, message) => {
+  ])("of %j is 400 with 7500 and SQLite's message", async (sql, message) => {
     const refused = await query(uuid, sql)
     expect(refused.status).toBe(400)
     expect(refused.body.errors).toEqual([{ code: 7500, message }])
@@ -105,7 +105,7 @@ describe('a refusal', () => {
     [{ sql: 'select 1; select ?', params: [1] }],
   ])('of the body %j is 400 with 7400', async (body) => {
     const refused = await call('POST', `/d1/database/${uuid}/query`, body)
-    expect([refused.status, codeOf(refused)]).toEqual([400, 7400])
+    expect([refused.status, readCode(refused)]).toEqual([400, 7400])
   })
 })
 
@@ -185,6 +185,6 @@ describe('the splitter of statements', () => {
 test('databases do not see one another', async () => {
   const other = await make('another')
   await query(other, 'create table only_here (a)')
-  expect(codeOf(await query(uuid, 'select * from only_here'))).toBe(7500)
+  expect(readCode(await query(uuid, 'select * from only_here'))).toBe(7500)
   expect((await call('GET', `/d1/database/${other}`)).body.result.num_tables).toBe(1)
 })

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { cloudflareEmulatorDispatcher } from '../../src/client.ts'
-import { codeOf, emulatorForTests, scriptForm } from './support.ts'
+import { emulatorForTests, readCode, scriptForm } from './support.ts'
 
 const cloudflare = await emulatorForTests()
 const { call, dispatcher, make, oracle, query, upload } = cloudflare
@@ -65,7 +65,7 @@ describe('an uploaded script', () => {
     expect(await oracle.execute('tenant-a', 'select count(*) as n from t')).toEqual([{ n: 2 }])
   })
 
-  test('reaches no other tenant’s database', async () => {
+  test("reaches no other tenant's database", async () => {
     const [a, b] = [await make('apart-a'), await make('apart-b')]
     for (const [name, uuid] of [
       ['apart-a', a],
@@ -99,7 +99,7 @@ describe('an uploaded script', () => {
     expect(await oracle.exists(uuid)).toBe(false)
   })
 
-  test('is replaced by the next upload, keeping the secrets it is told to', async () => {
+  test('is replaced by the next upload, which keeps the secrets that it names', async () => {
     const old = [
       { type: 'secret_text', name: 'KEY', text: 'hidden' },
       { type: 'plain_text', name: 'TEXT', text: 'old' },
@@ -113,7 +113,7 @@ describe('an uploaded script', () => {
     expect((await call('GET', `${prod}/twice/settings`)).body.result.bindings).toEqual(next)
   })
 
-  test('that throws, throws at the one who called it', async () => {
+  test("rejects the caller's fetch with the error that it throws", async () => {
     await upload('throws', 'export default { fetch() { throw new Error("its own message") } }')
     await expect(dispatcher('prod').get('throws').fetch('https://x.invalid/')).rejects.toThrow(
       'its own message',
@@ -138,7 +138,7 @@ describe('an uploaded script', () => {
     await expect(dispatcher('prod').get('gone').fetch('https://x.invalid/')).rejects.toThrow(
       /^Worker not found/,
     )
-    expect(codeOf(await call('DELETE', `${prod}/gone`))).toBe(10_007)
+    expect(readCode(await call('DELETE', `${prod}/gone`))).toBe(10_007)
     expect(oracle.scripts().map(({ script }) => script)).not.toContain('prod/gone')
   })
 })
@@ -163,20 +163,22 @@ describe('an upload', () => {
     const form = scriptForm(echo, {})
     change(form)
     const refused = await call('PUT', `${prod}/refused`, form)
-    expect([refused.status, codeOf(refused)]).toEqual([400, 10_021])
+    expect([refused.status, readCode(refused)]).toEqual([400, 10_021])
     expect((await call('GET', `${prod}/refused`)).status).toBe(404)
   })
 
   test('with a database that is not there, an unknown binding to inherit, or no form at all', async () => {
-    expect(codeOf(await upload('refused', echo, { bindings: [d1('absent')] }))).toBe(10_021)
-    expect(codeOf(await upload('refused', echo, { bindings: [{ type: 'inherit', name: 'X' }] }))).toBe(10_057)
-    expect(codeOf(await call('PUT', `${prod}/refused`, { main_module: 'x' }))).toBe(10_001)
+    expect(readCode(await upload('refused', echo, { bindings: [d1('absent')] }))).toBe(10_021)
+    expect(readCode(await upload('refused', echo, { bindings: [{ type: 'inherit', name: 'X' }] }))).toBe(
+      10_057,
+    )
+    expect(readCode(await call('PUT', `${prod}/refused`, { main_module: 'x' }))).toBe(10_001)
     expect((await upload('refused', echo, { bindings: [{ type: 'r2_bucket', name: 'X' }] })).status).toBe(501)
     expect(oracle.scripts().map(({ script }) => script)).not.toContain('prod/refused')
   })
 })
 
-test('namespaces are made, listed with their scripts, and take their scripts along', async () => {
+test('namespaces are created, listed with their scripts, and deleted with their scripts', async () => {
   const path = '/workers/dispatch/namespaces'
   expect((await call('POST', path, { name: 'other' })).body.result).toMatchObject({ namespace_name: 'other' })
   expect((await call('POST', path, { name: 'other' })).body.success).toBe(false)

@@ -82,6 +82,6 @@ export function scriptForm(code: string, metadata: object): FormData {
 }
 
 /** The first code of a refusal. */
-export function codeOf({ body }: Answer): number | undefined {
+export function readCode({ body }: Answer): number | undefined {
   return body.errors?.[0]?.code
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { codeOf, emulatorForTests } from './support.ts'
+import { emulatorForTests, readCode } from './support.ts'
 
 const minute = 60_000
 let clock = Date.parse('2026-11-24T12:00:00Z')
@@ -30,10 +30,10 @@ describe('a restore', () => {
     const before =
       "select id, big || '' as big, typeof(big) as kind, real, text, hex(bytes) as bytes, none from parent"
     const rows = await oracle.execute('whole', before)
-    const told = (await bookmark(uuid)).body.result.bookmark
+    const received = (await bookmark(uuid)).body.result.bookmark
     await query(uuid, 'drop view names; drop table child; drop table parent; create table stray (a)')
 
-    const restored = await restore(uuid, `bookmark=${told}`)
+    const restored = await restore(uuid, `bookmark=${received}`)
     expect(restored.status).toBe(200)
     expect(await oracle.execute('whole', before)).toEqual(rows)
     expect(rows).toMatchObject([
@@ -68,8 +68,8 @@ describe('a restore', () => {
   test('to now changes nothing', async () => {
     const uuid = await make('now')
     await query(uuid, 'create table t as select 1 as v')
-    const told = (await bookmark(uuid)).body.result.bookmark
-    expect((await restore(uuid, `bookmark=${told}`)).body.result.previous_bookmark).toBe(told)
+    const received = (await bookmark(uuid)).body.result.bookmark
+    expect((await restore(uuid, `bookmark=${received}`)).body.result.previous_bookmark).toBe(received)
     expect(await oracle.execute('now', 'select v from t')).toEqual([{ v: 1 }])
   })
 })
@@ -86,57 +86,57 @@ describe('a bookmark', () => {
     expect(second).toMatch(/^[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{32}$/)
   })
 
-  test('of a moment before the database, in the future, or that is none, is 7400', async () => {
+  test('before the database, in the future, or malformed is refused with 7400', async () => {
     const uuid = await make('young')
     const other = (await bookmark(await make('other'))).body.result.bookmark
-    expect(codeOf(await bookmark(uuid, clock - minute))).toBe(7400)
-    expect(codeOf(await bookmark(uuid, clock + minute))).toBe(7400)
+    expect(readCode(await bookmark(uuid, clock - minute))).toBe(7400)
+    expect(readCode(await bookmark(uuid, clock + minute))).toBe(7400)
     for (const by of ['', 'timestamp=soon', 'bookmark=none', `bookmark=${other}`]) {
-      expect(codeOf(await restore(uuid, by))).toBe(7400)
+      expect(readCode(await restore(uuid, by))).toBe(7400)
     }
   })
 
   test('is forgotten after 30 days', async () => {
     const uuid = await make('old')
-    const told = (await bookmark(uuid)).body.result.bookmark
+    const received = (await bookmark(uuid)).body.result.bookmark
     await query(uuid, 'create table t (a)')
     clock += 31 * 24 * 60 * minute
     await query(uuid, 'create table u (a)')
-    expect(codeOf(await restore(uuid, `bookmark=${told}`))).toBe(7400)
+    expect(readCode(await restore(uuid, `bookmark=${received}`))).toBe(7400)
   })
 
   test('a deleted database has no history', async () => {
     const uuid = await make('deleted')
     await bookmark(uuid)
     await call('DELETE', `/d1/database/${uuid}`)
-    expect(codeOf(await bookmark(uuid))).toBe(7404)
+    expect(readCode(await bookmark(uuid))).toBe(7404)
   })
 })
 
-test('what has virtual tables is written to as ever, and is not come back to', async () => {
+test('a database with virtual tables can be written to, but its states cannot be restored', async () => {
   const uuid = await make('virtual')
   await query(uuid, 'create virtual table words using fts5 (text)')
-  const told = (await bookmark(uuid)).body.result.bookmark
+  const received = (await bookmark(uuid)).body.result.bookmark
   expect((await query(uuid, "insert into words values ('one')")).status).toBe(200)
-  const refused = await restore(uuid, `bookmark=${told}`)
-  expect(codeOf(refused)).toBe(7400)
+  const refused = await restore(uuid, `bookmark=${received}`)
+  expect(readCode(refused)).toBe(7400)
   expect(await oracle.execute('virtual', "select text from words where words match 'one'")).toEqual([
     { text: 'one' },
   ])
 })
 
-test('no restore goes to an earlier state than the one asked for, or to where there is no way back from', async () => {
+test('a restore never uses an earlier state than the requested one, and never loses the undo bookmark', async () => {
   const uuid = await make('hole')
   await query(uuid, 'create table before (a)')
   const whole = (await bookmark(uuid)).body.result.bookmark
   clock += 2 * minute
   await query(uuid, 'create virtual table words using fts5 (text)')
-  // Now it has virtual tables: what was before could be put back, and the answer's bookmark could not.
-  expect(codeOf(await restore(uuid, `bookmark=${whole}`))).toBe(7400)
+  // Now it has virtual tables: the earlier state could be restored, but the answer's undo bookmark could not.
+  expect(readCode(await restore(uuid, `bookmark=${whole}`))).toBe(7400)
   clock += 2 * minute
   await query(uuid, 'drop table words; create table after (a)')
   clock += 2 * minute
-  expect(codeOf(await restore(uuid, `timestamp=${at(clock - 3 * minute)}`))).toBe(7400)
+  expect(readCode(await restore(uuid, `timestamp=${at(clock - 3 * minute)}`))).toBe(7400)
   expect(await oracle.execute('hole', 'select count(*) as n from after')).toEqual([{ n: 0 }])
   expect((await restore(uuid, `bookmark=${whole}`)).status).toBe(200)
 })

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { codeOf, emulatorForTests } from './support.ts'
+import { emulatorForTests, readCode } from './support.ts'
 
 const hour = 60 * 60 * 1000
 let clock = Date.parse('2026-11-24T12:00:00Z')
@@ -32,7 +32,7 @@ async function imported(uuid: string, sql: string): Promise<any> {
 }
 
 describe('an export', () => {
-  test('is SQL that makes the same database elsewhere', async () => {
+  test('is SQL that creates the same database elsewhere', async () => {
     const from = await make('from')
     await query(
       from,
@@ -48,7 +48,7 @@ describe('an export', () => {
     expect(await oracle.execute('to', rows)).toHaveLength(5)
   })
 
-  test('leaves out what it is told to', async () => {
+  test('leaves out the tables and rows that the options exclude', async () => {
     const uuid = await make('parts')
     await query(
       uuid,
@@ -61,16 +61,16 @@ describe('an export', () => {
     expect(only).not.toContain('CREATE TABLE a')
   })
 
-  test('stops queries while it is under way, and is cancelled when nobody asks', async () => {
+  test('blocks queries while it is active, and is cancelled when it is not polled', async () => {
     const uuid = await make('busy')
     await call('POST', `/d1/database/${uuid}/export`, { output_format: 'polling' })
     const refused = await query(uuid, 'select 1')
-    expect([refused.status, codeOf(refused)]).toEqual([400, 7500])
+    expect([refused.status, readCode(refused)]).toEqual([400, 7500])
     clock += 5 * 60_000
     expect((await query(uuid, 'select 1')).status).toBe(200)
   })
 
-  test('is downloaded within the hour, by GET, by whoever has the address and by nobody else', async () => {
+  test('is downloaded within the hour, by GET, only with its signed address', async () => {
     const uuid = await make('signed')
     const body = { output_format: 'polling' }
     const first = await call('POST', `/d1/database/${uuid}/export`, body)
@@ -129,7 +129,7 @@ describe('an import', () => {
     ).body.result
     await cloudflare.fetch(upload_url, { method: 'PUT', body: 'altered' })
     expect(
-      codeOf(await call('POST', `/d1/database/${uuid}/import`, { action: 'ingest', etag, filename })),
+      readCode(await call('POST', `/d1/database/${uuid}/import`, { action: 'ingest', etag, filename })),
     ).toBe(7400)
   })
 

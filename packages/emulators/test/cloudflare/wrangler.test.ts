@@ -33,12 +33,12 @@ async function wrangler(...args: string[]): Promise<string> {
   return stdout
 }
 
-/** The JSON at the end of what was printed. */
+/** The JSON at the end of the output. */
 function json(printed: string): any {
   return JSON.parse(printed.slice(printed.search(/^[[{]/m)))
 }
 
-test('wrangler’s own d1 commands work: create, list, info, execute, export, time travel, delete', async () => {
+test("wrangler's own d1 commands work: create, list, info, execute, export, time travel, delete", async () => {
   expect(await wrangler('d1', 'create', 'by-wrangler')).toContain('Successfully created DB')
   const [{ uuid }] = json(await wrangler('d1', 'list', '--json'))
   expect(emulator.oracle.databases()).toMatchObject([{ name: 'by-wrangler', uuid }])

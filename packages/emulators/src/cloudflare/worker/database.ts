@@ -19,7 +19,7 @@ export type Stub<T> = {
 
 interface State extends Period {
   readonly uuid: string
-  /** Somebody was told this state's bookmark, so it has to be there to come back to. */
+  /** A client received this state's bookmark, so the state must stay restorable. */
   readonly promised: boolean
 }
 
@@ -32,7 +32,7 @@ const missingDatabase = 'The database could not be found'
 export class Database extends DurableObject<DatabaseEnv> {
   #last: Promise<unknown> = Promise.resolve()
 
-  /** Makes the database; making it again changes nothing. */
+  /** Creates the database. Idempotent. */
   create(uuid: string, now: number): void {
     if (this.#find() === undefined) this.#save({ uuid, state: 0, from: now, promised: false })
   }
@@ -71,7 +71,7 @@ export class Database extends DurableObject<DatabaseEnv> {
         if (writes || done.some(({ meta }) => meta.changed_db)) this.#advance(now)
         return done
       })
-      return { ok: true, results, bookmark: bookmarkOf(this.#state()) }
+      return { ok: true, results, bookmark: formatBookmark(this.#state()) }
     })
   }
 
@@ -79,13 +79,13 @@ export class Database extends DurableObject<DatabaseEnv> {
     return this.#attempt(async () => ({ ok: true, text: dumpSql(this.ctx.storage.sql, options) }))
   }
 
-  /** The bookmark of a moment, which from now on can be come back to. */
+  /** The bookmark of a moment. From now on that state can be restored. */
   bookmark(moment: WireMoment): Promise<WireTravel> {
     return this.#attempt(async () => {
       const period = await this.#periodAt(moment)
       const state = this.#state()
       if (period.state === state.state) this.#save({ ...state, promised: true })
-      const bookmark = bookmarkOf({ ...state, ...period })
+      const bookmark = formatBookmark({ ...state, ...period })
       return { ok: true, bookmark, previous: bookmark }
     })
   }
@@ -99,7 +99,7 @@ export class Database extends DurableObject<DatabaseEnv> {
       await this.#keep(now)
       const history = this.env.HISTORY.getByName(before.uuid)
       const snapshot = await history.read(period.state)
-      // Nor where the way back, which the answer promises, could not be kept.
+      // The answer promises an undo bookmark, so a state that cannot be stored is not left.
       if (snapshot === undefined || (await history.read(before.state)) === undefined) {
         throw new Error('the emulator keeps no history of a database with virtual tables')
       }
@@ -109,7 +109,7 @@ export class Database extends DurableObject<DatabaseEnv> {
       })
       const after = this.#state()
       this.#save({ ...after, promised: true })
-      return { ok: true, bookmark: bookmarkOf(after), previous: bookmarkOf(before) }
+      return { ok: true, bookmark: formatBookmark(after), previous: formatBookmark(before) }
     })
   }
 
@@ -142,7 +142,7 @@ export class Database extends DurableObject<DatabaseEnv> {
     try {
       snapshot = takeSnapshot(this.ctx.storage.sql)
     } catch {
-      // What has no history can still be written to; coming back to it is what fails.
+      // A state without history can still be written to; only a restore to it fails.
     }
     await this.env.HISTORY.getByName(state.uuid).keep({ state: state.state, from: state.from }, snapshot, now)
   }
@@ -151,13 +151,13 @@ export class Database extends DurableObject<DatabaseEnv> {
     const state = this.#state()
     const known = [...(await this.env.HISTORY.getByName(state.uuid).entries()), state]
     if (bookmark !== undefined) {
-      const found = known.find((period) => bookmarkOf({ ...state, ...period }) === bookmark)
-      if (found === undefined) throw new Error('no such bookmark')
-      return found
+      const match = known.find((period) => formatBookmark({ ...state, ...period }) === bookmark)
+      if (match === undefined) throw new Error('no such bookmark')
+      return match
     }
-    const found = timestamp === undefined ? state : known.findLast(({ from }) => from <= timestamp)
-    if (found === undefined) throw new Error('timestamp is before the database was made, or too old')
-    return found
+    const period = timestamp === undefined ? state : known.findLast(({ from }) => from <= timestamp)
+    if (period === undefined) throw new Error('timestamp is before the database was created, or too old')
+    return period
   }
 
   #advance(now: number): void {
@@ -181,7 +181,7 @@ export class Database extends DurableObject<DatabaseEnv> {
 }
 
 /** A bookmark in the service's form: they sort as text in the order of time. */
-function bookmarkOf({ uuid, state }: Pick<State, 'uuid' | 'state'>): string {
+function formatBookmark({ uuid, state }: Pick<State, 'uuid' | 'state'>): string {
   const hex = state.toString(16).padStart(8, '0')
   return `${hex}-00000000-00004c6d-${uuid.replaceAll('-', '')}`
 }

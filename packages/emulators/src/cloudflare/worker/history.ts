@@ -24,7 +24,7 @@ const partLength = 400_000
 
 /** The earlier states of one database. They are kept apart from it, so that its size and its tables are its own. */
 export class History extends DurableObject<unknown> {
-  /** Keeps a state, or that there was one of which nothing could be kept. Keeping it again changes nothing. */
+  /** Stores a state, or an empty entry for a state without a snapshot. Idempotent. */
   keep(period: Period, snapshot: Snapshot | undefined, now: number): void {
     const { kv } = this.ctx.storage
     const entries = this.entries()
@@ -35,9 +35,9 @@ export class History extends DurableObject<unknown> {
       kv.put(`${period.state}/${part}`, text.slice(part * partLength, (part + 1) * partLength))
     }
     const all = [...entries, { ...period, parts }]
-    const kept = all.filter(({ from }) => from >= now - reachMs).slice(-capacity)
-    for (const entry of all) if (!kept.includes(entry)) this.#forget(entry)
-    kv.put('entries', kept)
+    const retained = all.filter(({ from }) => from >= now - reachMs).slice(-capacity)
+    for (const entry of all) if (!retained.includes(entry)) this.#forget(entry)
+    kv.put('entries', retained)
   }
 
   /** The states kept, oldest first. */
@@ -45,7 +45,7 @@ export class History extends DurableObject<unknown> {
     return this.ctx.storage.kv.get<Entry[]>('entries') ?? []
   }
 
-  /** A kept state; `undefined` for one of which nothing was. */
+  /** A stored state; `undefined` for an empty entry. */
   read(state: number): Snapshot | undefined {
     const entry = this.entries().find((candidate) => candidate.state === state)
     if (entry === undefined || entry.parts === 0) return undefined

@@ -9,7 +9,7 @@ export { Database, History }
 interface Env {
   readonly DATABASES: { getByName(uuid: string): Stub<Database> }
   readonly LOADER: Loader
-  /** Any D1 database: what its class is made of is the real binding's code. */
+  /** Any D1 database: its class is the real binding's code. */
   readonly SEED: object
   /** Only the emulator knows it; other processes of this machine can reach the port. */
   readonly SECRET: string
@@ -30,7 +30,7 @@ let clockOffset = 0
 
 const bookmarkHeader = 'x-cf-d1-session-commit-token'
 
-/** What is behind a D1 binding in a script: the protocol that the binding's own code speaks. */
+/** Serves the D1 bindings of scripts, in the protocol that the binding's own code uses. */
 export class Storage extends WorkerEntrypoint<Env, StorageProps> {
   async fetch(request: Request): Promise<Response> {
     const body = (await request.json()) as WireStatement | readonly WireStatement[]
@@ -71,7 +71,7 @@ async function dispatch(id: string, request: Request, env: Env, ctx: Context): P
     (await (await env.HOST.fetch(`http://host/${encodeURIComponent(id)}`)).json()) as WireScript
   const script = loadScript({
     ...{ id, load, loader: env.LOADER, seed: env.SEED },
-    storageOf: (uuid) => ctx.exports.Storage({ props: { uuid } }),
+    getStorage: (uuid) => ctx.exports.Storage({ props: { uuid } }),
   })
   const headers = new Headers(request.headers)
   const url = headers.get('x-emulator-url') ?? ''
@@ -80,7 +80,7 @@ async function dispatch(id: string, request: Request, env: Env, ctx: Context): P
   try {
     return await script.fetch(new Request(url, { method, headers, body, redirect: 'manual' }))
   } catch (error) {
-    // What a script throws is the dispatcher's caller's to catch, as it is in a Worker.
+    // An error that a script throws reaches the caller of the dispatcher, as in a Worker.
     const message = error instanceof Error ? error.message : String(error)
     return new Response(message, { status: 500, headers: { 'x-emulator-error': 'script-threw' } })
   }

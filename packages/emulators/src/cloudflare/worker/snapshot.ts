@@ -17,7 +17,7 @@ export interface Snapshot {
   readonly tables: SnapshotTable[]
 }
 
-/** What is the engine's own is no part of a snapshot. */
+/** Matches the engine's own tables, which a snapshot leaves out. */
 const own = /^(?:_cf_|sqlite_(?!sequence$))/
 
 /** Quotes a name for SQL. */
@@ -25,7 +25,7 @@ export function quoteName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
 
-/** The user's tables, in the order they were made, without generated columns. */
+/** The user's tables, in the order of their creation, without generated columns. */
 export function userTables(sql: Sql): { name: string; columns: string[] }[] {
   const names = sql.exec("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY rowid")
   return Array.from(names.raw(), ([name]) => String(name))

@@ -1,4 +1,4 @@
-// Types only: the built Worker is one file, and what is shared with the emulator would become a second.
+// Types only: a value that the emulator shared with the Worker would become a second file of the built Worker.
 
 /** Why there is no outcome. */
 export interface WireProblem {
@@ -17,7 +17,7 @@ export interface WireStatement {
   readonly params?: readonly WireCell[] | null | undefined
 }
 
-/** What a statement did. */
+/** The effects of a statement. */
 export interface WireMeta {
   readonly duration: number
   readonly changes: number
