@@ -11,7 +11,7 @@ const PROVIDER = [
 ] as const
 
 /**
- * The layers of our packages's `src`, from the ground up. An entry is a file or a folder of `src`; a file may import its own folder
+ * The layers of our packages, from the ground up. An entry is a file or a folder of `src`; a file may import its own folder
  * and lower layers. Entries of one layer do not import each other. docs/architecture.md prints this table (scripts/check-structure.ts
  * writes it), and e2e/test/structure.test.ts checks every import against it, type imports included.
  */

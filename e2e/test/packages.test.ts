@@ -196,7 +196,7 @@ await import('@tenantry/multi-tenancy/memory').catch((error) => console.log(erro
 })
 
 describe('the oldest peers', () => {
-  test('the core’s quick start runs on them', async () => {
+  test("the core's quick start runs on them", async () => {
     const peers = ['hono', 'kysely'].map((name) => `${name}@${oldest(name)}`)
     const project = createProject([tarball('multi-tenancy'), ...peers])
     try {

@@ -73,7 +73,7 @@ describe.runIf(specificationIsHere())('the snippets of the specification', () =>
     expect(errors.get(name)).toEqual([])
   })
 
-  test('D1: a tenant’s database is made over the API, migrated, served and deleted', {
+  test("D1: a tenant's database is made over the API, migrated, served and deleted", {
     timeout: 60_000,
   }, async () => {
     const emulator = await startCloudflareEmulator({
@@ -177,7 +177,7 @@ describe.runIf(specificationIsHere())('the snippets of the specification', () =>
     expect(backups.calls).toEqual(['create acme', 'back up acme daily 30'])
   })
 
-  test('Error handling: the app’s own fallback is its own affair, and stays with its tenant', async () => {
+  test("Error handling: the app's own fallback is its own affair, and stays with its tenant", async () => {
     const { factory, calls } = await load('Error Handling')
     expect((await factory.getAdapters('acme')).tenant).toBe('acme replica')
     expect(calls).toEqual(['Failed to connect to database for tenant acme: Error: no acme'])

@@ -14,7 +14,7 @@ export async function showIsolation(port: number): Promise<void> {
   const note = body.notes[0] ?? (await ask(port, 'localhost', notes, { title: 'Launch window' })).body
   const path = `/api/notes/${note.id}`
   const attempts = [
-    { what: `acme's note “${note.title}”, asked of acme`, host: 'acme.localhost', path, expected: 200 },
+    { what: `acme's note "${note.title}", asked of acme`, host: 'acme.localhost', path, expected: 200 },
     { what: 'the same note id, asked of globex', host: 'globex.localhost', path, expected: 404 },
     { what: 'the same, by path', host: 'localhost', path: `/t/globex${path}`, expected: 404 },
     { what: 'a tenant that does not exist', host: 'initech.localhost', path, expected: 404 },

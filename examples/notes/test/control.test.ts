@@ -57,7 +57,7 @@ test('the landing page lists the tenants there are, and each button is a call of
   expect(seen.size).toBe(4)
 })
 
-test('only the page’s own script may run, and nothing of a tenant’s name gets into it', async () => {
+test("only the page's own script may run, and nothing of a tenant's name gets into it", async () => {
   const { app } = await setUp({ tenants: [{ id: 'acme', name: '"><script>alert(1)</script>' }] })
   const response = await app.request(`${bare}/`)
   const page = await response.text()
@@ -86,7 +86,7 @@ test('a page of another site cannot use what is open to anyone', async () => {
   expect((await app.request('http://acme.localhost/')).status).toBe(200)
 })
 
-test('with tokens, only the control plane’s reach the API, and the landing page manages nothing', async () => {
+test("with tokens, only the control plane's reach the API, and the landing page manages nothing", async () => {
   const secret = 'a secret of this test alone'
   const { app } = await setUp({ authenticate: jwt({ secret, alg: 'HS256' }) })
   const ask = async (tenant_id?: string) => {
