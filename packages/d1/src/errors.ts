@@ -1,7 +1,7 @@
 import {
   createErrorMap,
+  type ErrorClassification,
   type ErrorMap,
-  type ErrorMeaning,
   type Redactor,
   type TenancyErrorCode,
 } from '@tenantry/multi-tenancy'
@@ -24,7 +24,7 @@ export function d1Errors(redactor: Redactor): ErrorMap {
   const isClean = (text: string): boolean => redactor.text(text) === text
   return createErrorMap({
     redactor,
-    meaningOf: (error) => ({ ...refusal(error), message: redactor.text(messageOf(error)).slice(0, 1_000) }),
+    classify: (error) => ({ ...refusal(error), message: redactor.text(messageOf(error)).slice(0, 1_000) }),
     isRefusedStatement: (error) => isRefusedStatement(error) && isClean(`${error.message}${error.stack}`),
   })
 }
@@ -33,7 +33,7 @@ function messageOf(error: Error): string {
   return error instanceof ApiError && error.said !== '' ? `${error.message}: ${error.said}` : error.message
 }
 
-function refusal(cause: Error): ErrorMeaning {
+function refusal(cause: Error): ErrorClassification {
   if (isMissingWorker(cause)) return { code: 'tenant_not_ready', retryAfter: 5 }
   if (cause instanceof ApiError) return refusalOfApi(cause)
   if (cause instanceof LimitError) return { code: 'provider_rejected' }
@@ -51,7 +51,7 @@ const API_CODES: Readonly<Record<number, TenancyErrorCode>> = {
 }
 
 /** By Cloudflare's own code, then by HTTP status; 7500 is a refused statement or an outage, which only the status says. */
-function refusalOfApi({ status, codes, retryAfter }: ApiError): ErrorMeaning {
+function refusalOfApi({ status, codes, retryAfter }: ApiError): ErrorClassification {
   if (status === 429) return { code: 'rate_limited', retryAfter: retryAfter ?? 300 }
   if (status === 0 || status === 408 || status >= 500) return { code: 'provider_unavailable', retryAfter }
   for (const code of codes) {
@@ -71,7 +71,7 @@ const FULL = /exceeded maximum DB size|SQLITE_FULL|exceeds? .*storage limit/i
 const GONE = /database .*(?:not found|does not exist|was deleted)|could not be found/i
 
 /** @see https://developers.cloudflare.com/d1/observability/debug-d1/#error-list */
-function refusalOfD1(message: string): ErrorMeaning {
+function refusalOfD1(message: string): ErrorClassification {
   // SQLite quotes what it was given: only what D1 itself says counts.
   const said = message.replaceAll(/"[^"]*"/g, '')
   if (FULL.test(said)) return { code: 'quota_exceeded' }

@@ -1,6 +1,6 @@
 import {
+  classifyConnectionError,
   createRedactor,
-  explainRefusal,
   type Locator,
   TenancyError,
   type TenantProvider,
@@ -101,7 +101,7 @@ export function createD1Provider(options: D1ProviderOptions): TenantProvider<D1D
       setAccess: coded(async (locator, access, { signal }) => {
         const database = databaseOf(locator)
         if (!(await api.exists(database.uuid, signal))) {
-          throw explainRefusal(undefined)
+          throw classifyConnectionError(undefined)
         }
         await dispatch.workers.upload(database, access, signal)
       }),

@@ -38,7 +38,7 @@ function serve(database: KnownD1, own: Partial<ConnectTarget> = {}, by = provide
     locator: { ...database },
     purpose: 'serve',
     verify: async () => {},
-    admit: () => {},
+    beforeUse: () => {},
     ...own,
   }
   return by.connect(target, call)
@@ -128,7 +128,7 @@ describe('the tenant Worker', () => {
 test('a client from before a drop does not reach the next database of the name', async () => {
   const old = await create('again')
   let lost = 0
-  const client = await serve(old, { lost: () => lost++ })
+  const client = await serve(old, { onDatabaseGone: () => lost++ })
   await provider.drop({ ...old }, call)
   const next = await create('again')
   expect(next.uuid).not.toBe(old.uuid)
@@ -215,7 +215,7 @@ test('without a dispatcher tenants are provisioned for it, and reached on the ne
   const node = createD1Provider({ accountId, apiToken, fetch, access, rateLimit: 1_000_000 })
   const { locator } = await node.create('from_node', call)
   const client = await node.connect(
-    { locator, purpose: 'serve', verify: async () => {}, admit: () => {} },
+    { locator, purpose: 'serve', verify: async () => {}, beforeUse: () => {} },
     call,
   )
   expect(d1Info(client)).toMatchObject({ access: 'rest', sessions: false })

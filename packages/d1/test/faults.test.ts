@@ -154,7 +154,7 @@ test('a client that finds its database gone says so', async () => {
   const { locator } = await provider.create('going', call)
   let lost = 0
   const client = await provider.connect(
-    { locator, purpose: 'manage', verify: async () => {}, lost: () => lost++ },
+    { locator, purpose: 'manage', verify: async () => {}, onDatabaseGone: () => lost++ },
     call,
   )
   await world.emulator.oracle.destroy('going')
@@ -169,7 +169,10 @@ test('each use is admitted, and none after it is not', async () => {
   const admit = async (): Promise<void> => {
     if (!open) throw new Error('suspended')
   }
-  const client = await provider.connect({ locator, purpose: 'serve', verify: async () => {}, admit }, call)
+  const client = await provider.connect(
+    { locator, purpose: 'serve', verify: async () => {}, beforeUse: admit },
+    call,
+  )
   const statement = client.prepare('SELECT 1 AS one')
   expect(await statement.first('one')).toBe(1)
   open = false

@@ -4,9 +4,9 @@ import { createSightingStore } from './catalog/findings.ts'
 import { createOperationStore } from './catalog/operations.ts'
 import { createTenantStore } from './catalog/tenants.ts'
 import { configError } from './errors.ts'
-import type { Catalog, FactoryCore } from './factory/context.ts'
+import type { Catalog, FactoryContext } from './factory/context.ts'
 import { createCatalogDirectory, type StateOptions } from './factory/locate-in-catalog.ts'
-import { positive } from './factory/options.ts'
+import { requirePositive } from './factory/options.ts'
 import { createLifecycle } from './lifecycle/lifecycle.ts'
 import { createEngine } from './lifecycle/operations.ts'
 import { createReconciler } from './lifecycle/reconcile.ts'
@@ -74,8 +74,8 @@ export function createCatalog(options: CatalogOptions): Catalog {
   if (!['sqlite', 'postgres', 'mysql'].includes(dialect)) {
     throw configError('dialect', 'must be sqlite, postgres or mysql')
   }
-  positive('retention', retention)
-  positive('waitTimeout', waitTimeout)
+  requirePositive('retention', retention)
+  requirePositive('waitTimeout', waitTimeout)
   // setInterval takes no more, and counts a longer time as none.
   if (!(leaseTtl > 0 && leaseTtl < 2 ** 31)) throw configError('leaseTtl', 'use milliseconds, above 0')
   if (executor !== undefined && typeof executor !== 'function')
@@ -83,7 +83,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
   const { ready } = openCatalogDatabase(options)
 
   return {
-    attach<Client, Adapters>(core: FactoryCore<Client, Adapters>) {
+    attach<Client, Adapters>(core: FactoryContext<Client, Adapters>) {
       const { environment } = core
       const tenants = createTenantStore(ready, environment)
       const operations = createOperationStore(ready, environment)
@@ -107,7 +107,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
       const reconciler = createReconciler(core, tenants, operations, sightings, engine)
       const lifecycle = createLifecycle({ core, tenants, operations, engine, reconciler, retention, hooks })
       return {
-        directory: createCatalogDirectory(tenants, environment, core.cache, options),
+        locator: createCatalogDirectory(tenants, environment, core.cache, options),
         lifecycle: { ...lifecycle, api: createTenantsApi },
       }
     },

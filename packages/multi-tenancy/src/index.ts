@@ -26,19 +26,23 @@ export {
 } from './errors.ts'
 export { defineFactory, type ProviderSource } from './factory/define-factory.ts'
 export type { CacheOptions, FactoryOptions } from './factory/options.ts'
-export { explainRefusal, type FoundDatabase, type RefusalOptions } from './provider-kit/connection-loss.ts'
+export {
+  type ConnectionLossOptions,
+  classifyConnectionError,
+  type DatabaseStatus,
+} from './provider-kit/connection-loss.ts'
 export {
   createErrorMap,
+  type ErrorClassification,
   type ErrorMap,
   type ErrorMapOptions,
-  type ErrorMeaning,
 } from './provider-kit/error-map.ts'
 export {
-  type OverServers,
-  type OverServersOptions,
-  overServers,
-  type ServerDatabases,
-  serverNamed,
+  getServer,
+  type MultiServerMembers,
+  type MultiServerOptions,
+  type ServerControlPlane,
+  spreadOverServers,
 } from './provider-kit/multi-server.ts'
 export type { Lease } from './provider-kit/pool/lease.ts'
 export {

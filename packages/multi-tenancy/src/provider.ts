@@ -10,13 +10,17 @@ export {
 } from './errors.ts'
 export { defineFactory, type ProviderSource } from './factory/define-factory.ts'
 export type { FactoryOptions } from './factory/options.ts'
-export { explainRefusal, type FoundDatabase, type RefusalOptions } from './provider-kit/connection-loss.ts'
+export {
+  type ConnectionLossOptions,
+  classifyConnectionError,
+  type DatabaseStatus,
+} from './provider-kit/connection-loss.ts'
 export { type CreateOrFindOptions, createOrFind } from './provider-kit/create-or-find.ts'
 export {
   createErrorMap,
+  type ErrorClassification,
   type ErrorMap,
   type ErrorMapOptions,
-  type ErrorMeaning,
 } from './provider-kit/error-map.ts'
 export {
   classifyHttpError,
@@ -32,11 +36,11 @@ export {
 } from './provider-kit/http.ts'
 export { listSources, type SourcePage } from './provider-kit/list-sources.ts'
 export {
-  type OverServers,
-  type OverServersOptions,
-  overServers,
-  type ServerDatabases,
-  serverNamed,
+  getServer,
+  type MultiServerMembers,
+  type MultiServerOptions,
+  type ServerControlPlane,
+  spreadOverServers,
 } from './provider-kit/multi-server.ts'
 export type { Lease } from './provider-kit/pool/lease.ts'
 export {

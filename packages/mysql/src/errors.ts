@@ -39,7 +39,7 @@ const LOST = /closed state|connection lost|connection is in closed/i
 export function mysqlErrors(redactor: Redactor): ErrorMap {
   return createErrorMap({
     redactor,
-    meaningOf: codeOf,
+    classify: codeOf,
     isRefusedStatement: (error) => isServerError(error) && codeOf(error) === 'provider_rejected',
   })
 }

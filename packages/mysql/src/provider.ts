@@ -1,14 +1,14 @@
 import {
   type ConnectTarget,
+  classifyConnectionError,
   createRedactor,
-  explainRefusal,
-  type FoundDatabase,
+  type DatabaseStatus,
+  getServer,
   leadingKeyword,
-  overServers,
   type Row,
-  type ServerDatabases,
+  type ServerControlPlane,
   type Statement,
-  serverNamed,
+  spreadOverServers,
   TenancyError,
   type TenantProvider,
 } from '@tenantry/multi-tenancy'
@@ -49,7 +49,7 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
   const { isolation } = settings
   const redactor = createRedactor()
   redactor.keep(settings.secret)
-  const { mapError, tell } = mysqlErrors(redactor)
+  const { mapError, toClientError: tell } = mysqlErrors(redactor)
   const leftover = settings.cleaning === 'always' ? 'plain' : 'session'
   const sites = new Map<string, Site>()
   for (const [name, each] of settings.servers) {
@@ -57,7 +57,7 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
     sites.set(name, { server, databases: createDatabases(server, settings) })
   }
 
-  const spread = overServers(
+  const spread = spreadOverServers(
     new Map(
       [...sites].map(([name, { server, databases }]) => [
         name,
@@ -66,12 +66,12 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
           find: async (wanted, call) => (await databases.find(wanted, call))?.place,
           drop: (place, call) => server.drain(place, () => databases.drop(place, call)),
           close: server.close,
-        } satisfies ServerDatabases<DatabasePlace>,
+        } satisfies ServerControlPlane<DatabasePlace>,
       ]),
     ),
-    { placement: settings.placement, locatorOf, placeOf },
+    { placement: settings.placement, toLocator: locatorOf, parseLocator: placeOf },
   )
-  const siteOf = (name: string): Site => serverNamed(sites, name)
+  const siteOf = (name: string): Site => getServer(sites, name)
 
   /**
    * Says why a connection was refused: the tenant is gone, made anew, or shut. (Of a statement nothing is looked up: its
@@ -81,9 +81,9 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
     // MariaDB answers for a user that is not there with any authentication it knows, the driver's or not.
     const unknown = (error as { code?: unknown }).code === 'AUTH_SWITCH_PLUGIN_ERROR'
     const found = unknown || isNumber(error, ...REFUSED, ...MISSING) ? await look(place) : { same: true }
-    throw explainRefusal(found, {
+    throw classifyConnectionError(found, {
       cause: isNumber(error, ...LOCKED) ? tellPassing(error) : mapError(error),
-      lost,
+      onDatabaseGone: lost,
     })
   }
 
@@ -95,7 +95,7 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
     })
   }
 
-  async function look({ server, database, id }: DatabasePlace): Promise<FoundDatabase | undefined> {
+  async function look({ server, database, id }: DatabasePlace): Promise<DatabaseStatus | undefined> {
     const signal = AbortSignal.timeout(settings.connectTimeout)
     return siteOf(server)
       .databases.find(database, { signal })
@@ -107,11 +107,16 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
   async function checkEntry(place: DatabasePlace, ask: (sql: string, values: string[]) => Promise<Row[]>) {
     const { table } = siteOf(place.server).databases.registry
     const [row] = await ask(`SELECT id, access FROM ${table} WHERE name = ?`, [place.database])
-    const refusal = explainRefusal(row && foundIn(row, place.id))
+    const refusal = classifyConnectionError(row && foundIn(row, place.id))
     if (refusal !== undefined) throw refusal
   }
 
-  async function connect({ locator, verify, admit, lost = () => {} }: ConnectTarget): Promise<Pool> {
+  async function connect({
+    locator,
+    verify,
+    beforeUse: admit,
+    onDatabaseGone: lost = () => {},
+  }: ConnectTarget): Promise<Pool> {
     const place = placeOf(locator)
     const { server } = siteOf(place.server)
     const target: TenantTarget = {
@@ -180,6 +185,6 @@ async function rowsOf(on: Pool | PoolConnection, { sql, params = [] }: Statement
 }
 
 /** A registry's entry, as the database it stands for; one that is being dropped is as good as gone. */
-function foundIn({ id, access }: Row, wanted: string): FoundDatabase | undefined {
+function foundIn({ id, access }: Row, wanted: string): DatabaseStatus | undefined {
   return access === 'dropping' ? undefined : { same: id === wanted, closed: access === 'closed' }
 }

@@ -321,7 +321,7 @@ describe('whose database it is', () => {
         locator,
         purpose: 'serve',
         verify: async () => {},
-        admit() {
+        beforeUse() {
           if (!admitted) throw Object.assign(new Error('not now'), { code: 'nope' })
         },
       },

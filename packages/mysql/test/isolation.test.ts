@@ -295,7 +295,7 @@ describe('list', () => {
     await world.sql(`DELETE FROM \`${world.registry}\`.tenantry_databases WHERE name = ?`, [other.name])
     await world.sql(`DROP DATABASE \`${other.name}\``)
     const { databases } = await world.provider.list({ prefix: `${world.prefix}left-` }, call)
-    expect(databases.map(({ name, remains }) => [name, remains])).toEqual([
+    expect(databases.map(({ name, leftover: remains }) => [name, remains])).toEqual([
       [one.name, 'user'],
       [other.name, 'user'],
     ])

@@ -35,7 +35,7 @@ const TLS = /^(?:ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_(?:G
 export function postgresErrors(redactor: Redactor): ErrorMap {
   return createErrorMap({
     redactor,
-    meaningOf(error) {
+    classify(error) {
       if (!isState(error, '53200')) return codeOf(error)
       return {
         code: 'provider_unavailable',

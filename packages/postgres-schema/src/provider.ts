@@ -1,13 +1,13 @@
 import {
   type CallOptions,
   type ConnectTarget,
+  classifyConnectionError,
   createRedactor,
-  explainRefusal,
+  getServer,
   type Lease,
-  overServers,
   type Row,
-  type ServerDatabases,
-  serverNamed,
+  type ServerControlPlane,
+  spreadOverServers,
   TenancyError,
   type TenantProvider,
 } from '@tenantry/multi-tenancy'
@@ -45,7 +45,7 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
   const { isolation, pooler, extensionsSchema } = settings
   const redactor = createRedactor()
   redactor.keep(settings.secret)
-  const { mapError, tell } = postgresErrors(redactor)
+  const { mapError, toClientError: tell } = postgresErrors(redactor)
   const sites = new Map<string, Site>()
   /** How a client of ours runs several statements at once; the driver's shape has no word for it. */
   const batches = new WeakMap<Pool, (inputs: readonly QueryInput[]) => Promise<void>>()
@@ -54,7 +54,7 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
     sites.set(name, { server, schemas: createSchemas(server, settings) })
   }
 
-  const spread = overServers(
+  const spread = spreadOverServers(
     new Map(
       [...sites].map(([name, { server, schemas }]) => [
         name,
@@ -62,15 +62,15 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
           ...schemas,
           drop: (place, call) => server.drain(place, () => schemas.drop(place, call)),
           close: server.close,
-        } satisfies ServerDatabases<SchemaPlace>,
+        } satisfies ServerControlPlane<SchemaPlace>,
       ]),
     ),
-    { placement: settings.placement, locatorOf, placeOf },
+    { placement: settings.placement, toLocator: locatorOf, parseLocator: placeOf },
   )
-  const siteOf = (name: string): Site => serverNamed(sites, name)
+  const siteOf = (name: string): Site => getServer(sites, name)
 
   /** Says why a client in use met something missing, or was refused: its tenant is gone, made anew, or shut. */
-  async function explain(place: SchemaPlace, error: unknown, lost: () => void): Promise<never> {
+  async function explain(place: SchemaPlace, error: unknown, onDatabaseGone: () => void): Promise<never> {
     const refused = error instanceof RefusedUnit
     if (refused && isState(error.cause, '22P02')) throw failedLoginCheck(error.message)
     if (!refused && !isState(error, '28000', '28P01', '3F000', '42P01', '57P01')) throw tell(error)
@@ -79,7 +79,10 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
       .schemas.find(place.schema, { signal })
       .then((now) => now && { same: now.id === place.id && now.oid === place.oid, closed: now.closed })
       .catch(() => ({ same: true }))
-    throw explainRefusal(found, { cause: tellPassing(refused ? error.cause : error, refused), lost })
+    throw classifyConnectionError(found, {
+      cause: tellPassing(refused ? error.cause : error, refused),
+      onDatabaseGone,
+    })
   }
 
   /**
@@ -95,7 +98,7 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
   }
 
   async function connect(
-    { locator, purpose, verify, admit, lost = () => {} }: ConnectTarget,
+    { locator, purpose, verify, beforeUse, onDatabaseGone = () => {} }: ConnectTarget,
     call: CallOptions,
   ): Promise<Pool> {
     const place = placeOf(locator)
@@ -130,11 +133,11 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
     const pool = server.pool()
     async function lease(): Promise<Lease<Connection>> {
       // Waiting for nothing would cost each query a turn.
-      const asked = admit?.()
+      const asked = beforeUse?.()
       if (asked !== undefined) await asked
       return server.lease(pool, target)
     }
-    const fail = (error: unknown): Promise<never> => explain(place, error, lost)
+    const fail = (error: unknown): Promise<never> => explain(place, error, onDatabaseGone)
     const client = createTenantPool({
       lease,
       statements,

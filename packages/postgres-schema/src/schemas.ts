@@ -278,7 +278,7 @@ export function createSchemas(server: Server, settings: Settings): Schemas {
       return id === undefined ? [] : [{ name, locator: locate(name, Number(oid), id) }]
     })
     const remaining = (roles?.rows ?? []).map(({ name, id }): ListedDatabase => {
-      return { name, locator: locate(name, 0, id), remains: 'role' }
+      return { name, locator: locate(name, 0, id), leftover: 'role' }
     })
     const rows = schemas?.rows ?? []
     const last = rows.length === PAGE ? String(rows.at(-1)?.name) : undefined

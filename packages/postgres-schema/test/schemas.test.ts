@@ -287,7 +287,7 @@ describe('access', () => {
     const { locator } = await provider.create('admit_a', call)
     let asked = 0
     const client = await provider.connect(
-      { locator, purpose: 'serve', verify, admit: () => void asked++ },
+      { locator, purpose: 'serve', verify, beforeUse: () => void asked++ },
       call,
     )
     await client.query('SELECT 1')

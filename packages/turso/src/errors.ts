@@ -1,8 +1,8 @@
 import {
   classifyHttpError,
   createErrorMap,
+  type ErrorClassification,
   type ErrorMap,
-  type ErrorMeaning,
   HttpError,
   type Redactor,
 } from '@tenantry/multi-tenancy/provider'
@@ -20,7 +20,7 @@ export function createTursoErrors(redactor: Redactor): TursoErrors {
   const hasNoSecret = (text: string): boolean => redactor.text(text) === text
   const errors = createErrorMap({
     redactor,
-    meaningOf(error) {
+    classify(error) {
       const httpError = findHttpError(error)
       if (httpError !== undefined) return classify(httpError)
       return isSqlError(error) ? codeOf(error) : 'internal'
@@ -31,7 +31,7 @@ export function createTursoErrors(redactor: Redactor): TursoErrors {
   return {
     ...errors,
     surface(error) {
-      throw errors.tell(error)
+      throw errors.toClientError(error)
     },
   }
 }
@@ -55,11 +55,11 @@ function fullText(error: Error): string {
   return [...causeChain(error)].map(({ message, stack }) => `${message}\n${stack}`).join('\n')
 }
 
-function classify(error: HttpError): ErrorMeaning {
+function classify(error: HttpError): ErrorClassification {
   return isPlatformError(error) ? classifyPlatformError(error) : classifyDatabaseError(error)
 }
 
-function classifyDatabaseError(error: HttpError): ErrorMeaning {
+function classifyDatabaseError(error: HttpError): ErrorClassification {
   // A new database answers 404 for seconds: https://github.com/tursodatabase/libsql-client-ts/issues/346
   if (error.status === 404) {
     return { code: 'tenant_not_ready', message: 'The tenant database does not respond yet', retryAfter: 2 }
@@ -68,7 +68,7 @@ function classifyDatabaseError(error: HttpError): ErrorMeaning {
   return error.status === 403 ? { ...meaning, code: 'provider_rejected' } : meaning
 }
 
-function classifyPlatformError(error: HttpError): ErrorMeaning {
+function classifyPlatformError(error: HttpError): ErrorClassification {
   const meaning = classifyHttpError(error)
   const { code, message } = meaning
   if (code !== 'provider_rejected' && code !== 'credentials_rejected') return meaning

@@ -36,7 +36,10 @@ export function createTursoProvider(options: TursoProviderOptions): TenantProvid
   const databases = createTursoDatabases({ api, tokens, groups, ping, sleep })
   let closed = false
 
-  function createClient(database: TursoDatabase, use: Pick<ConnectTarget, 'admit' | 'lost'> = {}): Client {
+  function createClient(
+    database: TursoDatabase,
+    use: Pick<ConnectTarget, 'beforeUse' | 'onDatabaseGone'> = {},
+  ): Client {
     return createTursoClient({
       ...{ ...settings, ...use, database, tokens, errors, redactor, now },
       isProviderClosed: () => closed,
@@ -77,10 +80,10 @@ export function createTursoProvider(options: TursoProviderOptions): TenantProvid
     ),
     list: withErrorMap((query, { signal }) => databases.list(query, signal)),
 
-    connect: withErrorMap(async ({ locator, admit, lost = () => {} }, { signal }) => {
+    connect: withErrorMap(async ({ locator, beforeUse, onDatabaseGone = () => {} }, { signal }) => {
       const database = parseLocator(locator, checkHost)
       await tokens.get(database, signal)
-      return createClient(database, { ...(admit && { admit }), lost })
+      return createClient(database, { ...(beforeUse && { beforeUse }), onDatabaseGone })
     }),
     async query(client, { sql, params = [] }) {
       return toRows(await client.execute({ sql, args: params.map(toBound) }))

@@ -67,7 +67,7 @@ describe('a client of ours', () => {
     const { locator } = await provider.create('tenant-told', call)
     let losses = 0
     const client = await provider.connect(
-      { locator, purpose: 'manage', verify, lost: () => void losses++ },
+      { locator, purpose: 'manage', verify, onDatabaseGone: () => void losses++ },
       call,
     )
     await client.execute('SELECT 1')

@@ -248,7 +248,7 @@ describe('a database', () => {
     const { locator } = await provider.create('tenant_a', call)
     let losses = 0
     const client = await provider.connect(
-      { locator, purpose: 'manage', verify, lost: () => void losses++ },
+      { locator, purpose: 'manage', verify, onDatabaseGone: () => void losses++ },
       call,
     )
     await client.execute('SELECT 1')

@@ -134,7 +134,7 @@ describe('a database’s token', () => {
     const { locator } = await provider.create(name, call)
     let losses = 0
     const client = await provider.connect(
-      { locator, purpose: 'manage', verify, lost: () => void losses++ },
+      { locator, purpose: 'manage', verify, onDatabaseGone: () => void losses++ },
       call,
     )
     account.turso.faults.fail({ operation: 'data', database: name, status: 404 })

@@ -15,7 +15,7 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
     fails: REFUSED,
     break: (intact) => ({
       ...intact,
-      async connect({ admit, ...target }, options) {
+      async connect({ beforeUse: admit, ...target }, options) {
         await admit?.()
         return intact.connect(target, options)
       },
@@ -29,7 +29,7 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
       return {
         ...intact,
         async connect(target, options) {
-          const { admit: _, ...unasked } = target
+          const { beforeUse: _, ...unasked } = target
           const client = await intact.connect(target, options)
           plain.set(client, await intact.connect(unasked, options))
           return client
@@ -43,11 +43,11 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
     fails: REFUSED,
     break: (intact) => ({
       ...intact,
-      connect: ({ admit, ...target }, options) =>
+      connect: ({ beforeUse: admit, ...target }, options) =>
         intact.connect(
           {
             ...target,
-            async admit() {
+            async beforeUse() {
               await Promise.resolve(admit?.()).catch(() => {
                 throw new TenancyError('provider_unavailable', 'No connection')
               })
@@ -62,8 +62,8 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
     fails: 'a use waits for its admission before it reaches the database',
     break: (intact) => ({
       ...intact,
-      connect: ({ admit, ...target }, options) =>
-        intact.connect({ ...target, admit: () => void admit?.() }, options),
+      connect: ({ beforeUse: admit, ...target }, options) =>
+        intact.connect({ ...target, beforeUse: () => void admit?.() }, options),
     }),
   },
   {
@@ -93,13 +93,13 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
           if (access === 'closed') closed.add(name)
           else closed.delete(name)
         },
-        async connect({ admit, ...target }, options) {
+        async connect({ beforeUse: admit, ...target }, options) {
           const { name } = target.locator
           check(name)
           return intact.connect(
             {
               ...target,
-              async admit() {
+              async beforeUse() {
                 check(name)
                 await admit?.()
               },
@@ -166,12 +166,12 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
           if (access === 'closed') closings++
           await setAccessOf(intact)(locator, access, options)
         },
-        async connect({ admit, ...target }, options) {
+        async connect({ beforeUse: admit, ...target }, options) {
           const born = closings
           return intact.connect(
             {
               ...target,
-              async admit() {
+              async beforeUse() {
                 if (closings > born) throw new TenancyError('closed', 'The connection was ended')
                 await admit?.()
               },

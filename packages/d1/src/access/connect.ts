@@ -1,8 +1,8 @@
 import {
   type ConnectTarget,
+  classifyConnectionError,
+  type DatabaseStatus,
   type ErrorMap,
-  explainRefusal,
-  type FoundDatabase,
   TenancyError,
 } from '@tenantry/multi-tenancy'
 import type { D1Database } from '../client/d1-database.ts'
@@ -35,26 +35,26 @@ export function createClients(options: ClientsOptions): Clients {
   const { api, rungs, errors, onRestorePoint, isClosed, requestTimeout } = options
   const limit = (): AbortSignal => AbortSignal.timeout(requestTimeout)
 
-  function useOf({ uuid }: KnownD1, { admit, lost }: Omit<ConnectTarget, 'locator'>): Use {
+  function useOf({ uuid }: KnownD1, { beforeUse, onDatabaseGone }: Omit<ConnectTarget, 'locator'>): Use {
     return async (work) => {
       if (isClosed()) throw new TenancyError('closed', 'The provider was closed')
-      const admission = admit?.()
+      const admission = beforeUse?.()
       if (admission !== undefined) await admission
       try {
         return await work()
       } catch (error) {
         const found = isMissingWorker(error) ? await find(uuid).catch(() => HERE) : HERE
-        throw explainRefusal(found, { cause: errors.tell(error), lost })
+        throw classifyConnectionError(found, { cause: errors.toClientError(error), onDatabaseGone })
       }
     }
   }
 
   /** Only the API knows. A uuid never comes back, so what has it is the same database. */
-  async function find(uuid: string): Promise<FoundDatabase | undefined> {
+  async function find(uuid: string): Promise<DatabaseStatus | undefined> {
     return (await api.exists(uuid, limit())) ? HERE : undefined
   }
 
-  function timeTravelOf(database: KnownD1, lost: ConnectTarget['lost']): D1TimeTravel {
+  function timeTravelOf(database: KnownD1, lost: ConnectTarget['onDatabaseGone']): D1TimeTravel {
     const coded = <Value>(work: Promise<Value>): Promise<Value> =>
       work.catch((error: unknown) => {
         throw errors.mapError(error)
@@ -88,13 +88,13 @@ export function createClients(options: ClientsOptions): Clients {
             ...database,
             access: rung.kind,
             sessions: rung.kind !== 'rest',
-            timeTravel: timeTravelOf(database, target.lost),
+            timeTravel: timeTravelOf(database, target.onDatabaseGone),
           }),
         )
       }
       const found = await find(database.uuid)
       const cause = new TenancyError('not_supported', 'No way of `access` leads to the database')
-      throw explainRefusal(found, { cause })
+      throw classifyConnectionError(found, { cause })
     },
     async beforeMigrate(client, migrations) {
       const { name, uuid, timeTravel } = d1Info(client)
@@ -104,4 +104,4 @@ export function createClients(options: ClientsOptions): Clients {
   }
 }
 
-const HERE: FoundDatabase = { same: true }
+const HERE: DatabaseStatus = { same: true }

@@ -1,4 +1,4 @@
-import { configError, explainRefusal, type Redactor, TenancyError } from '@tenantry/multi-tenancy'
+import { classifyConnectionError, configError, type Redactor, TenancyError } from '@tenantry/multi-tenancy'
 import type { D1Result } from '../client/d1-database.ts'
 import { createRemoteDatabase, type SessionState, type Transport } from '../client/remote-database.ts'
 import type { BoundStatement } from '../client/values.ts'
@@ -132,8 +132,8 @@ async function read(response: Response | undefined): Promise<Answer> {
   if (body?.tenantry !== 1) throw new ApiError(status >= 500 ? status : 0, 'The tenant Worker did not answer')
   if (status === 200 && Array.isArray(body.results)) return body as unknown as Answer
   if (body.refused === true) throw d1Error(String(body.error).replace(/^D1_ERROR: /, ''))
-  if (status === 423) throw explainRefusal({ same: true, closed: true })
-  if (status === 409) throw explainRefusal({ same: false })
+  if (status === 423) throw classifyConnectionError({ same: true, closed: true })
+  if (status === 409) throw classifyConnectionError({ same: false })
   throw new ApiError(status, 'The tenant Worker refused its key')
 }
 

@@ -1,5 +1,5 @@
 import { TenancyError } from '../errors.ts'
-import type { KnownDatabase } from '../factory/lookup.ts'
+import type { LocatedDatabase } from '../factory/lookup.ts'
 import type { TenantId } from '../tenant-id.ts'
 import type {
   CallOptions,
@@ -33,10 +33,10 @@ const CHECKS: Readonly<Record<Purpose, (stamp: Stamp | undefined, expected: Expe
  * @param onTrouble what is cached of the tenant is no longer true; with the error of a failed identity check
  * @param admit asked before each use of a client that serves
  */
-export async function connectChecked<Client>(
+export async function connectVerified<Client>(
   provider: TenantProvider<Client>,
   tenantId: TenantId,
-  database: KnownDatabase,
+  database: LocatedDatabase,
   purpose: Purpose,
   onTrouble: (error?: TenancyError) => void,
   options: CallOptions,
@@ -64,7 +64,13 @@ export async function connectChecked<Client>(
   }
 
   const client = await provider.connect(
-    { locator: database.locator, purpose, verify, lost: () => onTrouble(), ...(admit && { admit }) },
+    {
+      locator: database.locator,
+      purpose,
+      verify,
+      onDatabaseGone: () => onTrouble(),
+      ...(admit && { beforeUse: admit }),
+    },
     options,
   )
   if (!verified && !database.fresh && !(purpose === 'serve' && database.verified))
@@ -73,7 +79,7 @@ export async function connectChecked<Client>(
 }
 
 /** A client of a database whose stamp the caller reads for itself, whoever's it may be. */
-export function connectUnchecked<Client>(
+export function connectUnverified<Client>(
   provider: TenantProvider<Client>,
   locator: Locator,
   options: CallOptions,
@@ -82,6 +88,6 @@ export function connectUnchecked<Client>(
 }
 
 /** The tenant as callbacks see it. */
-export function tenantOf(id: TenantId, { generation }: KnownDatabase): Tenant {
+export function toTenant(id: TenantId, { generation }: LocatedDatabase): Tenant {
   return Object.freeze({ id, generation })
 }

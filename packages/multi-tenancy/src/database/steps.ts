@@ -1,9 +1,9 @@
 import { TenancyError, type TenancyErrorCode } from '../errors.ts'
-import type { KnownDatabase } from '../factory/lookup.ts'
+import type { LocatedDatabase } from '../factory/lookup.ts'
 import type { TenantId } from '../tenant-id.ts'
 import type { CallOptions, Locator, Row, Statement, TenantProvider } from '../types/provider.ts'
 import type { Tenant } from '../types/tenant-factory.ts'
-import { connectChecked, connectUnchecked, tenantOf } from './connect.ts'
+import { connectUnverified, connectVerified, toTenant } from './connect.ts'
 import {
   assertOwner,
   type ExpectedIdentity,
@@ -38,7 +38,10 @@ export interface ProvisionContext<Client, Adapters> {
   /** Runs one step with its retries. */
   steps(tenantId: TenantId): Step
   /** See `connectChecked`. */
-  trouble(tenantId: TenantId, incarnation: { readonly generation: number }): (error?: TenancyError) => void
+  onIdentityMismatch(
+    tenantId: TenantId,
+    incarnation: { readonly generation: number },
+  ): (error?: TenancyError) => void
 }
 
 /**
@@ -49,15 +52,22 @@ export interface ProvisionContext<Client, Adapters> {
  * @throws `name_taken` for anybody else's database; `conflict` for one being deleted
  */
 export async function provisionTenant<Client, Adapters>(
-  { provider, migrations, seed, createAdapters, steps, trouble }: ProvisionContext<Client, Adapters>,
+  {
+    provider,
+    migrations,
+    seed,
+    createAdapters,
+    steps,
+    onIdentityMismatch: trouble,
+  }: ProvisionContext<Client, Adapters>,
   tenantId: TenantId,
   name: string,
-): Promise<KnownDatabase> {
+): Promise<LocatedDatabase> {
   const step = steps(tenantId)
   const { locator, created } = await step('create', (options) => provider.create(name, options))
-  const database: KnownDatabase = { locator, generation: 1, fresh: created }
+  const database: LocatedDatabase = { locator, generation: 1, fresh: created }
   const client = await step('connect', (options) =>
-    connectChecked(provider, tenantId, database, 'manage', trouble(tenantId, database), options),
+    connectVerified(provider, tenantId, database, 'manage', trouble(tenantId, database), options),
   )
   const stamp = await step('stamp', async () => {
     const making = { created: database.fresh === true, migrations, ready: seed === undefined }
@@ -79,7 +89,7 @@ export async function provisionTenant<Client, Adapters>(
   }
   if (stamp.state === 'ready') return database
   if (seed !== undefined) {
-    const tenant = tenantOf(tenantId, database)
+    const tenant = toTenant(tenantId, database)
     await step('seed', async () => seed(await createAdapters(client, tenant), tenant, { report: () => {} }))
   }
   await step('ready', () => moveStamp(provider, client, tenantId, stamp.uid, 'ready'))
@@ -137,7 +147,7 @@ export async function markForDeletion<Client>(
   options: CallOptions,
 ): Promise<void> {
   const mark = async (): Promise<void> => {
-    const client = await connectUnchecked(provider, locator, options)
+    const client = await connectUnverified(provider, locator, options)
     const stamp = await findStamp(provider, client, expected.tenantId)
     if (stamp === undefined) return
     assertOwner(stamp, expected)

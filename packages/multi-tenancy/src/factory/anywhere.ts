@@ -4,7 +4,7 @@
  *
  * @throws the first failure, where no other server has it: it may be there
  */
-export async function findAnywhere<Found>(
+export async function firstMatch<Found>(
   answers: readonly Promise<Found | undefined>[],
 ): Promise<Found | undefined> {
   const nowhere = {}

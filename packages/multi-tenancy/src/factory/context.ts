@@ -3,10 +3,10 @@ import type { ProvisionContext } from '../database/steps.ts'
 import type { TenantId } from '../tenant-id.ts'
 import type { Lifecycle } from '../types/lifecycle.ts'
 import type { Environment } from '../util/environment.ts'
-import type { Directory, DirectoryOptions } from './lookup.ts'
+import type { LookupOptions, TenantLocator } from './lookup.ts'
 
 /** What a factory lends its catalog. */
-export interface FactoryCore<Client, Adapters> extends ProvisionContext<Client, Adapters> {
+export interface FactoryContext<Client, Adapters> extends ProvisionContext<Client, Adapters> {
   readonly environment: Environment
   /** Starts every physical name. */
   readonly prefix: string
@@ -15,17 +15,17 @@ export interface FactoryCore<Client, Adapters> extends ProvisionContext<Client, 
   parse(tenantId: unknown): TenantId
   /** Drops what this process cached of a tenant. */
   forget(tenantId: TenantId): void
-  readonly cache: DirectoryOptions
+  readonly cache: LookupOptions
 }
 
 /** What a factory asks where tenants are, and has their life recorded by. */
-export interface Backend {
-  readonly directory: Directory
+export interface CatalogBinding {
+  readonly locator: TenantLocator
   readonly lifecycle?: Lifecycle
 }
 
 /** The record of all tenants, given to a factory as its option `catalog`. */
 export interface Catalog {
   /** Called by `defineFactory`, once for each factory. */
-  attach<Client, Adapters>(core: FactoryCore<Client, Adapters>): Required<Backend>
+  attach<Client, Adapters>(core: FactoryContext<Client, Adapters>): Required<CatalogBinding>
 }

@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely'
-import { connectChecked, tenantOf } from '../database/connect.ts'
+import { connectVerified, toTenant } from '../database/connect.ts'
 import { defineMigrations, migrate } from '../database/migrations/index.ts'
 import { nameTenants } from '../database/names.ts'
 import { deprovisionTenant, provisionTenant, type Step } from '../database/steps.ts'
@@ -8,24 +8,24 @@ import { parseTenantId, reservedSet, type TenantId } from '../tenant-id.ts'
 import type { CallOptions, TenantProvider } from '../types/provider.ts'
 import type { OpenTenant, TenantFactory } from '../types/tenant-factory.ts'
 import { createCache } from '../util/cache.ts'
-import { environmentOf } from '../util/environment.ts'
+import { createEnvironment } from '../util/environment.ts'
 import { retry } from '../util/retry.ts'
 import { createSingleFlight } from '../util/single-flight.ts'
 import { checkFactoryOptions } from './check.ts'
-import type { Backend, FactoryCore } from './context.ts'
-import { createDirectory, type KnownDatabase } from './lookup.ts'
+import type { CatalogBinding, FactoryContext } from './context.ts'
+import { createNameLocator, type LocatedDatabase } from './lookup.ts'
 import {
   type AdapterBuilder,
-  cacheOptions,
   type FactoryOptions,
-  positive,
+  parseCacheOptions,
+  requirePositive,
   type TenantOptions,
 } from './options.ts'
 
 /** A tenant as it was opened, with what was known of its database then. */
 interface View<Adapters> {
   readonly tenant: OpenTenant<Adapters>
-  readonly database: KnownDatabase
+  readonly database: LocatedDatabase
 }
 
 /** A provider, or what makes one: called once the names of all options were found right. */
@@ -66,21 +66,21 @@ export function defineFactory<Client, Adapters>(
     openTimeout = 10_000,
     stepTimeout = 120_000,
   } = options
-  const environment = environmentOf(options.environment)
-  const cache = cacheOptions(options.cache)
+  const environment = createEnvironment(options.environment)
+  const cache = parseCacheOptions(options.cache)
   const reserved = reservedSet(options.reservedTenantIds, 'reservedTenantIds')
   const migrations = options.migrations && defineMigrations(options.migrations)
   const nameTenant = nameTenants(provider.naming, prefix)
   const { mapError } = provider
   const patient = {
-    timeout: positive('stepTimeout', stepTimeout),
+    timeout: requirePositive('stepTimeout', stepTimeout),
     mapError,
     // The client of a step never finds another incarnation of its database, however often it tries.
     final: 'stale_tenant',
   } as const
   // A request does not wait for a tenant that is being made: the client is told when to come back.
   const brief = {
-    timeout: positive('openTimeout', openTimeout),
+    timeout: requirePositive('openTimeout', openTimeout),
     mapError,
     step: 'open',
     final: 'tenant_not_ready',
@@ -102,10 +102,10 @@ export function defineFactory<Client, Adapters>(
   }
 
   /** Asked before each use of a client, so that one held for long obeys what happened meanwhile. */
-  function admit(tenantId: TenantId, database: KnownDatabase): void | Promise<void> {
+  function admit(tenantId: TenantId, database: LocatedDatabase): void | Promise<void> {
     if (closed) throw new TenancyError('closed', 'The factory is closed')
     assertServable(tenantId, database)
-    return directory.admit?.(tenantId, database)
+    return directory.beforeUse?.(tenantId, database)
   }
 
   function assertServable(tenantId: TenantId, { generation }: { readonly generation: number }): void {
@@ -145,8 +145,8 @@ export function defineFactory<Client, Adapters>(
     assertServable(tenantId, database)
     // Where only the age of what was known was in doubt, the view is still good.
     const kept = opened.get(tenantId)
-    if (kept && directory.fresh?.(tenantId, kept.database)) return kept.tenant
-    const client = await connectChecked(
+    if (kept && directory.isCurrent?.(tenantId, kept.database)) return kept.tenant
+    const client = await connectVerified(
       provider,
       tenantId,
       database,
@@ -158,7 +158,7 @@ export function defineFactory<Client, Adapters>(
       directory.forget(tenantId)
       throw error
     })
-    const about = tenantOf(tenantId, database)
+    const about = toTenant(tenantId, database)
     const { state = 'active' } = database
     const adapters = await createAdapters(client, about)
     if (adapters === undefined || adapters === null)
@@ -179,13 +179,13 @@ export function defineFactory<Client, Adapters>(
 
   async function open(tenantId: string, generation?: number): Promise<OpenTenant<Adapters>> {
     const warm = opened.get(tenantId)
-    const fresh = warm && !closed && (directory.fresh?.(warm.tenant.id, warm.database) ?? true)
+    const fresh = warm && !closed && (directory.isCurrent?.(warm.tenant.id, warm.database) ?? true)
     const tenant = fresh ? warm.tenant : await opening(tenantId)
     if ((generation ?? tenant.generation) !== tenant.generation) throw notFound(tenantId)
     return tenant
   }
 
-  const core: FactoryCore<Client, Adapters> = {
+  const core: FactoryContext<Client, Adapters> = {
     provider,
     migrations,
     createAdapters,
@@ -195,12 +195,12 @@ export function defineFactory<Client, Adapters>(
     nameTenant,
     parse,
     steps,
-    trouble,
+    onIdentityMismatch: trouble,
     forget,
     cache,
   }
-  const { directory, lifecycle }: Backend = options.catalog?.attach(core) ?? {
-    directory: createDirectory(core),
+  const { locator: directory, lifecycle }: CatalogBinding = options.catalog?.attach(core) ?? {
+    locator: createNameLocator(core),
   }
 
   return {
@@ -244,7 +244,7 @@ export function defineFactory<Client, Adapters>(
       const step = steps(id)
       const client = await step('connect', async (call) => {
         const database = await directory.locate(id, call)
-        return connectChecked(provider, id, database, 'manage', trouble(id, database), call)
+        return connectVerified(provider, id, database, 'manage', trouble(id, database), call)
       })
       return step('migrate', ({ signal }) => migrate({ provider, client, migrations, tenantId: id, signal }))
     },

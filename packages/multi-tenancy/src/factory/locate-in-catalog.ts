@@ -4,7 +4,7 @@ import type { TenantId } from '../tenant-id.ts'
 import type { CallOptions, Locator } from '../types/provider.ts'
 import type { TenantRecord } from '../types/record.ts'
 import type { Environment } from '../util/environment.ts'
-import { createFinder, type Directory, type DirectoryOptions, type KnownDatabase } from './lookup.ts'
+import { createLookupCache, type LocatedDatabase, type LookupOptions, type TenantLocator } from './lookup.ts'
 import { createRefresher } from './refresh.ts'
 
 export interface StateOptions {
@@ -27,16 +27,16 @@ interface Known {
   readonly record: TenantRecord
   readonly readAt: number
   /** For a tenant that may be served. */
-  readonly database: KnownDatabase | undefined
+  readonly database: LocatedDatabase | undefined
 }
 
 /** Where tenant databases are and whether they may be served: the catalog's answer, remembered for a short while. */
 export function createCatalogDirectory(
   tenants: Pick<TenantStore, 'latest' | 'latestOf' | 'ids'>,
   environment: Environment,
-  cache: DirectoryOptions,
+  cache: LookupOptions,
   { stateTtl = 5_000, stateMaxAge = 30_000 }: StateOptions,
-): Directory {
+): TenantLocator {
   for (const [option, value] of Object.entries({ stateTtl, stateMaxAge })) {
     if (!(value >= 0 && Number.isFinite(value))) throw configError(option, 'must be a number of at least 0')
   }
@@ -52,7 +52,7 @@ export function createCatalogDirectory(
       return record && { record, readAt, database: databaseOf(record) }
     },
   }
-  const finder = createFinder<Known>(lookup, environment, { ...cache, locatorTtl: maxAge })
+  const finder = createLookupCache<Known>(lookup, environment, { ...cache, locatorTtl: maxAge })
 
   const refresher = createRefresher({
     read: (ids) => within(AbortSignal.timeout(PATIENCE), tenants.latestOf(ids)),
@@ -77,7 +77,7 @@ export function createCatalogDirectory(
     return known
   }
 
-  async function locate(id: TenantId, call: CallOptions): Promise<KnownDatabase> {
+  async function locate(id: TenantId, call: CallOptions): Promise<LocatedDatabase> {
     return servable((peek(id) ?? (await finder.find(id, call))).record)
   }
 
@@ -89,12 +89,12 @@ export function createCatalogDirectory(
       refresher.forget(id)
       finder.forget(id)
     },
-    fresh(id, database) {
+    isCurrent(id, database) {
       const current = peek(id)?.database
       const { state, locator } = database
       return isSame(current, database) && current.state === state && sameLocator(current.locator, locator)
     },
-    admit(id, database) {
+    beforeUse(id, database) {
       if (isSame(peek(id)?.database, database)) return
       return locate(id, { signal: AbortSignal.timeout(PATIENCE) }).then((current) => {
         if (isSame(current, database)) return
@@ -118,7 +118,7 @@ function within<Value>(signal: AbortSignal, work: Promise<Value>): Promise<Value
 }
 
 /** The same incarnation, wherever and in whichever state it is. */
-function isSame(a: KnownDatabase | undefined, b: KnownDatabase): a is KnownDatabase {
+function isSame(a: LocatedDatabase | undefined, b: LocatedDatabase): a is LocatedDatabase {
   return a?.identity !== undefined && a.identity.uid === b.identity?.uid
 }
 
@@ -126,7 +126,7 @@ function sameLocator(a: Locator, b: Locator): boolean {
   return a === b || JSON.stringify(a) === JSON.stringify(b)
 }
 
-function databaseOf(record: TenantRecord): KnownDatabase | undefined {
+function databaseOf(record: TenantRecord): LocatedDatabase | undefined {
   const { id, generation, uid, locator, state } = record
   if (locator === undefined || (state !== 'active' && state !== 'upgrading')) return undefined
   return { locator, generation, identity: { tenantId: id, generation, uid }, state }
@@ -137,7 +137,7 @@ function databaseOf(record: TenantRecord): KnownDatabase | undefined {
  *
  * @throws `tenant_suspended`; `tenant_not_ready` for one being made or left half made; else `tenant_not_found`
  */
-export function servable(record: TenantRecord): KnownDatabase {
+export function servable(record: TenantRecord): LocatedDatabase {
   const database = databaseOf(record)
   if (database !== undefined) return database
   const { id: tenantId, state } = record

@@ -5,11 +5,11 @@ import type { CallOptions, Locator } from '../types/provider.ts'
 import { createCache } from '../util/cache.ts'
 import type { Environment } from '../util/environment.ts'
 import { createSingleFlight } from '../util/single-flight.ts'
-import type { FactoryCore } from './context.ts'
+import type { FactoryContext } from './context.ts'
 import type { CacheOptions } from './options.ts'
 
 /** A tenant database that was found; plain data, so it may outlive a request on Workers. */
-export interface KnownDatabase {
+export interface LocatedDatabase {
   readonly locator: Locator
   readonly generation: number
   /** Known from a catalog, or learnt when the identity stamp was first read. */
@@ -23,19 +23,19 @@ export interface KnownDatabase {
 }
 
 /** Where each tenant's database is. Without a catalog: the provider's answer for the name it must have. */
-export interface Directory {
+export interface TenantLocator {
   /** @throws `tenant_not_found`; of a catalog also what the tenant's state says */
-  locate(tenantId: TenantId, options: CallOptions): Promise<KnownDatabase>
-  remember(tenantId: TenantId, database: KnownDatabase): void
+  locate(tenantId: TenantId, options: CallOptions): Promise<LocatedDatabase>
+  remember(tenantId: TenantId, database: LocatedDatabase): void
   forget(tenantId: TenantId): void
   /** Whether what was located lately may still be served as it is; asked with every request. Absent: always. */
-  fresh?(tenantId: TenantId, database: KnownDatabase): boolean
+  isCurrent?(tenantId: TenantId, database: LocatedDatabase): boolean
   /** Throws once this incarnation may not be served any more; asked before each use of a client. Absent: never. */
-  admit?(tenantId: TenantId, database: KnownDatabase): void | Promise<void>
+  beforeUse?(tenantId: TenantId, database: LocatedDatabase): void | Promise<void>
 }
 
 /** How a directory learns of tenants. */
-export interface Lookup<Found> {
+export interface LookupSource<Found> {
   find(tenantId: TenantId, options: CallOptions): Promise<Found | undefined>
   /** The keys of all there are. */
   keys(options: CallOptions): Promise<ReadonlySet<string>>
@@ -43,13 +43,13 @@ export interface Lookup<Found> {
 }
 
 /** Those of the cache's options that are about look-ups. */
-export type DirectoryOptions = Pick<
+export type LookupOptions = Pick<
   Required<CacheOptions>,
   'locatorMax' | 'locatorTtl' | 'negativeMax' | 'negativeTtl' | 'unknownLookups'
 >
 
 /** Look-ups with a memory. */
-export interface Finder<Found> {
+export interface LookupCache<Found> {
   /** What is remembered and not too old. */
   peek(tenantId: TenantId): Found | undefined
   /** @throws `tenant_not_found` */
@@ -63,11 +63,11 @@ export interface Finder<Found> {
  * ids than `unknownLookups` come within its time, one listing of all answers for the rest of that time: a flood of
  * random ids costs no further calls, and real tenants are still found.
  */
-export function createFinder<Found>(
-  lookup: Lookup<Found>,
+export function createLookupCache<Found>(
+  lookup: LookupSource<Found>,
   environment: Environment,
-  { locatorMax, locatorTtl, negativeMax, negativeTtl, unknownLookups }: DirectoryOptions,
-): Finder<Found> {
+  { locatorMax, locatorTtl, negativeMax, negativeTtl, unknownLookups }: LookupOptions,
+): LookupCache<Found> {
   const known = createCache<Found>(locatorMax, locatorTtl, environment.now)
   const unknown = createCache<true>(negativeMax, negativeTtl, environment.now)
   const listing = createSingleFlight<ReadonlySet<string>>(environment.runtime === 'node')
@@ -137,14 +137,14 @@ export function createFinder<Found>(
 }
 
 /** Finds tenant databases by the name they must have. */
-export function createDirectory<Client, Adapters>({
+export function createNameLocator<Client, Adapters>({
   provider,
   prefix,
   nameTenant,
   environment,
   cache,
-}: FactoryCore<Client, Adapters>): Directory {
-  const finder = createFinder<KnownDatabase>(
+}: FactoryContext<Client, Adapters>): TenantLocator {
+  const finder = createLookupCache<LocatedDatabase>(
     {
       keyOf: nameTenant,
       async find(tenantId, call) {

@@ -120,15 +120,15 @@ const CACHE: Required<CacheOptions> = {
 }
 
 /** Every cache option with its default, checked. */
-export function cacheOptions(cache: CacheOptions = {}): Required<CacheOptions> {
+export function parseCacheOptions(cache: CacheOptions = {}): Required<CacheOptions> {
   checkOptions(cache, 'cache', Object.keys(CACHE))
   const options = { ...CACHE, ...cache }
-  for (const [name, value] of Object.entries(options)) positive(`cache.${name}`, value)
+  for (const [name, value] of Object.entries(options)) requirePositive(`cache.${name}`, value)
   return options
 }
 
 /** @throws `config_invalid` unless `value` is a finite number of at least 0 */
-export function positive(option: string, value: number): number {
+export function requirePositive(option: string, value: number): number {
   if (typeof value !== 'number' || !(value >= 0) || !Number.isFinite(value)) {
     throw configError(option, 'must be a number of at least 0')
   }

@@ -1,8 +1,8 @@
 import type { TenantStore } from '../catalog/tenants.ts'
-import { connectUnchecked } from '../database/connect.ts'
+import { connectUnverified } from '../database/connect.ts'
 import { readStamp } from '../database/identity.ts'
 import { notFound, TenancyError } from '../errors.ts'
-import type { FactoryCore } from '../factory/context.ts'
+import type { FactoryContext } from '../factory/context.ts'
 import type { TenantId } from '../tenant-id.ts'
 import type { TenantRecord } from '../types/record.ts'
 import { conflict } from './operations.ts'
@@ -14,7 +14,7 @@ import { conflict } from './operations.ts'
  * @throws `tenant_not_found`, `wrong_tenant`, `tenant_not_ready`, `conflict`
  */
 export async function adoptTenant<Client, Adapters>(
-  { provider, nameTenant, steps, environment }: FactoryCore<Client, Adapters>,
+  { provider, nameTenant, steps, environment }: FactoryContext<Client, Adapters>,
   tenants: TenantStore,
   id: TenantId,
 ): Promise<TenantRecord> {
@@ -27,7 +27,7 @@ export async function adoptTenant<Client, Adapters>(
   const found = await steps(id)('adopt', async (call) => {
     const locator = await provider.find(name, call)
     if (locator === undefined) throw notFound(id)
-    const client = await connectUnchecked(provider, locator, call)
+    const client = await connectUnverified(provider, locator, call)
     const stamp = await readStamp(provider.capabilities.dialect, (read) => provider.query(client, read))
     return { locator, stamp }
   })

@@ -1,8 +1,8 @@
 import type { OperationStore } from '../catalog/operations.ts'
 import type { TenantStore } from '../catalog/tenants.ts'
 import { notFound, TenancyError } from '../errors.ts'
-import type { FactoryCore } from '../factory/context.ts'
-import { positive } from '../factory/options.ts'
+import type { FactoryContext } from '../factory/context.ts'
+import { requirePositive } from '../factory/options.ts'
 import type { TenantId } from '../tenant-id.ts'
 import type { Lifecycle, OperationHooks, OperationOptions } from '../types/lifecycle.ts'
 import type { OperationKind, TenantMetadata, TenantRecord } from '../types/record.ts'
@@ -15,7 +15,7 @@ import { checkPlacement } from './placement.ts'
 import type { Reconciler } from './reconcile.ts'
 
 export interface LifecycleParts<Client, Adapters> {
-  readonly core: FactoryCore<Client, Adapters>
+  readonly core: FactoryContext<Client, Adapters>
   readonly tenants: TenantStore
   readonly operations: OperationStore
   readonly engine: Engine
@@ -151,7 +151,7 @@ export function createLifecycle<Client, Adapters>({
         ),
       ),
     async deprovision(tenantId, options = {}) {
-      const retention = positive('retention', options.retention ?? defaultRetention)
+      const retention = requirePositive('retention', options.retention ?? defaultRetention)
       const inside = nested('onDeprovision', tenantId, options)
       if (inside !== undefined) return (await inside).record
       const { record } = await act(

@@ -2,7 +2,7 @@ import { type OperationStore, WAITING } from '../catalog/operations.ts'
 import type { TenantRow } from '../catalog/schema.ts'
 import type { Change, TenantStore } from '../catalog/tenants.ts'
 import { TenancyError } from '../errors.ts'
-import type { FactoryCore } from '../factory/context.ts'
+import type { FactoryContext } from '../factory/context.ts'
 import type { TenantId } from '../tenant-id.ts'
 import type { OperationHooks, OperationOptions, RunOptions, StepRunner } from '../types/lifecycle.ts'
 import type { Operation, OperationKind, OperationParams, TenantRecord, TenantState } from '../types/record.ts'
@@ -56,7 +56,7 @@ export interface Engine {
 }
 
 export function createEngine<Client, Adapters>(
-  core: FactoryCore<Client, Adapters>,
+  core: FactoryContext<Client, Adapters>,
   tenants: TenantStore,
   operations: OperationStore,
   runner: Runner,

@@ -1,11 +1,11 @@
 import type { SightingStore } from '../catalog/findings.ts'
 import type { OperationStore } from '../catalog/operations.ts'
 import type { TenantRef, TenantStore } from '../catalog/tenants.ts'
-import { connectUnchecked } from '../database/connect.ts'
+import { connectUnverified } from '../database/connect.ts'
 import { readStamp, type Stamp } from '../database/identity.ts'
 import { dropDatabase } from '../database/steps.ts'
 import { TenancyError } from '../errors.ts'
-import type { FactoryCore } from '../factory/context.ts'
+import type { FactoryContext } from '../factory/context.ts'
 import { isTenantId, type TenantId } from '../tenant-id.ts'
 import type { ListedDatabase, Locator } from '../types/provider.ts'
 import type { TenantRecord } from '../types/record.ts'
@@ -68,7 +68,7 @@ type Draft = Omit<Finding, 'firstSeen' | 'confirmed' | 'repair'> & {
 }
 
 export function createReconciler<Client, Adapters>(
-  core: FactoryCore<Client, Adapters>,
+  core: FactoryContext<Client, Adapters>,
   tenants: TenantStore,
   operations: OperationStore,
   sightings: SightingStore,
@@ -96,7 +96,7 @@ export function createReconciler<Client, Adapters>(
       for (const database of page.databases) {
         const earlier = found.get(database.name)
         // A database and what else has its name: the database counts.
-        if (earlier === undefined || earlier.remains !== undefined) found.set(database.name, database)
+        if (earlier === undefined || earlier.leftover !== undefined) found.set(database.name, database)
       }
       cursor = page.cursor
     } while (cursor !== undefined)
@@ -105,7 +105,7 @@ export function createReconciler<Client, Adapters>(
 
   function stampOf(name: string, locator: Locator): Promise<Stamp | undefined> {
     return core.steps(NOBODY)('inspect', async (call) => {
-      const client = await connectUnchecked(provider, locator, call)
+      const client = await connectUnverified(provider, locator, call)
       return readStamp(provider.capabilities.dialect, (read) => provider.query(client, read)).catch(
         (cause) => {
           const error = provider.mapError(cause)
@@ -153,7 +153,7 @@ export function createReconciler<Client, Adapters>(
   }
 
   function remains(
-    { name, locator, remains: what }: ListedDatabase,
+    { name, locator, leftover: what }: ListedDatabase,
     record: TenantRecord | undefined,
   ): Draft {
     const ours = record?.state === 'purged'
@@ -236,7 +236,7 @@ export function createReconciler<Client, Adapters>(
       for (const database of listed.values()) {
         const record = after.get(database.name)
         const purged = record === undefined || record.state === 'purged'
-        if (database.remains !== undefined) {
+        if (database.leftover !== undefined) {
           if (purged) drafts.push(remains(database, record))
         } else if (purged && record?.operation === undefined) drafts.push(await orphan(database, after))
       }
@@ -244,7 +244,7 @@ export function createReconciler<Client, Adapters>(
         const same = after.get(record.name)
         if (!atRest(same) || same.revision !== record.revision) continue
         const database = listed.get(record.name)
-        if (database === undefined || database.remains !== undefined) {
+        if (database === undefined || database.leftover !== undefined) {
           const draft = await missing(same)
           if (draft !== undefined) drafts.push(draft)
         } else if (stamps && same.state === 'active') {

@@ -2,7 +2,7 @@ import type { OperationStore } from '../catalog/operations.ts'
 import type { Change, TenantRef, TenantStore } from '../catalog/tenants.ts'
 import { FOREIGN } from '../database/steps.ts'
 import { TenancyError } from '../errors.ts'
-import type { FactoryCore } from '../factory/context.ts'
+import type { FactoryContext } from '../factory/context.ts'
 import type { OperationHooks, StepRunner } from '../types/lifecycle.ts'
 import type { Operation, OperationError, TenantRecord, TenantState } from '../types/record.ts'
 import { located } from '../util/retry.ts'
@@ -39,7 +39,7 @@ const FAILED: Readonly<Record<Operation['kind'], TenantState | undefined>> = {
 }
 
 export function createRunner<Client, Adapters>(
-  core: FactoryCore<Client, Adapters>,
+  core: FactoryContext<Client, Adapters>,
   tenants: TenantStore,
   operations: OperationStore,
   { leaseTtl, retention, hooks }: RunnerOptions,

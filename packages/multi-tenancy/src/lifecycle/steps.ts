@@ -1,5 +1,5 @@
 import type { Change } from '../catalog/tenants.ts'
-import { connectChecked, tenantOf } from '../database/connect.ts'
+import { connectVerified, toTenant } from '../database/connect.ts'
 import { type ExpectedIdentity, IDENTITY_TABLE, readStamp } from '../database/identity.ts'
 import { migrate } from '../database/migrations/index.ts'
 import { statement } from '../database/sql.ts'
@@ -13,8 +13,8 @@ import {
   type Report,
 } from '../database/steps.ts'
 import { TenancyError } from '../errors.ts'
-import type { FactoryCore } from '../factory/context.ts'
-import type { KnownDatabase } from '../factory/lookup.ts'
+import type { FactoryContext } from '../factory/context.ts'
+import type { LocatedDatabase } from '../factory/lookup.ts'
 import type { OperationHooks } from '../types/lifecycle.ts'
 import type { Locator } from '../types/provider.ts'
 import type { OperationKind, TenantRecord } from '../types/record.ts'
@@ -51,11 +51,11 @@ export const PLANS: Readonly<Record<OperationKind, readonly string[]>> = {
 export const HOOK_STEPS = ['onProvision', 'onDeprovision', 'afterCreate', 'afterDelete'] as const
 
 /** What each step does to the tenant's database and record. One object for one run: it keeps the connection. */
-export function createSteps<Client, Adapters>(core: FactoryCore<Client, Adapters>): Steps {
+export function createSteps<Client, Adapters>(core: FactoryContext<Client, Adapters>): Steps {
   const { provider, migrations, environment } = core
   const clients = new Map<string, Client>()
   /** Made by this run, just now: nothing can be in it yet. */
-  let fresh: KnownDatabase | undefined
+  let fresh: LocatedDatabase | undefined
   /** Opened by this run, just now. */
   let opened = false
 
@@ -65,11 +65,16 @@ export function createSteps<Client, Adapters>(core: FactoryCore<Client, Adapters
     if (kept !== undefined) return kept
     const database = fresh ?? databaseOf(record)
     const client = await core.steps(record.id)('connect', (call) =>
-      connectChecked(provider, record.id, database, 'manage', core.trouble(record.id, record), call).catch(
-        (cause: unknown) => {
-          throw opened ? notOpenYet(provider.mapError(cause)) : cause
-        },
-      ),
+      connectVerified(
+        provider,
+        record.id,
+        database,
+        'manage',
+        core.onIdentityMismatch(record.id, record),
+        call,
+      ).catch((cause: unknown) => {
+        throw opened ? notOpenYet(provider.mapError(cause)) : cause
+      }),
     )
     clients.set(key, client)
     return client
@@ -163,7 +168,7 @@ export function createSteps<Client, Adapters>(core: FactoryCore<Client, Adapters
       const { seed, createAdapters } = core
       if (seed === undefined) return undefined
       const client = await connect(record)
-      const tenant = tenantOf(record.id, databaseOf(record))
+      const tenant = toTenant(record.id, databaseOf(record))
       await core.steps(record.id)('seed', async () => {
         await seed(await createAdapters(client, tenant), tenant, { report })
       })
@@ -257,14 +262,14 @@ export function createSteps<Client, Adapters>(core: FactoryCore<Client, Adapters
  * not say: the same text may fail before its first statement and after it.)
  */
 export async function isLeftDirty<Client, Adapters>(
-  { provider, steps, trouble }: FactoryCore<Client, Adapters>,
+  { provider, steps, onIdentityMismatch: trouble }: FactoryContext<Client, Adapters>,
   record: TenantRecord,
 ): Promise<boolean> {
   const { dialect, transactionalDdl } = provider.capabilities
   try {
     const stamp = await steps(record.id)('look', async (call) => {
       const database = databaseOf(record)
-      const client = await connectChecked(
+      const client = await connectVerified(
         provider,
         record.id,
         database,
@@ -284,7 +289,7 @@ function identityOf({ id, generation, uid }: TenantRecord): ExpectedIdentity {
   return { tenantId: id, generation, uid }
 }
 
-function databaseOf({ id, generation, uid, locator }: TenantRecord): KnownDatabase {
+function databaseOf({ id, generation, uid, locator }: TenantRecord): LocatedDatabase {
   if (locator === undefined) throw new TenancyError('internal', 'The record has no locator', { tenantId: id })
   return { locator, generation, identity: { tenantId: id, generation, uid } }
 }

@@ -1,7 +1,7 @@
 import { createErrorMap, type ErrorMap } from '../provider-kit/error-map.ts'
 
 const errors = createErrorMap({
-  meaningOf({ message }) {
+  classify({ message }) {
     if (/database is (?:locked|busy)/.test(message)) return 'provider_unavailable'
     if (/destroyed|not open/.test(message))
       return { code: 'stale_tenant', message: 'The database was deleted' }

@@ -1,5 +1,5 @@
 import { CompiledQuery, type Kysely } from 'kysely'
-import { explainRefusal } from '../provider-kit/connection-loss.ts'
+import { classifyConnectionError } from '../provider-kit/connection-loss.ts'
 import type { ConnectTarget, Row, Statement, TenantProvider } from '../types/provider.ts'
 import { mapError } from './errors.ts'
 import { openSqlite } from './sqlite.ts'
@@ -25,16 +25,19 @@ export function createMemoryProvider(
 ): TenantProvider<MemoryClient> {
   function databaseOf(name: string): MemoryClient {
     const database = server.get(name)
-    if (database === undefined) throw explainRefusal(undefined)
+    if (database === undefined) throw classifyConnectionError(undefined)
     return database
   }
 
   /** Whether the database that a client was made for is there and open. */
-  function check(name: string, database: MemoryClient, lost: ConnectTarget['lost']): void {
+  function check(name: string, database: MemoryClient, lost: ConnectTarget['onDatabaseGone']): void {
     const now = server.get(name)
-    const refusal = explainRefusal(now && { same: now === database, closed: server.closed.has(name) }, {
-      lost,
-    })
+    const refusal = classifyConnectionError(
+      now && { same: now === database, closed: server.closed.has(name) },
+      {
+        onDatabaseGone: lost,
+      },
+    )
     if (refusal !== undefined) throw refusal
   }
 
@@ -70,7 +73,7 @@ export function createMemoryProvider(
       return { databases: names.map((name) => ({ name, locator: { name } })) }
     },
 
-    async connect({ locator, admit, lost }) {
+    async connect({ locator, beforeUse: admit, onDatabaseGone: lost }) {
       const name = String(locator.name)
       const database = databaseOf(name)
       return createView(database, { admit, check: () => check(name, database, lost) })

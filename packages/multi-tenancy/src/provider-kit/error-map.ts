@@ -6,11 +6,11 @@ export interface ErrorMap {
   /** The coded error, without secrets, for anything a member or a client in use threw. Leaves a `TenancyError` as it is. */
   mapError(cause: unknown): TenancyError
   /** What a client's user gets: the native error of a refused statement, as native code expects; else the coded one. */
-  tell(error: unknown): unknown
+  toClientError(error: unknown): unknown
 }
 
 /** A native error in our terms. */
-export interface ErrorMeaning {
+export interface ErrorClassification {
   readonly code: TenancyErrorCode
   /** @default the native one */
   readonly message?: string
@@ -20,7 +20,7 @@ export interface ErrorMeaning {
 
 export interface ErrorMapOptions {
   /** A code alone is tried again after a second, if it is `provider_unavailable`. */
-  readonly meaningOf: (error: Error) => TenancyErrorCode | ErrorMeaning
+  readonly classify: (error: Error) => TenancyErrorCode | ErrorClassification
   /**
    * Whether the database refused a statement, and the error may be shown as it is.
    *
@@ -35,17 +35,17 @@ export interface ErrorMapOptions {
  * The errors of a provider, from its table of native codes.
  *
  * @example
- * const { mapError, tell } = createErrorMap({ redactor, meaningOf: ({ code }) => CODES[code] ?? 'provider_rejected' })
+ * const { mapError, toClientError } = createErrorMap({ redactor, classify: ({ code }) => CODES[code] ?? 'provider_rejected' })
  */
 export function createErrorMap({
-  meaningOf,
+  classify,
   isRefusedStatement = () => false,
   redactor,
 }: ErrorMapOptions): ErrorMap {
   function mapError(cause: unknown): TenancyError {
     if (cause instanceof TenancyError) return cause
     const error = cause instanceof Error ? cause : new Error('Something failed')
-    const meaning = error === cause ? meaningOf(error) : 'internal'
+    const meaning = error === cause ? classify(error) : 'internal'
     const {
       code,
       message = error.message,
@@ -57,9 +57,9 @@ export function createErrorMap({
     })
   }
 
-  return { mapError, tell: (error) => (isRefusedStatement(error) ? error : mapError(error)) }
+  return { mapError, toClientError: (error) => (isRefusedStatement(error) ? error : mapError(error)) }
 }
 
-function alone(code: TenancyErrorCode): ErrorMeaning {
+function alone(code: TenancyErrorCode): ErrorClassification {
   return { code, retryAfter: code === 'provider_unavailable' ? 1 : undefined }
 }

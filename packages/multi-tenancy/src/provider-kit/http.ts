@@ -1,5 +1,5 @@
 import { configError, TenancyError } from '../errors.ts'
-import type { ErrorMeaning } from './error-map.ts'
+import type { ErrorClassification } from './error-map.ts'
 import type { RateGate } from './rate-gate.ts'
 import type { Redactor } from './redactor.ts'
 import { parseRetryAfter } from './retry-after.ts'
@@ -48,7 +48,7 @@ export function isOutcomeUnknown(error: unknown): boolean {
 }
 
 /** The code of an HTTP status, and the message with the service's own text. */
-export function classifyHttpError(error: HttpError): ErrorMeaning {
+export function classifyHttpError(error: HttpError): ErrorClassification {
   const { status, retryAfter, detail } = error
   const message = detail === '' ? error.message : `${error.message}: ${detail}`
   if (status === 429) return { code: 'rate_limited', message, retryAfter }

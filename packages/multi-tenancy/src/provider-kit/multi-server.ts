@@ -1,9 +1,9 @@
 import { TenancyError } from '../errors.ts'
-import { findAnywhere } from '../factory/anywhere.ts'
+import { firstMatch } from '../factory/anywhere.ts'
 import type { CallOptions, ListedDatabase, Locator, TenantProvider } from '../types/provider.ts'
 
 /** What one of several servers does. A place is what a locator says, the server's name among it. */
-export interface ServerDatabases<Place> {
+export interface ServerControlPlane<Place> {
   create(name: string, options: CallOptions): Promise<{ place: Place; created: boolean }>
   find(name: string, options: CallOptions): Promise<Place | undefined>
   drop(place: Place, options: CallOptions): Promise<void>
@@ -16,16 +16,16 @@ export interface ServerDatabases<Place> {
   close(): Promise<void>
 }
 
-export interface OverServersOptions<Place> {
+export interface MultiServerOptions<Place> {
   /** The server of a new database, where the call does not say. */
   readonly placement: (name: string) => string
-  readonly locatorOf: (place: Place) => Locator
+  readonly toLocator: (place: Place) => Locator
   /** Throws for what is no locator of the provider's. */
-  readonly placeOf: (locator: Locator) => Place
+  readonly parseLocator: (locator: Locator) => Place
 }
 
 /** Those members of a provider that are the same wherever databases are spread over servers with names. */
-export type OverServers = Required<
+export type MultiServerMembers = Required<
   Pick<TenantProvider<unknown>, 'placements' | 'create' | 'find' | 'drop' | 'setAccess' | 'list' | 'close'>
 >
 
@@ -35,12 +35,12 @@ export type OverServers = Required<
  *
  * @throws `provider_rejected`, by its members, for a server that there is not
  */
-export function overServers<Place extends { readonly server: string }>(
-  servers: ReadonlyMap<string, ServerDatabases<Place>>,
-  { placement, locatorOf, placeOf }: OverServersOptions<Place>,
-): OverServers {
+export function spreadOverServers<Place extends { readonly server: string }>(
+  servers: ReadonlyMap<string, ServerControlPlane<Place>>,
+  { placement, toLocator: locatorOf, parseLocator: placeOf }: MultiServerOptions<Place>,
+): MultiServerMembers {
   const find = (name: string, call: CallOptions): Promise<Place | undefined> =>
-    findAnywhere([...servers.values()].map((server) => server.find(name, call)))
+    firstMatch([...servers.values()].map((server) => server.find(name, call)))
 
   return {
     placements: [...servers.keys()],
@@ -48,7 +48,7 @@ export function overServers<Place extends { readonly server: string }>(
       // A name is never on two of them.
       const elsewhere = servers.size > 1 ? await find(name, call) : undefined
       const server = elsewhere?.server ?? call.placement ?? placement(name)
-      const { place, created } = await serverNamed(servers, server).create(name, call)
+      const { place, created } = await getServer(servers, server).create(name, call)
       return { locator: locatorOf(place), created }
     },
     async find(name, call) {
@@ -57,18 +57,18 @@ export function overServers<Place extends { readonly server: string }>(
     },
     async drop(locator, call) {
       const place = placeOf(locator)
-      await serverNamed(servers, place.server).drop(place, call)
+      await getServer(servers, place.server).drop(place, call)
     },
     async setAccess(locator, access, call) {
       const place = placeOf(locator)
-      await serverNamed(servers, place.server).setAccess(place, access, call)
+      await getServer(servers, place.server).setAccess(place, access, call)
     },
     async list({ prefix, cursor = '' }, call) {
       const [name = '', after = ''] = cursor.split('/')
       const names = [...servers.keys()]
       const at = Math.max(0, names.indexOf(name))
       const server = names[at] ?? ''
-      const { databases, last } = await serverNamed(servers, server).list({ prefix, after }, call)
+      const { databases, last } = await getServer(servers, server).list({ prefix, after }, call)
       const next =
         last !== undefined ? `${server}/${last}` : at + 1 < names.length ? `${names[at + 1]}/` : undefined
       return { databases, ...(next === undefined ? {} : { cursor: next }) }
@@ -80,7 +80,7 @@ export function overServers<Place extends { readonly server: string }>(
 }
 
 /** @throws `provider_rejected` for one that there is not: a locator of other options */
-export function serverNamed<Server>(servers: ReadonlyMap<string, Server>, name: string): Server {
+export function getServer<Server>(servers: ReadonlyMap<string, Server>, name: string): Server {
   const server = servers.get(name)
   if (server !== undefined) return server
   throw new TenancyError('provider_rejected', 'The options name no such server (servers)')

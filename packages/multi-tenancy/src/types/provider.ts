@@ -47,13 +47,13 @@ export interface ConnectTarget {
   /** Await this with each *physical* connection, if there are any, before its first other use; a throw: destroy it. */
   readonly verify: (query: (statement: Statement) => Promise<Row[]>) => Promise<void>
   /** Await this before each use of the client (a lease, a request): it throws once the tenant is not to be served. */
-  readonly admit?: () => void | Promise<void>
+  readonly beforeUse?: () => void | Promise<void>
   /** Call it when a client in use learns that its database is gone or made anew: what is cached is forgotten. */
-  readonly lost?: () => void
+  readonly onDatabaseGone?: () => void
 }
 
-/** A database as `list` shows it; `remains` says what is left (`role`, `user`, `script`) where the database is gone. */
-export type ListedDatabase = { readonly name: string; readonly locator: Locator; readonly remains?: string }
+/** A database as `list` shows it; `leftover` says what is left (`role`, `user`, `script`) where the database is gone. */
+export type ListedDatabase = { readonly name: string; readonly locator: Locator; readonly leftover?: string }
 
 /**
  * What a provider author writes. `Client` is the driver's own client shape, bound to one tenant.

@@ -16,7 +16,7 @@ export interface Environment {
 }
 
 /** The real world, with what a test replaces. */
-export function environmentOf(overrides: Partial<Environment> = {}): Environment {
+export function createEnvironment(overrides: Partial<Environment> = {}): Environment {
   return {
     runtime: globalThis.navigator?.userAgent === 'Cloudflare-Workers' ? 'workers' : 'node',
     now: Date.now,

@@ -5,7 +5,7 @@ import type { CatalogTables, TenantRow } from '../../src/catalog/schema.ts'
 import { createTenantStore, type Ready, type TenantStore } from '../../src/catalog/tenants.ts'
 import type { Dialect } from '../../src/database/sql.ts'
 import type { TenantId } from '../../src/tenant-id.ts'
-import { type Environment, environmentOf } from '../../src/util/environment.ts'
+import { createEnvironment, type Environment } from '../../src/util/environment.ts'
 
 export interface Stores {
   readonly ready: Ready
@@ -18,7 +18,7 @@ export interface Stores {
 export function storesOf(
   db: Kysely<any>,
   dialect: Dialect,
-  environment: Environment = environmentOf({ sleep: async () => {} }),
+  environment: Environment = createEnvironment({ sleep: async () => {} }),
 ): Stores {
   const { ready } = openCatalogDatabase({ db, dialect })
   return {

@@ -6,9 +6,9 @@ import { createRedactor } from '../../src/provider-kit/redactor.ts'
 const redactor = createRedactor()
 redactor.keep('hunter2secret')
 const refused = new Error('no such table: notes')
-const { mapError, tell } = createErrorMap({
+const { mapError, toClientError: tell } = createErrorMap({
   redactor,
-  meaningOf({ message }) {
+  classify({ message }) {
     if (message.startsWith('busy')) return 'provider_unavailable'
     if (message.startsWith('full')) return { code: 'quota_exceeded', message: 'No room', retryAfter: 60 }
     return 'provider_rejected'

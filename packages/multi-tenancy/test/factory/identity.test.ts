@@ -66,7 +66,7 @@ describe('the identity stamp', () => {
     const here = defineFactory({
       ...memory,
       connect: (target, options) => {
-        lost = target.lost ?? lost
+        lost = target.onDatabaseGone ?? lost
         return memory.connect(target, options)
       },
     })

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { defineFactory } from '../../src/factory/define-factory.ts'
-import { createFinder } from '../../src/factory/lookup.ts'
+import { createLookupCache } from '../../src/factory/lookup.ts'
 import { createMemoryProvider } from '../../src/memory/index.ts'
 import { parseTenantId } from '../../src/tenant-id.ts'
-import { environmentOf } from '../../src/util/environment.ts'
+import { createEnvironment } from '../../src/util/environment.ts'
 import { gate, virtualTime } from './world.ts'
 
 const id = parseTenantId('acme')
@@ -19,13 +19,13 @@ const options = {
 /** A finder whose look-ups wait, each with its own answer. */
 function slowFinder() {
   const answers: ((found: string | undefined) => void)[] = []
-  const finder = createFinder<string>(
+  const finder = createLookupCache<string>(
     {
       keyOf: (tenantId) => tenantId,
       keys: async () => new Set(),
       find: () => new Promise((resolve) => answers.push(resolve)),
     },
-    environmentOf({ runtime: 'node' }),
+    createEnvironment({ runtime: 'node' }),
     options,
   )
   return { finder, answers }

@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest'
 import { TenancyError } from '../../src/errors.ts'
-import { explainRefusal } from '../../src/provider-kit/connection-loss.ts'
+import { classifyConnectionError } from '../../src/provider-kit/connection-loss.ts'
 
 const cause = new TenancyError('credentials_rejected', 'Access denied')
 
@@ -11,15 +11,15 @@ test.each([
   ['the same, closed', { same: true, closed: true }, 'tenant_suspended', false],
 ] as const)('%s is told with its code, and the cause', (_what, found, code, gone) => {
   const lost = vi.fn()
-  expect(explainRefusal(found, { cause, lost })).toMatchObject({ code, cause })
-  expect(explainRefusal(found)).toMatchObject({ code })
+  expect(classifyConnectionError(found, { cause, onDatabaseGone: lost })).toMatchObject({ code, cause })
+  expect(classifyConnectionError(found)).toMatchObject({ code })
   expect(lost).toHaveBeenCalledTimes(gone ? 1 : 0)
 })
 
 test('where the database is as it was, the cause is all there is to say', () => {
   const lost = vi.fn()
-  expect(explainRefusal({ same: true, closed: false }, { cause, lost })).toBe(cause)
-  expect(explainRefusal({ same: true }, { lost })).toBeUndefined()
+  expect(classifyConnectionError({ same: true, closed: false }, { cause, onDatabaseGone: lost })).toBe(cause)
+  expect(classifyConnectionError({ same: true }, { onDatabaseGone: lost })).toBeUndefined()
   expect(lost).not.toHaveBeenCalled()
 })
 
@@ -27,7 +27,7 @@ test('a cause that says itself that the database is gone, or made anew, calls lo
   const lost = vi.fn()
   for (const code of ['tenant_not_found', 'stale_tenant'] as const) {
     const told = new TenancyError(code, 'As the Worker says')
-    expect(explainRefusal({ same: true }, { cause: told, lost })).toBe(told)
+    expect(classifyConnectionError({ same: true }, { cause: told, onDatabaseGone: lost })).toBe(told)
   }
   expect(lost).toHaveBeenCalledTimes(2)
 })

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { TenancyError } from '../../src/errors.ts'
-import { overServers, type ServerDatabases } from '../../src/provider-kit/multi-server.ts'
+import { type ServerControlPlane, spreadOverServers } from '../../src/provider-kit/multi-server.ts'
 import type { CallOptions } from '../../src/types/provider.ts'
 
 type Place = { readonly server: string; readonly name: string }
@@ -10,7 +10,7 @@ const call: CallOptions = { signal: new AbortController().signal }
 function server(
   name: string,
   names: string[] = [],
-): ServerDatabases<Place> & { names: string[]; log: string[] } {
+): ServerControlPlane<Place> & { names: string[]; log: string[] } {
   const log: string[] = []
   return {
     names,
@@ -41,11 +41,11 @@ function server(
   }
 }
 
-function spread(servers: Record<string, ServerDatabases<Place>>) {
-  return overServers(new Map(Object.entries(servers)), {
+function spread(servers: Record<string, ServerControlPlane<Place>>) {
+  return spreadOverServers(new Map(Object.entries(servers)), {
     placement: () => 'eu',
-    locatorOf: ({ server: at, name }) => ({ server: at, name }),
-    placeOf: ({ server: at, name }) => ({ server: String(at), name: String(name) }),
+    toLocator: ({ server: at, name }) => ({ server: at, name }),
+    parseLocator: ({ server: at, name }) => ({ server: String(at), name: String(name) }),
   })
 }
 

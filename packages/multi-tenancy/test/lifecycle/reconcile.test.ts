@@ -61,11 +61,11 @@ describe('reconcile', () => {
     await world.alter('swapped', { locator: '{"name":"tenant_other"}' })
     await lifecycle.provision('gone')
     await lifecycle.deprovision('gone', { retention: 0 })
-    world.service.remains.push({ name: 'tenant_gone', locator: { name: 'tenant_gone' }, remains: 'role' })
+    world.service.remains.push({ name: 'tenant_gone', locator: { name: 'tenant_gone' }, leftover: 'role' })
     world.service.remains.push({
       name: 'tenant_stranger',
       locator: { name: 'tenant_stranger' },
-      remains: 'user',
+      leftover: 'user',
     })
     let dead = false
     const dying = await world.start({

@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { createCatalogDirectory } from '../../src/factory/locate-in-catalog.ts'
-import type { KnownDatabase } from '../../src/factory/lookup.ts'
-import { cacheOptions } from '../../src/factory/options.ts'
+import type { LocatedDatabase } from '../../src/factory/lookup.ts'
+import { parseCacheOptions } from '../../src/factory/options.ts'
 import type { TenantId } from '../../src/tenant-id.ts'
 import { asId, storesOf } from '../catalog/stores.ts'
 import { createWorld, MAX_AGE, outcome, type Process, read, write } from './world.ts'
@@ -242,14 +242,14 @@ describe('states in the request path', () => {
     }
     // Known, as after a request of each.
     const { tenants } = storesOf(process.catalog.db, 'sqlite', world.time)
-    const { locate, fresh } = createCatalogDirectory(
+    const { locate, isCurrent: fresh } = createCatalogDirectory(
       tenants,
       world.time,
-      cacheOptions({ locatorMax: 20_000 }),
+      parseCacheOptions({ locatorMax: 20_000 }),
       {},
     )
     const call = () => ({ signal: new AbortController().signal })
-    const known: [TenantId, KnownDatabase][] = []
+    const known: [TenantId, LocatedDatabase][] = []
     for (const id of ids) known.push([asId(id), await locate(asId(id), call())])
     process.catalog.disarm()
     for (let second = 0; second < 10; second++) {

@@ -172,7 +172,7 @@ export function createDatabases(server: Server, settings: Settings): Databases {
         const locator = locatorOf(place(name, id))
         return there.has(name)
           ? { name, locator }
-          : { name, locator, remains: isolation === 'user' ? 'user' : 'entry' }
+          : { name, locator, leftover: isolation === 'user' ? 'user' : 'entry' }
       })
       if (after === '' && isolation === 'user') databases.push(...(await strayUsers(run, prefix)))
       return { databases, last: rows.length === PAGE ? String(rows.at(-1)?.name) : undefined }

@@ -1,10 +1,10 @@
 import { type Client, createClient, type Transaction, type TransactionMode } from '@libsql/client/web'
 import {
   type ConnectTarget,
+  classifyConnectionError,
   createHttpClient,
-  explainRefusal,
+  type DatabaseStatus,
   type Fetch,
-  type FoundDatabase,
   type Redactor,
   TenancyError,
 } from '@tenantry/multi-tenancy/provider'
@@ -29,19 +29,19 @@ export interface TursoClientOptions {
   /** Asks the platform whether the database is closed. */
   readonly isDatabaseClosed: () => Promise<boolean>
   /** Awaited before each call and before a transaction begins. */
-  readonly admit?: ConnectTarget['admit'] | undefined
+  readonly beforeUse?: ConnectTarget['beforeUse'] | undefined
   /** Called when the database is gone or the client is closed. Absent while `create` waits for a new database. */
-  readonly lost?: (() => void) | undefined
+  readonly onDatabaseGone?: (() => void) | undefined
 }
 
-const UNCHANGED: FoundDatabase = { same: true }
+const UNCHANGED: DatabaseStatus = { same: true }
 
 /**
  * A libSQL `Client` that sends each call with the database's current token. Closing it ends only the client itself:
  * HTTP leaves no connection open.
  */
 export function createTursoClient(options: TursoClientOptions): Client {
-  const { database, tokens, errors, isProviderClosed, isDatabaseClosed, admit, lost } = options
+  const { database, tokens, errors, isProviderClosed, isDatabaseClosed, beforeUse, onDatabaseGone } = options
   const fetch = createPinnedFetch(options)
   let closed = false
   let current: { token: string; client: Client } | undefined
@@ -56,7 +56,7 @@ export function createTursoClient(options: TursoClientOptions): Client {
 
   const withToken: WithToken = async (work) => {
     if (closed || isProviderClosed()) throw new TenancyError('closed', 'The client is closed')
-    await admit?.()
+    await beforeUse?.()
     try {
       const token = await tokens.get(database)
       try {
@@ -79,16 +79,16 @@ export function createTursoClient(options: TursoClientOptions): Client {
   }
 
   async function explainError(error: unknown): Promise<unknown> {
-    if (lost === undefined) return error
+    if (onDatabaseGone === undefined) return error
     const found = await findDatabase(error).catch(() => UNCHANGED)
-    return explainRefusal(found, { cause: errors.tell(error), lost })
+    return classifyConnectionError(found, { cause: errors.toClientError(error), onDatabaseGone })
   }
 
   /**
    * Asks the platform where the database's own error is ambiguous: a 404 means "not ready" or "deleted", a block means
    * "over a limit" or "closed".
    */
-  async function findDatabase(error: unknown): Promise<FoundDatabase | undefined> {
+  async function findDatabase(error: unknown): Promise<DatabaseStatus | undefined> {
     if (isBlocked(error) || errors.mapError(error).code === 'credentials_rejected') {
       return { same: true, closed: await isDatabaseClosed() }
     }
@@ -130,7 +130,7 @@ export function createTursoClient(options: TursoClientOptions): Client {
     },
     protocol: 'http',
   }
-  return onClose(client, lost)
+  return onClose(client, onDatabaseGone)
 }
 
 const SERVICE = 'The Turso database'

@@ -1,6 +1,6 @@
 import {
+  classifyConnectionError,
   createOrFind,
-  explainRefusal,
   listSources,
   TenancyError,
   type TenantProvider,
@@ -92,7 +92,7 @@ export function createTursoDatabases(options: TursoDatabasesOptions): TursoDatab
     },
     async setAccess(database, access, signal) {
       const current = await api.get(database.name, signal)
-      if (current?.id !== database.id) throw explainRefusal(undefined)
+      if (current?.id !== database.id) throw classifyConnectionError(undefined)
       await api.setAccess(database.name, access, signal)
       if (access === 'open') return
       // Tokens that were handed out, or leaked, stay invalid after the database is opened again.

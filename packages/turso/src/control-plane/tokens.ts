@@ -1,7 +1,7 @@
 import {
+  classifyConnectionError,
   configError,
-  explainRefusal,
-  type FoundDatabase,
+  type DatabaseStatus,
   type Redactor,
   TenancyError,
 } from '@tenantry/multi-tenancy/provider'
@@ -21,7 +21,7 @@ export interface TokenStore {
   /** Records that the database accepted its token. */
   markAccepted(database: TursoDatabase): void
   /** Asks the platform which database has the name; one on another host counts as another database. */
-  find(database: TursoDatabase, signal?: AbortSignal): Promise<FoundDatabase | undefined>
+  find(database: TursoDatabase, signal?: AbortSignal): Promise<DatabaseStatus | undefined>
   forget(database: TursoDatabase): void
 }
 
@@ -71,7 +71,7 @@ export function createTokenStore(options: TokenStoreOptions): TokenStore {
       throw error
     })
     redactor.add(token)
-    const refusal = explainRefusal(await find(database, signal))
+    const refusal = classifyConnectionError(await find(database, signal))
     if (refusal !== undefined) throw refusal
     if (token === undefined) {
       throw new TenancyError('tenant_not_ready', `The new database "${name}" does not accept tokens yet`, {
@@ -86,7 +86,7 @@ export function createTokenStore(options: TokenStoreOptions): TokenStore {
   async function find(
     { name, id, hostname }: TursoDatabase,
     signal: AbortSignal = AbortSignal.timeout(PLATFORM_TIMEOUT),
-  ): Promise<FoundDatabase | undefined> {
+  ): Promise<DatabaseStatus | undefined> {
     const current = await api.get(name, signal)
     return current && { same: current.id === id && current.hostname === hostname }
   }

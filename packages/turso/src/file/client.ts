@@ -18,7 +18,7 @@ export interface FileClientOptions {
   /** Milliseconds after which a transaction nobody uses is rolled back. */
   readonly transactionIdleTimeout: number
   /** Told when whoever got the client closes it. */
-  readonly lost?: (() => void) | undefined
+  readonly onDatabaseGone?: (() => void) | undefined
 }
 
 /** Takes the write lock and gives it back; a script, because a single statement that fails for a lock stays behind. */
@@ -115,7 +115,7 @@ export function createFileClient(options: FileClientOptions): Client {
     },
     protocol: 'file',
   }
-  return onClose(client, options.lost)
+  return onClose(client, options.onDatabaseGone)
 }
 
 function textsOf(statements: readonly { readonly sql: string }[]): string[] {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { lstatSync, mkdirSync, realpathSync, type Stats } from 'node:fs'
 import { mkdtemp, open, readdir, rename, rm } from 'node:fs/promises'
 import path from 'node:path'
-import { explainRefusal, TenancyError } from '@tenantry/multi-tenancy/provider'
+import { classifyConnectionError, TenancyError } from '@tenantry/multi-tenancy/provider'
 import { deletedName, NEW, sweep, tidy } from './crash-cleanup.ts'
 import { ignore } from './errors.ts'
 
@@ -156,7 +156,7 @@ export function openFiles(directory: string): Files {
     },
     checkOpen(file) {
       if (lstatSync(closedMark(file), { throwIfNoEntry: false }) === undefined) return
-      throw explainRefusal({ same: true, closed: true })
+      throw classifyConnectionError({ same: true, closed: true })
     },
     path(file) {
       inspect(file)
@@ -196,7 +196,7 @@ function realPath(target: string): string {
 }
 
 function gone(): unknown {
-  return explainRefusal(undefined)
+  return classifyConnectionError(undefined)
 }
 
 function foreign(): TenancyError {

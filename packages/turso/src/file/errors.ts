@@ -21,7 +21,7 @@ const FILE_CODES: Readonly<Record<string, TenancyErrorCode>> = {
 const CANNOT_OPEN = /^ConnectionFailed\(.*: (\d+)"?\)$/s
 
 const errors = createErrorMap({
-  meaningOf(error) {
+  classify(error) {
     if (isSqlError(error)) return codeOf(error)
     const { code } = error as { code?: unknown }
     if (CANNOT_OPEN.test(error.message))
@@ -47,7 +47,7 @@ export function leavesNoDoubt(error: unknown): boolean {
 
 /** Throws a refused statement's error as the driver made it, and everything else coded. */
 export function surface(error: unknown): never {
-  throw errors.tell(error)
+  throw errors.toClientError(error)
 }
 
 /** For the file system’s errors that are no failure. */

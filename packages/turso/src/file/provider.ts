@@ -3,10 +3,10 @@ import type { Client } from '@libsql/client/sqlite3'
 import {
   type ConnectTarget,
   checkConnectionLimits,
+  classifyConnectionError,
   configError,
   createLeasePool,
   type Environment,
-  explainRefusal,
   type Lease,
   type Locator,
   TenancyError,
@@ -111,12 +111,15 @@ export function createLibsqlFileProvider(options: LibsqlFileProviderOptions): Te
   })
 
   /** A connection to the file that is at the path now: a deleted one stays readable to whoever has it open. */
-  async function lease(target: FileTarget, { admit, lost }: Use): Promise<Lease<FileConnection>> {
+  async function lease(
+    target: FileTarget,
+    { beforeUse, onDatabaseGone }: Use,
+  ): Promise<Lease<FileConnection>> {
     const { file } = target
     for (;;) {
-      await admit?.()
+      await beforeUse?.()
       files.checkOpen(file)
-      const mark = await present(file, files.mark, lost)
+      const mark = await present(file, files.mark, onDatabaseGone)
       const leased = await pool.acquire(keyOf(file), target)
       try {
         // It may have been closed while this waited for its turn.
@@ -138,14 +141,14 @@ export function createLibsqlFileProvider(options: LibsqlFileProviderOptions): Te
   async function present(
     file: DatabaseFile,
     look: (file: DatabaseFile) => string,
-    lost: ConnectTarget['lost'],
+    onDatabaseGone: ConnectTarget['onDatabaseGone'],
   ): Promise<string> {
     try {
       return look(file)
     } catch (cause) {
       const gone = cause instanceof TenancyError && cause.code === 'tenant_not_found'
       const other = gone ? await files.find(file.name) : undefined
-      throw explainRefusal({ same: other === undefined }, { cause, lost })
+      throw classifyConnectionError({ same: other === undefined }, { cause, onDatabaseGone })
     }
   }
 
@@ -180,14 +183,14 @@ export function createLibsqlFileProvider(options: LibsqlFileProviderOptions): Te
     async connect({ locator, verify, ...use }: ConnectTarget) {
       const file = fileOf(locator)
       files.checkOpen(file)
-      await present(file, files.path, use.lost)
+      await present(file, files.path, use.onDatabaseGone)
       const target = { file, verify }
       return createFileClient({
         lease: () => lease(target, use),
         checkOpen: () => files.checkOpen(file),
         patience,
         transactionIdleTimeout,
-        lost: use.lost,
+        onDatabaseGone: use.onDatabaseGone,
       })
     },
     async query(client, { sql, params = [] }) {
@@ -205,7 +208,7 @@ export function createLibsqlFileProvider(options: LibsqlFileProviderOptions): Te
   }
 }
 
-type Use = Pick<ConnectTarget, 'admit' | 'lost'>
+type Use = Pick<ConnectTarget, 'beforeUse' | 'onDatabaseGone'>
 
 function locatorOf({ name, id }: DatabaseFile): Locator {
   return { name, id }

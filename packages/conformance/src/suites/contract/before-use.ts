@@ -71,11 +71,14 @@ export const contractAdmission: readonly ConformanceCase[] = suite('contract', [
 /** A client that asks `admit`, of a database with one note. */
 async function connected(
   t: ConformanceContext,
-  admit: NonNullable<ConnectTarget['admit']>,
+  admit: NonNullable<ConnectTarget['beforeUse']>,
 ): Promise<unknown> {
   const { provider, call, prefix, dialect } = t
   const { locator } = await provider.create(`${prefix}a`, call)
-  const client = await provider.connect({ locator, purpose: 'serve', verify: async () => {}, admit }, call)
+  const client = await provider.connect(
+    { locator, purpose: 'serve', verify: async () => {}, beforeUse: admit },
+    call,
+  )
   await provider.batch(client, [{ sql: CREATE_NOTES }, insertNote(dialect, 1, 'first')])
   return client
 }

@@ -41,13 +41,15 @@ export const contractFleet: readonly ConformanceCase[] = suite('contract', [
       await provider.create(`${prefix}b`, call)
       const before = await everyPage(provider, prefix, t)
       deepEqual(
-        before.map(({ name, remains }) => ({ name, remains })).sort((a, b) => (a.name < b.name ? -1 : 1)),
+        before
+          .map(({ name, leftover: remains }) => ({ name, remains }))
+          .sort((a, b) => (a.name < b.name ? -1 : 1)),
         [`${prefix}a`, `${prefix}b`].map((name) => ({ name, remains: undefined })),
       )
       await provider.drop(locator, call)
       const after = await everyPage(t.another(), prefix, t)
       deepEqual(
-        after.map(({ name, remains }) => ({ name, remains })),
+        after.map(({ name, leftover: remains }) => ({ name, remains })),
         [{ name: `${prefix}b`, remains: undefined }],
       )
     },

@@ -1,6 +1,6 @@
 import { configError, TenancyError } from '../../errors.ts'
 import type { Statement } from '../../types/provider.ts'
-import { environmentOf } from '../../util/environment.ts'
+import { createEnvironment } from '../../util/environment.ts'
 import { LOCK_TABLE, NOW, statement } from '../sql.ts'
 import type { Migrations } from './define.ts'
 import {
@@ -54,7 +54,7 @@ export function createSession<Client>(options: MigrateOptions<Client>): Session<
   if (!(lockTtl > 0 && lockTtl < 2 ** 31)) throw configError('lockTtl', 'must be above 0')
   return {
     lockTimeout: 10_000,
-    ...environmentOf(),
+    ...createEnvironment(),
     ...options,
     lockTtl,
     attempt: crypto.randomUUID(),
