@@ -142,7 +142,7 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
       lease,
       statements,
       max: settings.maxConnectionsPerTenant,
-      onEnd: lost,
+      onEnd: onDatabaseGone,
       fail,
       surface(error) {
         throw tell(error)
