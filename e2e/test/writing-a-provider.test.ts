@@ -24,9 +24,9 @@ testProvider('the provider of the guide', () => {
   const create = () => createCabinetProvider({ baseUrl: 'https://cabinet.example', token, fetch })
   return {
     provider: create(),
-    another: create,
+    createProvider: create,
     oracle: {
-      databases: async (prefix) => names().filter((name) => name.startsWith(prefix)),
+      listDatabases: async (prefix) => names().filter((name) => name.startsWith(prefix)),
       query: async (name, text) => sql(name, text),
       execute: async (name, text) => void sql(name, text),
     },

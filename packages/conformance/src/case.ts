@@ -12,35 +12,42 @@ export type SuiteName =
   | 'migrations'
   | 'eviction'
 
-/** One fact about a provider, as data: `name` states it, `run` throws unless it holds. */
+/** One requirement of a provider. Its `name` completes the sentence "The provider …"; `run` throws unless it is met. */
 export interface ConformanceCase {
   readonly suite: SuiteName
   readonly name: string
-  /** Why this harness cannot show it, from its declared capabilities; absent or `undefined` runs the case. */
+  /** Returns why the declared capabilities or the harness exclude the case, or `undefined` to run the case. */
   skip?(harness: Harness): string | undefined
   run(context: ConformanceContext): Promise<void>
 }
 
-/** Names the suite of each case. */
-export function suite(name: SuiteName, cases: readonly Omit<ConformanceCase, 'suite'>[]): ConformanceCase[] {
-  return cases.map((each) => ({ ...each, suite: name }))
+/** Adds the name of their suite to cases. */
+export function defineCases(
+  suite: SuiteName,
+  cases: readonly Omit<ConformanceCase, 'suite'>[],
+): ConformanceCase[] {
+  return cases.map((definition) => ({ ...definition, suite }))
 }
 
-/** How a case ended that did not fail. */
+/** The result of a case that did not fail. */
 export interface CaseResult {
+  /** Why the case was skipped. */
   readonly skipped?: string
-  /** What the case has to report, such as how many fault points it tried. */
+  /** Lines of the case for the report, such as the number of fault points. */
   readonly notes: readonly string[]
 }
 
 /**
- * Runs one case on a harness of its own, then drops every database the case made and cleans up.
+ * Runs one case on a harness of its own, then drops every database of the case and cleans up.
  *
- * @throws what the case threw; else what cleaning up threw
+ * @throws the error of the case, or else the first error of the clean-up
  */
-export async function runCase(each: ConformanceCase, createHarness: CreateHarness): Promise<CaseResult> {
+export async function runCase(
+  conformanceCase: ConformanceCase,
+  createHarness: CreateHarness,
+): Promise<CaseResult> {
   const harness = await createHarness()
-  const skipped = each.skip?.(harness)
+  const skipped = conformanceCase.skip?.(harness)
   if (skipped !== undefined) {
     await harness.provider.close()
     await harness.cleanup()
@@ -49,7 +56,7 @@ export async function runCase(each: ConformanceCase, createHarness: CreateHarnes
   const notes: string[] = []
   const { context, end } = createContext(harness, createHarness, (line) => notes.push(line))
   try {
-    await each.run(context)
+    await conformanceCase.run(context)
   } catch (error) {
     await end().catch(() => {})
     throw error

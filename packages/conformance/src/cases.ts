@@ -2,21 +2,21 @@ import type { ConformanceCase } from './case.ts'
 import { contract } from './suites/contract/index.ts'
 import { eviction } from './suites/eviction.ts'
 import { faults } from './suites/faults.ts'
-import { overtaken } from './suites/interleaving.ts'
+import { interleaving } from './suites/interleaving.ts'
 import { isolation } from './suites/isolation.ts'
 import { lifecycle } from './suites/lifecycle.ts'
 import { migrations } from './suites/migrations.ts'
 import { names } from './suites/names.ts'
 import { races } from './suites/races.ts'
 
-/** Every case, in the order it is best read and run. */
+/** Every case, from the simplest requirement to the most demanding one. */
 export const conformanceCases: readonly ConformanceCase[] = [
   ...contract,
   ...names,
   ...lifecycle,
   ...isolation,
   ...races,
-  ...overtaken,
+  ...interleaving,
   ...faults,
   ...migrations,
   ...eviction,

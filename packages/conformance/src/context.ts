@@ -9,36 +9,36 @@ import {
 } from '@tenantry/multi-tenancy'
 import type { Kysely } from 'kysely'
 import type { CreateHarness, Harness, Oracle } from './harness.ts'
-import { physicalName } from './support/physical-name.ts'
+import { findPhysicalName } from './support/physical-name.ts'
 
-/** What the kit's tenants work with. */
+/** The adapters of the kit's tenants. */
 export interface Adapters {
   readonly db: Kysely<any>
 }
 
-/** What a case works with. Whatever it opens here is closed and dropped after it. */
+/** The tools of one case. The kit closes the providers and drops the databases that the case creates with them. */
 export interface ConformanceContext<Client = any> {
   readonly harness: Harness<Client>
   readonly provider: TenantProvider<Client>
   readonly oracle: Oracle
   readonly dialect: Capabilities['dialect']
-  /** Starts every physical name of this case; no other case and no other run has it. */
+  /** Starts every physical name of this case, and of no other case or run. */
   readonly prefix: string
-  /** For bare calls of the provider; never aborted. */
+  /** Options for direct calls of the provider; they are never aborted. */
   readonly call: CallOptions
-  /** Another provider over the same service. */
-  another(): TenantProvider<Client>
-  /** A factory over `provider` (or the given one) with this case's prefix. */
-  factory(
+  /** Creates a further provider over the same service. */
+  createProvider(): TenantProvider<Client>
+  /** Creates a factory with this case's prefix, over `provider` unless another one is passed. */
+  createFactory(
     options?: FactoryOptions<Client, Adapters>,
     provider?: TenantProvider<Client>,
   ): TenantFactory<Adapters>
-  /** The physical name of a tenant's database. */
-  nameOf(tenantId: string): Promise<string>
-  /** Creates (or finds) the database and connects to it through the bare provider. */
+  /** Returns the physical name of a tenant's database. */
+  getDatabaseName(tenantId: string): Promise<string>
+  /** Creates or finds the database and connects to it, without a factory. */
   open(name: string, provider?: TenantProvider<Client>): Promise<Client>
-  /** A second harness, from the same function. */
-  newHarness(): Promise<Harness<Client>>
+  /** Creates a second harness with the same function. */
+  createHarness(): Promise<Harness<Client>>
   /** Prints a line with the results. */
   note(line: string): void
 }
@@ -46,41 +46,22 @@ export interface ConformanceContext<Client = any> {
 const RUN = Math.random().toString(36).slice(2, 6).padEnd(4, '0')
 let counter = 0
 
-/** A context on one harness, and what ends it: closes, drops what has the prefix, cleans up. */
+/** Creates the context of a case. `end` closes it, drops every database with its prefix and cleans up. */
 export function createContext(
   harness: Harness,
   createHarness: CreateHarness,
   note: (line: string) => void,
 ): { context: ConformanceContext; end: () => Promise<void> } {
   const { provider, oracle } = harness
-  // The separator ends it: `k…1_` starts no name of case `k…10_`.
+  // Because the separator ends the prefix, `k…1_` starts no name of case `k…10_`.
   const prefix = `k${RUN}${(counter++).toString(36)}${provider.naming.separator}`
   const call: CallOptions = { signal: new AbortController().signal }
-  const closing: (() => Promise<void>)[] = [() => provider.close()]
+  const closers: (() => Promise<void>)[] = [() => provider.close()]
 
-  function another(): TenantProvider<any> {
-    const made = harness.another()
-    closing.push(() => made.close())
-    return made
-  }
-
-  async function sweep(): Promise<void> {
-    const names = await oracle.databases(prefix)
-    if (names.length === 0) return
-    const sweeper = harness.another()
-    for (const name of names) {
-      // As the core would: a service may ask to come back.
-      for (let tries = 5; ; tries--) {
-        try {
-          const locator = await sweeper.find(name, call)
-          if (locator !== undefined) await sweeper.drop(locator, call)
-          break
-        } catch (error) {
-          if (tries === 0 || !sweeper.mapError(error).retryable) throw error
-        }
-      }
-    }
-    await sweeper.close()
+  function createProvider(): TenantProvider<any> {
+    const created = harness.createProvider()
+    closers.push(() => created.close())
+    return created
   }
 
   const context: ConformanceContext = {
@@ -90,30 +71,30 @@ export function createContext(
     dialect: provider.capabilities.dialect,
     prefix,
     call,
-    another,
-    factory(options = {}, over = provider) {
+    createProvider,
+    createFactory(options = {}, over = provider) {
       const factory = defineFactory<any, Adapters>(over, { databasePrefix: prefix, ...options })
-      closing.push(() => factory.close())
+      closers.push(() => factory.close())
       return factory
     },
-    nameOf: (tenantId) => physicalName(provider, prefix, tenantId),
+    getDatabaseName: (tenantId) => findPhysicalName(provider, prefix, tenantId),
     async open(name, over = provider) {
       const { locator } = await over.create(name, call)
       return over.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
     },
-    async newHarness() {
-      const made = await createHarness()
-      closing.push(async () => {
-        await made.provider.close()
-        await made.cleanup()
+    async createHarness() {
+      const created = await createHarness()
+      closers.push(async () => {
+        await created.provider.close()
+        await created.cleanup()
       })
-      return made
+      return created
     },
     note,
   }
 
   async function end(): Promise<void> {
-    const steps = [...closing.reverse(), sweep, () => harness.cleanup()]
+    const steps = [...closers.reverse(), () => dropDatabases(harness, prefix, call), () => harness.cleanup()]
     const failures: unknown[] = []
     for (const step of steps) await step().catch((error: unknown) => failures.push(error))
     if (failures.length > 0) throw failures[0]
@@ -121,14 +102,35 @@ export function createContext(
   return { context, end }
 }
 
-/** A clock that only moves when the core sleeps, so that retries take no time. */
-export function virtualTime(): Partial<Environment> & Pick<Environment, 'now'> {
+/** Attempts at one drop, as in the core: a service may ask the caller to try again. */
+const DROP_ATTEMPTS = 6
+
+async function dropDatabases(harness: Harness, prefix: string, call: CallOptions): Promise<void> {
+  const names = await harness.oracle.listDatabases(prefix)
+  if (names.length === 0) return
+  const provider = harness.createProvider()
+  for (const name of names) {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const locator = await provider.find(name, call)
+        if (locator !== undefined) await provider.drop(locator, call)
+        break
+      } catch (error) {
+        if (attempt === DROP_ATTEMPTS || !provider.mapError(error).retryable) throw error
+      }
+    }
+  }
+  await provider.close()
+}
+
+/** An environment whose clock moves only when the core sleeps, so that retries take no real time. */
+export function createSimulatedTime(): Partial<Environment> & Pick<Environment, 'now'> {
   let now = Date.now()
   return {
     now: () => now,
     async sleep(ms) {
       now += ms
-      // Lets the service's own I/O come through; how long does not matter.
+      // One macrotask, in which the service's own I/O can proceed.
       await new Promise((resolve) => setImmediate(resolve))
     },
     random: () => 0.5,

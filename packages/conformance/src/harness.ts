@@ -1,48 +1,51 @@
 import type { Row, TenantProvider } from '@tenantry/multi-tenancy'
 
 /**
- * Looks at the databases *around* the provider: with the driver or the files themselves, sharing no code with it.
- * What it says is the truth the cases compare with. SQL comes without parameters, in the provider's dialect.
+ * Reads the databases *around* the provider, through the driver or the files, and shares no code with the provider.
+ * The cases compare the provider with the oracle. SQL is in the provider's dialect and has no parameters.
  */
 export interface Oracle {
   /** The physical names that exist and start with `prefix`, in any order. */
-  databases(prefix: string): Promise<string[]>
-  /** The rows of one statement inside the database of that name. */
+  listDatabases(prefix: string): Promise<string[]>
+  /** The rows of one statement in the database of that name. */
   query(name: string, sql: string): Promise<Row[]>
-  /** Runs one statement inside the database of that name. */
+  /** Runs one statement in the database of that name. */
   execute(name: string, sql: string): Promise<void>
 }
 
-/** What a provider's author gives the kit; each case asks for a new one and cleans it up. */
+/** What the author of a provider gives the kit. Each case asks for a new harness and cleans it up. */
 export interface Harness<Client = any> {
   readonly provider: TenantProvider<Client>
-  /** A further provider over the same service, as another process would have. The kit closes it. */
-  another(): TenantProvider<Client>
+  /** Creates a further provider over the same service, as another process would. The kit closes it. */
+  createProvider(): TenantProvider<Client>
   readonly oracle: Oracle
-  /** Called after the kit has closed the providers and dropped what it made. */
+  /** Called after the kit has closed the providers and dropped the databases of the case. */
   cleanup(): Promise<void>
-  /** Physical connections open now, to one database or in all, by the server's own count if it has one. */
-  openConnections?(name?: string): Promise<number>
   /**
-   * The most `openConnections()` may ever say: what this harness configured its provider with.
+   * Counts the physical connections that are open, to one database or in all: by the server's own list, where there
+   * is one. The cases on connections are skipped without it.
+   */
+  countConnections?(name?: string): Promise<number>
+  /**
+   * The most that `countConnections()` may return, by the options of the harness's provider.
    *
    * @default 50
    */
   readonly connectionLimit?: number
   /** A number of databases that fills more than one page of `list`. @default 12 */
-  readonly manyDatabases?: number
-  /** In which of the provider's `placements` a database is. */
-  placementOf?(name: string): Promise<string>
-  /** Tokens, passwords, connection strings: none may show in an error. */
+  readonly multiPageCount?: number
+  /** Returns in which of the provider's `placements` a database is. */
+  findPlacement?(name: string): Promise<string>
+  /** Tokens, passwords and connection strings that no error may show. */
   readonly secrets?: readonly string[]
-  /** Further SQL with which one tenant may try to reach another's database, each a list run on one connection. */
+  /** More SQL with which one tenant tries to reach another tenant's database; each list runs on one connection. */
   hostileSql?(victim: string, own: string): readonly (readonly string[])[]
   /**
-   * Set to the reason where one tenant's SQL may by design name another's tables (all share one role):
-   * the cases of hostile SQL are skipped and the reason is printed.
+   * The reason why the provider does not stop SQL that names another tenant's tables, such as a role that all tenants
+   * share. It is printed, and the case of hostile SQL is skipped.
    */
-  readonly openToSql?: string
+  readonly withoutSqlIsolation?: string
 }
 
-/** Makes a harness of its own; a server that is slow to start may be shared between the calls. */
+/** Creates a harness. Harnesses may share a server that is slow to start. */
 export type CreateHarness<Client = any> = () => Harness<Client> | Promise<Harness<Client>>

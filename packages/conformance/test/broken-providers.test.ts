@@ -41,7 +41,7 @@ describe('a broken provider fails the case named for it', () => {
   it('later physical connections are not verified', () =>
     prove(
       'later physical connections are not verified',
-      'every physical connection is verified before its first other use',
+      'verifies every physical connection before its first other use',
       () => pooledHarness(memoryHarness(), false),
       () => pooledHarness(memoryHarness(), true),
     ))
@@ -74,7 +74,7 @@ function harnessOf(
       ...harness,
       ...declares,
       provider: make(harness.provider),
-      another: () => make(harness.another()),
+      createProvider: () => make(harness.createProvider()),
     }
   }
 }

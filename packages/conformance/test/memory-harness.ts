@@ -18,9 +18,9 @@ export function memoryHarness(): Harness<MemoryClient> & { readonly server: Memo
   return {
     server,
     provider: createMemoryProvider(server),
-    another: () => createMemoryProvider(server),
+    createProvider: () => createMemoryProvider(server),
     oracle: {
-      databases: async (prefix) => [...server.keys()].filter((name) => name.startsWith(prefix)),
+      listDatabases: async (prefix) => [...server.keys()].filter((name) => name.startsWith(prefix)),
       query: async (name, sql) => (await database(name).executeQuery<any>(CompiledQuery.raw(sql))).rows,
       execute: async (name, sql) => void (await database(name).executeQuery(CompiledQuery.raw(sql))),
     },

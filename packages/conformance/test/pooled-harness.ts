@@ -48,8 +48,8 @@ export function pooledHarness(base: Harness<MemoryClient>, careless: boolean): H
   return {
     ...base,
     provider: pooled(base.provider),
-    another: () => pooled(base.another()),
-    openConnections: async (name) => open.filter((each) => name === undefined || each.name === name).length,
+    createProvider: () => pooled(base.createProvider()),
+    countConnections: async (name) => open.filter((each) => name === undefined || each.name === name).length,
   }
 }
 

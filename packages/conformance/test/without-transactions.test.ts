@@ -23,5 +23,9 @@ function plain(provider: TenantProvider<MemoryClient>): TenantProvider<MemoryCli
 
 testProvider('memory without transactions', () => {
   const harness = memoryHarness()
-  return { ...harness, provider: plain(harness.provider), another: () => plain(harness.another()) }
+  return {
+    ...harness,
+    provider: plain(harness.provider),
+    createProvider: () => plain(harness.createProvider()),
+  }
 })

@@ -17,7 +17,7 @@ export const setup: CrashHarness['setup'] = async () => {
   return {
     config: { accountId, apiToken, baseUrl, url, catalogUuid: String(locator.uuid) },
     oracle: {
-      databases: async (prefix) =>
+      listDatabases: async (prefix) =>
         oracle.databases().flatMap(({ name }) => (name.startsWith(prefix) ? [name] : [])),
       query: (name, sql) => oracle.execute(name, sql),
       async execute(name, sql) {
@@ -28,7 +28,7 @@ export const setup: CrashHarness['setup'] = async () => {
   }
 }
 
-export const provider: CrashHarness['provider'] = (config, around) =>
+export const createProvider: CrashHarness['createProvider'] = (config, around) =>
   createD1Provider({
     ...accountOf(config),
     ...UNLIMITED,
@@ -52,7 +52,7 @@ export const provider: CrashHarness['provider'] = (config, around) =>
     },
   })
 
-export const catalog: CrashHarness['catalog'] = async (config) => {
+export const openCatalog: CrashHarness['openCatalog'] = async (config) => {
   const locator = { name: 'catalog', uuid: String(config.catalogUuid) }
   const over = createD1Provider({ ...accountOf(config), ...UNLIMITED })
   const database = await over.connect({ locator, purpose: 'manage', verify: async () => {} }, call)

@@ -24,14 +24,14 @@ export function createHarness(
 ): Harness<D1Database> {
   // The kit asks more in five minutes than Cloudflare lets; what the limit does is tested on a clock of its own.
   const options = { accountId, apiToken, fetch, access: [access], pageSize: 10, rateLimit: 1_000_000 }
-  const another = () => createD1Provider(options)
+  const createProvider = () => createD1Provider(options)
   return {
-    provider: another(),
-    another,
+    provider: createProvider(),
+    createProvider,
     secrets: [apiToken, SECRET],
-    manyDatabases: 23,
+    multiPageCount: 23,
     oracle: {
-      databases: async (prefix) =>
+      listDatabases: async (prefix) =>
         oracle.databases().flatMap(({ name }) => (name.startsWith(prefix) ? [name] : [])),
       query,
       async execute(name, sql) {

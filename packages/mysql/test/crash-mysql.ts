@@ -1,5 +1,5 @@
 import { connect } from 'node:net'
-import { type CrashHarness, socketThrough } from '@tenantry/conformance/crash'
+import { type CrashHarness, interceptSocket } from '@tenantry/conformance/crash'
 import { Kysely, MysqlDialect } from 'kysely'
 import { createPool } from 'mysql2'
 import { createMysqlProvider } from '../src/index.ts'
@@ -33,7 +33,7 @@ export const setup: CrashHarness['setup'] = async () => {
   return {
     config: { url },
     oracle: {
-      async databases(prefix) {
+      async listDatabases(prefix) {
         const rows = await rowsOf(root, 'SHOW DATABASES LIKE ?', [`${prefix.replaceAll('_', '\\_')}%`])
         return rows.map((row) => String(Object.values(row)[0]))
       },
@@ -54,7 +54,7 @@ export const setup: CrashHarness['setup'] = async () => {
   }
 }
 
-export const provider: CrashHarness['provider'] = ({ url }, around) => {
+export const createProvider: CrashHarness['createProvider'] = ({ url }, around) => {
   const { hostname: host, port } = new URL(String(url))
   return createMysqlProvider({
     connection: {
@@ -62,7 +62,7 @@ export const provider: CrashHarness['provider'] = ({ url }, around) => {
       port: Number(port),
       user: 'root',
       stream: () =>
-        byStatement(socketThrough(connect(Number(port), host).setNoDelay(true), around, changeIn)),
+        byStatement(interceptSocket(connect(Number(port), host).setNoDelay(true), around, changeIn)),
     },
     secret: SECRET,
     // A process has one such provider for each of its tenants.
@@ -81,7 +81,7 @@ function changeIn(message: Buffer): string | undefined {
   return change === null ? undefined : `the message ${change[1]}`
 }
 
-export const catalog: CrashHarness['catalog'] = ({ url }) => {
+export const openCatalog: CrashHarness['openCatalog'] = ({ url }) => {
   const pool = createPool({
     uri: String(url),
     database: CATALOG,

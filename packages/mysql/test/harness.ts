@@ -35,7 +35,7 @@ export function createHarness(
   const names = new Set<string>()
   /** Of connections that looked into them from here. */
   const lookers = new Set<number>()
-  const another = () => {
+  const createProvider = () => {
     const provider = createMysqlProvider({
       connection, registry, isolation, maxConnections: MAX_CONNECTIONS,
       // The kit has dozens of providers at once: together they must not use the server up.
@@ -64,12 +64,12 @@ export function createHarness(
   }
 
   return {
-    provider: another(),
-    another,
+    provider: createProvider(),
+    createProvider,
     secrets: [SECRET],
-    ...(isolation === 'shared' && { openToSql: 'isolation is shared: one user for all' }),
+    ...(isolation === 'shared' && { withoutSqlIsolation: 'isolation is shared: one user for all' }),
     connectionLimit: 4 * MAX_CONNECTIONS,
-    async openConnections(name) {
+    async countConnections(name) {
       const sql =
         'SELECT command AS doing FROM information_schema.processlist WHERE db IN (?) AND id NOT IN (?)'
       const databases = name === undefined ? ['', ...names] : [name]
@@ -108,7 +108,7 @@ export function createHarness(
       [`/*!50000 USE \`${victim}\` */`, 'SELECT * FROM notes'],
     ],
     oracle: {
-      async databases(prefix) {
+      async listDatabases(prefix) {
         const rows = await rowsOf(root, 'SHOW DATABASES')
         return rows.map((row) => String(row.Database)).filter((name) => name.startsWith(prefix))
       },

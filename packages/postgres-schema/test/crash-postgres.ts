@@ -1,5 +1,5 @@
 import { Socket } from 'node:net'
-import { type CrashHarness, socketThrough } from '@tenantry/conformance/crash'
+import { type CrashHarness, interceptSocket } from '@tenantry/conformance/crash'
 import { Kysely, PostgresDialect } from 'kysely'
 import { type ClientConfig, Pool } from 'pg'
 import { createPostgresSchemaProvider, type Isolation } from '../src/index.ts'
@@ -28,11 +28,11 @@ export function crashHarness(isolation: Isolation): CrashHarness {
         },
       }
     },
-    provider: ({ url, secret }, around) =>
+    createProvider: ({ url, secret }, around) =>
       createPostgresSchemaProvider({
         connection: {
           ...partsOf(new URL(String(url))),
-          stream: () => socketThrough(new Socket(), around, changeIn),
+          stream: () => interceptSocket(new Socket(), around, changeIn),
         },
         secret: String(secret),
         isolation,
@@ -41,7 +41,7 @@ export function crashHarness(isolation: Isolation): CrashHarness {
         maxConnectionsPerTenant: 2,
         idleTimeout: 100,
       }),
-    catalog({ url }) {
+    openCatalog({ url }) {
       const pool = new Pool({
         connectionString: String(url),
         options: '-c search_path=catalog',

@@ -3,5 +3,5 @@ import { crashHarness } from './crash-postgres.ts'
 
 const harness: CrashHarness = crashHarness('role')
 export const setup: CrashHarness['setup'] = harness.setup
-export const provider: CrashHarness['provider'] = harness.provider
-export const catalog: CrashHarness['catalog'] = harness.catalog
+export const createProvider: CrashHarness['createProvider'] = harness.createProvider
+export const openCatalog: CrashHarness['openCatalog'] = harness.openCatalog

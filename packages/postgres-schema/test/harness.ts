@@ -21,13 +21,13 @@ export function createHarness(
     drainTimeout: 3_000,
     ...options,
   }
-  const another = () => createPostgresSchemaProvider(providerOptions)
+  const createProvider = () => createPostgresSchemaProvider(providerOptions)
   const inside = (name: string, text: string) => sql(`SET search_path TO "${name}"; ${text}`)
   return {
-    provider: another(),
-    another,
+    provider: createProvider(),
+    createProvider,
     connectionLimit: 3 * MAX_CONNECTIONS,
-    async openConnections(name) {
+    async countConnections(name) {
       const id = name === undefined ? '' : await idOf(name)
       const [row] = await sql(
         "SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND application_name <> 'the test' " +
@@ -37,9 +37,11 @@ export function createHarness(
     },
     hostileSql,
     secrets: [secret],
-    ...(options.isolation === 'search_path' ? { openToSql: 'all tenants share one role (search_path)' } : {}),
+    ...(options.isolation === 'search_path'
+      ? { withoutSqlIsolation: 'all tenants share one role (search_path)' }
+      : {}),
     oracle: {
-      async databases(prefix) {
+      async listDatabases(prefix) {
         const rows = await sql('SELECT nspname::text AS name FROM pg_namespace')
         return rows.map(({ name }) => name).filter((name) => name.startsWith(prefix))
       },

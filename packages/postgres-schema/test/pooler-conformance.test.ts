@@ -26,7 +26,7 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind PgBouncer', () => {
       serve: { host, port },
     })
     // The pooler’s connections are no client’s.
-    const { openConnections: _, ...rest } = harness
+    const { countConnections: _, ...rest } = harness
     return rest
   })
 })

@@ -17,7 +17,7 @@ export const setup: CrashHarness['setup'] = async () => {
   return {
     config: { root },
     oracle: {
-      databases: async (prefix) =>
+      listDatabases: async (prefix) =>
         readdirSync(root).filter(
           (entry) =>
             entry.startsWith(prefix) &&
@@ -32,5 +32,5 @@ export const setup: CrashHarness['setup'] = async () => {
   }
 }
 
-export const provider: CrashHarness['provider'] = ({ root }) =>
+export const createProvider: CrashHarness['createProvider'] = ({ root }) =>
   createLibsqlFileProvider({ root: String(root), maxConnections: 20 })

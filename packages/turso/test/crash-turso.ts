@@ -8,7 +8,7 @@ export const setup: CrashHarness['setup'] = async () => {
   return {
     config: { organizationName: organization, apiToken, url },
     oracle: {
-      databases: async (prefix) =>
+      listDatabases: async (prefix) =>
         oracle.databases().flatMap(({ Name }) => (Name.startsWith(prefix) ? [Name] : [])),
       query: (name, sql) => oracle.execute(name, sql),
       async execute(name, sql) {
@@ -19,7 +19,10 @@ export const setup: CrashHarness['setup'] = async () => {
   }
 }
 
-export const provider: CrashHarness['provider'] = ({ organizationName, apiToken, url }, around) => {
+export const createProvider: CrashHarness['createProvider'] = (
+  { organizationName, apiToken, url },
+  around,
+) => {
   const fetch = tursoEmulatorFetch(String(url))
   return createTursoProvider({
     organizationName: String(organizationName),

@@ -12,7 +12,7 @@ const MAX_CONNECTIONS = 20
 /** Files under a directory of its own, looked into with the bare driver. */
 export function createFileHarness(): Harness<Client> {
   const root = mkdtempSync(path.join(tmpdir(), 'tenantry-files-'))
-  const another = () => createLibsqlFileProvider({ root, maxConnections: MAX_CONNECTIONS })
+  const createProvider = () => createLibsqlFileProvider({ root, maxConnections: MAX_CONNECTIONS })
 
   function fileOf(name: string): string {
     const files = readdirSync(path.join(root, name)).filter((entry) => entry.endsWith('.db'))
@@ -27,15 +27,15 @@ export function createFileHarness(): Harness<Client> {
   }
 
   return {
-    provider: another(),
-    another,
+    provider: createProvider(),
+    createProvider,
     connectionLimit: MAX_CONNECTIONS,
-    async openConnections(name = '') {
+    async countConnections(name = '') {
       return [...openClients].filter(({ url }) => url.includes(path.join(root, name))).length
     },
     hostileSql: (victim) => hostileSql(fileOf(victim), path.join(root, 'free.db')).map((sql) => [sql]),
     oracle: {
-      databases: async (prefix) => readdirSync(root).filter((entry) => entry.startsWith(prefix)),
+      listDatabases: async (prefix) => readdirSync(root).filter((entry) => entry.startsWith(prefix)),
       query,
       async execute(name, sql) {
         await query(name, sql)

@@ -19,14 +19,14 @@ export async function addGroup({ url, organization, apiToken, fetch }: TursoEmul
 /** One account, shared by the cases: each has names of its own. The oracle looks past the API. */
 export function createTursoHarness(turso: TursoEmulator): Harness<Client> {
   const { organization: organizationName, apiToken, fetch, oracle } = turso
-  const another = () => createTursoProvider({ organizationName, apiToken, fetch, groups: GROUPS })
+  const createProvider = () => createTursoProvider({ organizationName, apiToken, fetch, groups: GROUPS })
   return {
-    provider: another(),
-    another,
+    provider: createProvider(),
+    createProvider,
     secrets: [apiToken],
-    placementOf: async (name) => oracle.databases().find(({ Name }) => Name === name)?.group ?? 'no group',
+    findPlacement: async (name) => oracle.databases().find(({ Name }) => Name === name)?.group ?? 'no group',
     oracle: {
-      databases: async (prefix) =>
+      listDatabases: async (prefix) =>
         oracle.databases().flatMap(({ Name }) => (Name.startsWith(prefix) ? [Name] : [])),
       query: (name, sql) => oracle.execute(name, sql),
       async execute(name, sql) {

@@ -1,34 +1,39 @@
-import { createPoints } from './pause-points.ts'
-import { type CrashOperation, createActor, perform, type World } from './tenant-process.ts'
+import { createPausePoints } from './pause-points.ts'
+import {
+  type CrashOperation,
+  type CrashRun,
+  createTenantProcess,
+  performOperation,
+} from './tenant-process.ts'
 
-/** What a doomed process is to do: one tenant for each point, each standing still at its own. */
-export interface Doom {
-  readonly world: World
+/** What a child process does before it is killed: an operation on each tenant, each paused at its own point. */
+export interface ChildTask {
+  readonly run: CrashRun
   readonly operation: CrashOperation
-  readonly tenants: readonly { readonly id: string; readonly stopAt: number }[]
+  readonly tenants: readonly { readonly id: string; readonly pauseAt: number }[]
 }
 
-/** A line of its output: where a tenant stands still, or that its operation came to its end before. */
-export interface DoomReport {
+/** One line of a child's output: where a tenant is paused, or how its operation ended without a pause. */
+export interface ChildReport {
   readonly id: string
   readonly point?: string
   readonly done?: true
   readonly failed?: string
 }
 
-function report(line: DoomReport): void {
+function report(line: ChildReport): void {
   process.stdout.write(`${JSON.stringify(line)}\n`)
 }
 
-const { world, operation, tenants }: Doom = JSON.parse(process.env.TENANTRY_DOOM ?? '')
-// Nobody here ends by itself; the parent kills it.
+const { run, operation, tenants }: ChildTask = JSON.parse(process.env.TENANTRY_CRASH_TASK ?? '')
+// Keeps this process alive until its parent kills it.
 setInterval(() => {}, 1_000)
 process.on('disconnect', () => process.exit(1))
 await Promise.all(
-  tenants.map(async ({ id, stopAt }) => {
-    const points = createPoints(stopAt, (point) => report({ id, point }))
-    const actor = await createActor(world, points.around, { newer: operation === 'migrate' })
-    await perform(actor, operation, id).then(
+  tenants.map(async ({ id, pauseAt }) => {
+    const points = createPausePoints(pauseAt, (point) => report({ id, point }))
+    const tenantProcess = await createTenantProcess(run, points.around, { newer: operation === 'migrate' })
+    await performOperation(tenantProcess, operation, id).then(
       () => report({ id, done: true }),
       (error: unknown) => report({ id, failed: String(error) }),
     )

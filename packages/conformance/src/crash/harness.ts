@@ -3,26 +3,26 @@ import type { Kysely } from 'kysely'
 import type { Oracle } from '../harness.ts'
 import type { Around } from './pause-points.ts'
 
-/** What a process needs to know of the service to reach it: plain JSON. */
+/** How a process reaches the service, as plain JSON. */
 export type ServiceConfig = Readonly<Record<string, string | number | boolean>>
 
 /**
- * How processes of their own reach one service. A module, since the processes import it: it exports `setup` and
- * `provider`, and `catalog` where that is to live elsewhere than in a SQLite file.
+ * How several processes reach one service. It is a module, because each process imports it: the module exports
+ * `setup` and `createProvider`, and `openCatalog` unless the catalog is a SQLite file.
  */
 export interface CrashHarness {
   /** Starts or finds the service, in the process of the tests. */
   setup(): Promise<{ config: ServiceConfig; oracle: Oracle; cleanup(): Promise<void> }>
   /**
-   * A provider over it. What it sends may go through `around`, so that the process dies between two requests of one
-   * call, too; the provider's own members do anyway.
+   * Creates a provider over the service. Calls of the provider's members are pause points already. Pass the requests
+   * within a member through `around` to make each of them a pause point, too.
    */
-  provider(config: ServiceConfig, around: Around): TenantProvider<any> | Promise<TenantProvider<any>>
-  /** The catalog's database. @default a SQLite file of its own */
-  catalog?(config: ServiceConfig): CrashCatalog | Promise<CrashCatalog>
+  createProvider(config: ServiceConfig, around: Around): TenantProvider<any> | Promise<TenantProvider<any>>
+  /** Opens the catalog's database. @default a SQLite file of the run */
+  openCatalog?(config: ServiceConfig): CrashCatalog | Promise<CrashCatalog>
 }
 
-/** A database that a catalog lives in. */
+/** The database of a catalog. */
 export interface CrashCatalog {
   readonly db: Kysely<any>
   readonly dialect: 'sqlite' | 'postgres' | 'mysql'

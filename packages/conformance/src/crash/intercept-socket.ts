@@ -2,49 +2,49 @@ import type { Socket } from 'node:net'
 import type { Around } from './pause-points.ts'
 
 /**
- * Lets a process die between two messages of one call, too: for drivers that take a socket, and protocols in which
- * each message waits for its answer.
+ * Makes each message of one call a pause point: for drivers that accept a socket, and protocols in which each message
+ * waits for its reply.
  *
- * @param nameOf what a message is called as a point; `undefined` for one that need not be any
- * @returns the socket given, of which each such message goes out, and its answer comes in, through `around`
+ * @param nameMessage returns the name of a message's point, or `undefined` when the message needs no point
+ * @returns the same socket, whose named messages and their replies pass through `around`
  */
-export function socketThrough<Connection extends Socket>(
+export function interceptSocket<Connection extends Socket>(
   socket: Connection,
   around: Around,
-  nameOf: (message: Buffer) => string | undefined,
+  nameMessage: (message: Buffer) => string | undefined,
 ): Connection {
-  const write = socket.write.bind(socket) as (...given: unknown[]) => boolean
-  const emit = socket.emit.bind(socket) as (...given: unknown[]) => boolean
-  let underWay: Promise<void> | undefined
-  let answered = (): void => {}
-  let over = false
+  const write = socket.write.bind(socket) as (...args: unknown[]) => boolean
+  const emit = socket.emit.bind(socket) as (...args: unknown[]) => boolean
+  let pending: Promise<void> | undefined
+  let resolveReply = (): void => {}
+  let hasEnded = false
 
-  const writeThrough = (message: Buffer, ...more: unknown[]): boolean => {
-    const name = Buffer.isBuffer(message) ? nameOf(message) : undefined
+  const interceptedWrite = (message: Buffer, ...more: unknown[]): boolean => {
+    const name = Buffer.isBuffer(message) ? nameMessage(message) : undefined
     if (name === undefined) return write(message, ...more)
-    underWay = around(name, () => {
-      const answer = new Promise<void>((resolve) => {
-        answered = resolve
-        // The service did not wait.
-        if (over) resolve()
+    pending = around(name, () => {
+      const reply = new Promise<void>((resolve) => {
+        resolveReply = resolve
+        // A connection that has ended brings no reply.
+        if (hasEnded) resolve()
       })
       write(message, ...more)
-      return answer
+      return reply
     }).finally(() => {
-      underWay = undefined
+      pending = undefined
     })
     return true
   }
-  // Connecting sets `write` back to the class's own: https://github.com/nodejs/node/blob/v24.x/lib/net.js
-  Object.defineProperty(socket, 'write', { get: () => writeThrough, set() {} })
+  // Connecting sets `write` back to the method of the class: https://github.com/nodejs/node/blob/v24.x/lib/net.js
+  Object.defineProperty(socket, 'write', { get: () => interceptedWrite, set() {} })
   socket.emit = (event: string | symbol, ...args: unknown[]) => {
     if (event !== 'data' && event !== 'end' && event !== 'error' && event !== 'close') {
       return emit(event, ...args)
     }
-    over ||= event !== 'data'
-    answered()
-    if (underWay === undefined) return emit(event, ...args)
-    void underWay.then(() => emit(event, ...args))
+    hasEnded ||= event !== 'data'
+    resolveReply()
+    if (pending === undefined) return emit(event, ...args)
+    void pending.then(() => emit(event, ...args))
     return true
   }
   return socket

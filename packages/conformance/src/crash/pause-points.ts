@@ -1,51 +1,48 @@
-/** Stands around one thing that reaches a service; `run` does it. */
+/** Makes one request to a service, by calling `run`. */
 export type Around = <Value>(name: string, run: () => Promise<Value>) => Promise<Value>
 
-/** The awaits at which a process may die: before each call, and after it, with its reply on the way. */
-export interface Points {
+/** The awaits at which a process can die: before each request, and after it, when its reply is on the way. */
+export interface PausePoints {
   readonly around: Around
-  /** How many were passed. */
-  passed(): number
-  /** Lets go of whatever stands still, and of all that comes after. */
-  thaw(): void
+  /** The number of points that were reached. */
+  count(): number
+  /** Lets every paused and later request continue. */
+  resume(): void
 }
 
 /**
- * Stands still for good at one point, counted from 0: what a process has done then is what `kill -9` leaves.
+ * Pauses at one point and never continues: what the process has done by then is what `kill -9` leaves behind.
  *
- * @param stopAt the point; `Infinity` never stops
- * @param onStop told which it was
+ * @param pauseAt the index of the point, from 0; `Infinity` never pauses
+ * @param onPause receives the name of the point
  */
-export function createPoints(stopAt: number, onStop: (point: string) => void): Points {
-  let passed = 0
-  let thaw = (): void => {}
-  let frozen = new Promise<void>((resolve) => {
-    thaw = resolve
-  })
+export function createPausePoints(pauseAt: number, onPause: (point: string) => void): PausePoints {
+  let count = 0
+  const resumed = Promise.withResolvers<void>()
 
-  async function at(point: string): Promise<void> {
-    const index = passed++
-    if (index === stopAt) onStop(point)
-    // Whatever else of this tenant was under way stands still too, or it would do more than the dead can.
-    if (index >= stopAt) await frozen
+  async function reach(point: string): Promise<void> {
+    const index = count++
+    if (index === pauseAt) onPause(point)
+    // Later points pause too, because a dead process starts no further request.
+    if (index >= pauseAt) await resumed.promise
   }
 
   return {
     async around(name, run) {
-      await at(`before ${name}`)
-      // A reply that says no is a reply, too.
+      await reach(`before ${name}`)
+      // An error is a reply as well, which is on the way at the second point.
       const outcome = await run().then(
         (value) => ({ value }),
         (error: unknown) => ({ error }),
       )
-      await at(`after ${name}`)
+      await reach(`after ${name}`)
       if ('error' in outcome) throw outcome.error
       return outcome.value
     },
-    passed: () => passed,
-    thaw() {
-      thaw()
-      frozen = Promise.resolve()
-    },
+    count: () => count,
+    resume: () => resumed.resolve(),
   }
 }
+
+/** Passes every request on without a pause. */
+export const withoutPauses: Around = (_name, run) => run()

@@ -1,14 +1,14 @@
-/** One number of each of `count` stretches of those from 0 to below `total`, always the same for a seed. */
-export function sampleOf(total: number, count: number, seed: string): number[] {
+/** Returns one number of each of `count` equal stretches of the range from 0 to `total`; a seed repeats the choice. */
+export function samplePoints(total: number, count: number, seed: string): number[] {
   const stretch = Math.max(1, total / count)
-  const random = randomOf(seed)
+  const random = createRandom(seed)
   return Array.from({ length: Math.min(count, total) }, (_, index) =>
     Math.floor((index + random()) * stretch),
   )
 }
 
-/** Numbers from 0 to below 1, always the same for a seed (mulberry32 over FNV-1a). */
-function randomOf(seed: string): () => number {
+/** Creates a generator of numbers from 0 to below 1 (mulberry32 over FNV-1a), which a seed repeats. */
+function createRandom(seed: string): () => number {
   let state = 0x811c9dc5
   for (const character of seed) state = Math.imul(state ^ character.charCodeAt(0), 0x01000193)
   return () => {

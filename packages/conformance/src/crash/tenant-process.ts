@@ -10,88 +10,85 @@ import { openSqlite } from '@tenantry/multi-tenancy/memory'
 import type { Kysely } from 'kysely'
 import type { Oracle } from '../harness.ts'
 import { interceptKysely } from '../wrappers/intercept-kysely.ts'
-import { intercept } from '../wrappers/intercept-provider.ts'
+import { interceptProvider } from '../wrappers/intercept-provider.ts'
 import type { CrashHarness, ServiceConfig } from './harness.ts'
 import type { Around } from './pause-points.ts'
 
-/** What is done to a tenant while its process dies. */
+/** The operations during which a process dies. */
 export const OPERATIONS = ['provision', 'migrate', 'deprovision'] as const
 export type CrashOperation = (typeof OPERATIONS)[number]
 
-/** How long a runner is believed alive: none does anything for longer than that here. */
+/** The milliseconds for which a process counts as alive; no operation of these tests takes longer. */
 export const LEASE = 30_000
 
-/** Everything a process is told. */
-export interface World {
-  /** Of the harness module, as a URL. */
+/** What every process of a run needs, as plain JSON. */
+export interface CrashRun {
+  /** The URL of the harness module. */
   readonly harness: string
   readonly config: ServiceConfig
-  /** Of the catalog's SQLite file. */
+  /** The path of the catalog's SQLite file. */
   readonly catalogPath: string
-  /** Of this run: starts every physical name. */
+  /** Starts every physical name of the run. */
   readonly prefix: string
 }
 
-const FIRST = {
+const FIRST_MIGRATIONS = {
   '0001_notes': 'CREATE TABLE notes (id VARCHAR(50) NOT NULL PRIMARY KEY, body VARCHAR(200))',
 }
-const SECOND = {
-  ...FIRST,
+const ALL_MIGRATIONS = {
+  ...FIRST_MIGRATIONS,
   '0002_pinned': 'ALTER TABLE notes ADD COLUMN pinned INTEGER; CREATE INDEX notes_pinned ON notes (pinned)',
   '0003_tags': 'CREATE TABLE tags (name VARCHAR(50) NOT NULL PRIMARY KEY)',
 }
 
-/** What undoes each migration by hand. */
+/** The statement with which an operator undoes each migration. */
 const UNDO: Readonly<Record<string, string>> = {
   '0001_notes': 'DROP TABLE notes',
   '0002_pinned': 'ALTER TABLE notes DROP COLUMN pinned',
   '0003_tags': 'DROP TABLE tags',
 }
 
-/** One process's view of the world: a factory with a catalog, its lifecycle, and how to close both. */
-export interface Actor {
+/** A factory with a catalog as one process has it. */
+export interface TenantProcess {
   readonly factory: TenantFactory<{ db: Kysely<any> }>
   readonly lifecycle: Lifecycle
   readonly provider: TenantProvider<any>
   close(): Promise<void>
 }
 
+export interface TenantProcessOptions {
+  /** Milliseconds by which the clock is ahead. Past every lease, all other processes count as dead. @default 0 */
+  readonly clockOffset?: number
+  /** Adds the migrations that come later. @default false */
+  readonly newer?: boolean
+}
+
 /**
- * A factory as one process has it.
+ * Creates the factory of one process.
  *
- * @param around stands around all it sends
- * @param later milliseconds its clock is ahead: past every lease, whoever held one counts as dead
- * @param newer with the migrations that come later
+ * @param around every request to the service and to the catalog passes through it
  */
-export async function createActor(
-  world: World,
+export async function createTenantProcess(
+  run: CrashRun,
   around: Around,
-  { later = 0, newer = false }: { later?: number; newer?: boolean } = {},
-): Promise<Actor> {
-  const { provider: createProvider, catalog } = (await import(world.harness)) as CrashHarness
-  const bare = await createProvider(world.config, around)
-  const { provider } = intercept(bare, ({ member }, run) => around(member, run))
-  const database = (await catalog?.(world.config)) ?? {
-    db: openSqlite(world.catalogPath),
+  { clockOffset = 0, newer = false }: TenantProcessOptions = {},
+): Promise<TenantProcess> {
+  const { createProvider, openCatalog } = (await import(run.harness)) as CrashHarness
+  const bareProvider = await createProvider(run.config, around)
+  const { provider } = interceptProvider(bareProvider, ({ member }, call) => around(member, call))
+  const database = (await openCatalog?.(run.config)) ?? {
+    db: openSqlite(run.catalogPath),
     dialect: 'sqlite' as const,
   }
-  const db = interceptKysely(database.db, new Set(), (member, sql, run) =>
-    around(`the catalog's ${member === 'kysely.query' ? sql.split(' ', 3).join(' ') : member}`, run),
+  const db = interceptKysely(database.db, new Set(), (member, sql, query) =>
+    around(`the catalog's ${member === 'kysely.query' ? sql.split(' ', 3).join(' ') : member}`, query),
   )
   const factory = defineFactory(provider, {
-    databasePrefix: world.prefix,
-    migrations: newer ? SECOND : FIRST,
-    environment: { now: () => Date.now() + later },
+    databasePrefix: run.prefix,
+    migrations: newer ? ALL_MIGRATIONS : FIRST_MIGRATIONS,
+    environment: { now: () => Date.now() + clockOffset },
     catalog: createCatalog({ ...database, db, retention: 0, leaseTtl: LEASE, waitTimeout: 20_000 }),
-    async seed({ db: own }: { db: Kysely<any> }, { id }) {
-      // Again, after a crash: the same row.
-      const rows = await own.selectFrom('notes').select('id').where('id', '=', id).execute()
-      if (rows.length === 0)
-        await own
-          .insertInto('notes')
-          .values({ id, body: `of ${id}` })
-          .execute()
-    },
+    seed: ({ db: tenantDb }: { db: Kysely<any> }, { id }) => seedNote(tenantDb, id),
   })
   const { lifecycle } = factory
   if (lifecycle === undefined) throw new Error('The factory has no lifecycle')
@@ -106,9 +103,19 @@ export async function createActor(
   }
 }
 
-/** Has the operation happen to a tenant. */
-export async function perform(
-  { lifecycle }: Actor,
+/** Writes one row, once, however often a crash has the seed repeated. */
+async function seedNote(db: Kysely<any>, id: string): Promise<void> {
+  const rows = await db.selectFrom('notes').select('id').where('id', '=', id).execute()
+  if (rows.length > 0) return
+  await db
+    .insertInto('notes')
+    .values({ id, body: `of ${id}` })
+    .execute()
+}
+
+/** Runs the operation on a tenant. */
+export async function performOperation(
+  { lifecycle }: TenantProcess,
   operation: CrashOperation,
   tenantId: string,
 ): Promise<void> {
@@ -118,17 +125,17 @@ export async function perform(
 }
 
 /**
- * What a person does with a tenant whose migration was under way where DDL cannot be undone: undoes by hand what there
- * is of it, says so, and has the operation go on. Nothing to any other tenant.
+ * Repairs a tenant whose migration was interrupted, where DDL is not transactional, as an operator does: undoes the
+ * partial migration, marks it as not applied and retries the operation. Changes no other tenant.
  */
-export async function mend(
-  { lifecycle, provider }: Actor,
+export async function repairDirtyTenant(
+  { lifecycle, provider }: TenantProcess,
   tenantId: string,
   name: string,
   { execute }: Oracle,
 ): Promise<void> {
   if (provider.capabilities.transactionalDdl) return
-  for (let tries = 0; tries < Object.keys(UNDO).length; tries++) {
+  for (let attempt = 0; attempt < Object.keys(UNDO).length; attempt++) {
     const record = await lifecycle.get(tenantId).catch(() => undefined)
     const { code, step = '' } = record?.error ?? {}
     if (code !== 'migration_dirty') return
@@ -137,7 +144,7 @@ export async function mend(
     const locator = await provider.find(name, call)
     if (locator === undefined) return
     const client = await provider.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
-    const migrations = defineMigrations(SECOND)
+    const migrations = defineMigrations(ALL_MIGRATIONS)
     await repairMigration({
       provider,
       client,
@@ -150,6 +157,3 @@ export async function mend(
     await lifecycle.retry(tenantId).catch(() => {})
   }
 }
-
-/** For who is not to die. */
-export const unharmed: Around = (_name, run) => run()

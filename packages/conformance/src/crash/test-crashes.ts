@@ -1,64 +1,57 @@
-import { fork } from 'node:child_process'
+import { equal, ok } from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { inGroups } from '../support/run-concurrently.ts'
-import type { Doom, DoomReport } from './child-process.ts'
+import { afterAll, beforeAll, describe, it } from 'vitest'
+import { runConcurrently } from '../support/run-concurrently.ts'
+import { CONCURRENCY, checkRecovery } from './check-recovery.ts'
+import type { ChildTask } from './child-process.ts'
 import type { CrashHarness } from './harness.ts'
-import { createPoints } from './pause-points.ts'
-import { sampleOf } from './sample-points.ts'
+import { runAndKill } from './killed-process.ts'
+import { createPausePoints, withoutPauses } from './pause-points.ts'
+import { samplePoints } from './sample-points.ts'
+import { startStalledProcess } from './stalled-process.ts'
 import {
-  type Actor,
   type CrashOperation,
-  createActor,
-  LEASE,
-  mend,
+  type CrashRun,
+  createTenantProcess,
   OPERATIONS,
-  perform,
-  unharmed,
-  type World,
+  performOperation,
 } from './tenant-process.ts'
 
 export interface TestCrashesOptions {
   /**
-   * Tenants that die in one process, each at a point of its own.
+   * The number of tenants that die in one process, each at a point of its own.
    *
    * @default 40
    */
   readonly perProcess?: number
   /**
-   * Milliseconds one operation's points may take together.
+   * The milliseconds that all points of one operation may take together.
    *
    * @default 120_000
    */
   readonly timeout?: number
   /**
-   * How many points of each operation are tried, one of each stretch of so many, chosen by a seed that is printed: for
-   * services too slow for all of them each time; for processes that are killed, and for those that are only thought dead.
-   * `TENANTRY_CRASH_POINTS=all` tries all, `TENANTRY_CRASH_SEED=7` others.
+   * How many points of each operation to try, for services that are too slow for all of them in every run: one of
+   * each stretch, chosen by a seed that is printed. `killed` counts for processes that are killed, `stalled` for those
+   * that continue after their lease has expired. `TENANTRY_CRASH_POINTS=all` tries all points, and
+   * `TENANTRY_CRASH_SEED=7` chooses others.
    *
    * @default all
    */
-  readonly sample?: { readonly killed?: number; readonly overtaken?: number }
+  readonly sample?: { readonly killed?: number; readonly stalled?: number }
 }
 
-/** Tenants that one process works on at a time: one by one it would only wait for replies. */
-const AT_ONCE = 4
-
-const EXTENSION = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
-const CHILD = fileURLToPath(
-  new URL(`./${EXTENSION === '.ts' ? 'child-process' : 'crash-child'}${EXTENSION}`, import.meta.url),
-)
+type Tenants = ChildTask['tenants']
 
 /**
- * Kills processes (`kill -9`) at every await of provision, migrate and deprovision that reaches the service or the
- * catalog, and has another process go on: each tenant ends with one record and one database, or neither, and the
- * same operation done again succeeds. Then once more with processes that were only thought dead and go on too late.
+ * Registers tests that kill processes (`kill -9`) at every await of provision, migrate and deprovision that reaches the
+ * service or the catalog. Another process then takes over: each tenant has one record and one database, or neither,
+ * and the same operation succeeds when it is repeated. The tests run a second time with processes that stall until
+ * their lease has expired, and continue too late. Prints a line for each group of points.
  *
- * @param harness of a module that exports a `CrashHarness`, as a URL
+ * @param harness the URL of a module that exports a `CrashHarness`
  */
 export function testCrashes(
   name: string,
@@ -66,219 +59,108 @@ export function testCrashes(
   { perProcess = 40, timeout = 120_000, sample = {} }: TestCrashesOptions = {},
 ): void {
   const { TENANTRY_CRASH_POINTS, TENANTRY_CRASH_SEED: seed = '1' } = process.env
-  const { killed, overtaken } = TENANTRY_CRASH_POINTS === 'all' ? {} : sample
-  describe(`${name}, dying at every await`, () => {
-    let world: World
+  const samples = TENANTRY_CRASH_POINTS === 'all' ? {} : sample
+  describe(`${name} recovers from a crash at every await`, () => {
+    let run: CrashRun
     let service: Awaited<ReturnType<CrashHarness['setup']>>
     let folder: string
-    const tried: string[] = []
 
     beforeAll(async () => {
       const { setup } = (await import(harness)) as CrashHarness
       service = await setup()
       folder = await mkdtemp(path.join(tmpdir(), 'tenantry-crash-'))
       const prefix = `c${Math.random().toString(36).slice(2, 8)}-`
-      world = { harness, config: service.config, catalogPath: path.join(folder, 'catalog.db'), prefix }
+      run = { harness, config: service.config, catalogPath: path.join(folder, 'catalog.db'), prefix }
     }, timeout)
 
     afterAll(async () => {
-      const sampled = killed ?? overtaken
-      const which = sampled === undefined ? 'all points' : `sampled by TENANTRY_CRASH_SEED=${seed}`
-      console.log(`${name}, ${which}: ${tried.join('; ')}`)
       await service?.cleanup()
       await rm(folder, { recursive: true, force: true })
     })
 
-    /** Tenants in the state the operation begins from. */
-    async function prepare(operation: CrashOperation, ids: readonly string[]): Promise<void> {
-      const actor = await createActor(world, unharmed)
-      if (operation === 'provision') await actor.lifecycle.list()
-      else await inGroups(ids, AT_ONCE, (id) => actor.factory.provision(id))
-      await actor.close()
-    }
-
-    async function check(actor: Actor, operation: CrashOperation, id: string, point: string): Promise<void> {
-      const { lifecycle } = actor
-      const record = await lifecycle.get(id).catch(() => undefined)
-      const names = (await service.oracle.databases(`${world.prefix}${id}`)).filter((found) =>
-        [`${world.prefix}${id}`].includes(found),
-      )
-      expect(record?.operation, `${point}: an operation is left`).toBeUndefined()
-      expect(names, `${point}: databases`).toHaveLength(record === undefined ? 0 : 1)
-      if (record !== undefined) expect(record.state, point).toBe('active')
-      await perform(actor, operation, id)
-      const after = await lifecycle.get(id).catch(() => undefined)
-      if (operation === 'deprovision') {
-        expect(after, point).toBeUndefined()
-        return
-      }
-      expect(after?.state, point).toBe('active')
-      const { db } = await actor.factory.getAdapters(id)
-      expect(await db.selectFrom('notes').select(['id', 'body']).execute(), point).toEqual([
-        { id, body: `of ${id}` },
-      ])
-      const applied = await db.selectFrom('tenantry_migrations').select('state').execute()
-      expect(
-        applied.map(({ state }) => state),
-        point,
-      ).toEqual(operation === 'migrate' ? ['done', 'done', 'done'] : ['done'])
-    }
-
-    /** Another process, later: every lease of the dead has ended. */
-    async function survive(operation: CrashOperation, points: ReadonlyMap<string, string>): Promise<void> {
-      const actor = await createActor(world, unharmed, { later: 2 * LEASE, newer: operation === 'migrate' })
-      try {
-        await endLeases(actor, points)
-        // As in a fleet, whose processes all look; each operation is taken by one.
-        await Promise.all(Array.from({ length: AT_ONCE }, () => actor.lifecycle.sweep({ limit: 1_000 })))
-        await inGroups(points, AT_ONCE, async ([id, point]) => {
-          await mend(actor, id, `${world.prefix}${id}`, service.oracle)
-          await check(actor, operation, id, `killed ${point}`)
-        })
-        const { operations } = await left(actor, points)
-        expect(operations).toEqual([])
-      } finally {
-        await actor.close()
-      }
-    }
-
-    /** The database's clock is nobody's to turn, so of a migration's lease the end is. */
-    async function endLeases({ provider }: Actor, points: ReadonlyMap<string, string>): Promise<void> {
-      if (provider.capabilities.transactionalDdl) return
-      for (const id of points.keys())
-        await service.oracle
-          .execute(`${world.prefix}${id}`, 'UPDATE tenantry_lock SET expires_at = 0')
-          .catch(() => {})
-    }
-
-    /** Has as many tenants as a process takes stop at a point each, until one is done before its point. */
-    async function atPoints(
+    /** Tries the points of an operation in groups, each point on a tenant of its own. */
+    async function tryPoints(
       operation: CrashOperation,
-      mark: string,
-      sampled: number | undefined,
-      stop: (tenants: Doom['tenants']) => Promise<ReadonlyMap<string, string>>,
-    ): Promise<number> {
-      const chosen = sampled === undefined ? undefined : await choose(world, operation, mark, sampled)
+      mode: 'killed' | 'stalled',
+      tryGroup: (tenants: Tenants) => Promise<ReadonlyMap<string, string>>,
+    ): Promise<void> {
+      const sampleSize = samples[mode]
+      const chosen =
+        sampleSize === undefined ? undefined : await choosePoints(run, operation, mode, sampleSize, seed)
       let total = 0
-      for (let from = 0, finished = false; !finished; from += perProcess) {
-        const stops =
-          chosen?.slice(from, from + perProcess) ?? Array.from({ length: perProcess }, (_, at) => from + at)
-        const tenants = stops.map((stopAt) => ({ id: `${operation[0]}${mark}${stopAt}`, stopAt }))
-        await prepare(
-          operation,
-          tenants.map(({ id }) => id),
-        )
-        const points = await stop(tenants)
+      for (let from = 0, isLast = false; !isLast; from += perProcess) {
+        const group =
+          chosen?.slice(from, from + perProcess) ??
+          Array.from({ length: perProcess }, (_, offset) => from + offset)
+        const tenants = group.map((pauseAt) => ({ id: `${operation[0]}${mode[0]}${pauseAt}`, pauseAt }))
+        await prepareTenants(run, operation, tenants)
+        const points = await tryGroup(tenants)
         total += points.size
-        finished = chosen === undefined ? points.size < perProcess : from + perProcess >= chosen.length
+        // Without a sample, the first group that does not reach all of its points has passed the last one.
+        isLast = chosen === undefined ? points.size < perProcess : from + perProcess >= chosen.length
+        const selection = chosen === undefined ? 'all points' : `a sample by TENANTRY_CRASH_SEED=${seed}`
+        console.log(`${name}: ${operation}: ${mode} at ${total} points (${selection})`)
       }
-      expect(total).toBeGreaterThan(Math.min(20, (sampled ?? 40) / 2))
-      return total
+      ok(total > Math.min(20, (sampleSize ?? 40) / 2), `only ${total} points were reached`)
     }
 
     for (const operation of OPERATIONS) {
-      it(`${operation}: a process that is killed`, { timeout }, async () => {
-        const total = await atPoints(operation, 'k', killed, async (tenants) => {
+      it(`${operation}: recovers from a killed process`, { timeout }, () =>
+        tryPoints(operation, 'killed', async (tenants) => {
           const points = new Map<string, string>()
-          for (const { id, point, failed } of await die({ world, operation, tenants })) {
-            expect(failed, id).toBeUndefined()
+          for (const { id, point, failed } of await runAndKill({ run, operation, tenants })) {
+            equal(failed, undefined, id)
             if (point !== undefined) points.set(id, point)
           }
-          await survive(operation, points)
+          await checkRecovery({ run, oracle: service.oracle, operation, points })
           return points
-        })
-        tried.push(`${operation} killed at ${total}`)
-      })
+        }),
+      )
 
-      it(`${operation}: a process that is thought dead and goes on`, { timeout }, async () => {
-        const total = await atPoints(operation, 'z', overtaken, async (tenants) => {
-          const zombies = await Promise.all(
-            tenants.map(({ id, stopAt }) => stand(world, operation, id, stopAt)),
-          )
-          const points = new Map(
-            zombies.flatMap(({ id, point }) => (point === undefined ? [] : [[id, point]])),
-          )
-          await survive(operation, points)
-          for (const { thaw } of zombies) thaw()
-          await Promise.all(zombies.map(({ ended }) => ended))
-          await survive(operation, points)
-          await Promise.all(zombies.map(({ close }) => close()))
-          return points
-        })
-        tried.push(`${operation} overtaken at ${total}`)
-      })
-    }
-
-    /** One point of each of `count` stretches of the operation, by the seed. */
-    async function choose(
-      at: World,
-      operation: CrashOperation,
-      mark: string,
-      count: number,
-    ): Promise<number[]> {
-      const id = `${operation[0]}${mark}whole`
-      await prepare(operation, [id])
-      const points = createPoints(Number.POSITIVE_INFINITY, () => {})
-      const actor = await createActor(at, points.around, { newer: operation === 'migrate' })
-      await perform(actor, operation, id)
-      await actor.close()
-      return sampleOf(points.passed(), count, `${seed} ${operation} ${mark}`)
+      it(
+        `${operation}: recovers from a process that continues after its lease has expired`,
+        { timeout },
+        () =>
+          tryPoints(operation, 'stalled', async (tenants) => {
+            const processes = await Promise.all(
+              tenants.map((tenant) => startStalledProcess(run, operation, tenant)),
+            )
+            const points = new Map(
+              processes.flatMap(({ id, point }) => (point === undefined ? [] : [[id, point]])),
+            )
+            await checkRecovery({ run, oracle: service.oracle, operation, points })
+            for (const { resume } of processes) resume()
+            await Promise.all(processes.map(({ ended }) => ended))
+            await checkRecovery({ run, oracle: service.oracle, operation, points })
+            await Promise.all(processes.map(({ close }) => close()))
+            return points
+          }),
+      )
     }
   })
 }
 
-async function left(actor: Actor, points: ReadonlyMap<string, string>): Promise<{ operations: string[] }> {
-  const operations: string[] = []
-  for (const id of points.keys()) {
-    const found = await actor.lifecycle.operations(id, { limit: 100 }).catch(() => ({ operations: [] }))
-    for (const { state, kind } of found.operations) if (state === 'running') operations.push(`${id}: ${kind}`)
-  }
-  return { operations }
+/** Brings tenants into the state in which the operation begins. */
+async function prepareTenants(run: CrashRun, operation: CrashOperation, tenants: Tenants): Promise<void> {
+  const tenantProcess = await createTenantProcess(run, withoutPauses)
+  if (operation === 'provision') await tenantProcess.lifecycle.list()
+  else await runConcurrently(tenants, CONCURRENCY, ({ id }) => tenantProcess.factory.provision(id))
+  await tenantProcess.close()
 }
 
-/** Runs a process until every tenant in it stands still or is done, and kills it. */
-async function die(doom: Doom): Promise<DoomReport[]> {
-  const child = fork(CHILD, {
-    env: { ...process.env, TENANTRY_DOOM: JSON.stringify(doom) },
-    execArgv: EXTENSION === '.ts' ? ['--conditions=source', '--no-warnings'] : ['--no-warnings'],
-    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
-  })
-  const reports: DoomReport[] = []
-  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-  if (child.stdout !== null) {
-    for await (const line of createInterface({ input: child.stdout })) {
-      reports.push(JSON.parse(line))
-      if (reports.length === doom.tenants.length) break
-    }
-  }
-  child.kill('SIGKILL')
-  await exited
-  expect(reports).toHaveLength(doom.tenants.length)
-  return reports
-}
-
-interface Zombie {
-  readonly id: string
-  /** Where it stands still; `undefined` when it was done before. */
-  readonly point: string | undefined
-  thaw(): void
-  /** However it ends. */
-  readonly ended: Promise<unknown>
-  close(): Promise<void>
-}
-
-async function stand(world: World, operation: CrashOperation, id: string, stopAt: number): Promise<Zombie> {
-  let point: string | undefined
-  let stopped = (): void => {}
-  const still = new Promise<void>((resolve) => {
-    stopped = resolve
-  })
-  const points = createPoints(stopAt, (name) => {
-    point = name
-    stopped()
-  })
-  const actor = await createActor(world, points.around, { newer: operation === 'migrate' })
-  const ended = perform(actor, operation, id).catch((error: unknown) => error)
-  await Promise.race([still, ended])
-  return { id, point, thaw: points.thaw, ended, close: actor.close }
+/** Counts the operation's points on a tenant of its own and chooses one of each stretch. */
+async function choosePoints(
+  run: CrashRun,
+  operation: CrashOperation,
+  mode: 'killed' | 'stalled',
+  count: number,
+  seed: string,
+): Promise<number[]> {
+  const id = `${operation[0]}${mode[0]}whole`
+  await prepareTenants(run, operation, [{ id, pauseAt: 0 }])
+  const points = createPausePoints(Number.POSITIVE_INFINITY, () => {})
+  const tenantProcess = await createTenantProcess(run, points.around, { newer: operation === 'migrate' })
+  await performOperation(tenantProcess, operation, id)
+  await tenantProcess.close()
+  return samplePoints(points.count(), count, `${seed} ${operation} ${mode}`)
 }

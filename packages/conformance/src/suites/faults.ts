@@ -6,13 +6,13 @@ import {
   type TenantFactory,
 } from '@tenantry/multi-tenancy'
 import type { Kysely } from 'kysely'
-import { type ConformanceCase, suite } from '../case.ts'
-import { type Adapters, type ConformanceContext, virtualTime } from '../context.ts'
+import { type ConformanceCase, defineCases } from '../case.ts'
+import { type Adapters, type ConformanceContext, createSimulatedTime } from '../context.ts'
 import type { Harness } from '../harness.ts'
-import { refuses, succeeds } from '../support/expect-error.ts'
+import { expectError, expectSuccess } from '../support/expect-error.ts'
 import { assertAbsent, assertReady } from '../support/identity-stamp.ts'
-import { bodies, CREATE_NOTES, readNotes, SELECT_NOTES, writeNote } from '../support/notes.ts'
-import { atEveryCall } from '../support/try-every-call.ts'
+import { CREATE_NOTES, readNotes, SELECT_NOTES, toBodies, writeNote } from '../support/notes.ts'
+import { tryEveryCall } from '../support/try-every-call.ts'
 import { type FaultKind, withFaults } from '../wrappers/with-faults.ts'
 
 type Factory = TenantFactory<Adapters>
@@ -46,7 +46,7 @@ async function seed({ db }: Adapters): Promise<void> {
 }
 
 async function makeTenant(t: ConformanceContext, id: string): Promise<void> {
-  const factory = t.factory({ migrations: OLD, environment: virtualTime() }, t.another())
+  const factory = t.createFactory({ migrations: OLD, environment: createSimulatedTime() }, t.createProvider())
   await factory.provision(id)
   await writeNote((await factory.getAdapters(id)).db, 7, 'kept')
   await factory.close()
@@ -60,8 +60,8 @@ async function assertNotes(
 ): Promise<void> {
   await assertReady(t, id)
   deepEqual(await readNotes((await factory.getAdapters(id)).db), notes, 'through the factory')
-  const name = await t.nameOf(id)
-  deepEqual(bodies(await t.oracle.query(name, SELECT_NOTES)), notes, 'in the database')
+  const name = await t.getDatabaseName(id)
+  deepEqual(toBodies(await t.oracle.query(name, SELECT_NOTES)), notes, 'in the database')
 }
 
 const OPERATIONS: readonly Operation[] = [
@@ -71,7 +71,11 @@ const OPERATIONS: readonly Operation[] = [
     run: (factory, id) => factory.provision(id),
     async check(t, factory, id) {
       await assertNotes(t, factory, id, ['seeded', 'migrated'])
-      equal((await t.oracle.query(await t.nameOf(id), 'SELECT id FROM tags')).length, 1, 'rows of 0003_tags')
+      equal(
+        (await t.oracle.query(await t.getDatabaseName(id), 'SELECT id FROM tags')).length,
+        1,
+        'rows of 0003_tags',
+      )
     },
   },
   {
@@ -80,7 +84,7 @@ const OPERATIONS: readonly Operation[] = [
     run: (factory, id) => factory.deprovision(id),
     async check(t, factory, id) {
       await assertAbsent(t, id)
-      await refuses('getAdapters', () => factory.getAdapters(id), 'tenant_not_found')
+      await expectError('getAdapters', () => factory.getAdapters(id), 'tenant_not_found')
     },
   },
   {
@@ -89,7 +93,11 @@ const OPERATIONS: readonly Operation[] = [
     run: (factory, id) => factory.migrate(id),
     async check(t, factory, id) {
       await assertNotes(t, factory, id, ['migrated', 'kept'])
-      equal((await t.oracle.query(await t.nameOf(id), 'SELECT id FROM tags')).length, 1, 'rows of 0003_tags')
+      equal(
+        (await t.oracle.query(await t.getDatabaseName(id), 'SELECT id FROM tags')).length,
+        1,
+        'rows of 0003_tags',
+      )
     },
   },
   {
@@ -102,28 +110,28 @@ const OPERATIONS: readonly Operation[] = [
   },
 ]
 
-const KINDS: readonly { kind: FaultKind; what: string }[] = [
-  { kind: 'before', what: 'the service is away for a moment' },
-  { kind: 'after', what: 'the reply is lost' },
-  { kind: 'fatal', what: 'done, but reported as refused' },
-  { kind: 'dies-before', what: 'the process dies before the call' },
-  { kind: 'dies-after', what: 'the process dies after the call' },
-  { kind: 'dies-midway', what: 'the process dies within a batch' },
+const KINDS: readonly { kind: FaultKind; title: string }[] = [
+  { kind: 'before', title: 'recovers from an unavailable service at every call of' },
+  { kind: 'after', title: 'recovers from a lost reply at every call of' },
+  { kind: 'fatal', title: 'recovers from a rejection that was reported by mistake at every call of' },
+  { kind: 'dies-before', title: 'recovers from a crash before every call of' },
+  { kind: 'dies-after', title: 'recovers from a crash after every call of' },
+  { kind: 'dies-midway', title: 'recovers from a crash within every batch of' },
 ]
 
 /** A fault at every call of every operation, one at a time; then the operation is run again. */
-export const faults: readonly ConformanceCase[] = suite(
+export const faults: readonly ConformanceCase[] = defineCases(
   'faults',
   OPERATIONS.flatMap((operation) =>
-    KINDS.map(({ kind, what }) => ({
-      name: `${operation.name}: ${what}, at every call in turn`,
+    KINDS.map(({ kind, title }) => ({
+      name: `${title} ${operation.name}`,
       skip: ({ provider }: Harness) =>
         kind === 'dies-midway' && provider.capabilities.transactionalDdl
           ? 'transactionalDdl is true'
           : undefined,
       async run(t: ConformanceContext) {
         const members = new Set<string>()
-        const points = await atEveryCall(async (at) => {
+        const points = await tryEveryCall(async (at) => {
           const member = await strike(t, operation, kind, at)
           if (member !== undefined) members.add(member)
           return member !== undefined
@@ -144,12 +152,12 @@ async function strike(
 ): Promise<string | undefined> {
   const id = `point-${at}`
   await operation.prepare(t, id)
-  const inner = t.another()
+  const inner = t.createProvider()
   let armed = true
   let calls = 0
   const faulty = withFaults(inner, { kind, at: () => armed && calls++ === at })
   const options = { migrations: NEW, seed, ...operation.options }
-  const struck = t.factory({ ...options, environment: virtualTime() }, faulty.provider)
+  const struck = t.createFactory({ ...options, environment: createSimulatedTime() }, faulty.provider)
   const run = operation.run(struck, id).then(
     () => ({ error: undefined }),
     (error: unknown) => ({ error }),
@@ -165,25 +173,28 @@ async function strike(
     await inner.close()
     await endLeases(t, id)
   }
-  const next = result === 'died' ? t.factory({ ...options, environment: virtualTime() }, t.another()) : struck
+  const next =
+    result === 'died'
+      ? t.createFactory({ ...options, environment: createSimulatedTime() }, t.createProvider())
+      : struck
   const again = await operation.run(next, id).then(
     () => undefined,
     (error: unknown) => error,
   )
   if (isJournaled(t) && again instanceof TenancyError && again.code === 'migration_dirty') {
-    await refuses(
+    await expectError(
       `${where}: a dirty tenant is served`,
       () => next.getAdapters(id),
       'migration_dirty',
       'tenant_not_ready',
     )
   } else {
-    await succeeds(`${where}, run again`, async () => {
+    await expectSuccess(`${where}, run again`, async () => {
       if (again !== undefined) throw again
     })
-    await succeeds(`${where}, checked`, () => operation.check(t, next, id))
+    await expectSuccess(`${where}, checked`, () => operation.check(t, next, id))
     deepEqual(
-      (await t.oracle.databases(t.prefix)).filter((name) => name.includes(id)).length <= 1,
+      (await t.oracle.listDatabases(t.prefix)).filter((name) => name.includes(id)).length <= 1,
       true,
       `${where}: several databases`,
     )
@@ -196,8 +207,8 @@ async function strike(
 }
 
 /** Time passes: the migration lock that the dead process held runs out. */
-async function endLeases({ oracle, nameOf }: ConformanceContext, id: string): Promise<void> {
-  await oracle.execute(await nameOf(id), 'UPDATE tenantry_lock SET expires_at = 0').catch(() => {})
+async function endLeases({ oracle, getDatabaseName }: ConformanceContext, id: string): Promise<void> {
+  await oracle.execute(await getDatabaseName(id), 'UPDATE tenantry_lock SET expires_at = 0').catch(() => {})
 }
 
 function assertOutcome(t: ConformanceContext, kind: FaultKind, error: unknown, where: string): void {

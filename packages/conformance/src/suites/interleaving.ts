@@ -1,133 +1,150 @@
 import { ok } from 'node:assert/strict'
 import { TenancyError, type TenantFactory } from '@tenantry/multi-tenancy'
-import { type ConformanceCase, suite } from '../case.ts'
-import { type Adapters, type ConformanceContext, virtualTime } from '../context.ts'
-import { CROSSED } from '../support/concurrency-errors.ts'
-import { refuses, succeeds } from '../support/expect-error.ts'
-import { assertAbsent, assertReady, stampOf } from '../support/identity-stamp.ts'
+import { type ConformanceCase, defineCases } from '../case.ts'
+import { type Adapters, type ConformanceContext, createSimulatedTime } from '../context.ts'
+import { CONCURRENCY_ERRORS } from '../support/concurrency-errors.ts'
+import { expectError, expectSuccess } from '../support/expect-error.ts'
+import { assertAbsent, assertReady, readStamp } from '../support/identity-stamp.ts'
 import { NOTES, readNotes } from '../support/notes.ts'
-import { atEveryCall } from '../support/try-every-call.ts'
-import { intercept } from '../wrappers/intercept-provider.ts'
+import { tryEveryCall } from '../support/try-every-call.ts'
+import { interceptProvider } from '../wrappers/intercept-provider.ts'
 
 type Factory = TenantFactory<Adapters>
-type Work = (factory: Factory, id: string) => Promise<unknown>
 
-const provision: Work = (factory, id) => factory.provision(id)
-const deprovision: Work = (factory, id) => factory.deprovision(id)
-const migrate: Work = (factory, id) => factory.migrate(id)
-const firstRequest: Work = (factory, id) => factory.getAdapters(id)
-const makeAnew: Work = async (factory, id) => {
-  await factory.deprovision(id)
-  await factory.provision(id)
+interface Operation {
+  readonly name: string
+  run(factory: Factory, id: string): Promise<unknown>
+}
+
+const provision: Operation = { name: 'a provision', run: (factory, id) => factory.provision(id) }
+const deprovision: Operation = { name: 'a deprovision', run: (factory, id) => factory.deprovision(id) }
+const migrate: Operation = { name: 'a migration', run: (factory, id) => factory.migrate(id) }
+const firstRequest: Operation = { name: 'a first request', run: (factory, id) => factory.getAdapters(id) }
+const recreate: Operation = {
+  name: 'a deletion and a new provision',
+  async run(factory, id) {
+    await factory.deprovision(id)
+    await factory.provision(id)
+  },
 }
 
 const MORE = { ...NOTES, '0002_more': 'CREATE TABLE more (id INTEGER)' }
 
-interface Crossing {
-  readonly what: string
-  /** Whether the tenant is there before. */
-  readonly present: boolean
-  readonly first: Work
-  readonly second: Work
-  /** The first must not notice. */
-  readonly unharmed?: boolean
+interface Interleaving {
+  readonly first: Operation
+  readonly second: Operation
+  /** Whether the tenant is provisioned before. */
+  readonly exists: boolean
+  /** Whether both must succeed. Without it they may end in an error that a lost race explains. */
+  readonly mustSucceed?: boolean
 }
 
-const CROSSINGS: readonly Crossing[] = [
-  { what: 'provision overtaken by a provision', present: false, first: provision, second: provision, unharmed: true },
-  { what: 'provision overtaken by a deprovision', present: false, first: provision, second: deprovision },
-  { what: 'a confirming provision overtaken by a provision', present: true, first: provision, second: provision, unharmed: true },
-  { what: 'a confirming provision overtaken by a deprovision', present: true, first: provision, second: deprovision },
-  { what: 'provision of a tenant that is made anew meanwhile', present: true, first: provision, second: makeAnew },
-  { what: 'deprovision overtaken by a provision', present: true, first: deprovision, second: provision },
-  { what: 'deprovision overtaken by a deprovision', present: true, first: deprovision, second: deprovision, unharmed: true },
-  { what: 'migrate overtaken by a migrate', present: true, first: migrate, second: migrate, unharmed: true },
-  { what: 'migrate overtaken by a deprovision', present: true, first: migrate, second: deprovision },
-  { what: 'migrate of a tenant that is made anew meanwhile', present: true, first: migrate, second: makeAnew },
-  { what: 'the first request overtaken by a provision', present: false, first: firstRequest, second: provision },
-  { what: 'the first request overtaken by a migrate', present: true, first: firstRequest, second: migrate, unharmed: true },
-  { what: 'the first request overtaken by a deprovision', present: true, first: firstRequest, second: deprovision },
-  { what: 'the first request of a tenant that is made anew meanwhile', present: true, first: firstRequest, second: makeAnew },
-] // biome-ignore format: a table
+const INTERLEAVINGS: readonly Interleaving[] = [
+  { first: provision, second: provision, exists: false, mustSucceed: true },
+  { first: provision, second: deprovision, exists: false },
+  { first: provision, second: provision, exists: true, mustSucceed: true },
+  { first: provision, second: deprovision, exists: true },
+  { first: provision, second: recreate, exists: true },
+  { first: deprovision, second: provision, exists: true },
+  { first: deprovision, second: deprovision, exists: true, mustSucceed: true },
+  { first: migrate, second: migrate, exists: true, mustSucceed: true },
+  { first: migrate, second: deprovision, exists: true },
+  { first: migrate, second: recreate, exists: true },
+  { first: firstRequest, second: provision, exists: false },
+  { first: firstRequest, second: migrate, exists: true, mustSucceed: true },
+  { first: firstRequest, second: deprovision, exists: true },
+  { first: firstRequest, second: recreate, exists: true },
+]
 
-/** Between two calls of one process, another does its whole work: at every call in turn, so no race needs luck. */
-export const overtaken: readonly ConformanceCase[] = suite(
+function describeInterleaving({ first, second, exists }: Interleaving): string {
+  const tenant = exists ? 'an existing tenant' : 'a new tenant'
+  return `keeps ${tenant} consistent when ${second.name} runs before each call of ${first.name}`
+}
+
+/**
+ * Before one call of an operation, another process completes a whole operation of its own. Every call takes its turn,
+ * so the cases find a race without depending on timing.
+ */
+export const interleaving: readonly ConformanceCase[] = defineCases(
   'races',
-  CROSSINGS.map((crossing) => ({
-    name: `${crossing.what}, before every call in turn`,
+  INTERLEAVINGS.map((interleaved) => ({
+    name: describeInterleaving(interleaved),
     async run(t: ConformanceContext) {
-      const points = await atEveryCall((at) => cross(t, crossing, at))
-      ok(points > 0, 'nothing was overtaken')
-      t.note(`${crossing.what}: ${points} points`)
+      const points = await tryEveryCall((index) => interleave(t, interleaved, index))
+      ok(points > 0, 'the operation made no call')
+      t.note(`${describeInterleaving(interleaved)}: ${points} calls`)
     },
   })),
 )
 
-/** Lets the second go ahead before call `at` of the first. Resolves with whether there was such a call. */
-async function cross(
-  t: ConformanceContext,
-  { present, first, second, unharmed, what }: Crossing,
-  at: number,
-): Promise<boolean> {
-  const id = `point-${at}`
-  const where = `${what} (at call ${at})`
-  const other = t.factory({ migrations: MORE, environment: virtualTime() }, t.another())
-  if (present) {
-    const maker = t.factory({ migrations: NOTES }, t.another())
-    await maker.provision(id)
-    await maker.close()
+/** Runs the second operation before one call of the first. Returns whether the first has a call with this index. */
+async function interleave(t: ConformanceContext, interleaved: Interleaving, index: number): Promise<boolean> {
+  const { exists, first, second, mustSucceed } = interleaved
+  const id = `point-${index}`
+  const other = t.createFactory({ migrations: MORE, environment: createSimulatedTime() }, t.createProvider())
+  if (exists) {
+    const creator = t.createFactory({ migrations: NOTES }, t.createProvider())
+    await creator.provision(id)
+    await creator.close()
   }
   let armed = true
   let calls = 0
-  let crossed: string | undefined
+  let member: string | undefined
   let inTransaction = false
-  let otherError: unknown
-  const { provider } = intercept(t.another(), async (call, run) => {
-    // Whoever is inside a transaction or a connect may hold what the other waits for.
-    const free = !inTransaction && call.member !== 'verify' && call.member !== 'kysely.query'
+  let secondError: unknown
+  const { provider } = interceptProvider(t.createProvider(), async (call, run) => {
+    // Inside a transaction or a connect the first may hold a lock for which the second waits.
+    const isFree = !inTransaction && call.member !== 'verify' && call.member !== 'kysely.query'
     if (call.member.startsWith('kysely.'))
       inTransaction = call.member === 'kysely.begin' || call.member === 'kysely.query'
-    if (armed && free && crossed === undefined && calls++ === at) {
-      crossed = call.member
-      // Under the migration lock there is nothing to overtake: the other waits.
-      const waits = second !== deprovision && (await locked(t, id))
-      if (!waits) otherError = await failureOf(second(other, id))
+    if (armed && isFree && member === undefined && calls++ === index) {
+      member = call.member
+      // While the first holds the migration lock, the second would wait for it.
+      const wouldWait = second !== deprovision && (await isMigrationLocked(t, id))
+      if (!wouldWait) secondError = await getError(second.run(other, id))
     }
     return run()
   })
-  const factory = t.factory({ migrations: MORE, environment: virtualTime() }, provider)
-  const error = await failureOf(first(factory, id))
+  const factory = t.createFactory({ migrations: MORE, environment: createSimulatedTime() }, provider)
+  const firstError = await getError(first.run(factory, id))
   armed = false
-  const there = `${where}, before ${crossed}`
-  for (const [who, failure] of [
-    ['the first', error],
-    ['the other', otherError],
-  ] as const) {
-    if (failure === undefined) continue
-    const story = `${there}: ${who} failed with ${String(failure)}`
-    ok(failure instanceof TenancyError, story)
-    ok(CROSSED.has(failure.code), `${story} (${failure.code})`)
-    ok(!unharmed, `${story} (${failure.code})`)
-  }
-  await assertServedOrNot(t, [factory, other], id, there)
-  if (crossed === undefined) return false
-  const last = t.factory({ migrations: MORE }, t.another())
-  await succeeds(`${there}: deprovision`, () => last.deprovision(id))
-  await assertAbsent(t, id, there)
-  await succeeds(`${there}: provision`, () => last.provision(id))
-  await assertReady(t, id, there)
-  await last.deprovision(id)
-  // Not at the end of the case, which has dozens of points: their connections would wait for it.
-  await Promise.all([factory, other, last].map((each) => each.close()))
+  const where = `${second.name} before call ${index} (${member}) of ${first.name}`
+  assertOutcome(`${where}: the first operation`, firstError, mustSucceed)
+  assertOutcome(`${where}: the second operation`, secondError, mustSucceed)
+  await assertServedOrMissing(t, [factory, other], id, where)
+  if (member === undefined) return false
+  await assertRecoverable(t, id, where)
+  // Closed here, because the case has dozens of calls whose connections would add up.
+  await Promise.all([factory.close(), other.close()])
   return true
 }
 
-async function locked({ oracle, nameOf }: ConformanceContext, id: string): Promise<boolean> {
-  const rows = await oracle.query(await nameOf(id), 'SELECT owner FROM tenantry_lock').catch(() => [])
+function assertOutcome(where: string, error: unknown, mustSucceed = false): void {
+  if (error === undefined) return
+  const message = `${where} failed with ${String(error)}`
+  ok(error instanceof TenancyError, message)
+  ok(CONCURRENCY_ERRORS.has(error.code), `${message} (${error.code})`)
+  ok(!mustSucceed, `${message} (${error.code})`)
+}
+
+/** A further process can delete and provision the tenant. */
+async function assertRecoverable(t: ConformanceContext, id: string, where: string): Promise<void> {
+  const factory = t.createFactory({ migrations: MORE }, t.createProvider())
+  await expectSuccess(`${where}: deprovision`, () => factory.deprovision(id))
+  await assertAbsent(t, id, where)
+  await expectSuccess(`${where}: provision`, () => factory.provision(id))
+  await assertReady(t, id, where)
+  await factory.deprovision(id)
+  await factory.close()
+}
+
+async function isMigrationLocked(t: ConformanceContext, id: string): Promise<boolean> {
+  const name = await t.getDatabaseName(id)
+  const rows = await t.oracle.query(name, 'SELECT owner FROM tenantry_lock').catch(() => [])
   return String(rows[0]?.owner ?? '') !== ''
 }
 
-async function failureOf(work: Promise<unknown>): Promise<unknown> {
+async function getError(work: Promise<unknown>): Promise<unknown> {
   try {
     await work
     return undefined
@@ -136,22 +153,22 @@ async function failureOf(work: Promise<unknown>): Promise<unknown> {
   }
 }
 
-/** What is served is complete; what is not there is not served. */
-async function assertServedOrNot(
+/** A tenant that is served has all of its tables; a tenant without a ready database is not served. */
+async function assertServedOrMissing(
   t: ConformanceContext,
   factories: readonly Factory[],
   id: string,
   where: string,
 ): Promise<void> {
-  const name = await t.nameOf(id)
-  const there = (await t.oracle.databases(name)).includes(name)
-  const state = there
-    ? String((await stampOf(t, name).catch(() => ({ state: 'unstamped' }))).state)
+  const name = await t.getDatabaseName(id)
+  const exists = (await t.oracle.listDatabases(name)).includes(name)
+  const state = exists
+    ? String((await readStamp(t, name).catch(() => ({ state: 'unstamped' }))).state)
     : 'absent'
   for (const factory of factories) {
     factory.release(id)
     const open = (): Promise<Adapters> => factory.getAdapters(id)
-    if (state === 'ready') await succeeds(where, async () => readNotes((await open()).db))
-    else await refuses(`${where}: ${id} is ${state}`, open, 'tenant_not_found', 'tenant_not_ready')
+    if (state === 'ready') await expectSuccess(where, async () => readNotes((await open()).db))
+    else await expectError(`${where}: ${id} is ${state}`, open, 'tenant_not_found', 'tenant_not_ready')
   }
 }

@@ -2,29 +2,34 @@ import { deepEqual, equal, ok } from 'node:assert/strict'
 import { inspect } from 'node:util'
 import type { Locator, TenantProvider } from '@tenantry/multi-tenancy'
 import { type Kysely, sql } from 'kysely'
-import { type ConformanceCase, suite } from '../case.ts'
+import { type ConformanceCase, defineCases } from '../case.ts'
 import type { ConformanceContext } from '../context.ts'
-import { refuses, succeeds } from '../support/expect-error.ts'
-import { attacks, LEFTOVERS } from '../support/hostile-sql.ts'
-import { bodies, NOTES, readNotes, SELECT_NOTES, writeNote } from '../support/notes.ts'
+import { expectError, expectSuccess } from '../support/expect-error.ts'
+import { listHostileSql, SESSION_LEFTOVERS } from '../support/hostile-sql.ts'
+import { NOTES, readNotes, SELECT_NOTES, toBodies, writeNote } from '../support/notes.ts'
 
 const TENANTS = ['amber', 'birch', 'cedar', 'delta', 'ember', 'fjord', 'grove', 'heath']
 
 /** No tenant ever sees or changes another's rows. */
-export const isolation: readonly ConformanceCase[] = suite('isolation', [
+export const isolation: readonly ConformanceCase[] = defineCases('isolation', [
   {
-    name: 'reads and writes of many tenants, interleaved through two processes, stay apart',
+    name: 'keeps interleaved reads and writes of many tenants in two processes apart',
     async run(t) {
-      const factories = [t.factory({ migrations: NOTES }), t.factory({ migrations: NOTES }, t.another())]
+      const factories = [
+        t.createFactory({ migrations: NOTES }),
+        t.createFactory({ migrations: NOTES }, t.createProvider()),
+      ]
       await Promise.all(
-        TENANTS.map((id, at) => succeeds(`provision ${id}`, async () => factories[at % 2]?.provision(id))),
+        TENANTS.map((id, at) =>
+          expectSuccess(`provision ${id}`, async () => factories[at % 2]?.provision(id)),
+        ),
       )
       const rounds = 6
       const work = async (id: string, round: number): Promise<void> => {
         const factory = factories[round % 2] ?? factories[0]
         ok(factory !== undefined)
-        const { db } = await succeeds(`getAdapters ${id}`, () => factory.getAdapters(id))
-        await succeeds(`a write of ${id}`, () => writeNote(db, round, `${id} ${round}`))
+        const { db } = await expectSuccess(`getAdapters ${id}`, () => factory.getAdapters(id))
+        await expectSuccess(`a write of ${id}`, () => writeNote(db, round, `${id} ${round}`))
         for (const body of await readNotes(db)) ok(body.startsWith(`${id} `), `${id} reads ${body}`)
         const [mine] = await db.selectFrom('notes').select('body').where('id', '=', round).execute()
         equal(mine?.body, `${id} ${round}`)
@@ -36,15 +41,15 @@ export const isolation: readonly ConformanceCase[] = suite('isolation', [
       )
       for (const id of TENANTS) {
         const expected = Array.from({ length: rounds }, (_, round) => `${id} ${round}`)
-        deepEqual(bodies(await t.oracle.query(await t.nameOf(id), SELECT_NOTES)), expected)
+        deepEqual(toBodies(await t.oracle.query(await t.getDatabaseName(id), SELECT_NOTES)), expected)
       }
     },
   },
   {
-    name: 'transactions of many tenants that wait for each other stay apart',
+    name: 'keeps overlapping transactions of many tenants apart',
     skip: ({ provider }) => (provider.capabilities.transactions ? undefined : 'transactions is false'),
     async run(t) {
-      const factory = t.factory({ migrations: NOTES })
+      const factory = t.createFactory({ migrations: NOTES })
       const ids = TENANTS.slice(0, 3)
       for (const id of ids) await factory.provision(id)
       // All are inside their transactions before any goes on: they overlap for certain.
@@ -67,50 +72,62 @@ export const isolation: readonly ConformanceCase[] = suite('isolation', [
         }),
       )
       for (const [at, id] of ids.entries())
-        deepEqual(bodies(await t.oracle.query(await t.nameOf(id), SELECT_NOTES)), at === 0 ? [] : [id])
+        deepEqual(
+          toBodies(await t.oracle.query(await t.getDatabaseName(id), SELECT_NOTES)),
+          at === 0 ? [] : [id],
+        )
     },
   },
   ...(['find', 'connect'] as const).map((member) => ({
-    name: `another tenant’s database from ${member} is wrong_tenant on every open, and stays in quarantine`,
+    name: `rejects another tenant's database from ${member} with wrong_tenant until the tenant is released`,
     async run(t: ConformanceContext) {
       const swap = { on: true }
-      const factory = t.factory({ migrations: NOTES })
+      const factory = t.createFactory({ migrations: NOTES })
       for (const id of ['alice', 'bob']) {
         await factory.provision(id)
         await writeNote((await factory.getAdapters(id)).db, 1, `secret of ${id}`)
       }
-      const bob = await t.provider.find(await t.nameOf('bob'), t.call)
+      const bob = await t.provider.find(await t.getDatabaseName('bob'), t.call)
       ok(bob !== undefined)
-      const swapped = t.factory(
+      const swapped = t.createFactory(
         { migrations: NOTES },
-        swapping(t.another(), member, await t.nameOf('alice'), bob, swap),
+        swapping(t.createProvider(), member, await t.getDatabaseName('alice'), bob, swap),
       )
       for (let attempt = 0; attempt < 3; attempt++) {
-        await refuses('getAdapters', () => swapped.getAdapters('alice'), 'wrong_tenant')
-        await refuses('open', () => swapped.open('alice'), 'wrong_tenant')
+        await expectError('getAdapters', () => swapped.getAdapters('alice'), 'wrong_tenant')
+        await expectError('open', () => swapped.open('alice'), 'wrong_tenant')
       }
-      await refuses('migrate', () => swapped.migrate('alice'), 'wrong_tenant')
+      await expectError('migrate', () => swapped.migrate('alice'), 'wrong_tenant')
       swap.on = false
-      await refuses('getAdapters in quarantine', () => swapped.getAdapters('alice'), 'wrong_tenant')
+      await expectError('getAdapters in quarantine', () => swapped.getAdapters('alice'), 'wrong_tenant')
       swapped.release('alice')
       deepEqual(await readNotes((await swapped.getAdapters('alice')).db), ['secret of alice'])
-      deepEqual(bodies(await t.oracle.query(await t.nameOf('bob'), SELECT_NOTES)), ['secret of bob'])
+      deepEqual(toBodies(await t.oracle.query(await t.getDatabaseName('bob'), SELECT_NOTES)), [
+        'secret of bob',
+      ])
     },
   })),
   {
-    name: 'a database whose stamp became another tenant’s is refused at the next open',
+    name: "rejects a database at the next open after its stamp became another tenant's",
     async run(t) {
-      const factory = t.factory({ migrations: NOTES })
+      const factory = t.createFactory({ migrations: NOTES })
       await factory.provision('alice')
       await factory.getAdapters('alice')
-      await t.oracle.execute(await t.nameOf('alice'), "UPDATE tenantry_identity SET tenant_id = 'bob'")
+      await t.oracle.execute(
+        await t.getDatabaseName('alice'),
+        "UPDATE tenantry_identity SET tenant_id = 'bob'",
+      )
       factory.release('alice')
-      await refuses('the same process', () => factory.getAdapters('alice'), 'wrong_tenant')
-      await refuses('another process', () => t.factory({}, t.another()).getAdapters('alice'), 'wrong_tenant')
+      await expectError('the same process', () => factory.getAdapters('alice'), 'wrong_tenant')
+      await expectError(
+        'another process',
+        () => t.createFactory({}, t.createProvider()).getAdapters('alice'),
+        'wrong_tenant',
+      )
     },
   },
   {
-    name: 'failed statements and transactions thrown away leave nothing for the next use',
+    name: 'passes nothing of failed statements and abandoned transactions to the next use',
     async run(t) {
       const { alice, bob } = await twoTenants(t)
       await alice
@@ -143,34 +160,36 @@ export const isolation: readonly ConformanceCase[] = suite('isolation', [
     },
   },
   {
-    name: 'what one tenant’s session leaves behind does not show in another’s',
+    name: 'passes no session state of one tenant to another tenant',
     async run(t) {
       const { alice, bob } = await twoTenants(t)
-      for (const [at, leftover] of LEFTOVERS[t.dialect].entries()) {
+      for (const [at, leftover] of SESSION_LEFTOVERS[t.dialect].entries()) {
         await attempt(alice, leftover)
         const after = `after ${leftover.join('; ')}`
         for (let use = 0; use < 3; use++) deepEqual(await readNotes(bob), ['secret of bob'], after)
-        await succeeds(after, () => writeNote(bob, 100 + at, 'written'))
+        await expectSuccess(after, () => writeNote(bob, 100 + at, 'written'))
         await bob.deleteFrom('notes').where('id', '>=', 100).execute()
       }
-      deepEqual(bodies(await t.oracle.query(await t.nameOf('bob'), SELECT_NOTES)), ['secret of bob'])
+      deepEqual(toBodies(await t.oracle.query(await t.getDatabaseName('bob'), SELECT_NOTES)), [
+        'secret of bob',
+      ])
     },
   },
   {
-    name: 'SQL of one tenant can neither read nor change another’s database',
-    skip: ({ openToSql }) => openToSql,
+    name: "rejects SQL of one tenant that reads or changes another tenant's database",
+    skip: ({ withoutSqlIsolation }) => withoutSqlIsolation,
     async run(t) {
       const { alice, bob } = await twoTenants(t)
-      const [own, victim] = [await t.nameOf('alice'), await t.nameOf('bob')]
+      const [own, victim] = [await t.getDatabaseName('alice'), await t.getDatabaseName('bob')]
       const files = t.dialect === 'sqlite' ? await databaseFiles(alice) : []
       const tries = [
-        ...attacks(t.dialect, victim, own, files),
+        ...listHostileSql(t.dialect, victim, own, files),
         ...(t.harness.hostileSql?.(victim, own) ?? []),
       ]
       for (const statements of tries) {
         const seen = inspect(await attempt(alice, statements), { depth: 5 })
         ok(!seen.includes('secret of bob'), `alice read bob’s row with ${statements.join('; ')}`)
-        const rows = bodies(await t.oracle.query(victim, SELECT_NOTES))
+        const rows = toBodies(await t.oracle.query(victim, SELECT_NOTES))
         deepEqual(rows, ['secret of bob'], `alice changed bob’s rows with ${statements.join('; ')}`)
       }
       deepEqual(await readNotes(bob), ['secret of bob'])
@@ -180,7 +199,7 @@ export const isolation: readonly ConformanceCase[] = suite('isolation', [
 ])
 
 async function twoTenants(t: ConformanceContext): Promise<{ alice: Kysely<any>; bob: Kysely<any> }> {
-  const factory = t.factory({ migrations: NOTES })
+  const factory = t.createFactory({ migrations: NOTES })
   const open = async (id: string): Promise<Kysely<any>> => {
     await factory.provision(id)
     const { db } = await factory.getAdapters(id)
@@ -190,7 +209,7 @@ async function twoTenants(t: ConformanceContext): Promise<{ alice: Kysely<any>; 
   return { alice: await open('alice'), bob: await open('bob') }
 }
 
-/** Runs statements on one connection where there is one; what the database refuses is the point. */
+/** Runs statements on one connection where there is one; what the database expectError is the point. */
 async function attempt(db: Kysely<any>, statements: readonly string[]): Promise<unknown[]> {
   const rows: unknown[] = []
   const run = async (on: Kysely<any>): Promise<void> => {

@@ -1,11 +1,11 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { type FactoryOptions, TenancyError } from '@tenantry/multi-tenancy'
 import { type Kysely, sql } from 'kysely'
-import { type ConformanceCase, suite } from '../case.ts'
+import { type ConformanceCase, defineCases } from '../case.ts'
 import type { Adapters, ConformanceContext } from '../context.ts'
-import { refuses } from '../support/expect-error.ts'
+import { expectError } from '../support/expect-error.ts'
 import { assertReady } from '../support/identity-stamp.ts'
-import { bodies, CREATE_NOTES, countTables, readNotes, SELECT_NOTES, writeNote } from '../support/notes.ts'
+import { CREATE_NOTES, countTables, readNotes, SELECT_NOTES, toBodies, writeNote } from '../support/notes.ts'
 
 type Migrations = NonNullable<FactoryOptions<any, Adapters>['migrations']>
 
@@ -26,30 +26,30 @@ INSERT INTO notes (id, body) VALUES (1, 'semi;colon');
 INSERT INTO notes (id, body) VALUES (2, 'two');`
 
 /** Each tenant's own schema, brought up to date inside its own database. */
-export const migrations: readonly ConformanceCase[] = suite('migrations', [
+export const migrations: readonly ConformanceCase[] = defineCases('migrations', [
   {
-    name: 'provision runs .sql texts and Kysely migrations in the order of their names, once',
+    name: 'runs .sql texts and Kysely migrations once, in the order of their names',
     async run(t) {
       const all: Migrations = { '0002_tags': KYSELY_TAGS, '0001_notes': SQL_TEXT }
-      const factory = t.factory({ migrations: all })
+      const factory = t.createFactory({ migrations: all })
       await factory.provision('acme')
-      const name = await t.nameOf('acme')
-      deepEqual(bodies(await t.oracle.query(name, SELECT_NOTES)), ['semi;colon', 'two'])
+      const name = await t.getDatabaseName('acme')
+      deepEqual(toBodies(await t.oracle.query(name, SELECT_NOTES)), ['semi;colon', 'two'])
       deepEqual(
         (await t.oracle.query(name, 'SELECT label FROM tags')).map((row) => row.label),
         ['first'],
       )
       deepEqual(await factory.migrate('acme'), [])
       await factory.provision('acme')
-      deepEqual(await t.factory({ migrations: all }, t.another()).migrate('acme'), [])
-      deepEqual(bodies(await t.oracle.query(name, SELECT_NOTES)), ['semi;colon', 'two'])
+      deepEqual(await t.createFactory({ migrations: all }, t.createProvider()).migrate('acme'), [])
+      deepEqual(toBodies(await t.oracle.query(name, SELECT_NOTES)), ['semi;colon', 'two'])
     },
   },
   {
-    name: 'migrate brings a tenant to the newest version and keeps its data',
+    name: 'migrates a tenant to the newest version and keeps its data',
     async run(t) {
       const first: Migrations = { '0001_notes': CREATE_NOTES }
-      const factory = t.factory({ migrations: first })
+      const factory = t.createFactory({ migrations: first })
       await factory.provision('acme')
       await writeNote((await factory.getAdapters('acme')).db, 1, 'kept')
       const more: Migrations = {
@@ -57,10 +57,10 @@ export const migrations: readonly ConformanceCase[] = suite('migrations', [
         '0002_pinned': 'ALTER TABLE notes ADD COLUMN pinned INTEGER DEFAULT 0 NOT NULL',
         '0003_tags': KYSELY_TAGS,
       }
-      const newer = t.factory({ migrations: more }, t.another())
+      const newer = t.createFactory({ migrations: more }, t.createProvider())
       deepEqual(await newer.migrate('acme'), ['0002_pinned', '0003_tags'])
       deepEqual(await newer.migrate('acme'), [])
-      const rows = await t.oracle.query(await t.nameOf('acme'), 'SELECT body, pinned FROM notes')
+      const rows = await t.oracle.query(await t.getDatabaseName('acme'), 'SELECT body, pinned FROM notes')
       deepEqual(
         rows.map((row) => [row.body, Number(row.pinned)]),
         [['kept', 0]],
@@ -69,20 +69,22 @@ export const migrations: readonly ConformanceCase[] = suite('migrations', [
     },
   },
   {
-    name: 'bookkeeping lives in the tenant’s own database, and tells tenants apart',
+    name: "keeps the journal of each tenant's migrations in its own database",
     async run(t) {
       const one: Migrations = { '0001_notes': CREATE_NOTES }
       const two: Migrations = { ...one, '0002_tags': KYSELY_TAGS }
-      await t.factory({ migrations: one }).provision('early')
-      await t.factory({ migrations: two }).provision('late')
+      await t.createFactory({ migrations: one }).provision('early')
+      await t.createFactory({ migrations: two }).provision('late')
       deepEqual(await applied(t, 'early'), ['0001_notes'])
       deepEqual(await applied(t, 'late'), ['0001_notes', '0002_tags'])
-      deepEqual(await t.factory({ migrations: two }, t.another()).migrate('early'), ['0002_tags'])
+      deepEqual(await t.createFactory({ migrations: two }, t.createProvider()).migrate('early'), [
+        '0002_tags',
+      ])
       deepEqual(await applied(t, 'early'), ['0001_notes', '0002_tags'])
     },
   },
   ...([false, true] as const).map((kysely) => ({
-    name: `a ${kysely ? 'Kysely' : '.sql'} migration that fails leaves nothing of itself, and can be mended`,
+    name: `undoes a ${kysely ? 'Kysely' : '.sql'} migration that fails, and applies its corrected version`,
     skip: transactionalOnly(kysely),
     async run(t: ConformanceContext) {
       const bad: Migrations[keyof Migrations] = (
@@ -95,16 +97,16 @@ export const migrations: readonly ConformanceCase[] = suite('migrations', [
             }
           : 'CREATE TABLE half (id INTEGER); INSERT INTO missing (id) VALUES (1)'
       ) as never
-      const factory = t.factory({ migrations: { '0001_notes': CREATE_NOTES, '0002_half': bad } })
-      await refuses('provision', () => factory.provision('acme'), 'migration_failed')
-      await refuses('getAdapters', () => factory.getAdapters('acme'), 'tenant_not_ready')
-      const name = await t.nameOf('acme')
+      const factory = t.createFactory({ migrations: { '0001_notes': CREATE_NOTES, '0002_half': bad } })
+      await expectError('provision', () => factory.provision('acme'), 'migration_failed')
+      await expectError('getAdapters', () => factory.getAdapters('acme'), 'tenant_not_ready')
+      const name = await t.getDatabaseName('acme')
       equal(
         Number((await t.oracle.query(name, countTables(t.dialect, 'half')))[0]?.tables),
         0,
         'half applied',
       )
-      const mended = t.factory({
+      const mended = t.createFactory({
         migrations: { '0001_notes': CREATE_NOTES, '0002_half': 'CREATE TABLE half (id INTEGER)' },
       })
       await mended.provision('acme')
@@ -113,67 +115,74 @@ export const migrations: readonly ConformanceCase[] = suite('migrations', [
     },
   })),
   {
-    name: 'a migration that fails half-way leaves the tenant marked dirty and refused',
+    name: 'marks a tenant dirty and rejects it when a migration fails halfway',
     skip: ({ provider }) => (provider.capabilities.transactionalDdl ? 'transactionalDdl is true' : undefined),
     async run(t) {
       const first: Migrations = { '0001_notes': CREATE_NOTES }
-      const factory = t.factory({ migrations: first })
+      const factory = t.createFactory({ migrations: first })
       await factory.provision('acme')
       await factory.provision('other')
       const bad: Migrations = {
         ...first,
         '0002_half': 'CREATE TABLE half (id INTEGER); INSERT INTO missing (id) VALUES (1)',
       }
-      const newer = t.factory({ migrations: bad }, t.another())
-      await refuses('migrate', () => newer.migrate('acme'), 'migration_failed')
-      await refuses('migrate again', () => newer.migrate('acme'), 'migration_dirty')
+      const newer = t.createFactory({ migrations: bad }, t.createProvider())
+      await expectError('migrate', () => newer.migrate('acme'), 'migration_failed')
+      await expectError('migrate again', () => newer.migrate('acme'), 'migration_dirty')
       factory.release('acme')
-      await refuses('getAdapters', () => factory.getAdapters('acme'), 'migration_dirty')
+      await expectError('getAdapters', () => factory.getAdapters('acme'), 'migration_dirty')
       deepEqual(await readNotes((await factory.getAdapters('other')).db), [])
     },
   },
   {
-    name: 'two processes that migrate one tenant at the same time apply each migration once',
+    name: 'applies each migration once when three processes migrate one tenant concurrently',
     async run(t) {
       const first: Migrations = { '0001_notes': CREATE_NOTES }
-      await t.factory({ migrations: first }).provision('acme')
+      await t.createFactory({ migrations: first }).provision('acme')
       const more: Migrations = {
         ...first,
         '0002_row': "INSERT INTO notes (id, body) VALUES (1, 'once')",
         '0003_tags': KYSELY_TAGS,
       }
-      const factories = [t.provider, t.another(), t.another()].map((each) =>
-        t.factory({ migrations: more }, each),
+      const factories = [t.provider, t.createProvider(), t.createProvider()].map((each) =>
+        t.createFactory({ migrations: more }, each),
       )
       const results = await Promise.all(factories.map((factory) => factory.migrate('acme')))
       deepEqual(results.flat().sort(), ['0002_row', '0003_tags'])
-      deepEqual(bodies(await t.oracle.query(await t.nameOf('acme'), SELECT_NOTES)), ['once'])
+      deepEqual(toBodies(await t.oracle.query(await t.getDatabaseName('acme'), SELECT_NOTES)), ['once'])
       await assertReady(t, 'acme')
     },
   },
   {
-    name: 'an applied migration whose text changed, or that is gone, is refused and nothing runs',
+    name: 'rejects an applied migration that has changed or is missing, and runs none',
     async run(t) {
-      await t.factory({ migrations: { '0001_notes': CREATE_NOTES } }).provision('acme')
+      await t.createFactory({ migrations: { '0001_notes': CREATE_NOTES } }).provision('acme')
       const next = { '0002_tags': KYSELY_TAGS }
-      const changed = t.factory({
+      const changed = t.createFactory({
         migrations: { '0001_notes': `${CREATE_NOTES} `.replace('255', '99'), ...next },
       })
-      await refuses('migrate', () => changed.migrate('acme'), 'migration_changed')
-      await refuses('provision', () => changed.provision('acme'), 'migration_changed')
-      await refuses('migrate', () => t.factory({ migrations: next }).migrate('acme'), 'migration_missing')
+      await expectError('migrate', () => changed.migrate('acme'), 'migration_changed')
+      await expectError('provision', () => changed.provision('acme'), 'migration_changed')
+      await expectError(
+        'migrate',
+        () => t.createFactory({ migrations: next }).migrate('acme'),
+        'migration_missing',
+      )
       deepEqual(await applied(t, 'acme'), ['0001_notes'])
     },
   },
   {
-    name: 'tenants are migrated at the same time without waiting for each other’s failure',
+    name: 'migrates all other tenants when the migration of one tenant fails',
     async run(t) {
       const ids = ['a', 'b', 'c', 'd', 'e', 'f']
       const first: Migrations = { '0001_notes': CREATE_NOTES }
-      const factory = t.factory({ migrations: first })
+      const factory = t.createFactory({ migrations: first })
       for (const id of ids) await factory.provision(id)
-      await t.oracle.execute(await t.nameOf('c'), 'CREATE TABLE tags (id INTEGER)')
-      const newer = t.factory({ migrations: { ...first, '0002_tags': KYSELY_TAGS } }, t.another())
+      await t.oracle.execute(await t.getDatabaseName('c'), 'CREATE TABLE tags (id INTEGER)')
+      const newer = t.createFactory(
+        { migrations: { ...first, '0002_tags': KYSELY_TAGS } },
+        t.createProvider(),
+      )
       const results = await Promise.allSettled(ids.map((id) => newer.migrate(id)))
       for (const [at, result] of results.entries()) {
         if (ids[at] !== 'c')
@@ -191,7 +200,7 @@ export const migrations: readonly ConformanceCase[] = suite('migrations', [
 /** The names in the tenant's own journal, as the oracle reads it. */
 async function applied(t: ConformanceContext, tenantId: string): Promise<string[]> {
   const rows = await t.oracle.query(
-    await t.nameOf(tenantId),
+    await t.getDatabaseName(tenantId),
     'SELECT name, state FROM tenantry_migrations ORDER BY name',
   )
   return rows.filter((row) => row.state === 'done').map((row) => String(row.name))

@@ -1,10 +1,10 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { inspect } from 'node:util'
 import fc from 'fast-check'
-import { type ConformanceCase, suite } from '../case.ts'
-import { refuses } from '../support/expect-error.ts'
-import { bodies, NOTES, readNotes, SELECT_NOTES, writeNote } from '../support/notes.ts'
-import { physicalName } from '../support/physical-name.ts'
+import { type ConformanceCase, defineCases } from '../case.ts'
+import { expectError } from '../support/expect-error.ts'
+import { NOTES, readNotes, SELECT_NOTES, toBodies, writeNote } from '../support/notes.ts'
+import { findPhysicalName } from '../support/physical-name.ts'
 import { recordCalls } from '../wrappers/record-calls.ts'
 
 const RESERVED = new Set(['admin', 'api', 'www'])
@@ -42,59 +42,59 @@ const HOSTILE: readonly unknown[] = [
 ] // biome-ignore format: one list
 
 /** Tenant ids and physical names. */
-export const names: readonly ConformanceCase[] = suite('names', [
+export const names: readonly ConformanceCase[] = defineCases('names', [
   {
-    name: 'tenant ids get distinct names that fit the declared naming',
+    name: 'gives every tenant id a distinct name that fits the declared naming',
     async run({ provider, prefix }) {
       const { maxLength, separator } = provider.naming
       const allowed = separator === '_' ? /^[a-z][a-z0-9_-]*$/ : /^[a-z][a-z0-9-]*$/
       const owners = new Map<string, string>()
       const check = async (id: string): Promise<void> => {
-        const name = await physicalName(provider, prefix, id)
+        const name = await findPhysicalName(provider, prefix, id)
         ok(name.startsWith(prefix), `${name} does not start with ${prefix}`)
         ok(name.length <= maxLength, `${name} has ${name.length} of ${maxLength} characters`)
         ok(allowed.test(name), `${name} has characters the service does not take`)
         equal(owners.get(name) ?? id, id, `${name} is the name of two tenants`)
         owners.set(name, id)
-        equal(await physicalName(provider, prefix, id), name, 'the name changes from call to call')
+        equal(await findPhysicalName(provider, prefix, id), name, 'the name changes from call to call')
       }
       for (const id of [...TRICKY, ...LONG]) await check(id)
       await fc.assert(fc.asyncProperty(tenantIds, check), { numRuns: 200 })
     },
   },
   {
-    name: 'the service knows each database under exactly the name it was given',
+    name: 'stores every database under exactly the name it receives',
     async run(t) {
       const ids = [...TRICKY.slice(0, 6), ...LONG, ...fc.sample(tenantIds, { numRuns: 6 })]
-      const given = new Set(await Promise.all(ids.map((id) => t.nameOf(id))))
+      const given = new Set(await Promise.all(ids.map((id) => t.getDatabaseName(id))))
       for (const name of given) {
         equal((await t.provider.create(name, t.call)).created, true, `${name} was there already`)
         ok((await t.provider.find(name, t.call)) !== undefined, `${name} is not found`)
       }
-      deepEqual((await t.oracle.databases(t.prefix)).sort(), [...given].sort())
+      deepEqual((await t.oracle.listDatabases(t.prefix)).sort(), [...given].sort())
     },
   },
   {
-    name: 'ids that differ only at their 63rd character are different tenants',
+    name: 'keeps tenants apart whose ids differ only in the 63rd character',
     async run(t) {
-      const factory = t.factory({ migrations: NOTES })
+      const factory = t.createFactory({ migrations: NOTES })
       for (const id of LONG) {
         await factory.provision(id)
         await writeNote((await factory.getAdapters(id)).db, 1, id)
       }
-      equal((await t.oracle.databases(t.prefix)).length, LONG.length)
-      const other = t.factory({}, t.another())
+      equal((await t.oracle.listDatabases(t.prefix)).length, LONG.length)
+      const other = t.createFactory({}, t.createProvider())
       for (const id of LONG) {
         deepEqual(await readNotes((await other.getAdapters(id)).db), [id])
-        deepEqual(bodies(await t.oracle.query(await t.nameOf(id), SELECT_NOTES)), [id])
+        deepEqual(toBodies(await t.oracle.query(await t.getDatabaseName(id), SELECT_NOTES)), [id])
       }
     },
   },
   {
-    name: 'hostile ids are refused with invalid_tenant_id before any call of the provider',
+    name: 'rejects hostile ids with invalid_tenant_id before it calls the provider',
     async run(t) {
       const { provider, calls } = recordCalls(t.provider)
-      const factory = t.factory({ migrations: NOTES }, provider)
+      const factory = t.createFactory({ migrations: NOTES }, provider)
       for (const hostile of HOSTILE) {
         const id = hostile as string
         for (const run of [
@@ -104,11 +104,11 @@ export const names: readonly ConformanceCase[] = suite('names', [
           factory.deprovision,
           factory.migrate,
         ])
-          await refuses(inspect(hostile), () => run(id), 'invalid_tenant_id')
-        await refuses(inspect(hostile), async () => factory.release(id), 'invalid_tenant_id')
+          await expectError(inspect(hostile), () => run(id), 'invalid_tenant_id')
+        await expectError(inspect(hostile), async () => factory.release(id), 'invalid_tenant_id')
       }
       deepEqual(calls, [])
-      deepEqual(await t.oracle.databases(t.prefix), [])
+      deepEqual(await t.oracle.listDatabases(t.prefix), [])
     },
   },
 ])

@@ -1,54 +1,54 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { TenancyError, type TenantFactory } from '@tenantry/multi-tenancy'
-import { type ConformanceCase, suite } from '../case.ts'
-import { type Adapters, type ConformanceContext, virtualTime } from '../context.ts'
-import { CROSSED } from '../support/concurrency-errors.ts'
-import { refuses } from '../support/expect-error.ts'
-import { assertAbsent, assertReady, stampOf } from '../support/identity-stamp.ts'
+import { type ConformanceCase, defineCases } from '../case.ts'
+import { type Adapters, type ConformanceContext, createSimulatedTime } from '../context.ts'
+import { CONCURRENCY_ERRORS } from '../support/concurrency-errors.ts'
+import { expectError } from '../support/expect-error.ts'
+import { assertAbsent, assertReady, readStamp } from '../support/identity-stamp.ts'
 import { NOTES, readNotes, writeNote } from '../support/notes.ts'
-import { intercept } from '../wrappers/intercept-provider.ts'
+import { interceptProvider } from '../wrappers/intercept-provider.ts'
 import { recordCalls } from '../wrappers/record-calls.ts'
 import { withFaults } from '../wrappers/with-faults.ts'
 
 /** Many callers at once. */
-export const races: readonly ConformanceCase[] = suite('races', [
+export const races: readonly ConformanceCase[] = defineCases('races', [
   {
-    name: 'creates of one name at the same time make one database, and at most one says created',
+    name: 'creates one database for concurrent calls with one name, and reports it as created at most once',
     async run(t) {
-      const providers = [t.provider, t.another(), t.another()]
+      const providers = [t.provider, t.createProvider(), t.createProvider()]
       const name = `${t.prefix}a`
       const results = await Promise.all(
         Array.from({ length: 12 }, (_, at) => providers[at % 3]?.create(name, t.call)),
       )
       ok(results.filter((result) => result?.created).length <= 1, 'several callers made the database')
-      deepEqual(await t.oracle.databases(t.prefix), [name])
+      deepEqual(await t.oracle.listDatabases(t.prefix), [name])
     },
   },
   {
-    name: 'fifty provisions of one tenant over three processes make one database with one stamp',
+    name: 'provisions one database with one stamp for fifty concurrent calls in three processes',
     async run(t) {
       const factories = manyFactories(t, 12)
       const calls = Array.from({ length: 50 }, (_, at) => factories[at % factories.length]?.provision('acme'))
       await Promise.all(calls)
       await assertReady(t, 'acme')
-      deepEqual(await t.oracle.databases(t.prefix), [await t.nameOf('acme')])
+      deepEqual(await t.oracle.listDatabases(t.prefix), [await t.getDatabaseName('acme')])
       await writeNote((await one(factories).getAdapters('acme')).db, 1, 'shared')
       for (const factory of factories)
         deepEqual(await readNotes((await factory.getAdapters('acme')).db), ['shared'])
     },
   },
   {
-    name: 'twenty tenants are provisioned at the same time',
+    name: 'provisions twenty tenants concurrently',
     async run(t) {
       const factories = manyFactories(t, 3)
       const ids = Array.from({ length: 20 }, (_, at) => `tenant-${at}`)
       await Promise.all(ids.map((id, at) => factories[at % 3]?.provision(id)))
-      equal((await t.oracle.databases(t.prefix)).length, ids.length)
+      equal((await t.oracle.listDatabases(t.prefix)).length, ids.length)
       for (const id of ids) await assertReady(t, id)
     },
   },
   {
-    name: 'provision against deprovision ends ready or absent, never half served',
+    name: 'leaves a tenant ready or absent, and never serves it half-provisioned, when provision and deprovision race',
     async run(t) {
       const [first, second, third] = manyFactories(t, 3, true) as [Factory, Factory, Factory]
       for (let round = 0; round < 8; round++) {
@@ -64,7 +64,10 @@ export const races: readonly ConformanceCase[] = suite('races', [
         for (const result of await Promise.allSettled([...calls, ...served])) {
           if (result.status === 'fulfilled') continue
           const { reason } = result
-          ok(reason instanceof TenancyError && CROSSED.has(reason.code), `${id}: ${String(reason)}`)
+          ok(
+            reason instanceof TenancyError && CONCURRENCY_ERRORS.has(reason.code),
+            `${id}: ${String(reason)}`,
+          )
         }
         await assertSettled(t, [first, second, third], id)
         await second.deprovision(id)
@@ -75,12 +78,12 @@ export const races: readonly ConformanceCase[] = suite('races', [
     },
   },
   {
-    name: 'a provision whose database is deleted under it ends soon: its client can never work again',
+    name: 'ends a provision soon after another process deletes its database',
     async run(t) {
-      const other = t.factory({}, t.another())
-      const environment = virtualTime()
+      const other = t.createFactory({}, t.createProvider())
+      const environment = createSimulatedTime()
       let stamped = false
-      const { provider } = intercept(t.another(), async (call, run) => {
+      const { provider } = interceptProvider(t.createProvider(), async (call, run) => {
         const value = await run()
         if (call.member === 'batch' && !stamped) {
           stamped = true
@@ -89,16 +92,16 @@ export const races: readonly ConformanceCase[] = suite('races', [
         return value
       })
       const began = environment.now()
-      const factory = t.factory({ migrations: NOTES, environment }, provider)
+      const factory = t.createFactory({ migrations: NOTES, environment }, provider)
       await factory.provision('acme').catch((error: unknown) => {
-        ok(error instanceof TenancyError && CROSSED.has(error.code), String(error))
+        ok(error instanceof TenancyError && CONCURRENCY_ERRORS.has(error.code), String(error))
       })
       const seconds = (environment.now() - began) / 1_000
       ok(seconds < 30, `it tried again for ${seconds} s`)
     },
   },
   {
-    name: 'deprovisions of one tenant at the same time all succeed',
+    name: 'completes all concurrent deprovisions of one tenant',
     async run(t) {
       const factories = manyFactories(t, 3)
       await one(factories).provision('acme')
@@ -107,11 +110,11 @@ export const races: readonly ConformanceCase[] = suite('races', [
     },
   },
   {
-    name: 'a thousand first requests open the tenant once',
+    name: 'opens a tenant once for a thousand concurrent first requests',
     async run(t) {
-      await t.factory({ migrations: NOTES }).provision('acme')
-      const { provider, count } = recordCalls(t.another())
-      const factory = t.factory({}, provider)
+      await t.createFactory({ migrations: NOTES }).provision('acme')
+      const { provider, count } = recordCalls(t.createProvider())
+      const factory = t.createFactory({}, provider)
       const adapters = await Promise.all(Array.from({ length: 1_000 }, () => factory.getAdapters('acme')))
       equal(new Set(adapters).size, 1, 'there are several adapters of one tenant')
       equal(count('find'), 1, 'find')
@@ -121,27 +124,33 @@ export const races: readonly ConformanceCase[] = suite('races', [
     },
   },
   {
-    name: 'a failed open is told to all who waited, and not remembered',
+    name: 'reports a failed open to every waiting caller and does not cache it',
     async run(t) {
-      await t.factory({ migrations: NOTES }).provision('acme')
-      const faulty = withFaults(t.another(), { kind: 'fatal', at: (call) => call.member === 'connect' })
-      const factory = t.factory({}, faulty.provider)
+      await t.createFactory({ migrations: NOTES }).provision('acme')
+      const faulty = withFaults(t.createProvider(), {
+        kind: 'fatal',
+        at: (call) => call.member === 'connect',
+      })
+      const factory = t.createFactory({}, faulty.provider)
       const opens = Array.from({ length: 20 }, () => factory.getAdapters('acme'))
       const failed = await Promise.allSettled(opens)
       for (const result of failed)
-        await refuses('getAdapters', async () => unwrap(result), 'provider_rejected')
+        await expectError('getAdapters', async () => unwrap(result), 'provider_rejected')
       ok(faulty.fired() !== undefined)
       deepEqual(await readNotes((await factory.getAdapters('acme')).db), [])
     },
   },
   {
-    name: 'who asks while a tenant is provisioned gets it complete or not at all',
+    name: 'serves a tenant completely or not at all while it is being provisioned',
     async run(t) {
       const seed = async ({ db }: Adapters): Promise<void> => {
         await db.deleteFrom('notes').execute()
         await writeNote(db, 1, 'seeded')
       }
-      const [maker, asker] = [t.factory({ migrations: NOTES, seed }), t.factory({}, t.another())]
+      const [maker, asker] = [
+        t.createFactory({ migrations: NOTES, seed }),
+        t.createFactory({}, t.createProvider()),
+      ]
       const done = maker.provision('acme')
       let finished = false
       void done.then(() => {
@@ -151,7 +160,7 @@ export const races: readonly ConformanceCase[] = suite('races', [
       do {
         asker.release('acme')
         const adapters = await asker.getAdapters('acme').catch((error: unknown) => {
-          ok(error instanceof TenancyError && CROSSED.has(error.code), String(error))
+          ok(error instanceof TenancyError && CONCURRENCY_ERRORS.has(error.code), String(error))
           return undefined
         })
         if (adapters !== undefined) deepEqual(await readNotes(adapters.db), ['seeded'])
@@ -169,10 +178,10 @@ type Factory = TenantFactory<Adapters>
 
 /** @param impatient retries take no time: whoever lost is told so at once */
 function manyFactories(t: ConformanceContext, count: number, impatient = false): Factory[] {
-  const providers = [t.provider, t.another(), t.another()]
+  const providers = [t.provider, t.createProvider(), t.createProvider()]
   return Array.from({ length: count }, (_, at) => {
-    const environment = impatient ? { environment: virtualTime() } : {}
-    return t.factory({ migrations: NOTES, ...environment }, providers[at % 3])
+    const environment = impatient ? { environment: createSimulatedTime() } : {}
+    return t.createFactory({ migrations: NOTES, ...environment }, providers[at % 3])
   })
 }
 
@@ -214,14 +223,14 @@ async function assertSettled(
   factories: readonly Factory[],
   id: string,
 ): Promise<void> {
-  const name = await t.nameOf(id)
-  const there = (await t.oracle.databases(name)).includes(name)
-  const state = there ? (await stampOf(t, name)).state : 'absent'
+  const name = await t.getDatabaseName(id)
+  const there = (await t.oracle.listDatabases(name)).includes(name)
+  const state = there ? (await readStamp(t, name)).state : 'absent'
   for (const factory of factories) {
     factory.release(id)
     if (state === 'ready') deepEqual(await readNotes((await factory.getAdapters(id)).db), [])
     else
-      await refuses(
+      await expectError(
         `${id} is ${state}`,
         () => factory.getAdapters(id),
         'tenant_not_found',

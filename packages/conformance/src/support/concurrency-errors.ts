@@ -1,7 +1,7 @@
 import type { TenancyErrorCode } from '@tenantry/multi-tenancy'
 
-/** What one of two calls that cross may be told; anything else is a defect. */
-export const CROSSED: ReadonlySet<TenancyErrorCode> = new Set([
+/** The codes that an operation may end in after it lost a race; any other error is a defect. */
+export const CONCURRENCY_ERRORS: ReadonlySet<TenancyErrorCode> = new Set([
   'conflict',
   'tenant_not_found',
   'tenant_not_ready',

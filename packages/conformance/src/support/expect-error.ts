@@ -2,68 +2,73 @@ import { AssertionError } from 'node:assert/strict'
 import { TenancyError, type TenancyErrorCode } from '@tenantry/multi-tenancy'
 
 /**
- * The coded error that `work` must end in.
+ * Returns the coded error that a call ends in.
  *
- * @throws AssertionError when it succeeds, or fails with something else
+ * @param description names the call in the assertion's message
+ * @param codes the accepted codes; every code is accepted without them
+ * @throws AssertionError when the call succeeds or fails with any other error
  */
-export async function refuses(
-  what: string,
-  work: () => Promise<unknown>,
+export async function expectError(
+  description: string,
+  call: () => Promise<unknown>,
   ...codes: readonly TenancyErrorCode[]
 ): Promise<TenancyError> {
   let value: unknown
   try {
-    value = await work()
+    value = await call()
   } catch (error) {
     if (error instanceof TenancyError && (codes.length === 0 || codes.includes(error.code))) return error
-    const wanted = codes.length === 0 ? 'a TenancyError' : codes.join(' or ')
+    const expected = codes.length === 0 ? 'a TenancyError' : codes.join(' or ')
     throw new AssertionError({
-      message: `${what}: expected ${wanted}, got ${error instanceof TenancyError ? `${error.code} (${error.message})` : String(error)}`,
+      message: `${description}: expected ${expected}, received ${describeError(error)}`,
       actual: error,
       expected: codes,
     })
   }
   throw new AssertionError({
-    message: `${what}: expected to be refused, but it succeeded`,
+    message: `${description}: expected an error, but the call succeeded`,
     actual: value,
     expected: codes,
   })
 }
 
-/** As `refuses`, for bare members of a provider: whatever they throw is given its code by `mapError`. */
-export async function refusesMapped(
-  what: string,
+/** Returns the coded error that a provider's member ends in: `mapError` gives its error a code. */
+export async function expectMappedError(
+  description: string,
   mapError: (cause: unknown) => TenancyError,
-  work: () => Promise<unknown>,
+  call: () => Promise<unknown>,
 ): Promise<TenancyError> {
-  let thrown: { cause: unknown }
-  try {
-    const value = await work()
-    throw new AssertionError({ message: `${what}: expected to be refused, but it succeeded`, actual: value })
-  } catch (cause) {
-    if (cause instanceof AssertionError) throw cause
-    thrown = { cause }
-  }
-  const error = mapError(thrown.cause)
+  const { cause } = await call().then(
+    (value) => {
+      const message = `${description}: expected an error, but the call succeeded`
+      throw new AssertionError({ message, actual: value })
+    },
+    (error: unknown) => ({ cause: error }),
+  )
+  const error = mapError(cause)
   if (!(error instanceof TenancyError)) {
-    throw new AssertionError({ message: `${what}: mapError returned no TenancyError`, actual: error })
+    throw new AssertionError({ message: `${description}: mapError returned no TenancyError`, actual: error })
   }
   if (error.code === 'internal') {
     throw new AssertionError({
-      message: `${what}: mapError knows no code for ${String(thrown.cause)}`,
+      message: `${description}: mapError has no code for ${String(cause)}`,
       actual: error,
     })
   }
   return error
 }
 
-/** Must succeed; its error becomes an assertion that says what was expected. */
-export async function succeeds<Value>(what: string, work: () => Promise<Value>): Promise<Value> {
+/** Returns the value of a call that must succeed. Its error becomes an assertion that names the call. */
+export async function expectSuccess<Value>(description: string, call: () => Promise<Value>): Promise<Value> {
   try {
-    return await work()
+    return await call()
   } catch (error) {
     if (error instanceof AssertionError) throw error
-    const text = error instanceof TenancyError ? `${error.code} (${error.message})` : String(error)
-    throw new AssertionError({ message: `${what}: expected to succeed, got ${text}`, actual: error })
+    const message = `${description}: expected success, received ${describeError(error)}`
+    throw new AssertionError({ message, actual: error })
   }
+}
+
+function describeError(error: unknown): string {
+  return error instanceof TenancyError ? `${error.code} (${error.message})` : String(error)
 }

@@ -2,8 +2,8 @@ import type { Capabilities } from '@tenantry/multi-tenancy'
 
 type Dialect = Capabilities['dialect']
 
-/** SQL a tenant's session may leave behind; each list runs on one connection. */
-export const LEFTOVERS: Readonly<Record<Dialect, readonly (readonly string[])[]>> = {
+/** SQL that changes the state of a session; each list runs on one connection. */
+export const SESSION_LEFTOVERS: Readonly<Record<Dialect, readonly (readonly string[])[]>> = {
   sqlite: [
     [
       'CREATE TEMP TABLE notes (id INTEGER, body TEXT)',
@@ -45,11 +45,16 @@ export const LEFTOVERS: Readonly<Record<Dialect, readonly (readonly string[])[]>
 }
 
 /**
- * SQL with which a tenant may try to reach the database `victim`; each list runs on one connection.
+ * Returns SQL with which a tenant tries to reach the database `victim`; each list runs on one connection.
  *
- * @param files of its own database, where it has any: an attacker can read their paths and guess the victim's
+ * @param files the files of the tenant's own database, from whose paths an attacker derives the victim's
  */
-export function attacks(dialect: Dialect, victim: string, own: string, files: readonly string[]): string[][] {
+export function listHostileSql(
+  dialect: Dialect,
+  victim: string,
+  own: string,
+  files: readonly string[],
+): string[][] {
   const update = (table: string): string => `UPDATE ${table} SET body = 'overwritten'`
   if (dialect === 'sqlite') {
     return files

@@ -2,8 +2,8 @@ import { deepEqual, equal, ok } from 'node:assert/strict'
 import type { Row } from '@tenantry/multi-tenancy'
 import type { ConformanceContext } from '../context.ts'
 
-/** The identity stamp as the oracle reads it from a database. */
-export async function stampOf({ oracle }: ConformanceContext, name: string): Promise<Row> {
+/** Returns the identity stamp that the oracle reads from a database. */
+export async function readStamp({ oracle }: ConformanceContext, name: string): Promise<Row> {
   const rows = await oracle.query(
     name,
     'SELECT tenant_id, generation, uid, state, dirty FROM tenantry_identity',
@@ -12,31 +12,31 @@ export async function stampOf({ oracle }: ConformanceContext, name: string): Pro
   return rows[0] ?? {}
 }
 
-/** The oracle sees exactly one database for the tenant, stamped as its own, complete and clean. */
+/** Asserts that the tenant has a database with its own stamp, which is ready and not dirty. Returns the stamp. */
 export async function assertReady(
   t: ConformanceContext,
   tenantId: string,
-  what: string = tenantId,
+  description: string = tenantId,
 ): Promise<Row> {
-  const name = await t.nameOf(tenantId)
-  const names = await t.oracle.databases(name)
-  ok(names.includes(name), `${what}: the oracle sees no database ${name}`)
-  const stamp = await stampOf(t, name)
+  const name = await t.getDatabaseName(tenantId)
+  const names = await t.oracle.listDatabases(name)
+  ok(names.includes(name), `${description}: the oracle finds no database ${name}`)
+  const stamp = await readStamp(t, name)
   deepEqual(
     { tenant: stamp.tenant_id, generation: Number(stamp.generation), state: stamp.state, dirty: stamp.dirty },
     { tenant: tenantId, generation: 1, state: 'ready', dirty: null },
-    what,
+    description,
   )
-  ok(String(stamp.uid).length >= 16, `${what}: the stamp has no uid`)
+  ok(String(stamp.uid).length >= 16, `${description}: the stamp has no uid`)
   return stamp
 }
 
-/** The oracle sees no database for the tenant. */
+/** Asserts that the oracle finds no database of the tenant. */
 export async function assertAbsent(
   t: ConformanceContext,
   tenantId: string,
-  what: string = tenantId,
+  description: string = tenantId,
 ): Promise<void> {
-  const name = await t.nameOf(tenantId)
-  ok(!(await t.oracle.databases(name)).includes(name), `${what}: the database is still there`)
+  const name = await t.getDatabaseName(tenantId)
+  ok(!(await t.oracle.listDatabases(name)).includes(name), `${description}: database ${name} still exists`)
 }

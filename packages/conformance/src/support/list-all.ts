@@ -2,19 +2,19 @@ import { ok } from 'node:assert/strict'
 import type { ListedDatabase, TenantProvider } from '@tenantry/multi-tenancy'
 import type { ConformanceContext } from '../context.ts'
 
-/** All that `list` shows of a prefix, page after page. */
-export async function everyPage(
+/** Returns the entries of every page of `list` for a prefix. */
+export async function listAll(
   provider: TenantProvider<any>,
   prefix: string,
   { call }: Pick<ConformanceContext, 'call'>,
 ): Promise<ListedDatabase[]> {
-  const all: ListedDatabase[] = []
+  const databases: ListedDatabase[] = []
   let cursor: string | undefined
   for (let page = 0; page === 0 || cursor !== undefined; page++) {
-    ok(page < 1_000, 'list has no last page')
-    const answer = await provider.list({ prefix, ...(cursor === undefined ? {} : { cursor }) }, call)
-    all.push(...answer.databases)
-    cursor = answer.cursor
+    ok(page < 1_000, 'list has more than 1,000 pages: its last page must have no cursor')
+    const result = await provider.list({ prefix, ...(cursor === undefined ? {} : { cursor }) }, call)
+    databases.push(...result.databases)
+    cursor = result.cursor
   }
-  return all
+  return databases
 }

@@ -3,27 +3,27 @@ import type { Kysely } from 'kysely'
 
 type Dialect = Capabilities['dialect']
 
-/** A statement written with `?`, in the placeholders of the dialect. Its text must hold no other `?`. */
+/** Turns the `?` placeholders of a statement into those of the dialect. The text must contain no other `?`. */
 export function statement(dialect: Dialect, sql: string, ...params: SqlValue[]): Statement {
   let index = 0
   return { sql: dialect === 'postgres' ? sql.replace(/\?/g, () => `$${++index}`) : sql, params }
 }
 
-/** The table most cases work with, as `.sql` text every dialect reads alike. */
+/** Creates the table of most cases, in SQL that every dialect accepts. */
 export const CREATE_NOTES = 'CREATE TABLE notes (id INTEGER NOT NULL PRIMARY KEY, body VARCHAR(255) NOT NULL)'
 
-/** The migration that makes it. */
+/** The migration that creates this table. */
 export const NOTES: Readonly<Record<string, string>> = { '0001_notes': CREATE_NOTES }
 
-/** The statement that writes one note. */
+/** Returns the statement that writes one note. */
 export function insertNote(dialect: Dialect, id: number, body: string): Statement {
   return statement(dialect, 'INSERT INTO notes (id, body) VALUES (?, ?)', id, body)
 }
 
 export const SELECT_NOTES = 'SELECT id, body FROM notes ORDER BY id'
 
-/** The texts of notes as any driver returns them. */
-export function bodies(rows: readonly Row[]): string[] {
+/** Returns the texts of notes, which drivers return as different types. */
+export function toBodies(rows: readonly Row[]): string[] {
   return rows.map((row) => String(row.body))
 }
 
@@ -32,10 +32,10 @@ export async function writeNote(db: Kysely<any>, id: number, body: string): Prom
 }
 
 export async function readNotes(db: Kysely<any>): Promise<string[]> {
-  return bodies(await db.selectFrom('notes').select(['id', 'body']).orderBy('id').execute())
+  return toBodies(await db.selectFrom('notes').select(['id', 'body']).orderBy('id').execute())
 }
 
-/** Column types of the kinds of values, and how a number too large for JavaScript is read as text. */
+/** The column types of each dialect. `asText` is the type to which a cast turns a large integer into text. */
 export const TYPES: Readonly<Record<Dialect, { text: string; blob: string; asText: string; real: string }>> =
   {
     sqlite: { text: 'TEXT', blob: 'BLOB', asText: 'TEXT', real: 'REAL' },
@@ -43,7 +43,7 @@ export const TYPES: Readonly<Record<Dialect, { text: string; blob: string; asTex
     mysql: { text: 'TEXT', blob: 'LONGBLOB', asText: 'CHAR', real: 'DOUBLE' },
   }
 
-/** How many tables of that name the database has. */
+/** Returns the statement that counts the tables of that name. */
 export function countTables(dialect: Dialect, table: string): string {
   return {
     sqlite: `SELECT count(*) AS tables FROM sqlite_master WHERE type = 'table' AND name = '${table}'`,

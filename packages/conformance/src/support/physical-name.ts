@@ -1,25 +1,26 @@
 import { defineFactory, type TenantProvider } from '@tenantry/multi-tenancy'
 
 /**
- * The name a factory gives a tenant's database: overheard from a factory over a provider that has only this
- * one's naming, so no service is asked.
+ * Returns the physical name that a factory gives a tenant's database. A factory over a stand-in with the provider's
+ * naming asks for the database, so the call does not reach the service.
  */
-export async function physicalName(
+export async function findPhysicalName(
   provider: TenantProvider<any>,
   databasePrefix: string,
   tenantId: string,
 ): Promise<string> {
-  let overheard: string | undefined
-  const listener: TenantProvider<any> = {
+  let requestedName: string | undefined
+  const standIn: TenantProvider<any> = {
     ...provider,
     async find(name) {
-      overheard = name
+      requestedName = name
       return undefined
     },
     async close() {},
   }
-  const factory = defineFactory(listener, { databasePrefix })
+  const factory = defineFactory(standIn, { databasePrefix })
   await factory.getAdapters(tenantId).catch(() => {})
-  if (overheard === undefined) throw new Error(`The factory looked for no database of ${tenantId}`)
-  return overheard
+  if (requestedName === undefined)
+    throw new Error(`The factory asked for no database of tenant "${tenantId}"`)
+  return requestedName
 }

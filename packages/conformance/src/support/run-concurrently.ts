@@ -1,12 +1,12 @@
-/** Runs `work` for all, so many at a time. */
-export async function inGroups<Item>(
+/** Runs `work` for every item, for at most `limit` items concurrently. */
+export async function runConcurrently<Item>(
   items: Iterable<Item>,
-  size: number,
+  limit: number,
   work: (item: Item) => Promise<void>,
 ): Promise<void> {
-  const rest = [...items]
-  const worker = async (): Promise<void> => {
-    for (let item = rest.shift(); item !== undefined; item = rest.shift()) await work(item)
+  const remaining = [...items]
+  const runNext = async (): Promise<void> => {
+    for (let item = remaining.shift(); item !== undefined; item = remaining.shift()) await work(item)
   }
-  await Promise.all(Array.from({ length: size }, worker))
+  await Promise.all(Array.from({ length: limit }, runNext))
 }

@@ -1,19 +1,20 @@
-const AT_ONCE = 5
+/** Attempts that run concurrently, each on a tenant of its own. */
+const CONCURRENCY = 5
 
 /**
- * Tries call 0, 1, 2, … of an operation, each on a tenant of its own, some at the same time.
+ * Tries each call of an operation in turn, by its index from 0.
  *
- * @param attempt resolves with whether the operation had a call of that number
- * @returns how many there were
- * @throws what the first attempt that failed threw, when all under way have ended
+ * @param attempt returns whether the operation has a call with this index
+ * @returns the number of calls
+ * @throws the error of the first attempt that fails, once all running attempts have ended
  */
-export async function atEveryCall(attempt: (at: number) => Promise<boolean>): Promise<number> {
-  for (let points = 0; ; ) {
-    const tries = Array.from({ length: AT_ONCE }, (_, index) => attempt(points + index))
-    for (const result of await Promise.allSettled(tries)) {
+export async function tryEveryCall(attempt: (index: number) => Promise<boolean>): Promise<number> {
+  for (let count = 0; ; ) {
+    const attempts = Array.from({ length: CONCURRENCY }, (_, offset) => attempt(count + offset))
+    for (const result of await Promise.allSettled(attempts)) {
       if (result.status === 'rejected') throw result.reason
-      if (!result.value) return points
-      points++
+      if (!result.value) return count
+      count++
     }
   }
 }

@@ -32,7 +32,10 @@ export interface Intercepted<Client> {
 }
 
 /** A provider of which every call that reaches the service goes through `around`. */
-export function intercept<Client>(provider: TenantProvider<Client>, around: Around): Intercepted<Client> {
+export function interceptProvider<Client>(
+  provider: TenantProvider<Client>,
+  around: Around,
+): Intercepted<Client> {
   const transactions = new Set<() => Promise<void>>()
   let calls = 0
   const passing = <Value>(

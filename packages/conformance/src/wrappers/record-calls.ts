@@ -1,5 +1,5 @@
 import type { TenantProvider } from '@tenantry/multi-tenancy'
-import { type Call, intercept } from './intercept-provider.ts'
+import { type Call, interceptProvider } from './intercept-provider.ts'
 
 export interface Recorded<Client> {
   readonly provider: TenantProvider<Client>
@@ -21,7 +21,7 @@ export interface Recorded<Client> {
  */
 export function recordCalls<Client>(provider: TenantProvider<Client>): Recorded<Client> {
   const calls: Call[] = []
-  const intercepted = intercept(provider, (call, run) => {
+  const intercepted = interceptProvider(provider, (call, run) => {
     calls.push(call)
     return run()
   })

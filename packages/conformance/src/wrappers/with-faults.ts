@@ -1,5 +1,5 @@
 import { TenancyError, type TenantProvider } from '@tenantry/multi-tenancy'
-import { type Call, intercept } from './intercept-provider.ts'
+import { type Call, interceptProvider } from './intercept-provider.ts'
 
 /**
  * What happens at the chosen call:
@@ -52,7 +52,7 @@ export function withFaults<Client>(inner: TenantProvider<Client>, { kind, at }: 
     return typeof at === 'function' ? at(call) : at === counted++
   }
 
-  const intercepted = intercept(inner, async (call, run) => {
+  const intercepted = interceptProvider(inner, async (call, run) => {
     if (dead) return never()
     if (!strikes(call)) return run()
     struck = call

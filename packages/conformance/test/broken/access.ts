@@ -4,9 +4,9 @@ import { interceptKysely } from '../../src/wrappers/intercept-kysely.ts'
 import type { Mistake, Provider } from './broken-provider.ts'
 
 const REFUSED =
-  'once admission is refused, every use of a client held from before ends in that error and reaches no database'
-const CLOSED = 'a closed database answers nobody: no client from before and no new one, in no process'
-const TOLD = 'who is refused by a closed database is told tenant_suspended: a client in use, and a new one'
+  'rejects every use of an existing client with the error of beforeUse, and does not reach the database'
+const CLOSED = 'rejects existing and new clients of a closed database in every process'
+const TOLD = 'reports tenant_suspended to existing and new clients of a closed database'
 
 /** Mistakes with admission, and with databases that are closed and opened. */
 export const ACCESS_MISTAKES: readonly Mistake[] = [
@@ -59,7 +59,7 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'admission is asked and not waited for',
-    fails: 'a use waits for its admission before it reaches the database',
+    fails: 'waits for beforeUse before a use reaches the database',
     break: (intact) => ({
       ...intact,
       connect: ({ beforeUse: admit, ...target }, options) =>
@@ -67,7 +67,7 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
-    mistake: 'closing refuses new clients only',
+    mistake: 'closing rejects new clients only',
     fails: CLOSED,
     break: (intact, server) => ({
       ...intact,
@@ -138,7 +138,7 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'closing lets open transactions go on',
-    fails: 'a transaction that is open as its database is closed gets no further',
+    fails: 'rejects the next statement of a transaction whose database is closed',
     break: (intact, server) => {
       const names = new WeakMap<MemoryClient, string>()
       return {
@@ -157,7 +157,7 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'closing ends clients for good',
-    fails: 'opened again, a closed database has all of its data, for clients from before too',
+    fails: 'serves all data of a reopened database, also to existing clients',
     break: (intact) => {
       let closings = 0
       return {
@@ -184,7 +184,7 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'opening makes the database anew',
-    fails: 'opened again, a closed database has all of its data, for clients from before too',
+    fails: 'serves all data of a reopened database, also to existing clients',
     break: (intact) => ({
       ...intact,
       async setAccess(locator, access, options) {
@@ -197,7 +197,7 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'closing what is closed throws',
-    fails: 'closing what is closed and opening what is open succeed, here and in another process',
+    fails: 'succeeds when it closes a closed database or opens an open one, in any process',
     break: (intact, server) => ({
       ...intact,
       async setAccess(locator, access, options) {
@@ -210,7 +210,7 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'closing closes what has the name as a prefix',
-    fails: 'closing a database spares all others',
+    fails: 'leaves every other database open when it closes one',
     break: (intact, server) => ({
       ...intact,
       async setAccess({ name }, access, options) {
@@ -222,7 +222,7 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'drop does nothing to a closed database',
-    fails: 'a closed database is found, listed, and dropped whole; one made anew under its name is open',
+    fails: 'finds, lists and drops a closed database, and opens a new one of the same name',
     break: (intact, server) => ({
       ...intact,
       async drop(locator, options) {
@@ -232,7 +232,7 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'a mark of closing outlives the database',
-    fails: 'a closed database is found, listed, and dropped whole; one made anew under its name is open',
+    fails: 'finds, lists and drops a closed database, and opens a new one of the same name',
     break: (intact, server) => ({
       ...intact,
       async drop(locator, options) {
@@ -245,7 +245,7 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'setAccess makes what is gone',
-    fails: 'setAccess of what is gone makes nothing',
+    fails: 'creates nothing when it closes or opens a database that no longer exists',
     break: (intact) => ({
       ...intact,
       async setAccess(locator, access, options) {

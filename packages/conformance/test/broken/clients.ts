@@ -10,7 +10,7 @@ const SECRET = 'canary-4f1c0d9e'
 export const CLIENT_MISTAKES: readonly Mistake[] = [
   {
     mistake: 'batch is not atomic, though declared',
-    fails: 'batch is atomic: a late error undoes rows and tables made before it',
+    fails: 'undoes the rows and tables of an atomic batch that fails',
     break: (intact) => ({
       ...intact,
       async batch(client, statements) {
@@ -20,7 +20,7 @@ export const CLIENT_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'batch goes on after an error',
-    fails: 'batch stops at its first error and rejects',
+    fails: 'stops a batch at its first error and rejects it',
     capabilities: { transactionalDdl: false },
     break: (intact) => ({
       ...intact,
@@ -34,7 +34,7 @@ export const CLIENT_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'large integers go through a JavaScript number',
-    fails: 'parameters of every kind arrive as they are',
+    fails: 'binds parameters of every type without changing their values',
     break: (intact) => ({
       ...intact,
       batch: (client, statements) => intact.batch(client, statements.map(rounded)),
@@ -42,7 +42,7 @@ export const CLIENT_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'placeholders are replaced in the text',
-    fails: 'query takes parameters too, and a ? inside a literal is no placeholder',
+    fails: 'binds the parameters of a query and leaves a ? inside a literal alone',
     break: (intact) => ({
       ...intact,
       query: (client, statement) => intact.query(client, interpolated(statement)),
@@ -50,7 +50,7 @@ export const CLIENT_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'transactions are declared, and run one statement after the other',
-    fails: 'a Kysely transaction commits all of its work or none',
+    fails: 'commits all statements of a Kysely transaction or none',
     break: (intact) => ({
       ...intact,
       kysely: (client) =>
@@ -61,7 +61,7 @@ export const CLIENT_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'one connection for all: a client follows whoever connected last',
-    fails: 'reads and writes of many tenants, interleaved through two processes, stay apart',
+    fails: 'keeps interleaved reads and writes of many tenants in two processes apart',
     break: (intact) => {
       let current: MemoryClient | undefined
       return {
@@ -76,7 +76,7 @@ export const CLIENT_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'an evicted client is bound to its successor’s database',
-    fails: 'adapters kept over an eviction still lead to their own tenant',
+    fails: 'keeps the adapters of an evicted tenant bound to their own database',
     break: (intact) => {
       const slots: MemoryClient[] = []
       let next = 0
@@ -92,7 +92,7 @@ export const CLIENT_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'a connection carries temporary tables from tenant to tenant',
-    fails: 'what one tenant’s session leaves behind does not show in another’s',
+    fails: 'passes no session state of one tenant to another tenant',
     break: (intact, server) => ({
       ...intact,
       kysely: (client) =>
@@ -108,7 +108,7 @@ export const CLIENT_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'SQL may name another tenant’s tables',
-    fails: 'SQL of one tenant can neither read nor change another’s database',
+    fails: "rejects SQL of one tenant that reads or changes another tenant's database",
     declares: { hostileSql: (victim) => [[`SELECT * FROM "${victim}".notes`]] },
     break: (intact, server) => ({
       ...intact,
@@ -122,7 +122,7 @@ export const CLIENT_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'mapError drops the codes',
-    fails: 'mapError codes what the driver throws, keeps its cause, and leaves a TenancyError alone',
+    fails: 'maps a driver error to a code, keeps it as the cause and leaves a TenancyError unchanged',
     break: (intact) => ({
       ...intact,
       mapError: (cause) => new TenancyError('internal', 'Something failed', { cause }),
@@ -130,7 +130,7 @@ export const CLIENT_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'mapError shows the connection string',
-    fails: 'no secret shows in an error',
+    fails: 'shows no secret in an error',
     declares: { secrets: [SECRET] },
     break: (intact) => ({
       ...intact,
@@ -140,7 +140,7 @@ export const CLIENT_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'members use this',
-    fails: 'members work unbound, and close may be called twice',
+    fails: 'accepts unbound calls of its members and a second close',
     break: (intact) => ({
       ...intact,
       async find(this: Provider | undefined, name) {
@@ -151,7 +151,7 @@ export const CLIENT_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'a second close throws',
-    fails: 'members work unbound, and close may be called twice',
+    fails: 'accepts unbound calls of its members and a second close',
     break: (intact) => {
       let closed = false
       return {

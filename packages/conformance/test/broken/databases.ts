@@ -2,14 +2,14 @@ import { TenancyError } from '@tenantry/multi-tenancy'
 import type { MemoryClient } from '@tenantry/multi-tenancy/memory'
 import type { Mistake } from './broken-provider.ts'
 
-const GONE = 'connect to what is gone fails with a code, and makes nothing'
-const LIST = 'list goes through every page and keeps to the exact prefix'
+const GONE = 'rejects a connection to a database that no longer exists, and creates none'
+const LIST = 'lists every page of a prefix and no name outside it'
 
 /** Mistakes with databases: make, find, delete, list, connect. */
 export const DATABASE_MISTAKES: readonly Mistake[] = [
   {
     mistake: 'find matches by prefix',
-    fails: 'find knows the exact name only',
+    fails: 'finds a database by its exact name only',
     break: (intact, server) => ({
       ...intact,
       async find(name) {
@@ -20,7 +20,7 @@ export const DATABASE_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'create adopts what is there and says created',
-    fails: 'create makes the database the first time and says so, and finds it afterwards',
+    fails: 'reports a database as created the first time and as existing afterwards',
     break: (intact) => ({
       ...intact,
       create: async (name, options) => ({ ...(await intact.create(name, options)), created: true }),
@@ -28,7 +28,7 @@ export const DATABASE_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'create looks first and makes then',
-    fails: 'creates of one name at the same time make one database, and at most one says created',
+    fails: 'creates one database for concurrent calls with one name, and reports it as created at most once',
     break: (intact, server) => ({
       ...intact,
       async create(name, options) {
@@ -64,7 +64,7 @@ export const DATABASE_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'drop resolves before the database is gone',
-    fails: 'drop is done when it resolves, and removes nothing else',
+    fails: 'has removed the database, and no other, when drop resolves',
     break: (intact) => ({
       ...intact,
       async drop(locator, options) {
@@ -74,7 +74,7 @@ export const DATABASE_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'drop removes what has the name as a prefix',
-    fails: 'drop is done when it resolves, and removes nothing else',
+    fails: 'has removed the database, and no other, when drop resolves',
     break: (intact, server) => ({
       ...intact,
       async drop(locator) {
@@ -84,7 +84,7 @@ export const DATABASE_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'drop of what is absent throws',
-    fails: 'drop of what is gone succeeds, here and in another process',
+    fails: 'succeeds when it drops a database that no longer exists, in any process',
     break: (intact, server) => ({
       ...intact,
       async drop(locator, options) {
@@ -95,8 +95,7 @@ export const DATABASE_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'drop leaves clients working on what was deleted',
-    fails:
-      'a client kept from before the drop fails; it neither writes into nothing nor brings the database back',
+    fails: 'rejects every use of a client whose database was dropped, and does not recreate the database',
     break: (intact, server) => ({
       ...intact,
       // The server's own clients know nothing of the views' check.
@@ -109,7 +108,7 @@ export const DATABASE_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'clients are kept by name over drop and create',
-    fails: 'a database made anew under a name is empty',
+    fails: 'creates an empty database under the name of a dropped one',
     break: (intact, server) => {
       const clients = new Map<string, MemoryClient>()
       return {
@@ -153,7 +152,7 @@ export const DATABASE_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'names are cut to length silently',
-    fails: 'the service knows each database under exactly the name it was given',
+    fails: 'stores every database under exactly the name it receives',
     break: (intact) => ({
       ...intact,
       create: (name, options) => intact.create(name.slice(0, 40), options),
@@ -161,8 +160,8 @@ export const DATABASE_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
-    mistake: 'create refuses what is there already',
-    fails: 'provision: the reply is lost, at every call in turn',
+    mistake: 'create expectError what is there already',
+    fails: 'recovers from a lost reply at every call of provision',
     break: (intact, server) => ({
       ...intact,
       async create(name, options) {
@@ -173,7 +172,7 @@ export const DATABASE_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'find throws for what is absent',
-    fails: 'a tenant that was never provisioned is not found, and asking makes nothing',
+    fails: 'reports tenant_not_found for an unknown tenant and creates nothing',
     break: (intact, server) => ({
       ...intact,
       async find(name, options) {

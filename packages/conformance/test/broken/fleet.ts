@@ -3,7 +3,7 @@ import type { Mistake, Provider } from './broken-provider.ts'
 const SECRET = 'canary-7be1a2c3'
 /** Where each database is; names are each case's own. */
 const places = new Map<string, string>()
-const placementOf = async (name: string): Promise<string> => places.get(name) ?? 'nowhere'
+const findPlacement = async (name: string): Promise<string> => places.get(name) ?? 'nowhere'
 
 /** The in-memory provider with two places. */
 function placed(intact: Provider): Partial<Provider> {
@@ -21,8 +21,8 @@ function placed(intact: Provider): Partial<Provider> {
 export const FLEET_MISTAKES: readonly Mistake[] = [
   {
     mistake: 'placement is ignored',
-    fails: 'a database is made where placement says, and found, listed, used and dropped like any other',
-    declares: { placementOf },
+    fails: 'creates a database at its placement, and finds, lists, serves and drops it there',
+    declares: { findPlacement },
     offers: placed,
     break: (intact) => ({
       ...intact,
@@ -31,8 +31,8 @@ export const FLEET_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'list knows the default place only',
-    fails: 'a database is made where placement says, and found, listed, used and dropped like any other',
-    declares: { placementOf },
+    fails: 'creates a database at its placement, and finds, lists, serves and drops it there',
+    declares: { findPlacement },
     offers: placed,
     break: (intact) => ({
       ...intact,
@@ -44,7 +44,7 @@ export const FLEET_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'drop leaves the database’s user',
-    fails: 'nothing remains of a database that is there, nor of one that was dropped',
+    fails: 'lists no leftover of an existing or a dropped database',
     break: (intact, server) => {
       const users = usersOf(server)
       return {
@@ -65,7 +65,7 @@ export const FLEET_MISTAKES: readonly Mistake[] = [
   },
   {
     mistake: 'diagnose shows the connection string',
-    fails: 'diagnose answers in sentences, for few tenants and many, and shows no secret',
+    fails: 'diagnoses fleets of every size in sentences that show no secret',
     declares: { secrets: [SECRET] },
     offers: () => ({ diagnose: async () => ['The server takes 100 connections.'] }),
     break: (intact) => ({

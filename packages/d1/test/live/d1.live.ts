@@ -8,14 +8,14 @@ const access: D1Access[] = [{ kind: 'rest' }]
 
 /** The account itself, asked without the provider: the API by hand. */
 function createLiveHarness(): Harness<D1Database> {
-  const another = () => createD1Provider({ accountId, apiToken, access, pageSize: 10 })
+  const createProvider = () => createD1Provider({ accountId, apiToken, access, pageSize: 10 })
   return {
-    provider: another(),
-    another,
+    provider: createProvider(),
+    createProvider,
     secrets: [apiToken],
-    manyDatabases: 3,
+    multiPageCount: 3,
     oracle: {
-      async databases(prefix) {
+      async listDatabases(prefix) {
         const found: { name: string }[] = await ask('GET', `?name=${prefix}&per_page=1000`)
         return found.map(({ name }) => name).filter((name) => name.startsWith(prefix))
       },

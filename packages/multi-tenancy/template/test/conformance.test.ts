@@ -13,9 +13,9 @@ testProvider('PROVIDER_NAME', () => {
   }
   return {
     provider: createMemoryProvider(server),
-    another: () => createMemoryProvider(server),
+    createProvider: () => createMemoryProvider(server),
     oracle: {
-      databases: async (prefix) => [...server.keys()].filter((name) => name.startsWith(prefix)),
+      listDatabases: async (prefix) => [...server.keys()].filter((name) => name.startsWith(prefix)),
       query: async (name, sql) => (await database(name).executeQuery<any>(CompiledQuery.raw(sql))).rows,
       execute: async (name, sql) => void (await database(name).executeQuery(CompiledQuery.raw(sql))),
     },

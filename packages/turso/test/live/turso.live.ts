@@ -9,14 +9,14 @@ const base = `https://api.turso.tech/v1/organizations/${organizationName}/databa
 
 /** The account itself, asked without the provider: the Platform API by hand, and the bare driver. */
 function createLiveHarness(): Harness<Client> {
-  const another = () => createTursoProvider({ organizationName, apiToken, group })
+  const createProvider = () => createTursoProvider({ organizationName, apiToken, group })
   return {
-    provider: another(),
-    another,
+    provider: createProvider(),
+    createProvider,
     secrets: [apiToken],
-    manyDatabases: 3,
+    multiPageCount: 3,
     oracle: {
-      async databases(prefix) {
+      async listDatabases(prefix) {
         const { databases } = await ask('GET', `?group=${group}`)
         return databases
           .map(({ Name }: { Name: string }) => Name)

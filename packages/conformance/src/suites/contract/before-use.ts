@@ -1,13 +1,20 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { type ConnectTarget, TenancyError } from '@tenantry/multi-tenancy'
-import { type ConformanceCase, suite } from '../../case.ts'
+import { type ConformanceCase, defineCases } from '../../case.ts'
 import type { ConformanceContext } from '../../context.ts'
-import { bodies, CREATE_NOTES, insertNote, readNotes, SELECT_NOTES, writeNote } from '../../support/notes.ts'
+import {
+  CREATE_NOTES,
+  insertNote,
+  readNotes,
+  SELECT_NOTES,
+  toBodies,
+  writeNote,
+} from '../../support/notes.ts'
 
 /** What `admit` decides, and when. */
-export const contractAdmission: readonly ConformanceCase[] = suite('contract', [
+export const contractAdmission: readonly ConformanceCase[] = defineCases('contract', [
   {
-    name: 'once admission is refused, every use of a client held from before ends in that error and reaches no database',
+    name: 'rejects every use of an existing client with the error of beforeUse, and does not reach the database',
     async run(t) {
       const refusal = new TenancyError('tenant_suspended', 'refused by the case')
       let refusing = false
@@ -29,7 +36,7 @@ export const contractAdmission: readonly ConformanceCase[] = suite('contract', [
         ok(asked > before, `${use} did not ask`)
       }
       deepEqual(
-        bodies(await t.oracle.query(`${t.prefix}a`, SELECT_NOTES)),
+        toBodies(await t.oracle.query(`${t.prefix}a`, SELECT_NOTES)),
         ['first'],
         'as the oracle sees it',
       )
@@ -42,7 +49,7 @@ export const contractAdmission: readonly ConformanceCase[] = suite('contract', [
     },
   },
   {
-    name: 'a use waits for its admission before it reaches the database',
+    name: 'waits for beforeUse before a use reaches the database',
     async run(t) {
       let gate: Promise<void> = Promise.resolve()
       const client = await connected(t, () => gate)

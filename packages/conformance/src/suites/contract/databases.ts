@@ -1,43 +1,48 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import type { Locator } from '@tenantry/multi-tenancy'
-import { type ConformanceCase, suite } from '../../case.ts'
-import { refusesMapped, succeeds } from '../../support/expect-error.ts'
-import { everyPage } from '../../support/list-all.ts'
-import { bodies, CREATE_NOTES, countTables, insertNote, SELECT_NOTES } from '../../support/notes.ts'
+import { type ConformanceCase, defineCases } from '../../case.ts'
+import { expectMappedError, expectSuccess } from '../../support/expect-error.ts'
+import { listAll } from '../../support/list-all.ts'
+import { CREATE_NOTES, countTables, insertNote, SELECT_NOTES, toBodies } from '../../support/notes.ts'
 
 /** create, find, drop, list, connect, close: databases as the bare provider manages them. */
-export const contractDatabases: readonly ConformanceCase[] = suite('contract', [
+export const contractDatabases: readonly ConformanceCase[] = defineCases('contract', [
   {
-    name: 'each harness has a provider of its own: closing one leaves the others working',
-    async run({ provider, another, newHarness, call, prefix }) {
-      const other = await newHarness()
-      ok(other.provider !== provider && another() !== provider, 'the same provider was handed out twice')
+    name: 'keeps the other providers working when one provider is closed',
+    async run({ provider, createProvider, createHarness, call, prefix }) {
+      const other = await createHarness()
+      ok(
+        other.provider !== provider && createProvider() !== provider,
+        'the same provider was handed out twice',
+      )
       await other.provider.close()
-      await another().close()
-      await succeeds('create after another provider was closed', () => provider.create(`${prefix}a`, call))
+      await createProvider().close()
+      await expectSuccess('create after another provider was closed', () =>
+        provider.create(`${prefix}a`, call),
+      )
     },
   },
   {
-    name: 'the oracle sees exactly the databases that were made',
-    async run({ provider, another, oracle, call, prefix }) {
-      deepEqual(await oracle.databases(prefix), [], 'there are databases before the case began')
+    name: 'lets the oracle see exactly the databases that exist',
+    async run({ provider, createProvider, oracle, call, prefix }) {
+      deepEqual(await oracle.listDatabases(prefix), [], 'there are databases before the case began')
       await provider.create(`${prefix}a`, call)
-      await another().create(`${prefix}b`, call)
-      deepEqual((await oracle.databases(prefix)).sort(), [`${prefix}a`, `${prefix}b`])
-      deepEqual(await oracle.databases(`${prefix}b`), [`${prefix}b`])
+      await createProvider().create(`${prefix}b`, call)
+      deepEqual((await oracle.listDatabases(prefix)).sort(), [`${prefix}a`, `${prefix}b`])
+      deepEqual(await oracle.listDatabases(`${prefix}b`), [`${prefix}b`])
     },
   },
   {
-    name: 'create makes the database the first time and says so, and finds it afterwards',
-    async run({ provider, another, oracle, call, prefix }) {
+    name: 'reports a database as created the first time and as existing afterwards',
+    async run({ provider, createProvider, oracle, call, prefix }) {
       equal((await provider.create(`${prefix}a`, call)).created, true, 'the first create')
       equal((await provider.create(`${prefix}a`, call)).created, false, 'the second create')
-      equal((await another().create(`${prefix}a`, call)).created, false, 'a create by another process')
-      deepEqual(await oracle.databases(prefix), [`${prefix}a`])
+      equal((await createProvider().create(`${prefix}a`, call)).created, false, 'a create by another process')
+      deepEqual(await oracle.listDatabases(prefix), [`${prefix}a`])
     },
   },
   {
-    name: 'every locator of a database leads to it, also after it was stored as JSON',
+    name: 'reaches a database through each of its locators, also after they were stored as JSON',
     async run(t) {
       const { provider, oracle, call, prefix } = t
       const name = `${prefix}a`
@@ -47,23 +52,23 @@ export const contractDatabases: readonly ConformanceCase[] = suite('contract', [
       await oracle.execute(name, "INSERT INTO notes (id, body) VALUES (1, 'of a')")
       const again = await provider.create(name, call)
       const found = await provider.find(name, call)
-      const listed = (await everyPage(provider, name, t)).find((each) => each.name === name)?.locator
+      const listed = (await listAll(provider, name, t)).find((each) => each.name === name)?.locator
       for (const locator of [first.locator, again.locator, found, listed]) {
         ok(locator !== undefined, 'find or list knows nothing of the database')
         const stored: Locator = JSON.parse(JSON.stringify(locator))
         deepEqual(stored, { ...locator }, 'the locator is not JSON')
-        for (const over of [provider, t.another()]) {
+        for (const over of [provider, t.createProvider()]) {
           const client = await over.connect(
             { locator: stored, purpose: 'manage', verify: async () => {} },
             call,
           )
-          deepEqual(bodies(await over.query(client, { sql: SELECT_NOTES })), ['of a'])
+          deepEqual(toBodies(await over.query(client, { sql: SELECT_NOTES })), ['of a'])
         }
       }
     },
   },
   {
-    name: 'find knows the exact name only',
+    name: 'finds a database by its exact name only',
     async run({ provider, call, prefix }) {
       const name = `${prefix}ab-cd`
       equal(await provider.find(name, call), undefined, 'found before it was made')
@@ -78,13 +83,13 @@ export const contractDatabases: readonly ConformanceCase[] = suite('contract', [
     },
   },
   {
-    name: 'names that differ in one character are different databases',
+    name: 'keeps databases apart whose names differ in one character',
     async run({ provider, oracle, call, prefix }) {
       const names = ['a-b', 'axb', ...(provider.naming.separator === '_' ? ['a_b'] : [])].map(
         (end) => prefix + end,
       )
       for (const name of names) equal((await provider.create(name, call)).created, true, name)
-      deepEqual((await oracle.databases(prefix)).sort(), [...names].sort())
+      deepEqual((await oracle.listDatabases(prefix)).sort(), [...names].sort())
       for (const name of names) await oracle.execute(name, CREATE_NOTES)
       for (const [index, name] of names.entries()) {
         const locator = await provider.find(name, call)
@@ -92,32 +97,32 @@ export const contractDatabases: readonly ConformanceCase[] = suite('contract', [
         const client = await provider.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
         await provider.batch(client, [insertNote(provider.capabilities.dialect, index, name)])
       }
-      for (const name of names) deepEqual(bodies(await oracle.query(name, SELECT_NOTES)), [name])
+      for (const name of names) deepEqual(toBodies(await oracle.query(name, SELECT_NOTES)), [name])
     },
   },
   {
-    name: 'drop is done when it resolves, and removes nothing else',
-    async run({ provider, another, oracle, call, prefix }) {
+    name: 'has removed the database, and no other, when drop resolves',
+    async run({ provider, createProvider, oracle, call, prefix }) {
       const { locator } = await provider.create(`${prefix}a`, call)
       await provider.create(`${prefix}a2`, call)
       await provider.drop(locator, call)
-      deepEqual(await oracle.databases(prefix), [`${prefix}a2`])
+      deepEqual(await oracle.listDatabases(prefix), [`${prefix}a2`])
       equal(await provider.find(`${prefix}a`, call), undefined, 'still found')
-      equal(await another().find(`${prefix}a`, call), undefined, 'still found by another process')
+      equal(await createProvider().find(`${prefix}a`, call), undefined, 'still found by another process')
     },
   },
   {
-    name: 'drop of what is gone succeeds, here and in another process',
-    async run({ provider, another, oracle, call, prefix }) {
+    name: 'succeeds when it drops a database that no longer exists, in any process',
+    async run({ provider, createProvider, oracle, call, prefix }) {
       const { locator } = await provider.create(`${prefix}a`, call)
       await provider.drop(locator, call)
-      await succeeds('a second drop', () => provider.drop(locator, call))
-      await succeeds('a drop by another process', () => another().drop(locator, call))
-      deepEqual(await oracle.databases(prefix), [])
+      await expectSuccess('a second drop', () => provider.drop(locator, call))
+      await expectSuccess('a drop by another process', () => createProvider().drop(locator, call))
+      deepEqual(await oracle.listDatabases(prefix), [])
     },
   },
   {
-    name: 'a database made anew under a name is empty',
+    name: 'creates an empty database under the name of a dropped one',
     async run(t) {
       const { provider, oracle, dialect, call, prefix } = t
       const name = `${prefix}a`
@@ -132,7 +137,7 @@ export const contractDatabases: readonly ConformanceCase[] = suite('contract', [
     },
   },
   {
-    name: 'a client kept from before the drop fails; it neither writes into nothing nor brings the database back',
+    name: 'rejects every use of a client whose database was dropped, and does not recreate the database',
     async run(t) {
       const { provider, oracle, call, prefix } = t
       const name = `${prefix}a`
@@ -142,53 +147,53 @@ export const contractDatabases: readonly ConformanceCase[] = suite('contract', [
       ok(locator !== undefined)
       await provider.drop(locator, call)
       const write = insertNote(t.dialect, 1, 'lost')
-      await refusesMapped('a write to the dropped database', provider.mapError, () =>
+      await expectMappedError('a write to the dropped database', provider.mapError, () =>
         provider.batch(client, [write]),
       )
-      await refusesMapped('a read of the dropped database', provider.mapError, () =>
+      await expectMappedError('a read of the dropped database', provider.mapError, () =>
         provider.query(client, { sql: SELECT_NOTES }),
       )
-      deepEqual(await oracle.databases(prefix), [])
+      deepEqual(await oracle.listDatabases(prefix), [])
     },
   },
   {
-    name: 'connect to what is gone fails with a code, and makes nothing',
+    name: 'rejects a connection to a database that no longer exists, and creates none',
     async run(t) {
       const { provider, oracle, call, prefix } = t
       await t.open(`${prefix}b`)
       const { locator } = await provider.create(`${prefix}a`, call)
       await provider.drop(locator, call)
-      for (const over of [provider, t.another()]) {
-        await refusesMapped('connect and the first query', over.mapError, async () => {
+      for (const over of [provider, t.createProvider()]) {
+        await expectMappedError('connect and the first query', over.mapError, async () => {
           const client = await over.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
           return over.query(client, { sql: 'SELECT 1 AS one' })
         })
       }
-      deepEqual(await oracle.databases(prefix), [`${prefix}b`], 'connect made a database')
+      deepEqual(await oracle.listDatabases(prefix), [`${prefix}b`], 'connect made a database')
     },
   },
   {
-    name: 'list goes through every page and keeps to the exact prefix',
+    name: 'lists every page of a prefix and no name outside it',
     async run(t) {
       const { provider, harness, call, prefix } = t
-      const many = harness.manyDatabases ?? 12
+      const many = harness.multiPageCount ?? 12
       const inside = Array.from({ length: many }, (_, index) => `${prefix}in-${index}`)
       const outside = [`${prefix}out`, `${prefix}i`, `${prefix}xin-1`]
       if (provider.naming.separator === '_') outside.push(`${prefix}in_1`)
       for (const name of [...inside, ...outside]) await provider.create(name, call)
-      const listed = (await everyPage(provider, `${prefix}in-`, t)).map(({ name }) => name)
+      const listed = (await listAll(provider, `${prefix}in-`, t)).map(({ name }) => name)
       deepEqual([...listed].sort(), [...inside].sort())
-      deepEqual(await everyPage(provider, `${prefix}none`, t), [], 'a prefix of nothing')
+      deepEqual(await listAll(provider, `${prefix}none`, t), [], 'a prefix of nothing')
       const locator = await provider.find(`${prefix}in-0`, call)
       if (locator !== undefined) await provider.drop(locator, call)
-      equal((await everyPage(provider, `${prefix}in-`, t)).length, many - 1, 'after a drop')
+      equal((await listAll(provider, `${prefix}in-`, t)).length, many - 1, 'after a drop')
     },
   },
   {
-    name: 'members work unbound, and close may be called twice',
-    async run({ another, call, prefix }) {
-      const { create, find, list, connect, query, batch, kysely, drop, close, mapError } = another()
-      await succeeds('the members one after the other', async () => {
+    name: 'accepts unbound calls of its members and a second close',
+    async run({ createProvider, call, prefix }) {
+      const { create, find, list, connect, query, batch, kysely, drop, close, mapError } = createProvider()
+      await expectSuccess('the members one after the other', async () => {
         const { locator } = await create(`${prefix}a`, call)
         ok((await find(`${prefix}a`, call)) !== undefined)
         equal((await list({ prefix }, call)).databases.length, 1)
@@ -200,7 +205,7 @@ export const contractDatabases: readonly ConformanceCase[] = suite('contract', [
         await drop(locator, call)
         await close()
       })
-      await succeeds('a second close', () => close())
+      await expectSuccess('a second close', () => close())
     },
   },
 ])

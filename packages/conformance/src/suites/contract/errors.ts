@@ -2,14 +2,14 @@ import { equal, ok } from 'node:assert/strict'
 import { inspect } from 'node:util'
 import { TenancyError } from '@tenantry/multi-tenancy'
 import { sql } from 'kysely'
-import { type ConformanceCase, suite } from '../../case.ts'
-import { refuses, refusesMapped } from '../../support/expect-error.ts'
+import { type ConformanceCase, defineCases } from '../../case.ts'
+import { expectError, expectMappedError } from '../../support/expect-error.ts'
 import { CREATE_NOTES, insertNote, SELECT_NOTES } from '../../support/notes.ts'
 
 /** mapError and verify: what is told when something is wrong. */
-export const contractErrors: readonly ConformanceCase[] = suite('contract', [
+export const contractErrors: readonly ConformanceCase[] = defineCases('contract', [
   {
-    name: 'mapError codes what the driver throws, keeps its cause, and leaves a TenancyError alone',
+    name: 'maps a driver error to a code, keeps it as the cause and leaves a TenancyError unchanged',
     async run(t) {
       const { provider } = t
       const client = await t.open(`${t.prefix}a`)
@@ -25,7 +25,7 @@ export const contractErrors: readonly ConformanceCase[] = suite('contract', [
           () => provider.batch(client, [{ sql: text }]),
           () => sql.raw(text).execute(provider.kysely(client)),
         ]) {
-          const error = await refusesMapped(text, provider.mapError, run)
+          const error = await expectMappedError(text, provider.mapError, run)
           ok(error.cause !== undefined, `${text}: ${error.code} has no cause`)
           equal(error.retryable, false, `${text}: ${error.code} says trying again helps`)
         }
@@ -37,7 +37,7 @@ export const contractErrors: readonly ConformanceCase[] = suite('contract', [
     },
   },
   {
-    name: 'no secret shows in an error',
+    name: 'shows no secret in an error',
     skip: ({ secrets }) =>
       secrets === undefined || secrets.length === 0 ? 'the harness has no secrets' : undefined,
     async run(t) {
@@ -65,9 +65,9 @@ export const contractErrors: readonly ConformanceCase[] = suite('contract', [
     },
   },
   {
-    name: 'every physical connection is verified before its first other use',
-    skip: ({ openConnections }) =>
-      openConnections === undefined ? 'the harness counts no connections' : undefined,
+    name: 'verifies every physical connection before its first other use',
+    skip: ({ countConnections }) =>
+      countConnections === undefined ? 'the harness counts no connections' : undefined,
     async run(t) {
       const { provider, call, harness, prefix } = t
       const name = `${prefix}a`
@@ -84,13 +84,13 @@ export const contractErrors: readonly ConformanceCase[] = suite('contract', [
       if (before === 0) return
       const read = (): Promise<unknown> => provider.query(client, { sql: SELECT_NOTES })
       await Promise.all(Array.from({ length: 6 }, read))
-      const open = (await harness.openConnections?.(name)) ?? 0
+      const open = (await harness.countConnections?.(name)) ?? 0
       ok(verified >= open, `${open} connections are open and ${verified} were verified`)
       refusing = true
       const late = await provider.find(name, call)
       ok(late !== undefined)
-      await refuses('a new client whose identity check fails', async () => {
-        const next = await t.another().connect({ locator: late, purpose: 'manage', verify }, call)
+      await expectError('a new client whose identity check fails', async () => {
+        const next = await t.createProvider().connect({ locator: late, purpose: 'manage', verify }, call)
         return provider.query(next, { sql: SELECT_NOTES })
       })
     },

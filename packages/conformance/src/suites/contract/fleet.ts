@@ -1,13 +1,13 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { inspect } from 'node:util'
-import { type ConformanceCase, suite } from '../../case.ts'
-import { succeeds } from '../../support/expect-error.ts'
-import { everyPage } from '../../support/list-all.ts'
+import { type ConformanceCase, defineCases } from '../../case.ts'
+import { expectSuccess } from '../../support/expect-error.ts'
+import { listAll } from '../../support/list-all.ts'
 
 /** What concerns many databases: placement, what remains of them, what the service has room for. */
-export const contractFleet: readonly ConformanceCase[] = suite('contract', [
+export const contractFleet: readonly ConformanceCase[] = defineCases('contract', [
   {
-    name: 'a database is made where placement says, and found, listed, used and dropped like any other',
+    name: 'creates a database at its placement, and finds, lists, serves and drops it there',
     skip: ({ provider }) =>
       provider.placements === undefined ? 'the provider has no placements' : undefined,
     async run(t) {
@@ -17,29 +17,29 @@ export const contractFleet: readonly ConformanceCase[] = suite('contract', [
       for (const { placement, name } of made) {
         const { created } = await provider.create(name, { ...call, placement })
         equal(created, true, name)
-        if (harness.placementOf !== undefined)
-          equal(await harness.placementOf(name), placement, `where ${name} is`)
+        if (harness.findPlacement !== undefined)
+          equal(await harness.findPlacement(name), placement, `where ${name} is`)
         equal((await provider.create(name, call)).created, false, `${name} without its placement`)
       }
-      const listed = (await everyPage(t.another(), prefix, t)).map(({ name }) => name)
+      const listed = (await listAll(t.createProvider(), prefix, t)).map(({ name }) => name)
       deepEqual(listed.sort(), made.map(({ name }) => name).sort(), 'the list of another process')
       for (const { name } of made) {
-        const locator = await t.another().find(name, call)
+        const locator = await t.createProvider().find(name, call)
         ok(locator !== undefined, `${name} is not found`)
         const client = await provider.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
-        await succeeds(`a query of ${name}`, () => provider.query(client, { sql: 'SELECT 1 AS one' }))
+        await expectSuccess(`a query of ${name}`, () => provider.query(client, { sql: 'SELECT 1 AS one' }))
         await provider.drop(locator, call)
       }
-      deepEqual(await t.oracle.databases(prefix), [])
+      deepEqual(await t.oracle.listDatabases(prefix), [])
     },
   },
   {
-    name: 'nothing remains of a database that is there, nor of one that was dropped',
+    name: 'lists no leftover of an existing or a dropped database',
     async run(t) {
       const { provider, call, prefix } = t
       const { locator } = await provider.create(`${prefix}a`, call)
       await provider.create(`${prefix}b`, call)
-      const before = await everyPage(provider, prefix, t)
+      const before = await listAll(provider, prefix, t)
       deepEqual(
         before
           .map(({ name, leftover: remains }) => ({ name, remains }))
@@ -47,7 +47,7 @@ export const contractFleet: readonly ConformanceCase[] = suite('contract', [
         [`${prefix}a`, `${prefix}b`].map((name) => ({ name, remains: undefined })),
       )
       await provider.drop(locator, call)
-      const after = await everyPage(t.another(), prefix, t)
+      const after = await listAll(t.createProvider(), prefix, t)
       deepEqual(
         after.map(({ name, leftover: remains }) => ({ name, remains })),
         [{ name: `${prefix}b`, remains: undefined }],
@@ -55,11 +55,11 @@ export const contractFleet: readonly ConformanceCase[] = suite('contract', [
     },
   },
   {
-    name: 'diagnose answers in sentences, for few tenants and many, and shows no secret',
+    name: 'diagnoses fleets of every size in sentences that show no secret',
     skip: ({ provider }) => (provider.diagnose === undefined ? 'the provider has no diagnose' : undefined),
     async run({ provider, call, harness }) {
       for (const tenants of [0, 1, 1_000_000]) {
-        const sentences = await succeeds(`diagnose of ${tenants}`, async () =>
+        const sentences = await expectSuccess(`diagnose of ${tenants}`, async () =>
           provider.diagnose?.({ tenants }, call),
         )
         ok(Array.isArray(sentences), `diagnose of ${tenants} answered ${inspect(sentences)}`)

@@ -1,13 +1,13 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { sql } from 'kysely'
-import { type ConformanceCase, suite } from '../../case.ts'
-import { refusesMapped } from '../../support/expect-error.ts'
-import { bodies, CREATE_NOTES, readNotes, SELECT_NOTES, writeNote } from '../../support/notes.ts'
+import { type ConformanceCase, defineCases } from '../../case.ts'
+import { expectMappedError } from '../../support/expect-error.ts'
+import { CREATE_NOTES, readNotes, SELECT_NOTES, toBodies, writeNote } from '../../support/notes.ts'
 
 /** The Kysely over a client, and its transactions. */
-export const contractKysely: readonly ConformanceCase[] = suite('contract', [
+export const contractKysely: readonly ConformanceCase[] = defineCases('contract', [
   {
-    name: 'kysely reads, writes and counts what it changed',
+    name: 'reads, writes and counts changed rows through Kysely',
     async run(t) {
       const client = await t.open(`${t.prefix}a`)
       const db = t.provider.kysely(client)
@@ -28,11 +28,11 @@ export const contractKysely: readonly ConformanceCase[] = suite('contract', [
       deepEqual(await readNotes(db), ["it's", 'zwei'])
       const counted = await sql<{ n: unknown }>`SELECT count(*) AS n FROM notes WHERE id > ${1}`.execute(db)
       equal(Number(counted.rows[0]?.n), 1)
-      deepEqual(bodies(await t.oracle.query(`${t.prefix}a`, SELECT_NOTES)), ["it's", 'zwei'])
+      deepEqual(toBodies(await t.oracle.query(`${t.prefix}a`, SELECT_NOTES)), ["it's", 'zwei'])
     },
   },
   {
-    name: 'a Kysely transaction commits all of its work or none',
+    name: 'commits all statements of a Kysely transaction or none',
     skip: ({ provider }) => (provider.capabilities.transactions ? undefined : 'transactions is false'),
     async run(t) {
       const client = await t.open(`${t.prefix}a`)
@@ -52,11 +52,11 @@ export const contractKysely: readonly ConformanceCase[] = suite('contract', [
         })
         .catch((error: unknown) => error)
       equal(caught, thrown, 'the transaction lost the error of its callback')
-      deepEqual(bodies(await t.oracle.query(`${t.prefix}a`, SELECT_NOTES)), ['one', 'two'])
+      deepEqual(toBodies(await t.oracle.query(`${t.prefix}a`, SELECT_NOTES)), ['one', 'two'])
     },
   },
   {
-    name: 'Kysely transactions at the same time do not mix',
+    name: 'keeps concurrent Kysely transactions of one tenant apart',
     skip: ({ provider }) => (provider.capabilities.transactions ? undefined : 'transactions is false'),
     async run(t) {
       const client = await t.open(`${t.prefix}a`)
@@ -82,11 +82,11 @@ export const contractKysely: readonly ConformanceCase[] = suite('contract', [
       }
       await Promise.all(Array.from({ length: 8 }, (_, id) => work(id)))
       ok(kept.length > 0, 'no transaction succeeded')
-      deepEqual(bodies(await t.oracle.query(`${t.prefix}a`, SELECT_NOTES)).sort(), kept.sort())
+      deepEqual(toBodies(await t.oracle.query(`${t.prefix}a`, SELECT_NOTES)).sort(), kept.sort())
     },
   },
   {
-    name: 'a Kysely transaction is refused where transactions are not declared',
+    name: 'rejects a Kysely transaction when it declares no transactions',
     skip: ({ provider }) => (provider.capabilities.transactions ? 'transactions is true' : undefined),
     async run(t) {
       const client = await t.open(`${t.prefix}a`)
@@ -96,7 +96,7 @@ export const contractKysely: readonly ConformanceCase[] = suite('contract', [
           .kysely(client)
           .transaction()
           .execute((trx) => writeNote(trx, 1, 'written without a transaction'))
-      const error = await refusesMapped('a transaction', t.provider.mapError, work)
+      const error = await expectMappedError('a transaction', t.provider.mapError, work)
       equal(error.code, 'not_supported')
       deepEqual(await t.oracle.query(`${t.prefix}a`, SELECT_NOTES), [])
     },

@@ -1,15 +1,15 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import type { ConnectTarget, Locator, TenantProvider } from '@tenantry/multi-tenancy'
-import { type ConformanceCase, suite } from '../../case.ts'
+import { type ConformanceCase, defineCases } from '../../case.ts'
 import type { ConformanceContext } from '../../context.ts'
 import type { Harness } from '../../harness.ts'
-import { refusesMapped, succeeds } from '../../support/expect-error.ts'
+import { expectMappedError, expectSuccess } from '../../support/expect-error.ts'
 import {
-  bodies,
   CREATE_NOTES,
   countTables,
   insertNote,
   SELECT_NOTES,
+  toBodies,
   writeNote,
 } from '../../support/notes.ts'
 
@@ -17,28 +17,28 @@ type SetAccess = NonNullable<TenantProvider<unknown>['setAccess']>
 
 const cases: readonly Omit<ConformanceCase, 'suite'>[] = [
   {
-    name: 'a closed database answers nobody: no client from before and no new one, in no process',
+    name: 'rejects existing and new clients of a closed database in every process',
     async run(t) {
       const { locator, setAccess, holders } = await notesOf(t, `${t.prefix}a`)
       await setAccess(locator, 'closed', t.call)
       for (const { whose, provider, client } of holders) {
-        await refusesMapped(`a read by ${whose} from before`, provider.mapError, () =>
+        await expectMappedError(`a read by ${whose} from before`, provider.mapError, () =>
           provider.query(client, { sql: SELECT_NOTES }),
         )
-        await refusesMapped(`a write by ${whose} from before`, provider.mapError, () =>
+        await expectMappedError(`a write by ${whose} from before`, provider.mapError, () =>
           provider.batch(client, [insertNote(t.dialect, 2, 'written while closed')]),
         )
       }
-      const newcomers = [...holders.map(({ provider }) => provider), t.another()]
+      const newcomers = [...holders.map(({ provider }) => provider), t.createProvider()]
       for (const provider of newcomers) {
-        await refusesMapped('a new client', provider.mapError, () => read(t, locator, provider))
+        await expectMappedError('a new client', provider.mapError, () => read(t, locator, provider))
       }
       await setAccess(locator, 'open', t.call)
       deepEqual(await read(t, locator), ['first'])
     },
   },
   {
-    name: 'who is refused by a closed database is told tenant_suspended: a client in use, and a new one',
+    name: 'reports tenant_suspended to existing and new clients of a closed database',
     async run(t) {
       const { locator, setAccess, holders } = await notesOf(t, `${t.prefix}a`)
       await setAccess(locator, 'closed', t.call)
@@ -46,7 +46,7 @@ const cases: readonly Omit<ConformanceCase, 'suite'>[] = [
         whose: string,
         { mapError }: TenantProvider<unknown>,
         use: () => Promise<unknown>,
-      ) => equal((await refusesMapped(whose, mapError, use)).code, 'tenant_suspended', whose)
+      ) => equal((await expectMappedError(whose, mapError, use)).code, 'tenant_suspended', whose)
       for (const { whose, provider, client } of holders) {
         const use = (): Promise<unknown> => provider.query(client, { sql: SELECT_NOTES })
         // The first use may be what notices that the closing has ended an idle connection.
@@ -56,14 +56,14 @@ const cases: readonly Omit<ConformanceCase, 'suite'>[] = [
           provider.batch(client, [insertNote(t.dialect, 2, 'written while closed')]),
         )
       }
-      for (const provider of [t.provider, t.another()]) {
+      for (const provider of [t.provider, t.createProvider()]) {
         for (const purpose of ['manage', 'serve'] as const)
           await told(`a new client, to ${purpose}`, provider, () => read(t, locator, provider, purpose))
       }
     },
   },
   {
-    name: 'a transaction that is open as its database is closed gets no further',
+    name: 'rejects the next statement of a transaction whose database is closed',
     skip: ({ provider }) =>
       provider.setAccess === undefined
         ? 'the provider has no setAccess'
@@ -91,7 +91,7 @@ const cases: readonly Omit<ConformanceCase, 'suite'>[] = [
           })
         await Promise.race([inside.promise, transaction])
         await provider.setAccess?.(locator, 'closed', call).finally(closed.resolve)
-        await refusesMapped(`the transaction of ${whose}`, over.mapError, () => transaction)
+        await expectMappedError(`the transaction of ${whose}`, over.mapError, () => transaction)
         equal(outcome, 'refused', `a statement of ${whose}`)
         await setAccess(locator, 'open', call)
         deepEqual(await read(t, locator), ['first'], `after the transaction of ${whose}`)
@@ -99,7 +99,7 @@ const cases: readonly Omit<ConformanceCase, 'suite'>[] = [
     },
   },
   {
-    name: 'opened again, a closed database has all of its data, for clients from before too',
+    name: 'serves all data of a reopened database, also to existing clients',
     async run(t) {
       const { locator, setAccess, holders } = await notesOf(t, `${t.prefix}a`)
       await setAccess(locator, 'closed', t.call)
@@ -107,35 +107,35 @@ const cases: readonly Omit<ConformanceCase, 'suite'>[] = [
         await provider.query(client, { sql: SELECT_NOTES }).catch(() => {})
       }
       await setAccess(locator, 'open', t.call)
-      for (const provider of [t.provider, t.another()]) {
-        deepEqual(await succeeds('a new client', () => read(t, locator, provider)), ['first'])
+      for (const provider of [t.provider, t.createProvider()]) {
+        deepEqual(await expectSuccess('a new client', () => read(t, locator, provider)), ['first'])
       }
       for (const { whose, provider, client } of holders) {
-        const rows = await succeeds(whose, () => provider.query(client, { sql: SELECT_NOTES }))
-        deepEqual(bodies(rows), ['first'], whose)
+        const rows = await expectSuccess(whose, () => provider.query(client, { sql: SELECT_NOTES }))
+        deepEqual(toBodies(rows), ['first'], whose)
       }
-      deepEqual(bodies(await t.oracle.query(`${t.prefix}a`, SELECT_NOTES)), ['first'])
+      deepEqual(toBodies(await t.oracle.query(`${t.prefix}a`, SELECT_NOTES)), ['first'])
     },
   },
   {
-    name: 'closing what is closed and opening what is open succeed, here and in another process',
+    name: 'succeeds when it closes a closed database or opens an open one, in any process',
     async run(t) {
       const { locator, setAccess } = await notesOf(t, `${t.prefix}a`)
-      const elsewhere = setAccessOf(t.another())
+      const elsewhere = setAccessOf(t.createProvider())
       for (const access of ['open', 'closed', 'open'] as const) {
         for (const [whose, set] of [
           ['here', setAccess],
           ['here again', setAccess],
           ['in another process', elsewhere],
         ] as const) {
-          await succeeds(`${access} ${whose}`, () => set(locator, access, t.call))
+          await expectSuccess(`${access} ${whose}`, () => set(locator, access, t.call))
         }
       }
       deepEqual(await read(t, locator), ['first'])
     },
   },
   {
-    name: 'closing a database spares all others',
+    name: 'leaves every other database open when it closes one',
     async run(t) {
       const { locator, setAccess } = await notesOf(t, `${t.prefix}a`)
       const others = [`${t.prefix}a2`, `${t.prefix}a-b`, `${t.prefix}b`]
@@ -144,14 +144,14 @@ const cases: readonly Omit<ConformanceCase, 'suite'>[] = [
       await setAccess(locator, 'closed', t.call)
       for (const { name, locator: other, holders } of made) {
         for (const { whose, provider, client } of holders) {
-          await succeeds(`${whose} of ${name}`, () => provider.query(client, { sql: SELECT_NOTES }))
+          await expectSuccess(`${whose} of ${name}`, () => provider.query(client, { sql: SELECT_NOTES }))
         }
-        deepEqual(await succeeds(`a new client of ${name}`, () => read(t, other)), ['first'])
+        deepEqual(await expectSuccess(`a new client of ${name}`, () => read(t, other)), ['first'])
       }
     },
   },
   {
-    name: 'a closed database is found, listed, and dropped whole; one made anew under its name is open',
+    name: 'finds, lists and drops a closed database, and opens a new one of the same name',
     async run(t) {
       const { provider, call, prefix, oracle, dialect } = t
       const name = `${prefix}a`
@@ -165,18 +165,18 @@ const cases: readonly Omit<ConformanceCase, 'suite'>[] = [
         [name],
         'the list',
       )
-      await succeeds('drop', () => provider.drop(locator, call))
-      deepEqual(await oracle.databases(prefix), [], 'drop left it')
+      await expectSuccess('drop', () => provider.drop(locator, call))
+      deepEqual(await oracle.listDatabases(prefix), [], 'drop left it')
       equal((await provider.create(name, call)).created, true)
       const client = await t.open(name)
-      const rows = await succeeds('the database made anew', () =>
+      const rows = await expectSuccess('the database made anew', () =>
         provider.query(client, { sql: countTables(dialect, 'notes') }),
       )
       equal(Number(rows[0]?.tables), 0)
     },
   },
   {
-    name: 'setAccess of what is gone makes nothing',
+    name: 'creates nothing when it closes or opens a database that no longer exists',
     async run(t) {
       const { provider, call, prefix, oracle } = t
       const { locator, setAccess } = await notesOf(t, `${prefix}a`)
@@ -186,10 +186,10 @@ const cases: readonly Omit<ConformanceCase, 'suite'>[] = [
           equal(provider.mapError(cause).code, 'tenant_not_found', `setAccess ${access}`)
         })
       }
-      deepEqual(await oracle.databases(prefix), [])
+      deepEqual(await oracle.listDatabases(prefix), [])
       equal((await provider.create(`${prefix}a`, call)).created, true)
       const client = await t.open(`${prefix}a`)
-      await succeeds('the next database of the name', () =>
+      await expectSuccess('the next database of the name', () =>
         provider.query(client, { sql: 'SELECT 1 AS one' }),
       )
     },
@@ -197,7 +197,7 @@ const cases: readonly Omit<ConformanceCase, 'suite'>[] = [
 ]
 
 /** setAccess: a database shut in every process, and opened again. */
-export const contractAccess: readonly ConformanceCase[] = suite(
+export const contractAccess: readonly ConformanceCase[] = defineCases(
   'contract',
   cases.map((each) => ({ skip: withoutSetAccess, ...each })),
 )
@@ -227,7 +227,7 @@ async function notesOf(
   const holders: Holder[] = []
   for (const [whose, over] of [
     ['a client', provider],
-    ['another process’s client', t.another()],
+    ['another process’s client', t.createProvider()],
   ] as const) {
     const client = await over.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
     if (holders.length === 0) {
@@ -246,5 +246,5 @@ async function read(
   purpose: ConnectTarget['purpose'] = 'manage',
 ): Promise<string[]> {
   const client = await over.connect({ locator, purpose, verify: async () => {} }, call)
-  return bodies(await over.query(client, { sql: SELECT_NOTES }))
+  return toBodies(await over.query(client, { sql: SELECT_NOTES }))
 }

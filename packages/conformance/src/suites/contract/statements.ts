@@ -1,64 +1,66 @@
 import { deepEqual, equal } from 'node:assert/strict'
 import { inspect } from 'node:util'
-import { type ConformanceCase, suite } from '../../case.ts'
-import { refusesMapped, succeeds } from '../../support/expect-error.ts'
+import { type ConformanceCase, defineCases } from '../../case.ts'
+import { expectMappedError, expectSuccess } from '../../support/expect-error.ts'
 import {
-  bodies,
   CREATE_NOTES,
   countTables,
   insertNote,
   SELECT_NOTES,
   statement,
   TYPES,
+  toBodies,
 } from '../../support/notes.ts'
 
 /** query and batch. */
-export const contractSql: readonly ConformanceCase[] = suite('contract', [
+export const contractSql: readonly ConformanceCase[] = defineCases('contract', [
   {
-    name: 'batch runs its statements in order; an empty one succeeds',
+    name: 'runs the statements of a batch in order and accepts an empty batch',
     async run(t) {
       const client = await t.open(`${t.prefix}a`)
-      await succeeds('an empty batch', () => t.provider.batch(client, []))
+      await expectSuccess('an empty batch', () => t.provider.batch(client, []))
       await t.provider.batch(client, [
         { sql: CREATE_NOTES },
         insertNote(t.dialect, 1, 'one'),
         { sql: "UPDATE notes SET body = 'uno' WHERE id = 1" },
         insertNote(t.dialect, 2, 'two'),
       ])
-      deepEqual(bodies(await t.oracle.query(`${t.prefix}a`, SELECT_NOTES)), ['uno', 'two'])
+      deepEqual(toBodies(await t.oracle.query(`${t.prefix}a`, SELECT_NOTES)), ['uno', 'two'])
     },
   },
   {
-    name: 'batch stops at its first error and rejects',
+    name: 'stops a batch at its first error and rejects it',
     async run(t) {
       const client = await t.open(`${t.prefix}a`)
       await t.provider.batch(client, [{ sql: CREATE_NOTES }, insertNote(t.dialect, 1, 'one')])
-      await refusesMapped('a batch with a duplicate key', t.provider.mapError, () =>
+      await expectMappedError('a batch with a duplicate key', t.provider.mapError, () =>
         t.provider.batch(client, [
           insertNote(t.dialect, 1, 'again'),
           insertNote(t.dialect, 2, 'after the error'),
         ]),
       )
-      deepEqual(bodies(await t.oracle.query(`${t.prefix}a`, SELECT_NOTES)), ['one'])
-      await succeeds('the next batch', () => t.provider.batch(client, [insertNote(t.dialect, 3, 'three')]))
+      deepEqual(toBodies(await t.oracle.query(`${t.prefix}a`, SELECT_NOTES)), ['one'])
+      await expectSuccess('the next batch', () =>
+        t.provider.batch(client, [insertNote(t.dialect, 3, 'three')]),
+      )
     },
   },
   {
-    name: 'batch is atomic: a late error undoes rows and tables made before it',
+    name: 'undoes the rows and tables of an atomic batch that fails',
     skip: ({ provider }) =>
       provider.capabilities.transactionalDdl ? undefined : 'transactionalDdl is false',
     async run(t) {
       const name = `${t.prefix}a`
       const client = await t.open(name)
       await t.provider.batch(client, [{ sql: CREATE_NOTES }])
-      await refusesMapped('a batch that ends in an error', t.provider.mapError, () =>
+      await expectMappedError('a batch that ends in an error', t.provider.mapError, () =>
         t.provider.batch(client, [
           insertNote(t.dialect, 1, 'undone'),
           { sql: 'CREATE TABLE undone (id INTEGER)' },
           insertNote(t.dialect, 1, 'duplicate key'),
         ]),
       )
-      deepEqual(bodies(await t.oracle.query(name, SELECT_NOTES)), [], 'the row stayed')
+      deepEqual(toBodies(await t.oracle.query(name, SELECT_NOTES)), [], 'the row stayed')
       equal(
         Number((await t.oracle.query(name, countTables(t.dialect, 'undone')))[0]?.tables),
         0,
@@ -67,7 +69,7 @@ export const contractSql: readonly ConformanceCase[] = suite('contract', [
     },
   },
   {
-    name: 'parameters of every kind arrive as they are',
+    name: 'binds parameters of every type without changing their values',
     async run(t) {
       const { text, blob, asText, real } = TYPES[t.dialect]
       const client = await t.open(`${t.prefix}a`)
@@ -113,14 +115,14 @@ export const contractSql: readonly ConformanceCase[] = suite('contract', [
     },
   },
   {
-    name: 'query takes parameters too, and a ? inside a literal is no placeholder',
+    name: 'binds the parameters of a query and leaves a ? inside a literal alone',
     async run(t) {
       const client = await t.open(`${t.prefix}a`)
       const quoted = "what? 'tis $1"
       await t.provider.batch(client, [{ sql: CREATE_NOTES }, insertNote(t.dialect, 7, quoted)])
       const placeholder = t.dialect === 'postgres' ? '$1' : '?'
       const sql = `SELECT id, 'a?b' AS literal FROM notes WHERE body = ${placeholder}`
-      const rows = await succeeds(sql, () => t.provider.query(client, { sql, params: [quoted] }))
+      const rows = await expectSuccess(sql, () => t.provider.query(client, { sql, params: [quoted] }))
       deepEqual(
         rows.map((row) => [Number(row.id), row.literal]),
         [[7, 'a?b']],
