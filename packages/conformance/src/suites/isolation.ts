@@ -209,7 +209,7 @@ async function twoTenants(t: ConformanceContext): Promise<{ alice: Kysely<any>; 
   return { alice: await open('alice'), bob: await open('bob') }
 }
 
-/** Runs statements on one connection where there is one; what the database expectError is the point. */
+/** Runs statements on one connection where there is one; the errors of the database are expected. */
 async function attempt(db: Kysely<any>, statements: readonly string[]): Promise<unknown[]> {
   const rows: unknown[] = []
   const run = async (on: Kysely<any>): Promise<void> => {

@@ -48,7 +48,7 @@ export const lifecycle: readonly ConformanceCase[] = defineCases('lifecycle', [
     },
   },
   {
-    name: 'deprovisions a tenant without a leftover, and expectSuccess for a tenant without a database',
+    name: 'deprovisions a tenant without a leftover, and succeeds for a tenant without a database',
     async run(t) {
       const factory = t.createFactory({ migrations: NOTES })
       const serving = t.createFactory({}, t.createProvider())

@@ -160,7 +160,7 @@ export const DATABASE_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
-    mistake: 'create expectError what is there already',
+    mistake: 'create rejects an existing database',
     fails: 'recovers from a lost reply at every call of provision',
     break: (intact, server) => ({
       ...intact,
