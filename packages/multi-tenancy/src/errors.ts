@@ -1,3 +1,6 @@
+import { HTTPException } from 'hono/http-exception'
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
+
 /** The closed list of what can go wrong; the README says what each means. */
 export type TenancyErrorCode =
   | 'invalid_tenant_id'
@@ -87,26 +90,29 @@ export interface TenancyErrorOptions {
 /**
  * The one error class. Branch on `code`; messages may change.
  *
- * Hono answers an uncaught one through `getResponse` with problem+json (RFC 9457), so no error handler is needed.
+ * It is a Hono `HTTPException`: Hono, and an app's own `onError` handler that knows those, answer with `getResponse()`,
+ * problem+json (RFC 9457). `message` starts with the code and the tenant, as in `[migration_locked] tenant "acme": …`;
+ * `detail` is the text alone.
  */
-export class TenancyError extends Error {
+export class TenancyError extends HTTPException {
   override readonly name = 'TenancyError'
   readonly code: TenancyErrorCode
+  /** What happened, without the code and the tenant. */
+  readonly detail: string
   readonly retryAfter: number | undefined
   readonly tenantId: string | undefined
   readonly step: string | undefined
 
-  constructor(code: TenancyErrorCode, message: string, options: TenancyErrorOptions = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+  constructor(code: TenancyErrorCode, detail: string, options: TenancyErrorOptions = {}) {
+    const { cause, tenantId } = options
+    const subject = tenantId === undefined ? '' : ` tenant ${JSON.stringify(tenantId)}:`
+    super(statusOf(code), { message: `[${code}]${subject} ${detail}`, cause })
+    if (cause === undefined) delete this.cause
     this.code = code
+    this.detail = detail
     this.retryAfter = options.retryAfter
-    this.tenantId = options.tenantId
+    this.tenantId = tenantId
     this.step = options.step
-  }
-
-  /** HTTP status of this code. */
-  get status(): number {
-    return Math.abs(STATUS[this.code])
   }
 
   /** Whether trying the same call again can help. */
@@ -114,23 +120,23 @@ export class TenancyError extends Error {
     return STATUS[this.code] < 0
   }
 
-  /** Code, message and hints; never the cause. */
+  /** Code, detail and hints; never the cause. */
   toJSON(): Record<string, unknown> {
-    const { code, message, retryAfter, tenantId, step } = this
-    return { code, message, retryAfter, tenantId, step }
+    const { code, detail, retryAfter, tenantId, step } = this
+    return { code, detail, retryAfter, tenantId, step }
   }
 
   /**
-   * The problem+json answer (`type` about:blank: `status` and `code` say it all). A message is shown only for a client's own mistake; of a server's fault
-   * the client learns the code and when to come back.
+   * The problem+json response (`type` about:blank: `status` and `code` say it all). Its `detail` is there for a client's
+   * own mistake; of a server's fault the client receives the code and when to try again.
    */
-  getResponse(): Response {
-    const { code, status, retryAfter } = this
+  override getResponse(): Response {
+    const { code, status, retryAfter, detail } = this
     const headers = new Headers({ 'content-type': 'application/problem+json', 'cache-control': 'no-store' })
     if (retryAfter !== undefined) headers.set('retry-after', String(Math.max(1, Math.ceil(retryAfter))))
     else if (status === 503) headers.set('retry-after', '5')
-    const detail = status < 500 ? { detail: this.message } : {}
-    return new Response(JSON.stringify({ type: 'about:blank', status, code, ...detail }), { status, headers })
+    const problem = { type: 'about:blank', status, code, ...(status < 500 && { detail }) }
+    return new Response(JSON.stringify(problem), { status, headers })
   }
 
   /** `cause` itself when it already has a code, else an `internal` error around it. */
@@ -140,6 +146,10 @@ export class TenancyError extends Error {
       cause,
     })
   }
+}
+
+function statusOf(code: TenancyErrorCode): ContentfulStatusCode {
+  return Math.abs(STATUS[code]) as ContentfulStatusCode
 }
 
 /** The one answer for a tenant that is not there, for one on its way out, and for one that is out of reach. */

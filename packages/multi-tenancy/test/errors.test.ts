@@ -1,4 +1,6 @@
 import { inspect } from 'node:util'
+import { Hono } from 'hono'
+import { HTTPException } from 'hono/http-exception'
 import { describe, expect, test } from 'vitest'
 import { ERROR_CODES, TenancyError, type TenancyErrorCode } from '../src/errors.ts'
 import { createRedactor } from '../src/provider-kit/redactor.ts'
@@ -13,6 +15,32 @@ describe('TenancyError', () => {
     const body = (await response.json()) as Record<string, unknown>
     expect(body).toMatchObject({ type: 'about:blank', status: response.status, code })
     expect(response.headers.has('retry-after')).toBe(response.status === 503)
+  })
+
+  test('is printed with its code and its tenant, which its detail and its response do not repeat', async () => {
+    const error = new TenancyError('conflict', 'another process is deleting it', { tenantId: 'acme' })
+    expect(error.message).toBe('[conflict] tenant "acme": another process is deleting it')
+    expect(String(error.stack)).toContain('[conflict] tenant "acme": another process is deleting it')
+    expect(new TenancyError('conflict', 'no tenant').message).toBe('[conflict] no tenant')
+    expect(error).toMatchObject({
+      code: 'conflict',
+      tenantId: 'acme',
+      detail: 'another process is deleting it',
+    })
+    expect(await error.getResponse().json()).toMatchObject({ detail: 'another process is deleting it' })
+    expect(JSON.parse(JSON.stringify(error))).toMatchObject({ detail: 'another process is deleting it' })
+  })
+
+  test("stays a 503 with Retry-After in an app's own handler of HTTPException", async () => {
+    const app = new Hono()
+    app.get('/', () => {
+      throw new TenancyError('pool_exhausted', 'full', { retryAfter: 7 })
+    })
+    app.onError((error, c) =>
+      error instanceof HTTPException ? error.getResponse() : c.text('Internal Server Error', 500),
+    )
+    const response = await app.request('/')
+    expect([response.status, response.headers.get('retry-after')]).toEqual([503, '7'])
   })
 
   test('says when to come back, in whole seconds', () => {

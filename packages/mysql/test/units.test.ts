@@ -78,7 +78,7 @@ describe('options', () => {
     expect(() => createMysqlProvider({ ...good, ...change } as MysqlProviderOptions)).toThrow(
       expect.objectContaining({
         code: 'config_invalid',
-        message: expect.stringMatching(new RegExp(`^${option}:`)),
+        detail: expect.stringMatching(new RegExp(`^${option}:`)),
       }),
     )
   })

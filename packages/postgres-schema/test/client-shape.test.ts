@@ -186,7 +186,7 @@ describe.each(['role', 'set_role', 'search_path'] as const)('%s: the client', (i
 
   it('refuses a COPY FROM STDIN that has no stream', async () => {
     const pool = await client('copied')
-    const refused = { code: 'not_supported', message: 'COPY FROM STDIN needs a stream' }
+    const refused = { code: 'not_supported', detail: 'COPY FROM STDIN needs a stream' }
     await expect(pool.query('COPY notes FROM STDIN')).rejects.toMatchObject(refused)
     const held = await pool.connect()
     await held.query('BEGIN')

@@ -41,7 +41,7 @@ describe('a connection URL', () => {
     const [name = ''] = parameter.split('=')
     expect(construct({ connection: `postgres://app:pass@127.0.0.1/app?${parameter}` })).toMatchObject({
       code: 'config_invalid',
-      message: expect.stringMatching(new RegExp(`^connection: .*"${name}"`)),
+      detail: expect.stringMatching(new RegExp(`^connection: .*"${name}"`)),
     })
   }) // biome-ignore format: a list
 
@@ -74,7 +74,7 @@ describe('a connection URL', () => {
   ])('and an object are held to the same rule: %s is rejected', (option, options) => {
     expect(construct(options)).toMatchObject({
       code: 'config_invalid',
-      message: expect.stringMatching(new RegExp(`^${option}:`)),
+      detail: expect.stringMatching(new RegExp(`^${option}:`)),
     })
   })
 

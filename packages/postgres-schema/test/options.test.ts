@@ -19,7 +19,7 @@ it.each<[string, Partial<PostgresSchemaProviderOptions>]>([
   expect(() => createPostgresSchemaProvider({ ...good, ...change })).toThrow(
     expect.objectContaining({
       code: 'config_invalid',
-      message: expect.stringMatching(new RegExp(`^${option}:`)),
+      detail: expect.stringMatching(new RegExp(`^${option}:`)),
     }),
   )
 })

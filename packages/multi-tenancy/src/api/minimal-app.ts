@@ -58,7 +58,7 @@ export function createTenantRoutes({ tenants, accessControl = {} }: TenantRoutes
 async function refuse(): Promise<Response> {
   const error = needsCatalog('This part of the tenants API')
   const answer = error.getResponse()
-  const problem = { ...((await answer.json()) as object), detail: error.message }
+  const problem = { ...((await answer.json()) as object), detail: error.detail }
   return new Response(JSON.stringify(problem), answer)
 }
 

@@ -3,6 +3,6 @@ import { TenancyError } from '../errors.ts'
 /** The coded error of a hook. */
 export function hookError(cause: unknown, tenantId: string, step: string): TenancyError {
   if (cause instanceof TenancyError) return cause
-  const { message } = TenancyError.from(cause)
-  return new TenancyError('internal', `${step}: ${message}`, { cause, tenantId, step })
+  const { detail } = TenancyError.from(cause)
+  return new TenancyError('internal', `${step}: ${detail}`, { cause, tenantId, step })
 }

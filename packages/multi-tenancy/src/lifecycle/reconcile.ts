@@ -109,7 +109,7 @@ export function createReconciler<Client, Adapters>(
       return readStamp(provider.capabilities.dialect, (read) => provider.query(client, read)).catch(
         (cause) => {
           const error = provider.mapError(cause)
-          throw new TenancyError(error.code, `${name}: ${error.message}`, { cause: error })
+          throw new TenancyError(error.code, `${name}: ${error.detail}`, { cause: error })
         },
       )
     })
@@ -122,7 +122,7 @@ export function createReconciler<Client, Adapters>(
     try {
       stamp = await stampOf(name, locator)
     } catch (cause) {
-      return { ...base, detail: `cannot be read: ${provider.mapError(cause).message}` }
+      return { ...base, detail: `cannot be read: ${provider.mapError(cause).detail}` }
     }
     if (stamp === undefined) return { ...base, detail: 'carries no stamp' }
     const tenantId = isTenantId(stamp.tenantId) ? stamp.tenantId : undefined
@@ -206,7 +206,7 @@ export function createReconciler<Client, Adapters>(
     const same = !(stamp instanceof TenancyError) && stamp?.uid === uid && stamp.tenantId === id
     if (same && stamp.generation === generation) return undefined
     const detail =
-      stamp instanceof TenancyError ? `its stamp cannot be read: ${stamp.message}` : 'its stamp is another’s'
+      stamp instanceof TenancyError ? `its stamp cannot be read: ${stamp.detail}` : 'its stamp is another’s'
     return { kind: 'mismatch', name, tenantId: id, detail, repairable: false, fix: undefined }
   }
 
@@ -221,7 +221,7 @@ export function createReconciler<Client, Adapters>(
       async fix() {
         const outcome = await engine.resume(operation)
         if (outcome === 'lost') return 'left alone: another runner has it'
-        return outcome.error === undefined ? 'finished' : `failed: ${outcome.error.message}`
+        return outcome.error === undefined ? 'finished' : `failed: ${outcome.error.detail}`
       },
     }))
   }
@@ -267,7 +267,7 @@ export function createReconciler<Client, Adapters>(
         else if (destroys && ++drops > maxDrops) {
           findings.push({ ...finding, repair: `left alone: ${maxDrops} were dropped already` })
         } else {
-          const done = await fix().catch((cause) => `failed: ${provider.mapError(cause).message}`)
+          const done = await fix().catch((cause) => `failed: ${provider.mapError(cause).detail}`)
           findings.push({ ...finding, repair: done })
         }
       }

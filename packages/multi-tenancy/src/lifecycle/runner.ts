@@ -127,7 +127,7 @@ export function createRunner<Client, Adapters>(
           // A durable engine hands on another error than it was given.
           failed(error)
           await operations
-            .endStep(id, attempt, position, 'failed', `${error.code}: ${error.message}`)
+            .endStep(id, attempt, position, 'failed', `${error.code}: ${error.detail}`)
             .catch(() => {})
           throw error
         }
@@ -216,8 +216,8 @@ export function createRunner<Client, Adapters>(
   return { run }
 }
 
-function shownError({ code, message, step, retryAfter }: TenancyError, operation: string): OperationError {
-  return { code, message, step, ...(retryAfter === undefined ? {} : { retryAfter }), operation }
+function shownError({ code, detail, step, retryAfter }: TenancyError, operation: string): OperationError {
+  return { code, message: detail, step, ...(retryAfter === undefined ? {} : { retryAfter }), operation }
 }
 
 /** The error an operation ended with, as whoever joined it gets it. */

@@ -122,7 +122,7 @@ export function createSteps<Client, Adapters>(core: FactoryContext<Client, Adapt
       } catch {
         // Whoever is told of errors failed too.
       }
-      return `failed: ${error.message}`
+      return `failed: ${error.detail}`
     }
   }
 

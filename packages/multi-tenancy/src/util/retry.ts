@@ -48,8 +48,8 @@ export async function retry<Value>(
 /** The same error with the step and tenant it happened in, unless it already says. */
 export function located(error: TenancyError, step: string, tenantId: string): TenancyError {
   if (error.step !== undefined && error.tenantId !== undefined) return error
-  const { code, message, cause, retryAfter } = error
-  return new TenancyError(code, message, {
+  const { code, detail, cause, retryAfter } = error
+  return new TenancyError(code, detail, {
     cause,
     tenantId: error.tenantId ?? tenantId,
     step: error.step ?? step,

@@ -19,7 +19,7 @@ const { mapError, toClientError: tell } = createErrorMap({
 test('a code alone keeps the native message, and is tried again soon where that may help', () => {
   expect(mapError(new Error('busy'))).toMatchObject({
     code: 'provider_unavailable',
-    message: 'busy',
+    detail: 'busy',
     retryAfter: 1,
   })
   expect(mapError(refused)).toMatchObject({ code: 'provider_rejected', retryAfter: undefined })
@@ -28,7 +28,7 @@ test('a code alone keeps the native message, and is tried again soon where that 
 test('more than a code is taken as it is', () => {
   expect(mapError(new Error('full'))).toMatchObject({
     code: 'quota_exceeded',
-    message: 'No room',
+    detail: 'No room',
     retryAfter: 60,
   })
 })
@@ -37,7 +37,7 @@ test('no secret is in message or cause, and what is no error tells nothing', () 
   const error = mapError(new Error('busy: hunter2secret'))
   expect(`${error.message} ${error.cause} ${(error.cause as Error).stack}`).not.toContain('hunter2secret')
   const unknown = mapError({ password: 'hunter2secret' })
-  expect(unknown).toMatchObject({ code: 'internal', message: 'Something failed' })
+  expect(unknown).toMatchObject({ code: 'internal', detail: 'Something failed' })
   expect(unknown.cause).toBeUndefined()
 })
 

@@ -28,7 +28,7 @@ test.each([
 ])('a placement %s is refused before anything is recorded or made', async (_, own, said) => {
   const lifecycle = process(own)
   const refused = lifecycle.provision('acme', { placement: 'mars' })
-  await expect(refused).rejects.toMatchObject({ code: 'invalid_request', message: `placement: ${said}` })
+  await expect(refused).rejects.toMatchObject({ code: 'invalid_request', detail: `placement: ${said}` })
   await expect(lifecycle.get('acme')).rejects.toMatchObject({ code: 'tenant_not_found' })
   expect([...server.keys()]).toEqual([])
 })

@@ -137,7 +137,7 @@ describe.each([
     const source = { a: EFFECTS, b: effect('b'), c: 'INSERT INTO nowhere VALUES (1)', d: effect('d') }
     const error = await migrate(optionsOf(handle, source)).catch((cause) => cause)
     expect(error).toMatchObject({ code: 'migration_failed', step: 'c', tenantId: 'acme' })
-    expect(error.message).toMatch(/^Migration c failed in statement 1 of 1: .*nowhere/)
+    expect(error.detail).toMatch(/^Migration c failed in statement 1 of 1: .*nowhere/)
     expect(error.cause).toMatchObject({ code: 'provider_rejected' })
     expect(effectsOf(handle.db)).toEqual(['b'])
     expect(lockOf(handle.db)).toMatchObject({ expires_at: 0 })
@@ -245,7 +245,7 @@ describe('migrate in batches', () => {
     const source = { ...many, m15: `${effect('15')}; INSERT INTO nowhere VALUES (1); ${effect('never')}` }
     await expect(migrate(optionsOf(handle, source))).rejects.toMatchObject({
       step: 'm15',
-      message: expect.stringMatching(/^Migration m15 failed in one of its 3 statements: /),
+      detail: expect.stringMatching(/^Migration m15 failed in one of its 3 statements: /),
     })
     expect(effectsOf(handle.db)).toEqual(Array.from({ length: 14 }, (_, n) => `${n + 1}`))
     expect(await migrate(optionsOf(handle, many))).toHaveLength(15)
@@ -284,7 +284,7 @@ describe('migrate in batches', () => {
     }
     await expect(migrate(optionsOf(handle, { a: { up } }))).rejects.toMatchObject({
       code: 'migration_failed',
-      message: 'Migration a failed: a slip',
+      detail: 'Migration a failed: a slip',
       cause: { cause: new TypeError('a slip') },
     })
     expect(journalOf(handle.db)).toEqual([])

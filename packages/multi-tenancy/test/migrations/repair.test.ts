@@ -24,7 +24,7 @@ async function dirtied(capabilities = JOURNALED, source: MigrationSource = { a: 
   const handle = memory(capabilities)
   await expect(migrate(optionsOf(handle, source))).rejects.toMatchObject({
     code: 'migration_failed',
-    message: expect.stringMatching(/^Migration a failed in statement 3 of 4: .*nowhere/),
+    detail: expect.stringMatching(/^Migration a failed in statement 3 of 4: .*nowhere/),
   })
   return handle
 }
@@ -40,7 +40,7 @@ describe('a migration that stops half-way without a transaction', () => {
         code: 'migration_dirty',
         step: 'a',
         tenantId: 'acme',
-        message: expect.stringMatching(/^Migration a was left half applied: statement 3( of 4)? failed$/),
+        detail: expect.stringMatching(/^Migration a was left half applied: statement 3( of 4)? failed$/),
       })
     }
     expect(effectsOf(db)).toEqual(['1'])
@@ -53,7 +53,7 @@ describe('a migration that stops half-way without a transaction', () => {
     })
     await expect(migrate(optionsOf(handle, { a: MENDED }))).rejects.toMatchObject({
       code: 'migration_dirty',
-      message: 'Migration a was left half applied: statement 2 of 4 may or may not be done',
+      detail: 'Migration a was left half applied: statement 2 of 4 may or may not be done',
     })
     expect(dirtyOf(handle.db)).toBe('a')
   })
@@ -159,11 +159,11 @@ describe('a migration that stops half-way without a transaction', () => {
     const failed = migrate(optionsOf(handle, source))
     await expect(failed).rejects.toMatchObject({
       code: 'migration_failed',
-      message: 'Migration a failed in up(): a slip',
+      detail: 'Migration a failed in up(): a slip',
     })
     await expect(migrate(optionsOf(handle, source))).rejects.toMatchObject({
       code: 'migration_dirty',
-      message: 'Migration a was left half applied: up() may or may not be done',
+      detail: 'Migration a was left half applied: up() may or may not be done',
     })
     expect(dirtyOf(handle.db)).toBe('a')
     await repairMigration({ ...optionsOf(handle, source), name: 'a', statement: 1 })

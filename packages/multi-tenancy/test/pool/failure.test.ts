@@ -103,7 +103,7 @@ describe('an acquirer who waits', () => {
     pool.clock.advance(4_999)
     await expect(first).rejects.toMatchObject({
       code: 'pool_exhausted',
-      message:
+      detail:
         'No database connection became free within 5000 ms (queueTimeout): 2 connections are in use, and 1 other caller ' +
         'waits. Release connections sooner, or raise the connection limits',
     })

@@ -84,7 +84,7 @@ describe('send', () => {
   it('reports an elapsed timeout as "timeout" and an aborted signal with its own reason', async () => {
     const url = await serve(() => {})
     const late = await errorOf(client().send(url, { signal: AbortSignal.timeout(20) }))
-    expect(late).toMatchObject({ code: 'timeout', message: `${SERVICE} did not respond in time` })
+    expect(late).toMatchObject({ code: 'timeout', detail: `${SERVICE} did not respond in time` })
     const reason = new Error('the caller left')
     expect(await errorOf(client().send(url, { signal: AbortSignal.abort(reason) }))).toBe(reason)
   })
@@ -110,7 +110,7 @@ describe('send', () => {
     now = 10_000
     const error = await errorOf(http.send(url, { signal: signal() }))
     expect(error).toMatchObject({ code: 'rate_limited', retryAfter: 30 })
-    expect((error as TenancyError).message).toBe(`${SERVICE} limits requests; none is sent for 30 s`)
+    expect((error as TenancyError).detail).toBe(`${SERVICE} limits requests; none is sent for 30 s`)
     expect(requests).toBe(1)
   })
 })

@@ -222,7 +222,7 @@ describe('with a catalog', () => {
       expect(await tenants.get('acme')).toMatchObject({ state: 'active', metadata: { a: 1 } })
       expect(await tenants.delete('acme')).toMatchObject({ state: 'deleted' })
       expect(calls).toHaveLength(NAMES.length)
-      const expected = { code: 'internal', step: name, tenantId: 'acme', message: `${name}: no` }
+      const expected = { code: 'internal', step: name, tenantId: 'acme', detail: `${name}: no` }
       expect(onHookError).toHaveBeenCalledExactlyOnceWith(expect.objectContaining(expected))
     },
   )
@@ -303,7 +303,7 @@ describe('with a catalog', () => {
     expect(() => setUp(process, { hooks: { afterDelete: () => {} } })).toThrow(
       expect.objectContaining({
         code: 'config_invalid',
-        message: expect.stringMatching(/^databaseIsolation:/),
+        detail: expect.stringMatching(/^databaseIsolation:/),
       }),
     )
   })

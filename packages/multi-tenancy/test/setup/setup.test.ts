@@ -251,7 +251,7 @@ describe('setupMultiTenancy', () => {
         ? { databaseIsolation: { getAdapters }, ...(options as object) }
         : options
     expect(() => setupMultiTenancy(config as never)).toThrow(
-      expect.objectContaining({ code: 'config_invalid', message: expect.stringMatching(`^${option}:`) }),
+      expect.objectContaining({ code: 'config_invalid', detail: expect.stringMatching(`^${option}:`) }),
     )
   })
 

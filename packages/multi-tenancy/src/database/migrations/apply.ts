@@ -141,11 +141,11 @@ async function judge<Client>(
   const { provider, client, tenantId, attempt } = session
   const { name, total } = step
   const error = provider.mapError(cause)
-  const { code, message, retryable, retryAfter } = error
+  const { code, detail, retryable, retryAfter } = error
   const failure = (place: string, dirty?: boolean): TenancyError =>
     new TenancyError(
       retryable && !dirty ? code : 'migration_failed',
-      `Migration ${name} failed${place}: ${message}`,
+      `Migration ${name} failed${place}: ${detail}`,
       { cause: error, tenantId, step: name, retryAfter },
     )
 
