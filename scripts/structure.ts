@@ -42,7 +42,16 @@ export const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = 
     ['factory.ts'],
     ['index.ts'],
   ],
-  d1: PROVIDER,
+  d1: [
+    ['types.ts'],
+    ['errors.ts', 'locator.ts', 'options.ts', 'diagnose.ts'],
+    ['client'],
+    ['kysely.ts', 'control-plane'],
+    ['access'],
+    ['provider.ts'],
+    ['factory.ts'],
+    ['index.ts'],
+  ],
   'postgres-schema': PROVIDER,
   mysql: PROVIDER,
   conformance: [

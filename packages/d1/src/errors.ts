@@ -1,16 +1,31 @@
 import {
+  classifyHttpError,
   createErrorMap,
   type ErrorClassification,
   type ErrorMap,
+  HttpError,
   type Redactor,
   type TenancyErrorCode,
-} from '@tenantry/multi-tenancy'
-import { ApiError, isMissingWorker } from './control-plane/strict-fetch.ts'
+} from '@tenantry/multi-tenancy/provider'
 
-/** A statement that D1 would refuse for its size: found before anything is sent. */
-export class LimitError extends Error {
-  override readonly name = 'LimitError'
-  /** Its place in the batch. */
+/** Cloudflare's codes for a database and for a Worker that do not exist. */
+const DATABASE_NOT_FOUND = 7404
+export const WORKER_NOT_FOUND = 10007
+
+/** Whether Cloudflare reports that the database does not exist. Other 404s, such as a proxy's, do not count. */
+export function isDatabaseMissing(error: unknown): boolean {
+  return error instanceof HttpError && error.codes.includes(DATABASE_NOT_FOUND)
+}
+
+/** Whether a Worker did not exist; the request was not carried out then. */
+export function isWorkerMissing(error: unknown): boolean {
+  return error instanceof HttpError && error.codes.includes(WORKER_NOT_FOUND)
+}
+
+/** A statement over one of D1's limits, found before anything was sent. */
+export class StatementLimitError extends Error {
+  override readonly name = 'StatementLimitError'
+  /** The statement's position in its batch. */
   readonly statementIndex: number
 
   constructor(statementIndex: number, message: string) {
@@ -19,29 +34,28 @@ export class LimitError extends Error {
   }
 }
 
-/** @param redactor knows the API token and every key */
-export function d1Errors(redactor: Redactor): ErrorMap {
-  const isClean = (text: string): boolean => redactor.text(text) === text
+/** @param redactor has the API token and every key */
+export function createD1ErrorMap(redactor: Redactor): ErrorMap {
+  const hasSecret = (text: string): boolean => redactor.text(text) !== text
   return createErrorMap({
     redactor,
-    classify: (error) => ({ ...refusal(error), message: redactor.text(messageOf(error)).slice(0, 1_000) }),
-    isRefusedStatement: (error) => isRefusedStatement(error) && isClean(`${error.message}${error.stack}`),
+    classify: classifyError,
+    isRefusedStatement: (error) => isStatementError(error) && !hasSecret(`${error.message}${error.stack}`),
   })
 }
 
-function messageOf(error: Error): string {
-  return error instanceof ApiError && error.said !== '' ? `${error.message}: ${error.said}` : error.message
-}
-
-function refusal(cause: Error): ErrorClassification {
-  if (isMissingWorker(cause)) return { code: 'tenant_not_ready', retryAfter: 5 }
-  if (cause instanceof ApiError) return refusalOfApi(cause)
-  if (cause instanceof LimitError) return { code: 'provider_rejected' }
-  return isD1Error(cause) ? refusalOfD1(cause.message) : { code: 'internal' }
+function classifyError(error: Error): ErrorClassification {
+  if (isWorkerMissing(error)) {
+    return { code: 'tenant_not_ready', message: 'The tenant Worker does not exist yet', retryAfter: 5 }
+  }
+  if (error instanceof HttpError) return classifyApiError(error)
+  if (error instanceof StatementLimitError) return { code: 'provider_rejected' }
+  if (!isD1Error(error)) return { code: 'internal' }
+  return { ...classifyD1Message(error.message), message: error.message.slice(0, 1_000) }
 }
 
 /** @see https://developers.cloudflare.com/d1/observability/debug-d1/ */
-const API_CODES: Readonly<Record<number, TenancyErrorCode>> = {
+const API_CODES: Readonly<Record<string, TenancyErrorCode>> = {
   7400: 'provider_rejected',
   7403: 'credentials_rejected',
   7404: 'tenant_not_found',
@@ -50,37 +64,39 @@ const API_CODES: Readonly<Record<number, TenancyErrorCode>> = {
   10000: 'credentials_rejected',
 }
 
-/** By Cloudflare's own code, then by HTTP status; 7500 is a refused statement or an outage, which only the status says. */
-function refusalOfApi({ status, codes, retryAfter }: ApiError): ErrorClassification {
-  if (status === 429) return { code: 'rate_limited', retryAfter: retryAfter ?? 300 }
-  if (status === 0 || status === 408 || status >= 500) return { code: 'provider_unavailable', retryAfter }
-  for (const code of codes) {
-    const known = API_CODES[code]
-    if (known !== undefined) return { code: known }
+/** Seconds for which Cloudflare blocks a token that exceeded its rate limit. */
+const RATE_LIMIT_BLOCK = 300
+
+/** Cloudflare's code decides, except for 7500: a rejected statement with status 400, an outage with status 500. */
+function classifyApiError(error: HttpError): ErrorClassification {
+  const byStatus = classifyHttpError(error)
+  if (byStatus.code === 'rate_limited') {
+    return { ...byStatus, retryAfter: error.retryAfter ?? RATE_LIMIT_BLOCK }
   }
-  if (status === 401 || status === 403) return { code: 'credentials_rejected' }
-  // Not as documented, and nobody knows what was done.
-  if (status === 200) return { code: 'provider_unavailable', retryAfter }
-  return { code: 'provider_rejected' }
+  if (byStatus.code === 'provider_unavailable') return byStatus
+  const code = error.codes.map((apiCode) => API_CODES[apiCode]).find((known) => known !== undefined)
+  if (code !== undefined) return { ...byStatus, code }
+  // Not documented: the request may have been carried out.
+  return error.status === 200 ? { ...byStatus, code: 'provider_unavailable' } : byStatus
 }
 
-/** What D1 says when it is its own fault, or passes: the same statement may succeed again. */
+/** Faults of D1 itself that pass: the same statement may succeed later. */
 const TRANSIENT =
   /internal error|overloaded|too many requests queued|reset because|was reset|caused object to be reset|network connection lost|transient issue|storage operation exceeded timeout|SQLITE_(?:BUSY|LOCKED|IOERR|NOMEM)/i
 const FULL = /exceeded maximum DB size|SQLITE_FULL|exceeds? .*storage limit/i
-const GONE = /database .*(?:not found|does not exist|was deleted)|could not be found/i
+const MISSING = /database .*(?:not found|does not exist|was deleted)|could not be found/i
 
 /** @see https://developers.cloudflare.com/d1/observability/debug-d1/#error-list */
-function refusalOfD1(message: string): ErrorClassification {
-  // SQLite quotes what it was given: only what D1 itself says counts.
-  const said = message.replaceAll(/"[^"]*"/g, '')
-  if (FULL.test(said)) return { code: 'quota_exceeded' }
-  if (GONE.test(said) && !/SQLITE_/.test(said)) return { code: 'tenant_not_found' }
-  if (TRANSIENT.test(said)) return { code: 'provider_unavailable', retryAfter: 1 }
+function classifyD1Message(message: string): ErrorClassification {
+  // SQLite quotes parts of the statement, which could contain any of the phrases above.
+  const unquoted = message.replaceAll(/"[^"]*"/g, '')
+  if (FULL.test(unquoted)) return { code: 'quota_exceeded' }
+  if (MISSING.test(unquoted) && !/SQLITE_/.test(unquoted)) return { code: 'tenant_not_found' }
+  if (TRANSIENT.test(unquoted)) return { code: 'provider_unavailable', retryAfter: 1 }
   return { code: 'provider_rejected' }
 }
 
-/** Whether D1 threw it; its errors have no class and no code, but start like this. */
+/** Whether D1 threw the error. Its errors have no class and no code, only these prefixes. */
 export function isD1Error(error: unknown): error is Error {
   return (
     error instanceof Error &&
@@ -88,12 +104,12 @@ export function isD1Error(error: unknown): error is Error {
   )
 }
 
-/** The database refused a statement: native code expects D1's own error for that. */
-export function isRefusedStatement(error: unknown): error is Error {
-  return isD1Error(error) && refusalOfD1(error.message).code === 'provider_rejected'
+/** Whether the database rejected a statement: apps then receive D1's own error. */
+export function isStatementError(error: unknown): error is Error {
+  return isD1Error(error) && classifyD1Message(error.message).code === 'provider_rejected'
 }
 
-/** D1's error for what SQLite said, as a binding throws it. */
-export function d1Error(message: string): Error {
+/** The error that a binding throws for a rejected statement. */
+export function createD1Error(message: string): Error {
   return new Error(`D1_ERROR: ${message}`, { cause: new Error(message) })
 }

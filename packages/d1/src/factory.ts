@@ -1,10 +1,10 @@
-import { defineFactory, type FactoryOptions, type TenantFactory } from '@tenantry/multi-tenancy'
+import { defineFactory, type FactoryOptions, type TenantFactory } from '@tenantry/multi-tenancy/provider'
 import type { Kysely } from 'kysely'
 import type { D1Database } from './client/d1-database.ts'
 import type { D1ProviderOptions } from './options.ts'
 import { createD1Provider } from './provider.ts'
 
-/** Whose account, the ways to its databases, and what every provider's factory takes. */
+/** The provider's options and those of every provider's factory. */
 export type D1FactoryOptions<Adapters> = Omit<D1ProviderOptions, 'environment'> &
   FactoryOptions<D1Database, Adapters>
 
@@ -23,7 +23,7 @@ const OPTIONS: Readonly<Record<Exclude<keyof D1ProviderOptions, 'environment'>, 
 }
 
 /**
- * A Cloudflare D1 database per tenant: for Workers, Node and every runtime with `fetch`.
+ * One Cloudflare D1 database for each tenant: for Workers, Node and every runtime with `fetch`.
  *
  * @throws `config_invalid`, naming the option
  * @example

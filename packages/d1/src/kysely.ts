@@ -1,9 +1,10 @@
-import { TenancyError } from '@tenantry/multi-tenancy'
+import { TenancyError } from '@tenantry/multi-tenancy/provider'
 import {
   type CompiledQuery,
   type DatabaseConnection,
   type Dialect,
   type Driver,
+  Kysely,
   type QueryResult,
   SqliteAdapter,
   SqliteQueryCompiler,
@@ -12,7 +13,7 @@ import type { D1PreparedStatement } from './client/d1-database.ts'
 import { createIntrospector } from './client/introspector.ts'
 import { toBindable } from './client/values.ts'
 
-/** What of a D1 database Kysely needs: a binding, a session, or a client of this package on any rung. */
+/** The part of a D1 database that Kysely needs: a binding, a session, or a client of this package. */
 export interface D1Queries {
   prepare(query: string): Pick<D1PreparedStatement, 'all'> & {
     bind(...values: unknown[]): Pick<D1PreparedStatement, 'all'>
@@ -20,9 +21,8 @@ export interface D1Queries {
 }
 
 /**
- * A Kysely dialect over D1: a Worker's own binding, or a client of this package. It reports how many rows were
- * changed. D1 has no transactions with reads in between: `transaction()` throws `not_supported`; use
- * `client.batch`.
+ * A Kysely dialect over D1: a Worker's own binding, or a client of this package. It reports the number of changed rows.
+ * D1 has no interactive transactions: `transaction()` throws `not_supported`; use `client.batch`.
  *
  * @example
  * const db = new Kysely<Database>({ dialect: d1Kysely(env.DB) })
@@ -41,18 +41,18 @@ function createDriver(database: D1Queries): Driver {
   return {
     async init() {},
     acquireConnection: async () => connection,
-    beginTransaction: refuse,
-    commitTransaction: refuse,
+    beginTransaction: rejectTransaction,
+    commitTransaction: rejectTransaction,
     // Kysely calls it after `beginTransaction` threw.
     async rollbackTransaction() {},
     async releaseConnection() {},
-    // The database is whoever bound it's to close.
+    // A D1 database has no connection to close, so the client stays usable after `db.destroy()`.
     async destroy() {},
   }
 }
 
-async function refuse(): Promise<never> {
-  throw new TenancyError('not_supported', 'D1 has no transactions with reads in between; use batch')
+async function rejectTransaction(): Promise<never> {
+  throw new TenancyError('not_supported', 'D1 has no interactive transactions; use batch() of the client')
 }
 
 function createConnection(database: D1Queries): DatabaseConnection {
@@ -75,4 +75,14 @@ function createConnection(database: D1Queries): DatabaseConnection {
     },
   }
   return connection
+}
+
+/**
+ * The adapters of a factory without `createAdapters`, as a base for an app's own.
+ *
+ * @example
+ * const factory = createD1Factory({ accountId, apiToken, createAdapters: (db) => createD1Adapter<Tables>(db) })
+ */
+export function createD1Adapter<Tables = any>(database: D1Queries): { db: Kysely<Tables> } {
+  return { db: new Kysely<Tables>({ dialect: d1Kysely(database) }) }
 }

@@ -1,24 +1,28 @@
-import type { D1Database } from './client/d1-database.ts'
-import type { KnownD1 } from './control-plane/rest-api.ts'
+/** A database as Cloudflare's API identifies it. */
+export interface DatabaseRef {
+  /** Unique to this database: a later database of the same name has another uuid. */
+  readonly uuid: string
+  readonly name: string
+}
 
 /**
- * One way to tenants' databases.
+ * One way to reach tenants' databases.
  *
- * - `binding`: the Worker's own D1 bindings. Everything D1 can; a new tenant needs a deployment.
- * - `dispatch`: a small Worker for each tenant in a dispatch namespace (Workers for Platforms) that holds the binding.
- *   New tenants are served at once. Sessions, but one request more on the way.
+ * - `binding`: the Worker's own D1 bindings. A new tenant needs a deployment.
+ * - `dispatch`: a small Worker for each tenant in a dispatch namespace (Workers for Platforms), which holds the binding.
+ *   New tenants are served immediately. Each query takes one more hop.
  * - `rest`: Cloudflare's API, for Node, administration, migrations and development. Not for production requests: all
- *   tenants share 1,200 requests in 5 minutes, each goes round by the API, and there are no sessions.
+ *   tenants share 1,200 requests in 5 minutes, and there are no sessions.
  */
 export type D1Access = BindingAccess | DispatchAccess | RestAccess
 
 export interface BindingAccess {
   readonly kind: 'binding'
-  /** The Worker's `env`. Its bindings may be kept from one request to the next. */
+  /** The Worker's `env`. Its bindings stay usable in later requests. */
   readonly env: object
   /**
-   * The binding of a database; `undefined` where it has none, and the next way is taken. Two databases must not have
-   * the same.
+   * The name of a database's binding; `undefined` where it has none, and the next access method is tried. Two
+   * databases must not have the same binding.
    *
    * @default `DB_` and the name in upper case, with `__` for each `-`: `tenant_a-b` has `DB_TENANT_A__B`
    */
@@ -27,14 +31,19 @@ export interface BindingAccess {
 
 export interface DispatchAccess {
   readonly kind: 'dispatch'
-  /** The dispatch namespace. Whoever provisions puts a Worker there for each database. */
+  /** The dispatch namespace. The process that provisions a tenant uploads the tenant's Worker to it. */
   readonly namespace: string
-  /** At least 32 characters. Each tenant's Worker gets a key of its own made from it, and answers to nothing else. */
+  /** At least 32 characters. Each tenant's Worker accepts one key only, derived from it and the database's uuid. */
   readonly secret: string
-  /** `env.DISPATCHER`. Without it (on Node) tenants are provisioned here, but reached on the next way. */
+  /** `env.DISPATCHER`. Without it (on Node) tenants' Workers are managed, and databases reached by the next method. */
   readonly dispatcher?: Dispatcher
   /** What one request may use in the tenant's Worker. @default the platform's limits */
-  readonly limits?: { readonly cpuMs?: number; readonly subRequests?: number }
+  readonly limits?: DispatchLimits
+}
+
+export interface DispatchLimits {
+  readonly cpuMs?: number
+  readonly subRequests?: number
 }
 
 export interface RestAccess {
@@ -46,17 +55,18 @@ export interface Dispatcher {
   get(
     name: string,
     args?: Record<string, unknown>,
-    options?: { limits?: { cpuMs?: number; subRequests?: number } },
+    options?: { limits?: DispatchLimits },
   ): { fetch(input: string, init?: RequestInit): Promise<Response> }
 }
 
-/** One way, ready to be used. */
-export interface Rung {
-  readonly kind: D1Access['kind']
-  /**
-   * A client of the database, or `undefined` where this way does not lead to it.
-   *
-   * @param managing for work on the tenant's life, which also has to reach a database that is shut
-   */
-  open(database: KnownD1, managing: boolean): Promise<D1Database | undefined>
+/** A bookmark taken before an action that only Time Travel can undo. */
+export interface D1RestorePoint {
+  /** The database's name. */
+  readonly name: string
+  readonly uuid: string
+  /** Pass it to `restore`. It is valid for 30 days (7 on the Free plan). */
+  readonly bookmark: string
+  readonly before: 'migrate' | 'restore'
+  /** The migrations about to run. */
+  readonly migrations: readonly string[]
 }

@@ -2,7 +2,7 @@ import { type CloudflareEmulator, startCloudflareEmulator } from '@tenantry/emul
 import { TenancyError } from '@tenantry/multi-tenancy'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createBindingRung } from '../src/access/binding.ts'
+import { createBindingMethod } from '../src/access/binding-method.ts'
 import {
   createD1Factory,
   createD1Provider,
@@ -49,7 +49,10 @@ describe('bindings', () => {
           const seen: string[] = []
           const env = new Proxy({}, { has: (_, name) => seen.push(String(name)) === 0 })
           for (const each of [a, b])
-            await createBindingRung({ kind: 'binding', env }).open({ name: prefix + each, uuid: UUID }, false)
+            await createBindingMethod({ kind: 'binding', env }).open(
+              { name: prefix + each, uuid: UUID },
+              { purpose: 'serve' },
+            )
           expect(seen[0]).not.toBe(seen[1])
           expect(seen[0]).toMatch(/^DB_[A-Z0-9_]+$/)
         },
@@ -143,7 +146,7 @@ test('a request through a tenant’s Worker has the limits that were asked for',
 
 test('what of the limits does not fit is said in sentences', async () => {
   const rest = createD1Provider(account())
-  expect(await rest.diagnose?.({ tenants: 3 }, call)).toEqual([expect.stringContaining('REST comes first')])
+  expect(await rest.diagnose?.({ tenants: 3 }, call)).toEqual([expect.stringContaining('`rest` is first')])
   expect((await rest.diagnose?.({ tenants: 60_000 }, call))?.join(' ')).toMatch(/Free plan.*50,000 databases/)
   const bound = createD1Provider({ ...account(), access: [{ kind: 'binding', env: {} }] })
   expect(await bound.diagnose?.({ tenants: 3 }, call)).toEqual([])

@@ -1,10 +1,10 @@
 import { type CloudflareEmulator, startCloudflareEmulator } from '@tenantry/emulators'
 import { type ConnectTarget, TenancyError, type TenantProvider } from '@tenantry/multi-tenancy'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { deriveKey } from '../src/access/dispatch.ts'
-import type { KnownD1 } from '../src/control-plane/rest-api.ts'
-import { databaseOfScript, scriptNameOf } from '../src/control-plane/tenant-workers.ts'
+import { deriveKey } from '../src/access/dispatch-method.ts'
+import { parseScriptName, toScriptName } from '../src/control-plane/tenant-workers.ts'
 import { createD1Provider, type D1Database, type DispatchAccess, d1Info } from '../src/index.ts'
+import type { DatabaseRef } from '../src/types.ts'
 import { call } from './access-methods.ts'
 import { dispatchWay, NAMESPACE, SECRET } from './harness.ts'
 
@@ -27,13 +27,13 @@ function providerWith(own: Partial<DispatchAccess>): TenantProvider<D1Database> 
   return createD1Provider({ accountId, apiToken, fetch, access, rateLimit: 1_000_000 })
 }
 
-async function create(name = `t_${made++}`): Promise<KnownD1> {
+async function create(name = `t_${made++}`): Promise<DatabaseRef> {
   const { locator } = await provider.create(name, call)
   return { name, uuid: String(locator.uuid) }
 }
 
 /** As an app is served: with `admit`. */
-function serve(database: KnownD1, own: Partial<ConnectTarget> = {}, by = provider): Promise<D1Database> {
+function serve(database: DatabaseRef, own: Partial<ConnectTarget> = {}, by = provider): Promise<D1Database> {
   const target: ConnectTarget = {
     locator: { ...database },
     purpose: 'serve',
@@ -55,24 +55,24 @@ const operations = (): unknown[] => emulator.requests.map(({ operation }) => ope
 
 test('the Worker of a tenant is named after its database and says which one it is for', () => {
   const database = { name: 'tenant_acme', uuid: '51e7c314-456e-4167-b6c3-869ad188fc23' }
-  expect(scriptNameOf(database)).toMatch(/^tenant_acme-[0-9a-z]{25}$/)
-  expect(databaseOfScript(scriptNameOf(database))).toEqual(database)
+  expect(toScriptName(database)).toMatch(/^tenant_acme-[0-9a-z]{25}$/)
+  expect(parseScriptName(toScriptName(database))).toEqual(database)
   const last = { name: 'a-b', uuid: 'ffffffff-ffff-ffff-ffff-ffffffffffff' }
-  expect(databaseOfScript(scriptNameOf(last))).toEqual(last)
+  expect(parseScriptName(toScriptName(last))).toEqual(last)
   for (const other of ['tenant_acme', `tenant_acme-${'z'.repeat(25)}`, 7, undefined]) {
-    expect(databaseOfScript(other)).toBeUndefined()
+    expect(parseScriptName(other)).toBeUndefined()
   }
 })
 
 describe('the tenant Worker', () => {
   async function ask(
-    database: KnownD1,
+    database: DatabaseRef,
     authorization: string | undefined,
     about = database,
   ): Promise<Response> {
     const headers = authorization === undefined ? {} : { authorization }
     const body = JSON.stringify({ database: about.uuid, statements: [{ sql: 'SELECT 1', params: [] }] })
-    const stub = emulator.dispatcher(NAMESPACE).get(scriptNameOf(database))
+    const stub = emulator.dispatcher(NAMESPACE).get(toScriptName(database))
     return stub.fetch('https://x.invalid/', { method: 'POST', headers, body })
   }
 
@@ -119,7 +119,7 @@ describe('the tenant Worker', () => {
       const text = await (await fetch(url, { headers: { authorization: `Bearer ${apiToken}` } })).text()
       expect(text).toContain('"d1"')
       expect(text).not.toContain(apiToken)
-      const { uuid } = databaseOfScript(name) as KnownD1
+      const { uuid } = parseScriptName(name) as DatabaseRef
       expect(text).not.toContain(await deriveKey(SECRET, uuid))
     }
   })
@@ -143,7 +143,7 @@ test('the Worker is removed before its database, and a drop that broke off betwe
   expect(await code(provider.drop({ ...database }, call))).toBe('provider_unavailable')
   expect(operations()).toEqual(['scripts.delete', 'databases.delete'])
   await provider.drop({ ...database }, call)
-  expect(scripts().filter((name) => name.includes(scriptNameOf(database)))).toEqual([])
+  expect(scripts().filter((name) => name.includes(toScriptName(database)))).toEqual([])
   expect(await provider.find(database.name, call)).toBeUndefined()
 })
 
@@ -172,7 +172,7 @@ test('closed access ends every process’s way to the data, which stays; a creat
   for (const each of [client, elsewhere, managing, await serve(database)]) {
     expect(await code(each.prepare('SELECT * FROM kept').all())).toBe('tenant_suspended')
   }
-  const shut = emulator.oracle.scripts().find(({ script }) => script.includes(scriptNameOf(database)))
+  const shut = emulator.oracle.scripts().find(({ script }) => script.includes(toScriptName(database)))
   expect(shut?.databases).toEqual([])
   await provider.setAccess?.({ ...database }, 'open', call)
   expect(await client.prepare('SELECT n FROM kept').raw()).toEqual([])
@@ -203,7 +203,7 @@ test('what a crash left of a tenant shows in the listing, and can be dropped', a
   } while (cursor !== undefined)
   expect(all).toEqual([
     { name: whole.name, locator: whole },
-    { name: gone.name, locator: gone, remains: 'script' },
+    { name: gone.name, locator: gone, leftover: 'script' },
   ])
   await provider.drop(gone as never, call)
   expect(scripts().filter((name) => name.includes('left_gone'))).toEqual([])

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { forRest, tokenize } from '../src/client/rest-sql.ts'
-import { checkValue, toBindable, toRestParams } from '../src/client/values.ts'
-import { checkLimits } from '../src/diagnose.ts'
+import { tokenize, toRestSql } from '../src/client/rest-sql.ts'
+import { checkStatementLimits } from '../src/client/statement-limits.ts'
+import { toBindable, toD1Value, toRestParams } from '../src/client/values.ts'
 
 const HARD = [
   `SELECT '?', "?", \`?\`, [?], x'00' -- ? in a comment\n, ? /* ? */ + ?`,
@@ -59,27 +59,27 @@ test('what D1 does not bind is refused as D1 does', () => {
     [{}, 'object'],
     [[256], 'object'],
   ] as const) {
-    expect(() => checkValue(value)).toThrow(`D1_TYPE_ERROR: Type '${type}' not supported`)
+    expect(() => toD1Value(value)).toThrow(`D1_TYPE_ERROR: Type '${type}' not supported`)
   }
-  expect(checkValue([1, 255])).toEqual(new Uint8Array([1, 255]))
-  expect(checkValue(true)).toBe(1)
+  expect(toD1Value([1, 255])).toEqual(new Uint8Array([1, 255]))
+  expect(toD1Value(true)).toBe(1)
 })
 
 test('a trigger reaches the REST splitter with keywords in upper case and plain line ends', () => {
   const trigger =
     "create trigger t after insert on notes begin\r\n  update notes set body = 'begin\r\nend' where id = new.id;\r\nend"
-  expect(forRest(trigger)).toBe(
+  expect(toRestSql(trigger)).toBe(
     "create trigger t after insert on notes BEGIN\n  update notes set body = 'begin\r\nend' where id = new.id;\nEND",
   )
   const plain = "SELECT 'begin' AS begin"
-  expect(forRest(plain)).toBe(plain)
+  expect(toRestSql(plain)).toBe(plain)
 })
 
 test('what is longer than D1 takes is named before anything is sent', () => {
   const fits = `SELECT '${'é'.repeat(49_000)}'`
-  checkLimits([{ sql: fits, params: Array(100).fill(1) }])
-  expect(() => checkLimits([{ sql: 'SELECT 1' }, { sql: `${fits}${'é'.repeat(1_000)}` }])).toThrow(
+  checkStatementLimits([{ sql: fits, params: Array(100).fill(1) }])
+  expect(() => checkStatementLimits([{ sql: 'SELECT 1' }, { sql: `${fits}${'é'.repeat(1_000)}` }])).toThrow(
     expect.objectContaining({ statementIndex: 1, message: expect.stringContaining('100,000 bytes') }),
   )
-  expect(() => checkLimits([{ sql: '', params: Array(101).fill(1) }])).toThrow(/101 values/)
+  expect(() => checkStatementLimits([{ sql: '', params: Array(101).fill(1) }])).toThrow(/101 values/)
 })

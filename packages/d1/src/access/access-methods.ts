@@ -1,31 +1,35 @@
-import { configError, type Redactor } from '@tenantry/multi-tenancy'
-import type { D1Api } from '../control-plane/rest-api.ts'
+import { configError, type Redactor } from '@tenantry/multi-tenancy/provider'
+import type { RestApi } from '../control-plane/rest-api.ts'
 import type { D1Settings } from '../options.ts'
-import type { Rung } from '../types.ts'
-import { createBindingRung } from './binding.ts'
-import { createDispatchRung, type DispatchRung } from './dispatch.ts'
-import { createRestRung, createRestTransport } from './rest.ts'
+import type { AccessMethod } from './access-method.ts'
+import { createBindingMethod } from './binding-method.ts'
+import { createDispatchMethod, type DispatchMethod } from './dispatch-method.ts'
+import { createRestMethod, createRestTransport } from './rest-method.ts'
 
-/**
- * The ways of `access`, in its order.
- *
- * @throws `config_invalid`
- */
-export function createRungs(
+export interface AccessMethods {
+  /** In the order of the option `access`. */
+  readonly methods: readonly AccessMethod[]
+  readonly dispatch: DispatchMethod | undefined
+}
+
+/** @throws `config_invalid` */
+export function createAccessMethods(
   { access, requestTimeout }: Pick<D1Settings, 'access' | 'requestTimeout'>,
-  api: D1Api,
+  api: RestApi,
   redactor: Redactor,
-): { rungs: readonly Rung[]; dispatch: DispatchRung | undefined } {
-  if (!Array.isArray(access) || access.length === 0) throw configError('access', 'must name at least one way')
-  const rest = createRestTransport(api, requestTimeout)
-  let dispatch: DispatchRung | undefined
-  const rungs = access.map((way): Rung => {
-    if (way?.kind === 'binding') return createBindingRung(way)
-    if (way?.kind === 'rest') return createRestRung(rest)
-    if (way?.kind !== 'dispatch') throw configError('access', 'kind is binding, dispatch or rest')
-    if (dispatch !== undefined) throw configError('access', 'only one dispatch namespace can be used')
-    dispatch = createDispatchRung(way, { api, rest, redactor, requestTimeout })
+): AccessMethods {
+  if (!Array.isArray(access) || access.length === 0) {
+    throw configError('access', 'must list at least one access method')
+  }
+  const openTransport = createRestTransport(api, requestTimeout)
+  let dispatch: DispatchMethod | undefined
+  const methods = access.map((entry): AccessMethod => {
+    if (entry?.kind === 'binding') return createBindingMethod(entry)
+    if (entry?.kind === 'rest') return createRestMethod(openTransport)
+    if (entry?.kind !== 'dispatch') throw configError('access', 'kind must be binding, dispatch or rest')
+    if (dispatch !== undefined) throw configError('access', 'must list at most one dispatch namespace')
+    dispatch = createDispatchMethod(entry, { api, openTransport, redactor, requestTimeout })
     return dispatch
   })
-  return { rungs, dispatch }
+  return { methods, dispatch }
 }

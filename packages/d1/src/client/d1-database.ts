@@ -1,4 +1,4 @@
-/** What D1 tells about a statement it ran. */
+/** D1's figures about a statement that it ran. */
 export interface D1Meta extends Record<string, unknown> {
   /** Milliseconds. */
   duration: number
@@ -11,7 +11,7 @@ export interface D1Meta extends Record<string, unknown> {
   changes: number
 }
 
-/** The answer to one statement. */
+/** The result of one statement. */
 export interface D1Result<Row = unknown> {
   success: true
   meta: D1Meta
@@ -19,7 +19,7 @@ export interface D1Result<Row = unknown> {
   error?: never
 }
 
-/** A statement, bound or not; immutable. */
+/** An immutable statement, with or without bound values. */
 export interface D1PreparedStatement {
   bind(...values: unknown[]): D1PreparedStatement
   first<Value = unknown>(column: string): Promise<Value | null>
@@ -30,17 +30,17 @@ export interface D1PreparedStatement {
   raw<Row = unknown[]>(options?: { columnNames?: false }): Promise<Row[]>
 }
 
-/** A database as of some moment: reads see at least what its bookmark has. */
+/** A sequence of queries in which each read sees at least the data of the session's bookmark. */
 export interface D1DatabaseSession {
   prepare(query: string): D1PreparedStatement
   batch<Row = unknown>(statements: D1PreparedStatement[]): Promise<D1Result<Row>[]>
-  /** The newest bookmark seen, or `null` before the first query. */
+  /** The newest bookmark that the session received, or `null` before its first query. */
   getBookmark(): string | null
 }
 
 /**
- * A D1 database as a Worker's binding has it: what `D1Database` of `@cloudflare/workers-types` says, so that code
- * written for a binding takes it, on every rung of the ladder.
+ * A D1 database with the interface of a Worker's binding (`D1Database` of `@cloudflare/workers-types`), so code written
+ * for a binding runs with every access method.
  *
  * @see https://developers.cloudflare.com/d1/worker-api/d1-database/
  */
@@ -48,10 +48,10 @@ export interface D1Database {
   prepare(query: string): D1PreparedStatement
   /** Runs the statements in order as one transaction. */
   batch<Row = unknown>(statements: D1PreparedStatement[]): Promise<D1Result<Row>[]>
-  /** Runs SQL text of several statements, without parameters. */
+  /** Runs each line of `query` as a statement, without parameters, in one transaction. */
   exec(query: string): Promise<{ count: number; duration: number }>
   /** @throws `not_supported` over REST, which has no sessions */
   withSession(constraintOrBookmark?: string): D1DatabaseSession
-  /** @throws `not_supported`, but for a binding to one of D1's first databases */
+  /** @throws `not_supported`, except through a binding of one of D1's oldest databases */
   dump(): Promise<ArrayBuffer>
 }

@@ -1,43 +1,43 @@
 import type { D1Database, D1DatabaseSession, D1PreparedStatement, D1Result } from './d1-database.ts'
 
-/** Stands around each use of a client: may wait, refuse, and say what an error means. */
-export type Use = <Value>(work: () => Promise<Value>) => Promise<Value>
+/** Runs one operation of a client: may wait first, may reject it, and maps its errors. */
+export type Guard = <Value>(operation: () => Promise<Value>) => Promise<Value>
 
-/** The same database, of which every use goes through `use`. `about` is what {@link aboutOf} tells of it. */
-export function guardDatabase<About>(database: D1Database, use: Use, about: () => About): D1Database {
-  return new GuardedDatabase(database, use, about)
+/** Returns the database with every operation run by `guard`. {@link getClientInfo} returns what `getInfo` returns. */
+export function guardDatabase<Info>(database: D1Database, guard: Guard, getInfo: () => Info): D1Database {
+  return new GuardedDatabase(database, guard, getInfo)
 }
 
-/** What a guarded database was made with; `undefined` for any other object. */
-export function aboutOf(database: object): unknown {
-  return GuardedDatabase.aboutOf(database)
+/** The info of a guarded database; `undefined` for any other object. */
+export function getClientInfo(database: object): unknown {
+  return GuardedDatabase.getInfo(database)
 }
 
-// Classes, because a Worker makes a client with every request: closures for each member cost more than all the rest.
+// Classes, because a Worker creates a client for every request, and a closure for each member measurably costs more.
 
 class GuardedQueries {
   readonly #inner: Pick<D1Database, 'prepare' | 'batch'>
-  readonly #use: Use
+  readonly #guard: Guard
 
-  constructor(inner: Pick<D1Database, 'prepare' | 'batch'>, use: Use) {
+  constructor(inner: Pick<D1Database, 'prepare' | 'batch'>, guard: Guard) {
     this.#inner = inner
-    this.#use = use
+    this.#guard = guard
   }
 
   prepare(query: string): D1PreparedStatement {
-    return new GuardedStatement(this.#inner.prepare(query), this.#use)
+    return new GuardedStatement(this.#inner.prepare(query), this.#guard)
   }
 
   batch<Row>(statements: D1PreparedStatement[]): Promise<D1Result<Row>[]> {
-    return this.#use(async () => this.#inner.batch<Row>(statements.map(GuardedStatement.unwrap)))
+    return this.#guard(async () => this.#inner.batch<Row>(statements.map(GuardedStatement.unwrap)))
   }
 }
 
 class GuardedSession extends GuardedQueries implements D1DatabaseSession {
   readonly #session: D1DatabaseSession
 
-  constructor(session: D1DatabaseSession, use: Use) {
-    super(session, use)
+  constructor(session: D1DatabaseSession, guard: Guard) {
+    super(session, guard)
     this.#session = session
   }
 
@@ -48,65 +48,65 @@ class GuardedSession extends GuardedQueries implements D1DatabaseSession {
 
 class GuardedDatabase extends GuardedQueries implements D1Database {
   readonly #database: D1Database
-  readonly #use: Use
-  readonly #about: () => unknown
+  readonly #guard: Guard
+  readonly #getInfo: () => unknown
 
-  constructor(database: D1Database, use: Use, about: () => unknown) {
-    super(database, use)
+  constructor(database: D1Database, guard: Guard, getInfo: () => unknown) {
+    super(database, guard)
     this.#database = database
-    this.#use = use
-    this.#about = about
+    this.#guard = guard
+    this.#getInfo = getInfo
   }
 
-  static aboutOf(database: object): unknown {
-    return #about in database ? database.#about() : undefined
+  static getInfo(database: object): unknown {
+    return #getInfo in database ? database.#getInfo() : undefined
   }
 
   exec(query: string): ReturnType<D1Database['exec']> {
-    return this.#use(() => this.#database.exec(query))
+    return this.#guard(() => this.#database.exec(query))
   }
 
   withSession(constraintOrBookmark?: string): D1DatabaseSession {
-    return new GuardedSession(this.#database.withSession(constraintOrBookmark), this.#use)
+    return new GuardedSession(this.#database.withSession(constraintOrBookmark), this.#guard)
   }
 
   dump(): Promise<ArrayBuffer> {
-    return this.#use(() => this.#database.dump())
+    return this.#guard(() => this.#database.dump())
   }
 }
 
 class GuardedStatement implements D1PreparedStatement {
   readonly #inner: D1PreparedStatement
-  readonly #use: Use
+  readonly #guard: Guard
 
-  constructor(inner: D1PreparedStatement, use: Use) {
+  constructor(inner: D1PreparedStatement, guard: Guard) {
     this.#inner = inner
-    this.#use = use
+    this.#guard = guard
   }
 
-  /** A statement of another database would run there. */
+  /** @throws TypeError for a statement of another client, which would run on that client's database */
   static unwrap(this: void, statement: D1PreparedStatement): D1PreparedStatement {
     if (#inner in statement) return statement.#inner
-    throw new TypeError('batch takes statements prepared by this client')
+    throw new TypeError('batch() accepts only statements that this client prepared')
   }
 
   bind(...values: unknown[]): D1PreparedStatement {
-    return new GuardedStatement(this.#inner.bind(...values), this.#use)
+    return new GuardedStatement(this.#inner.bind(...values), this.#guard)
   }
 
   first(column?: string): Promise<any> {
-    return this.#use<any>(() => (column === undefined ? this.#inner.first() : this.#inner.first(column)))
+    return this.#guard<any>(() => (column === undefined ? this.#inner.first() : this.#inner.first(column)))
   }
 
   run(): Promise<any> {
-    return this.#use<any>(() => this.#inner.run())
+    return this.#guard<any>(() => this.#inner.run())
   }
 
   all(): Promise<any> {
-    return this.#use<any>(() => this.#inner.all())
+    return this.#guard<any>(() => this.#inner.all())
   }
 
   raw(options?: any): Promise<any> {
-    return this.#use<any>(() => this.#inner.raw(options))
+    return this.#guard<any>(() => this.#inner.raw(options))
   }
 }

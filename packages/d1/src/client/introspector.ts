@@ -1,7 +1,7 @@
 import { type DatabaseIntrospector, type Kysely, sql, type TableMetadata } from 'kysely'
 
-/** Kysely's own migrations keep these; 0.28 and 0.29 export their names from different places. */
-const OWN_TABLES = ['kysely_migration', 'kysely_migration_lock']
+/** The tables of Kysely's Migrator. Kysely 0.28 and 0.29 export the names from different entries. */
+const MIGRATOR_TABLES = ['kysely_migration', 'kysely_migration_lock']
 
 interface Column {
   readonly table: string
@@ -15,8 +15,8 @@ interface Column {
 }
 
 /**
- * What tables there are. Kysely's own for SQLite asks for the columns of every table, and D1 refuses that for those
- * it keeps for itself (`_cf_…`).
+ * Lists the tables. Not Kysely's introspector for SQLite, which reads the columns of every table: D1 rejects that for
+ * its internal tables (`_cf_…`).
  */
 export function createIntrospector(db: Kysely<any>): DatabaseIntrospector {
   const getTables: DatabaseIntrospector['getTables'] = async (options) => {
@@ -29,21 +29,21 @@ export function createIntrospector(db: Kysely<any>): DatabaseIntrospector {
       ) AS t, pragma_table_info(t.name) AS c
       ORDER BY t.name, c.cid`.execute(db)
     const tables = Map.groupBy(rows, ({ table }) => table)
-    if (!options?.withInternalKyselyTables) for (const own of OWN_TABLES) tables.delete(own)
-    return [...tables].map(([name, columns]) => tableOf(name, columns))
+    if (!options?.withInternalKyselyTables) for (const table of MIGRATOR_TABLES) tables.delete(table)
+    return [...tables].map(([name, columns]) => toTableMetadata(name, columns))
   }
   const introspector = {
     getSchemas: async () => [],
     getTables,
-    // In Kysely 0.28.
+    // Kysely 0.28 calls it.
     getMetadata: async (options?: Parameters<typeof getTables>[0]) => ({ tables: await getTables(options) }),
   }
   return introspector
 }
 
-function tableOf(name: string, columns: readonly Column[]): TableMetadata {
+function toTableMetadata(name: string, columns: readonly Column[]): TableMetadata {
   const keys = columns.filter(({ pk }) => pk > 0)
-  // The one INTEGER PRIMARY KEY is the rowid: https://www.sqlite.org/autoinc.html
+  // A single INTEGER PRIMARY KEY column is the rowid: https://www.sqlite.org/autoinc.html
   const rowid = keys.length === 1 && keys[0]?.data_type.toLowerCase() === 'integer' ? keys[0].name : undefined
   return {
     name,

@@ -1,21 +1,21 @@
-import { splitStatements, TenancyError } from '@tenantry/multi-tenancy'
+import { splitStatements, TenancyError } from '@tenantry/multi-tenancy/provider'
 import type { D1Database, D1DatabaseSession, D1PreparedStatement, D1Result } from './d1-database.ts'
-import { type BoundStatement, checkValue } from './values.ts'
+import { type BoundStatement, toD1Value } from './values.ts'
 
-/** Carries statements to a database that is not bound to this Worker. One call is one transaction. */
+/** Sends statements to a database that is not bound to this Worker. One call is one transaction. */
 export interface Transport {
   all(statements: readonly BoundStatement[], session?: SessionState): Promise<D1Result[]>
   raw(statement: BoundStatement, session?: SessionState): Promise<{ columns: string[]; rows: unknown[][] }>
-  /** Whether a bookmark travels with the statements. */
-  readonly sessions: boolean
+  /** Whether the transport sends and receives a session's bookmark. */
+  readonly hasSessions: boolean
 }
 
-/** What a session knows; the transport moves the bookmark on. */
+/** The state of a session; the transport updates the bookmark. */
 export interface SessionState {
   bookmark: string
 }
 
-/** A `D1Database` over a transport, with the same answers and refusals as a binding's. */
+/** A `D1Database` over a transport, with the results and errors of a binding. */
 export function createRemoteDatabase(transport: Transport): D1Database {
   return {
     ...createQueries(transport),
@@ -27,7 +27,7 @@ export function createRemoteDatabase(transport: Transport): D1Database {
       return { count: statements.length, duration }
     },
     withSession(constraintOrBookmark = 'first-unconstrained'): D1DatabaseSession {
-      if (!transport.sessions) throw notSupported('sessions')
+      if (!transport.hasSessions) throw notSupported('withSession()')
       const session = { bookmark: constraintOrBookmark }
       const { bookmark } = session
       return {
@@ -37,19 +37,19 @@ export function createRemoteDatabase(transport: Transport): D1Database {
       }
     },
     async dump() {
-      throw notSupported('dump')
+      throw notSupported('dump()')
     },
   }
 }
 
-/** The statement behind each prepared one; also tells ours from anything else given to `batch`. */
-const prepared = new WeakMap<D1PreparedStatement, BoundStatement>()
+/** The bound statement of each prepared one. `batch` accepts only statements in this map. */
+const boundStatements = new WeakMap<D1PreparedStatement, BoundStatement>()
 
 function createQueries(transport: Transport, session?: SessionState): Pick<D1Database, 'prepare' | 'batch'> {
   function createStatement(statement: BoundStatement): D1PreparedStatement {
-    const all = async (): Promise<D1Result<any>> => one(await transport.all([statement], session))
-    const made: D1PreparedStatement = {
-      bind: (...values) => createStatement({ sql: statement.sql, params: values.map(checkValue) }),
+    const all = async (): Promise<D1Result<any>> => firstResult(await transport.all([statement], session))
+    const prepared: D1PreparedStatement = {
+      bind: (...values) => createStatement({ sql: statement.sql, params: values.map(toD1Value) }),
       all,
       run: all,
       async first(column?: string): Promise<any> {
@@ -63,17 +63,17 @@ function createQueries(transport: Transport, session?: SessionState): Pick<D1Dat
         return options?.columnNames ? [columns, ...rows] : rows
       },
     }
-    prepared.set(made, statement)
-    return made
+    boundStatements.set(prepared, statement)
+    return prepared
   }
 
   return {
     prepare: (sql) => createStatement({ sql: String(sql), params: [] }),
     async batch(statements) {
       const bound = statements.map((statement) => {
-        const known = prepared.get(statement)
-        if (known === undefined) throw new TypeError('batch takes statements of this database')
-        return known
+        const boundStatement = boundStatements.get(statement)
+        if (boundStatement !== undefined) return boundStatement
+        throw new TypeError('batch() accepts only statements that this client prepared')
       })
       if (bound.length === 0) throw new Error('D1_ERROR: No SQL statements detected.')
       return (await transport.all(bound, session)) as D1Result<any>[]
@@ -81,19 +81,16 @@ function createQueries(transport: Transport, session?: SessionState): Pick<D1Dat
   }
 }
 
-function one(results: readonly D1Result[]): D1Result<any> {
+function firstResult(results: readonly D1Result[]): D1Result<any> {
   const [result] = results
   if (result !== undefined) return result
-  throw new TenancyError('provider_unavailable', 'D1 answered without a result')
+  throw new TenancyError('provider_unavailable', 'D1 sent no result for a statement')
 }
 
 function isConstraint(bookmark: string): boolean {
   return bookmark === 'first-primary' || bookmark === 'first-unconstrained'
 }
 
-function notSupported(what: string): TenancyError {
-  return new TenancyError(
-    'not_supported',
-    `This way to the database has no ${what}: only a Worker's binding has`,
-  )
+function notSupported(method: string): TenancyError {
+  return new TenancyError('not_supported', `This access method has no ${method}: use the \`binding\` method`)
 }

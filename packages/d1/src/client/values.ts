@@ -1,19 +1,19 @@
-import { TenancyError } from '@tenantry/multi-tenancy'
+import { TenancyError } from '@tenantry/multi-tenancy/provider'
 import { tokenize } from './rest-sql.ts'
 
-/** SQL and its values in a form the next hop takes. */
+/** A statement with values in a form that the next hop accepts. */
 export interface BoundStatement {
   readonly sql: string
   readonly params: readonly unknown[]
 }
 
 /**
- * A statement of ours as a D1 binding takes it: D1 has no bigint, so one that a `number` cannot hold goes as text
- * and is made an integer by SQLite.
+ * Converts a statement of the core or of Kysely for a D1 binding. D1 has no bigint: one that a `number` cannot hold is
+ * sent as text, and SQLite casts it to an integer.
  */
 export function toBindable(sql: string, params: readonly unknown[]): BoundStatement {
   const values = params.map((value) =>
-    typeof value === 'bigint' && isSafe(value)
+    typeof value === 'bigint' && isSafeInteger(value)
       ? Number(value)
       : typeof value === 'boolean'
         ? Number(value)
@@ -28,24 +28,24 @@ export function toBindable(sql: string, params: readonly unknown[]): BoundStatem
   }
 }
 
-/** A bound statement as the REST API takes it: JSON has no bytes, so they go as hex and SQLite reads them back. */
+/** Converts a bound statement for the REST API. JSON has no bytes: they are sent as hex text, and SQLite decodes it. */
 export function toRestParams({ sql, params }: BoundStatement): BoundStatement {
   if (!params.some(isBytes)) return { sql, params }
   return {
     sql: wrapPlaceholders(sql, params, (value) => (isBytes(value) ? 'unhex(?)' : undefined)),
-    params: params.map((value) => (isBytes(value) ? hexOf(bytesOf(value)) : value)),
+    params: params.map((value) => (isBytes(value) ? toHex(toBytes(value)) : value)),
   }
 }
 
 /**
- * A value as D1's own binding sees it, or its refusal. Bytes become a `Uint8Array`, whatever held them.
+ * Converts a value as D1's binding does. Bytes become a `Uint8Array`.
  *
- * @throws Error with D1's own message for what it does not bind
+ * @throws Error with D1's own message for a value that D1 does not bind
  */
-export function checkValue(value: unknown): unknown {
+export function toD1Value(value: unknown): unknown {
   if (value === null || typeof value === 'string' || typeof value === 'number') return value
   if (typeof value === 'boolean') return Number(value)
-  if (isBytes(value)) return bytesOf(value)
+  if (isBytes(value)) return toBytes(value)
   if (Array.isArray(value) && value.every((item) => Number.isInteger(item) && item >= 0 && item < 256)) {
     return Uint8Array.from(value)
   }
@@ -54,7 +54,7 @@ export function checkValue(value: unknown): unknown {
 }
 
 /**
- * Puts an expression in place of some `?`. Only where a value cannot go as it is.
+ * Replaces the placeholders of some values by an expression.
  *
  * @throws `not_supported` for numbered and named placeholders
  */
@@ -68,12 +68,15 @@ function wrapPlaceholders(
     .map(({ kind, value }) => {
       if (kind !== 'placeholder') return value
       if (value === '?') return wrap(params[index++]) ?? value
-      throw new TenancyError('not_supported', 'Bytes and large integers need plain ? placeholders here')
+      throw new TenancyError(
+        'not_supported',
+        'Bytes over REST and integers beyond 2^53 need plain ? placeholders',
+      )
     })
     .join('')
 }
 
-function isSafe(value: bigint): boolean {
+function isSafeInteger(value: bigint): boolean {
   return value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER)
 }
 
@@ -81,12 +84,12 @@ function isBytes(value: unknown): value is ArrayBuffer | ArrayBufferView {
   return value instanceof ArrayBuffer || ArrayBuffer.isView(value)
 }
 
-function bytesOf(value: ArrayBuffer | ArrayBufferView): Uint8Array {
+function toBytes(value: ArrayBuffer | ArrayBufferView): Uint8Array {
   if (value instanceof ArrayBuffer) return new Uint8Array(value)
   return new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
 }
 
-function hexOf(bytes: Uint8Array): string {
+function toHex(bytes: Uint8Array): string {
   let hex = ''
   for (const byte of bytes) hex += byte.toString(16).padStart(2, '0')
   return hex

@@ -1,55 +1,55 @@
-import type { ListedDatabase } from '@tenantry/multi-tenancy'
-import { type D1Api, LARGEST_PAGE } from './rest-api.ts'
-import { ApiError } from './strict-fetch.ts'
+import { type ListedDatabase, TenancyError } from '@tenantry/multi-tenancy/provider'
+import { toLocator } from '../locator.ts'
+import { MAX_PAGE_SIZE, type RestApi } from './rest-api.ts'
 import type { TenantWorkers } from './tenant-workers.ts'
 
-type List = (
+type ListDatabases = (
   query: { prefix: string; cursor?: string | undefined },
   signal: AbortSignal,
 ) => Promise<{ databases: readonly ListedDatabase[]; cursor?: string }>
 
-const WORKERS = 'workers'
+/** The cursor of the last page, which has the Workers. */
+const WORKERS_CURSOR = 'workers'
 
-/**
- * Databases page by page; after them, where there is a dispatch namespace, one page of the Workers whose database is
- * gone.
- */
+/** Lists databases page by page; with a dispatch namespace, a last page has the Workers whose database is gone. */
 export function createListing(options: {
-  readonly api: Pick<D1Api, 'list'>
+  readonly api: Pick<RestApi, 'list'>
   readonly workers: TenantWorkers | undefined
   readonly pageSize: number
-}): List {
+}): ListDatabases {
   const { api, workers, pageSize } = options
 
-  /** The Workers are read first: whichever has no database afterwards was there before it went. */
-  async function leftOver(
-    own: TenantWorkers,
-    prefix: string,
-    signal: AbortSignal,
-  ): Promise<ListedDatabase[]> {
-    const found = await own.list(prefix, signal)
-    if (found.length === 0) return []
+  async function listUuids(prefix: string, signal: AbortSignal): Promise<Set<string>> {
     const uuids = new Set<string>()
-    for (let page = 1; ; page++) {
-      const databases = await api.list(prefix, page, LARGEST_PAGE, signal)
-      for (const { uuid } of databases) uuids.add(uuid)
-      if (databases.length < LARGEST_PAGE) break
+    for (let number = 1; ; number++) {
+      const page = await api.list(prefix, { number, size: MAX_PAGE_SIZE }, signal)
+      for (const { uuid } of page) uuids.add(uuid)
+      if (page.length < MAX_PAGE_SIZE) return uuids
     }
-    return found
+  }
+
+  async function listLeftoverWorkers(prefix: string, signal: AbortSignal): Promise<ListedDatabase[]> {
+    // Workers are read before databases: a Worker uploaded in between does not appear as a leftover.
+    const databases = (await workers?.list(prefix, signal)) ?? []
+    if (databases.length === 0) return []
+    const uuids = await listUuids(prefix, signal)
+    return databases
       .filter(({ uuid }) => !uuids.has(uuid))
-      .map((database) => ({ name: database.name, locator: { ...database }, remains: 'script' }))
+      .map((database) => ({ name: database.name, locator: toLocator(database), leftover: 'script' }))
   }
 
   return async ({ prefix, cursor = '1' }, signal) => {
-    if (cursor === WORKERS) return { databases: workers ? await leftOver(workers, prefix, signal) : [] }
-    const page = Number(cursor)
-    if (!Number.isInteger(page) || page < 1) throw new ApiError(400, 'Not a cursor of this listing')
-    // The service searches anywhere in a name.
-    const found = await api.list(prefix, page, pageSize, signal)
-    const databases = found
+    if (cursor === WORKERS_CURSOR) return { databases: await listLeftoverWorkers(prefix, signal) }
+    const number = Number(cursor)
+    if (!Number.isInteger(number) || number < 1) {
+      throw new TenancyError('invalid_request', 'The cursor does not belong to this listing')
+    }
+    const page = await api.list(prefix, { number, size: pageSize }, signal)
+    // The API matches anywhere in a name.
+    const databases = page
       .filter(({ name }) => name.startsWith(prefix))
-      .map((database) => ({ name: database.name, locator: { ...database } }))
-    if (found.length >= pageSize) return { databases, cursor: String(page + 1) }
-    return workers === undefined ? { databases } : { databases, cursor: WORKERS }
+      .map((database) => ({ name: database.name, locator: toLocator(database) }))
+    if (page.length >= pageSize) return { databases, cursor: String(number + 1) }
+    return workers === undefined ? { databases } : { databases, cursor: WORKERS_CURSOR }
   }
 }

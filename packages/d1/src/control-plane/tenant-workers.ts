@@ -1,101 +1,110 @@
-import type { D1Api, KnownD1 } from './rest-api.ts'
-import { ApiError, isMissingWorker } from './strict-fetch.ts'
-import { DATA_WORKER, DATA_WORKER_MODULE } from './tenant-worker-script.ts'
+import { HttpError } from '@tenantry/multi-tenancy/provider'
+import { isWorkerMissing } from '../errors.ts'
+import type { DatabaseRef } from '../types.ts'
+import { CLOUDFLARE_API } from './api-fetch.ts'
+import type { RestApi } from './rest-api.ts'
+import { TENANT_WORKER, TENANT_WORKER_MODULE } from './tenant-worker-script.ts'
 
 /** The Workers of a dispatch namespace that hold tenants' databases. */
 export interface TenantWorkers {
-  /** Puts the database's Worker there, or puts it there again; a shut one holds neither database nor key. */
-  upload(database: KnownD1, access: 'open' | 'closed', signal: AbortSignal): Promise<void>
-  /** Puts it there unless it is there already, open or shut. */
-  ensure(database: KnownD1, signal: AbortSignal): Promise<void>
-  /** Absent is done. */
-  remove(database: KnownD1, signal: AbortSignal): Promise<void>
-  /** The databases that Workers are there for, whose names start so. */
-  list(prefix: string, signal: AbortSignal): Promise<KnownD1[]>
+  /** Uploads the database's Worker, or replaces it. A closed Worker has neither database nor key. */
+  upload(database: DatabaseRef, access: 'open' | 'closed', signal: AbortSignal): Promise<void>
+  /** Uploads an open Worker unless the database has one, open or closed. */
+  ensure(database: DatabaseRef, signal: AbortSignal): Promise<void>
+  /** Succeeds for a Worker that does not exist. */
+  remove(database: DatabaseRef, signal: AbortSignal): Promise<void>
+  /** The databases of the Workers in the namespace whose names start with `prefix`. */
+  list(prefix: string, signal: AbortSignal): Promise<DatabaseRef[]>
 }
 
 export interface TenantWorkersOptions {
-  readonly api: Pick<D1Api, 'call'>
+  readonly api: Pick<RestApi, 'request'>
   readonly namespace: string
-  readonly keyOf: (database: KnownD1) => Promise<string>
+  readonly deriveKey: (database: DatabaseRef) => Promise<string>
 }
 
-/** What the Worker was written and tested for. */
+/** The date that the Worker was written and tested for. */
 const COMPATIBILITY_DATE = '2026-04-01'
 
-export function createTenantWorkers({ api, namespace, keyOf }: TenantWorkersOptions): TenantWorkers {
+export function createTenantWorkers({ api, namespace, deriveKey }: TenantWorkersOptions): TenantWorkers {
   const scripts = ['workers', 'dispatch', 'namespaces', namespace, 'scripts']
 
-  const workers: TenantWorkers = {
-    async upload(database, access, signal) {
-      const own = [
-        { type: 'd1', name: 'DB', database_id: database.uuid },
-        { type: 'secret_text', name: 'KEY', text: await keyOf(database) },
-      ]
-      const metadata = {
-        main_module: DATA_WORKER_MODULE,
-        compatibility_date: COMPATIBILITY_DATE,
-        bindings: [
-          { type: 'plain_text', name: 'DATABASE_ID', text: database.uuid },
-          ...(access === 'open' ? own : []),
-        ],
-        tags: ['tenantry'],
-      }
-      // By hand: the SDK's own upload flattens `metadata`, and the API wants it as one part.
-      // https://github.com/cloudflare/cloudflare-typescript/issues/2799
-      const form = new FormData()
-      form.append('metadata', part(JSON.stringify(metadata), 'application/json'), 'metadata.json')
-      form.append(DATA_WORKER_MODULE, part(DATA_WORKER, 'application/javascript+module'), DATA_WORKER_MODULE)
-      // As bytes: Node rejects a promise of nobody's when a request is aborted whose body is a form.
-      const body = new Response(form)
-      const bytes = await body.arrayBuffer()
-      await api.call('put', [...scripts, scriptNameOf(database)], {
-        signal,
-        body: { bytes, type: body.headers.get('content-type') ?? '' },
-      })
-    },
+  async function upload(
+    database: DatabaseRef,
+    access: 'open' | 'closed',
+    signal: AbortSignal,
+  ): Promise<void> {
+    const bindings = [
+      { type: 'plain_text', name: 'DATABASE_ID', text: database.uuid },
+      ...(access === 'closed'
+        ? []
+        : [
+            { type: 'd1', name: 'DB', database_id: database.uuid },
+            { type: 'secret_text', name: 'KEY', text: await deriveKey(database) },
+          ]),
+    ]
+    const metadata = {
+      main_module: TENANT_WORKER_MODULE,
+      compatibility_date: COMPATIBILITY_DATE,
+      bindings,
+      tags: ['tenantry'],
+    }
+    // Not the SDK's own upload, which flattens `metadata`: the API requires it as one part.
+    // https://github.com/cloudflare/cloudflare-typescript/issues/2799
+    const form = new FormData()
+    form.append('metadata', toBlob(JSON.stringify(metadata), 'application/json'), 'metadata.json')
+    const code = toBlob(TENANT_WORKER, 'application/javascript+module')
+    form.append(TENANT_WORKER_MODULE, code, TENANT_WORKER_MODULE)
+    // As bytes: Node leaves an unhandled rejection when a request with a form as its body is aborted.
+    const body = new Response(form)
+    const bytes = await body.arrayBuffer()
+    await api.request('put', [...scripts, toScriptName(database)], {
+      signal,
+      body: { bytes, type: body.headers.get('content-type') ?? '' },
+    })
+  }
+
+  return {
+    upload,
     async ensure(database, signal) {
-      const path = [...scripts, scriptNameOf(database), 'settings']
-      const there = await api.call('get', path, { signal }).then(
-        () => true,
-        (error: unknown) => {
-          if (isMissingWorker(error)) return false
-          throw error
-        },
-      )
-      if (!there) await workers.upload(database, 'open', signal)
+      try {
+        await api.request('get', [...scripts, toScriptName(database), 'settings'], { signal })
+      } catch (error) {
+        if (!isWorkerMissing(error)) throw error
+        await upload(database, 'open', signal)
+      }
     },
     async remove(database, signal) {
-      const path = [...scripts, scriptNameOf(database)]
-      await api.call('delete', path, { signal, query: { force: 'true' } }).catch((error: unknown) => {
-        if (!isMissingWorker(error)) throw error
+      const path = [...scripts, toScriptName(database)]
+      await api.request('delete', path, { signal, query: { force: 'true' } }).catch((error: unknown) => {
+        if (!isWorkerMissing(error)) throw error
       })
     },
     async list(prefix, signal) {
-      const found = await api.call('get', scripts, { signal })
-      if (!Array.isArray(found)) throw new ApiError(200, 'Cloudflare answered with no list of Workers')
-      return found
-        .flatMap((script) => databaseOfScript(script?.script?.id) ?? [])
+      const workers = await api.request('get', scripts, { signal })
+      if (!Array.isArray(workers)) {
+        throw new HttpError(CLOUDFLARE_API, 0, `${CLOUDFLARE_API} did not send a list of Workers`)
+      }
+      return workers
+        .flatMap((worker) => parseScriptName(worker?.script?.id) ?? [])
         .filter(({ name }) => name.startsWith(prefix))
     },
   }
-  return workers
 }
 
 /**
- * The Worker's name: the database's and, in 25 digits of base 36, its uuid. So the next database of the name has
- * another Worker, and a Worker that was left over says what it was for.
+ * The name of a database's Worker: the database's name, then its uuid in 25 digits of base 36. So the next database
+ * of the same name has another Worker, and a leftover Worker names its database.
  */
-export function scriptNameOf({ name, uuid }: KnownD1): string {
-  return `${name}-${BigInt(`0x${uuid.replaceAll('-', '')}`)
-    .toString(36)
-    .padStart(25, '0')}`
+export function toScriptName({ name, uuid }: DatabaseRef): string {
+  const digits = BigInt(`0x${uuid.replaceAll('-', '')}`).toString(36)
+  return `${name}-${digits.padStart(25, '0')}`
 }
 
-/** The database a Worker is for, by its name; `undefined` for a Worker of another kind. */
-export function databaseOfScript(script: unknown): KnownD1 | undefined {
-  const [, name, digits] =
-    (typeof script === 'string' && /^([a-z0-9][a-z0-9_-]*)-([0-9a-z]{25})$/.exec(script)) || []
+/** The database that a Worker's name stands for; `undefined` for Workers of other apps. */
+export function parseScriptName(script: unknown): DatabaseRef | undefined {
+  const match = typeof script === 'string' ? /^([a-z0-9][a-z0-9_-]*)-([0-9a-z]{25})$/.exec(script) : null
+  const [, name, digits] = match ?? []
   if (name === undefined || digits === undefined) return undefined
   let id = 0n
   for (const digit of digits) id = id * 36n + BigInt(Number.parseInt(digit, 36))
@@ -104,6 +113,6 @@ export function databaseOfScript(script: unknown): KnownD1 | undefined {
   return { name, uuid: hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5') }
 }
 
-function part(text: string, type: string): Blob {
+function toBlob(text: string, type: string): Blob {
   return new Blob([text], { type })
 }

@@ -74,6 +74,12 @@ export interface HttpClientOptions {
    * @default 16 MiB
    */
   readonly maxBodyBytes?: number
+  /**
+   * Characters of the service's own text that an error keeps.
+   *
+   * @default 300
+   */
+  readonly maxDetail?: number
 }
 
 /** Requests to one service, by its rules: no redirects, coded timeouts, bounded responses, errors without secrets. */
@@ -109,7 +115,15 @@ const MAX_DETAIL = 300
  * if (!response.ok) throw http.toError(response, { detail: text })
  */
 export function createHttpClient(options: HttpClientOptions): HttpClient {
-  const { service, fetch, now, redactor, rateGate, maxBodyBytes = MAX_BODY_BYTES } = options
+  const {
+    service,
+    fetch,
+    now,
+    redactor,
+    rateGate,
+    maxBodyBytes = MAX_BODY_BYTES,
+    maxDetail = MAX_DETAIL,
+  } = options
 
   function noResponse(message: string, cause: unknown): HttpError {
     const code = findNetworkCode(cause)
@@ -159,7 +173,7 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
       return new HttpError(service, status, `${service} responded with status ${status}`, {
         ...rest,
         // Redacted before it is cut: half a secret would not be recognized.
-        detail: redactor.text(detail).slice(0, MAX_DETAIL),
+        detail: redactor.text(detail).slice(0, maxDetail),
         retryAfter: parseRetryAfter(headers, now()),
       })
     },
