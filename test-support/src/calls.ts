@@ -13,7 +13,7 @@ export interface InterceptedCall<Name extends string = string> {
 
 /**
  * Returns a copy of an object in which the named asynchronous methods pass through `around`, which decides when and
- * whether `run` makes the call.
+ * whether `run` sends the call.
  */
 export function interceptCalls<Target extends object, Name extends MethodName<Target>>(
   target: Target,
@@ -31,7 +31,7 @@ export function interceptCalls<Target extends object, Name extends MethodName<Ta
   return copy
 }
 
-/** The calls that were made so far. */
+/** The calls so far. */
 export interface CallLog<Name extends string = string> {
   readonly calls: InterceptedCall<Name>[]
   count(name: Name): number
@@ -58,8 +58,8 @@ export function recordCalls<Target extends object, Name extends MethodName<Targe
 }
 
 /**
- * How a call fails: `before` it is made; `after` it was made, so that only its reply is lost; or `outage`, which fails
- * this and every later call before it is made.
+ * How a call fails: `before` it runs; `after` it has run, so that only its reply is lost; or `outage`, which fails
+ * this and every later call before they run.
  */
 export type FaultMode = 'before' | 'after' | 'outage'
 

@@ -33,8 +33,8 @@ export interface SimulatedClockOptions {
   readonly isBusy?: () => boolean
 }
 
-/** Consecutive idle looks, 2 ms apart, before real work counts as finished: a response is read in several turns. */
-const IDLE_LOOKS = 3
+/** Consecutive idle checks, 2 ms apart, before real work counts as finished: a response is read in several turns. */
+const IDLE_CHECKS = 3
 
 /**
  * Creates a clock that moves to the next sleeper's time as soon as nothing is left to do but wait, so that retries
@@ -54,7 +54,7 @@ export function createSimulatedClock({
   async function waitUntilIdle(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve))
     if (isBusy === undefined) return
-    for (let looks = 0; looks < IDLE_LOOKS; looks = isBusy() ? 0 : looks + 1)
+    for (let checks = 0; checks < IDLE_CHECKS; checks = isBusy() ? 0 : checks + 1)
       await new Promise((resolve) => setTimeout(resolve, 2))
   }
 

@@ -74,7 +74,7 @@ export function startProcess(
   running.add(child)
   const output = { stdout: '', stderr: '' }
   const inbox: string[] = []
-  // Replaced by each event that a waiting caller may want to look at.
+  // Replaced by each event for which a caller may be waiting.
   let change = Promise.withResolvers<void>()
   let exit: ProcessExit | undefined
 
@@ -101,10 +101,10 @@ export function startProcess(
   // A command that does not exist rejects every later call; without a caller it must not end the test process.
   exited.catch(announceChange)
 
-  /** Looks again after each event, until the process has ended and a last look finds nothing. */
-  async function waitFor<Value>(look: () => Value | undefined, missing: string): Promise<Value> {
+  /** Checks again after each event, until the process has ended and the last check finds no value. */
+  async function waitFor<Value>(find: () => Value | undefined, missing: string): Promise<Value> {
     for (;;) {
-      const value = look()
+      const value = find()
       if (value !== undefined) return value
       if (exit !== undefined) {
         const reason = exit.signal ?? `code ${exit.code}`

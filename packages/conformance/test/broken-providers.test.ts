@@ -6,11 +6,11 @@ import type { Mistake } from './broken/broken-provider.ts'
 import { CLIENT_MISTAKES } from './broken/clients.ts'
 import { DATABASE_MISTAKES } from './broken/databases.ts'
 import { FLEET_MISTAKES } from './broken/fleet.ts'
-import { memoryHarness } from './memory-harness.ts'
-import { pooledHarness } from './pooled-harness.ts'
+import { createMemoryHarness } from './memory-harness.ts'
+import { createPooledHarness } from './pooled-harness.ts'
 
-/** The kit is worth what it catches: each mistake must fail the case named for it, which the intact provider passes. */
-describe('a broken provider fails the case named for it', () => {
+/** A case must fail for the mistake that it is written for, and pass for the intact provider. */
+describe('a broken provider fails the case for its mistake', () => {
   const table: { mistake: string; 'fails the case': string; because: string }[] = []
 
   async function prove(
@@ -19,9 +19,9 @@ describe('a broken provider fails the case named for it', () => {
     intact: CreateHarness,
     broken: CreateHarness,
   ): Promise<void> {
-    const each = named(fails)
+    const each = findCase(fails)
     const { skipped } = await runCase(each, intact)
-    equal(skipped, undefined, 'the intact provider was not tried')
+    equal(skipped, undefined, 'the case was skipped for the intact provider')
     const error = await runCase(each, broken).then(
       () => undefined,
       (thrown: unknown) => thrown,
@@ -35,33 +35,35 @@ describe('a broken provider fails the case named for it', () => {
   }
 
   for (const each of [...DATABASE_MISTAKES, ...CLIENT_MISTAKES, ...ACCESS_MISTAKES, ...FLEET_MISTAKES]) {
-    it(each.mistake, () => prove(each.mistake, each.fails, harnessOf(each, false), harnessOf(each, true)))
+    it(each.mistake, () =>
+      prove(each.mistake, each.fails, createBrokenHarness(each, false), createBrokenHarness(each, true)),
+    )
   }
 
   it('later physical connections are not verified', () =>
     prove(
       'later physical connections are not verified',
       'verifies every physical connection before its first other use',
-      () => pooledHarness(memoryHarness(), false),
-      () => pooledHarness(memoryHarness(), true),
+      () => createPooledHarness(createMemoryHarness(), false),
+      () => createPooledHarness(createMemoryHarness(), true),
     ))
 
   afterAll(() => console.table(table))
 })
 
-function named(name: string): ConformanceCase {
-  const found = conformanceCases.filter((each) => each.name === name)
-  const [each] = found
-  ok(each !== undefined && found.length === 1, `There are ${found.length} cases named ${name}`)
+function findCase(name: string): ConformanceCase {
+  const matches = conformanceCases.filter((each) => each.name === name)
+  const [each] = matches
+  ok(each !== undefined && matches.length === 1, `There are ${matches.length} cases named ${name}`)
   return each
 }
 
-function harnessOf(
+function createBrokenHarness(
   { declares, offers, capabilities, break: spoil }: Mistake,
   broken: boolean,
 ): CreateHarness {
   return () => {
-    const harness = memoryHarness()
+    const harness = createMemoryHarness()
     const make = (intact: typeof harness.provider): typeof harness.provider => {
       const declared = {
         ...intact,

@@ -7,12 +7,12 @@ import {
 import { CompiledQuery } from 'kysely'
 import type { Harness } from '../src/index.ts'
 
-/** The in-memory provider; its oracle reads the map of databases, not the provider. */
-export function memoryHarness(): Harness<MemoryClient> & { readonly server: MemoryServer } {
+/** Creates a harness for the in-memory provider. Its oracle reads the map of databases. */
+export function createMemoryHarness(): Harness<MemoryClient> & { readonly server: MemoryServer } {
   const server = createMemoryServer()
   const database = (name: string): MemoryClient => {
     const client = server.get(name)
-    if (client === undefined) throw new Error(`The oracle sees no database ${name}`)
+    if (client === undefined) throw new Error(`The oracle finds no database ${name}`)
     return client
   }
   return {

@@ -1,4 +1,4 @@
 import { testProvider } from '../src/index.ts'
-import { memoryHarness } from './memory-harness.ts'
+import { createMemoryHarness } from './memory-harness.ts'
 
-testProvider('memory', memoryHarness)
+testProvider('memory', createMemoryHarness)

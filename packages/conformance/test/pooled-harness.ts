@@ -3,8 +3,8 @@ import type { MemoryClient } from '@tenantry/multi-tenancy/memory'
 import type { Harness } from '../src/index.ts'
 import type { Provider } from './broken/broken-provider.ts'
 
-/** Connections as a pool has them, over the in-memory provider; `careless` verifies only the first. */
-export function pooledHarness(base: Harness<MemoryClient>, careless: boolean): Harness<PooledClient> {
+/** Creates a harness with pooled connections over the in-memory provider. */
+export function createPooledHarness(base: Harness<MemoryClient>, careless: boolean): Harness<PooledClient> {
   const open: Connection[] = []
   const pooled = ({ beforeMigrate: _, ...provider }: Provider): TenantProvider<PooledClient> => {
     const pool = {}

@@ -3,10 +3,10 @@ import { TenancyError } from '@tenantry/multi-tenancy'
 import type { MemoryClient } from '@tenantry/multi-tenancy/memory'
 import { testProvider } from '../src/index.ts'
 import { interceptKysely } from '../src/wrappers/intercept-kysely.ts'
-import { memoryHarness } from './memory-harness.ts'
+import { createMemoryHarness } from './memory-harness.ts'
 
-/** What the service is like that has batches and no transactions, and undoes no DDL: the other half of the cases. */
-function plain(provider: TenantProvider<MemoryClient>): TenantProvider<MemoryClient> {
+/** Removes transactions and transactional DDL, which the other half of the cases needs. */
+function withoutTransactions(provider: TenantProvider<MemoryClient>): TenantProvider<MemoryClient> {
   return {
     ...provider,
     capabilities: { ...provider.capabilities, transactions: false, transactionalDdl: false },
@@ -22,10 +22,10 @@ function plain(provider: TenantProvider<MemoryClient>): TenantProvider<MemoryCli
 }
 
 testProvider('memory without transactions', () => {
-  const harness = memoryHarness()
+  const harness = createMemoryHarness()
   return {
     ...harness,
-    provider: plain(harness.provider),
-    createProvider: () => plain(harness.createProvider()),
+    provider: withoutTransactions(harness.provider),
+    createProvider: () => withoutTransactions(harness.createProvider()),
   }
 })

@@ -7,14 +7,14 @@ import { conformanceCases, recordCalls, withFaults } from '../src/index.ts'
 const migrations = { '0001_notes': 'CREATE TABLE notes (id INTEGER PRIMARY KEY)' }
 
 describe('the cases', () => {
-  it('have names of their own', () => {
+  it('have distinct names', () => {
     const names = conformanceCases.map(({ suite, name }) => `${suite}: ${name}`)
     deepEqual(names, [...new Set(names)])
   })
 })
 
 describe('recordCalls', () => {
-  it('sees every call, and those through Kysely', async () => {
+  it('records every call, including the calls of Kysely', async () => {
     const { provider, calls, count, clear } = recordCalls(createMemoryProvider())
     const factory = defineFactory(provider, { migrations })
     await factory.provision('acme')
@@ -33,7 +33,7 @@ describe('recordCalls', () => {
     )
   })
 
-  it('rolls back through to the database', async () => {
+  it('passes a rollback on to the database', async () => {
     const server = createMemoryServer()
     const { provider, count } = recordCalls(createMemoryProvider(server))
     const factory = defineFactory(provider, { migrations })
@@ -53,7 +53,7 @@ describe('withFaults', () => {
   const call = { signal: new AbortController().signal }
   const create = (each: { member: string }): boolean => each.member === 'create'
 
-  it('before: nothing is done; after: it is done', async () => {
+  it('fails before or after the call is sent', async () => {
     for (const [kind, there] of [
       ['before', 0],
       ['after', 1],
@@ -70,7 +70,7 @@ describe('withFaults', () => {
     }
   })
 
-  it('dies: that call and all later ones never return, and open transactions are rolled back', async () => {
+  it('ends a process: its calls never return and its transactions are rolled back', async () => {
     const server = createMemoryServer()
     const inner = createMemoryProvider(server)
     await defineFactory(inner, { migrations }).provision('acme')
@@ -97,7 +97,7 @@ describe('withFaults', () => {
     equal(returned, false)
   })
 
-  it('dies midway: the first statement of a batch that is not atomic is done', async () => {
+  it('ends a process after the first statement of a batch that is not atomic', async () => {
     const server = createMemoryServer()
     const plain = createMemoryProvider(server)
     const inner = { ...plain, capabilities: { ...plain.capabilities, transactionalDdl: false } }

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import type { Around } from './pause-points.ts'
 
 /**
- * Makes each message of one call a pause point: for drivers that accept a socket, and protocols in which each message
+ * Turns each message of one call into a pause point: for drivers that accept a socket, and protocols in which each message
  * waits for its reply.
  *
  * @param nameMessage returns the name of a message's point, or `undefined` when the message needs no point

@@ -1,4 +1,4 @@
-/** Makes one request to a service, by calling `run`. */
+/** Decides about one request; `run` sends it to the service. */
 export type Around = <Value>(name: string, run: () => Promise<Value>) => Promise<Value>
 
 /** The awaits at which a process can die: before each request, and after it, when its reply is on the way. */

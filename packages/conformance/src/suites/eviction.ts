@@ -7,7 +7,7 @@ import { runConcurrently } from '../support/run-concurrently.ts'
 const TENANTS = Array.from({ length: 20 }, (_, at) => `tenant-${at}`)
 const ROUNDS = 5
 
-/** A cache far too small for the tenants in use. */
+/** A cache that is far too small for the tenants in use. */
 export const eviction: readonly ConformanceCase[] = defineCases('eviction', [
   {
     name: 'serves 20 tenants from a cache of 2 without an error or a mix-up',
@@ -78,15 +78,17 @@ export const eviction: readonly ConformanceCase[] = defineCases('eviction', [
       const factory = t.createFactory({ migrations: NOTES, cache: { max: 2 } })
       const ids = TENANTS.slice(0, 6)
       await runConcurrently(ids, 3, (id) => factory.provision(id))
-      const kept = await Promise.all(ids.map(async (id) => ({ id, db: (await factory.getAdapters(id)).db })))
+      const adapters = await Promise.all(
+        ids.map(async (id) => ({ id, db: (await factory.getAdapters(id)).db })),
+      )
       for (let round = 0; round < 3; round++)
         await Promise.all(
-          kept.map(({ id, db }) =>
+          adapters.map(({ id, db }) =>
             expectSuccess(`a write of ${id}`, () => writeNote(db, round, `${id} ${round}`)),
           ),
         )
-      for (const { id, db } of kept) deepEqual(await readNotes(db), [`${id} 0`, `${id} 1`, `${id} 2`])
-      for (const { id } of kept)
+      for (const { id, db } of adapters) deepEqual(await readNotes(db), [`${id} 0`, `${id} 1`, `${id} 2`])
+      for (const { id } of adapters)
         deepEqual(toBodies(await t.oracle.query(await t.getDatabaseName(id), SELECT_NOTES)), [
           `${id} 0`,
           `${id} 1`,

@@ -17,13 +17,13 @@ import { type FaultKind, withFaults } from '../wrappers/with-faults.ts'
 
 type Factory = TenantFactory<Adapters>
 
-/** An operation to break, and what must be true once it was run again. */
+/** An operation to interrupt, and the check of its result after a second run. */
 interface Operation {
   readonly name: string
   prepare(t: ConformanceContext, id: string): Promise<void>
   run(factory: Factory, id: string): Promise<unknown>
   check(t: ConformanceContext, factory: Factory, id: string): Promise<void>
-  /** Options of the process that is struck. */
+  /** Options of the process that is interrupted. */
   readonly options?: FactoryOptions<any, Adapters>
 }
 
@@ -39,13 +39,13 @@ const NEW = {
   },
 }
 
-/** May run twice, as every seed must. */
+/** Writes the same row when it runs twice. */
 async function seed({ db }: Adapters): Promise<void> {
   await db.deleteFrom('notes').where('id', '=', 1).execute()
   await writeNote(db, 1, 'seeded')
 }
 
-async function makeTenant(t: ConformanceContext, id: string): Promise<void> {
+async function createTenant(t: ConformanceContext, id: string): Promise<void> {
   const factory = t.createFactory({ migrations: OLD, environment: createSimulatedTime() }, t.createProvider())
   await factory.provision(id)
   await writeNote((await factory.getAdapters(id)).db, 7, 'kept')
@@ -80,7 +80,7 @@ const OPERATIONS: readonly Operation[] = [
   },
   {
     name: 'deprovision',
-    prepare: makeTenant,
+    prepare: createTenant,
     run: (factory, id) => factory.deprovision(id),
     async check(t, factory, id) {
       await assertAbsent(t, id)
@@ -89,7 +89,7 @@ const OPERATIONS: readonly Operation[] = [
   },
   {
     name: 'migrate',
-    prepare: makeTenant,
+    prepare: createTenant,
     run: (factory, id) => factory.migrate(id),
     async check(t, factory, id) {
       await assertNotes(t, factory, id, ['migrated', 'kept'])
@@ -102,10 +102,10 @@ const OPERATIONS: readonly Operation[] = [
   },
   {
     name: 'the first request',
-    prepare: makeTenant,
+    prepare: createTenant,
     run: (factory, id) => factory.getAdapters(id),
     check: (t, factory, id) => assertNotes(t, factory, id, ['kept']),
-    // With no look-up of its own for an unknown id, `list` is on the way too.
+    // Without look-ups of single unknown ids, the factory calls `list` as well.
     options: { migrations: OLD, cache: { unknownLookups: 0 } },
   },
 ]
@@ -132,19 +132,19 @@ export const faults: readonly ConformanceCase[] = defineCases(
       async run(t: ConformanceContext) {
         const members = new Set<string>()
         const points = await tryEveryCall(async (at) => {
-          const member = await strike(t, operation, kind, at)
+          const member = await interrupt(t, operation, kind, at)
           if (member !== undefined) members.add(member)
           return member !== undefined
         })
-        ok(points > 0 || kind === 'dies-midway', 'no call was struck')
+        ok(points > 0 || kind === 'dies-midway', 'no call was interrupted')
         t.note(`${operation.name}, ${kind}: ${points} fault points (${[...members].sort().join(', ')})`)
       },
     })),
   ),
 )
 
-/** Breaks the operation at one call and checks what a second run makes of it. Resolves with the call struck. */
-async function strike(
+/** Interrupts the operation at one call, runs it again and checks the result. Returns the member that was called. */
+async function interrupt(
   t: ConformanceContext,
   operation: Operation,
   kind: FaultKind,
@@ -157,8 +157,8 @@ async function strike(
   let calls = 0
   const faulty = withFaults(inner, { kind, at: () => armed && calls++ === at })
   const options = { migrations: NEW, seed, ...operation.options }
-  const struck = t.createFactory({ ...options, environment: createSimulatedTime() }, faulty.provider)
-  const run = operation.run(struck, id).then(
+  const interrupted = t.createFactory({ ...options, environment: createSimulatedTime() }, faulty.provider)
+  const run = operation.run(interrupted, id).then(
     () => ({ error: undefined }),
     (error: unknown) => ({ error }),
   )
@@ -168,15 +168,15 @@ async function strike(
   const where = `${operation.name} (${kind} at call ${at}, ${call?.member})`
   if (result !== 'died') assertOutcome(t, kind, result.error, where)
 
-  // Whoever is left runs it again: another process, or the same one that was told of the failure.
+  // After a crash another process runs the operation again, otherwise the process that received the error.
   if (result === 'died') {
     await inner.close()
-    await endLeases(t, id)
+    await expireMigrationLock(t, id)
   }
   const next =
     result === 'died'
       ? t.createFactory({ ...options, environment: createSimulatedTime() }, t.createProvider())
-      : struck
+      : interrupted
   const again = await operation.run(next, id).then(
     () => undefined,
     (error: unknown) => error,
@@ -201,13 +201,16 @@ async function strike(
   }
   await next.deprovision(id)
   await assertAbsent(t, id, where)
-  // Not at the end of the case, which has dozens of points: their connections would wait for it.
+  // Closed here, because the case has dozens of calls whose connections would add up.
   await next.close()
   return call?.member
 }
 
-/** Time passes: the migration lock that the dead process held runs out. */
-async function endLeases({ oracle, getDatabaseName }: ConformanceContext, id: string): Promise<void> {
+/** Expires the migration lock of a process that died. */
+async function expireMigrationLock(
+  { oracle, getDatabaseName }: ConformanceContext,
+  id: string,
+): Promise<void> {
   await oracle.execute(await getDatabaseName(id), 'UPDATE tenantry_lock SET expires_at = 0').catch(() => {})
 }
 
@@ -218,11 +221,11 @@ function assertOutcome(t: ConformanceContext, kind: FaultKind, error: unknown, w
   if (isJournaled(t)) allowed.push('migration_failed', 'migration_dirty')
   ok(
     allowed.includes(error.code),
-    `${where}: one fault must be survived, got ${error.code} (${error.message})`,
+    `${where}: the operation must survive one fault, received ${error.code} (${error.message})`,
   )
 }
 
-/** Some migration runs without a transaction around it. Whether its statement was done may not be known then: a person must look. */
+/** Whether a migration can run without a transaction. An interrupted one is then dirty, and an operator decides. */
 function isJournaled({ provider }: ConformanceContext): boolean {
   const { transactions, transactionalDdl } = provider.capabilities
   return !transactions || !transactionalDdl

@@ -71,7 +71,7 @@ export const interleaving: readonly ConformanceCase[] = defineCases(
     name: describeInterleaving(interleaved),
     async run(t: ConformanceContext) {
       const points = await tryEveryCall((index) => interleave(t, interleaved, index))
-      ok(points > 0, 'the operation made no call')
+      ok(points > 0, 'the operation calls no member')
       t.note(`${describeInterleaving(interleaved)}: ${points} calls`)
     },
   })),

@@ -10,7 +10,7 @@ import { NOTES, readNotes, SELECT_NOTES, toBodies, writeNote } from '../support/
 
 const TENANTS = ['amber', 'birch', 'cedar', 'delta', 'ember', 'fjord', 'grove', 'heath']
 
-/** No tenant ever sees or changes another's rows. */
+/** No tenant reads or changes another tenant's rows. */
 export const isolation: readonly ConformanceCase[] = defineCases('isolation', [
   {
     name: 'keeps interleaved reads and writes of many tenants in two processes apart',
@@ -31,8 +31,8 @@ export const isolation: readonly ConformanceCase[] = defineCases('isolation', [
         const { db } = await expectSuccess(`getAdapters ${id}`, () => factory.getAdapters(id))
         await expectSuccess(`a write of ${id}`, () => writeNote(db, round, `${id} ${round}`))
         for (const body of await readNotes(db)) ok(body.startsWith(`${id} `), `${id} reads ${body}`)
-        const [mine] = await db.selectFrom('notes').select('body').where('id', '=', round).execute()
-        equal(mine?.body, `${id} ${round}`)
+        const [note] = await db.selectFrom('notes').select('body').where('id', '=', round).execute()
+        equal(note?.body, `${id} ${round}`)
       }
       await Promise.all(
         Array.from({ length: rounds }, (_, round) => round).flatMap((round) =>
@@ -52,19 +52,16 @@ export const isolation: readonly ConformanceCase[] = defineCases('isolation', [
       const factory = t.createFactory({ migrations: NOTES })
       const ids = TENANTS.slice(0, 3)
       for (const id of ids) await factory.provision(id)
-      // All are inside their transactions before any goes on: they overlap for certain.
-      let arrived = 0
-      let meet = (): void => {}
-      const met = new Promise<void>((resolve) => {
-        meet = resolve
-      })
+      // Every transaction waits for the last one to begin, so all of them overlap.
+      let begun = 0
+      const allBegun = Promise.withResolvers<void>()
       await Promise.all(
         ids.map(async (id, at) => {
           const { db } = await factory.getAdapters(id)
           const work = db.transaction().execute(async (trx) => {
             await writeNote(trx, 1, id)
-            if (++arrived === ids.length) meet()
-            await met
+            if (++begun === ids.length) allBegun.resolve()
+            await allBegun.promise
             deepEqual(await readNotes(trx), [id])
             if (at === 0) throw new Error('rolled back')
           })
@@ -148,7 +145,7 @@ export const isolation: readonly ConformanceCase[] = defineCases('isolation', [
             .selectAll()
             .execute()
             .catch(() => {})
-          throw new Error('thrown away')
+          throw new Error('rolled back by the case')
         })
         await failed.catch(() => {})
         await bob.deleteFrom('notes').where('id', '=', 2).execute()
@@ -188,9 +185,9 @@ export const isolation: readonly ConformanceCase[] = defineCases('isolation', [
       ]
       for (const statements of tries) {
         const seen = inspect(await attempt(alice, statements), { depth: 5 })
-        ok(!seen.includes('secret of bob'), `alice read bob’s row with ${statements.join('; ')}`)
+        ok(!seen.includes('secret of bob'), `alice read bob's row with ${statements.join('; ')}`)
         const rows = toBodies(await t.oracle.query(victim, SELECT_NOTES))
-        deepEqual(rows, ['secret of bob'], `alice changed bob’s rows with ${statements.join('; ')}`)
+        deepEqual(rows, ['secret of bob'], `alice changed bob's rows with ${statements.join('; ')}`)
       }
       deepEqual(await readNotes(bob), ['secret of bob'])
       t.note(`${tries.length} attacks in SQL were refused`)
@@ -233,7 +230,7 @@ async function databaseFiles(db: Kysely<any>): Promise<string[]> {
   return list.rows.map(({ file }) => String(file ?? '')).filter((file) => file !== '')
 }
 
-/** A service that mixes two tenants up: for `name` it gives the other's database. */
+/** A service that confuses two tenants: for `name` it returns the other tenant's database. */
 function swapping(
   provider: TenantProvider<any>,
   member: 'find' | 'connect',

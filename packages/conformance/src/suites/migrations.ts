@@ -25,7 +25,7 @@ const SQL_TEXT = `${CREATE_NOTES};
 INSERT INTO notes (id, body) VALUES (1, 'semi;colon');
 INSERT INTO notes (id, body) VALUES (2, 'two');`
 
-/** Each tenant's own schema, brought up to date inside its own database. */
+/** Migrations, which run inside each tenant's database. */
 export const migrations: readonly ConformanceCase[] = defineCases('migrations', [
   {
     name: 'runs .sql texts and Kysely migrations once, in the order of their names',
@@ -104,12 +104,12 @@ export const migrations: readonly ConformanceCase[] = defineCases('migrations', 
       equal(
         Number((await t.oracle.query(name, countTables(t.dialect, 'half')))[0]?.tables),
         0,
-        'half applied',
+        'tables of the failed migration',
       )
-      const mended = t.createFactory({
+      const corrected = t.createFactory({
         migrations: { '0001_notes': CREATE_NOTES, '0002_half': 'CREATE TABLE half (id INTEGER)' },
       })
-      await mended.provision('acme')
+      await corrected.provision('acme')
       await assertReady(t, 'acme')
       deepEqual(await applied(t, 'acme'), ['0001_notes', '0002_half'])
     },
@@ -190,7 +190,7 @@ export const migrations: readonly ConformanceCase[] = defineCases('migrations', 
         else
           ok(
             result.status === 'rejected' && result.reason instanceof TenancyError,
-            'the broken one succeeded',
+            'the failing migration succeeded',
           )
       }
     },

@@ -53,7 +53,7 @@ export const names: readonly ConformanceCase[] = defineCases('names', [
         const name = await findPhysicalName(provider, prefix, id)
         ok(name.startsWith(prefix), `${name} does not start with ${prefix}`)
         ok(name.length <= maxLength, `${name} has ${name.length} of ${maxLength} characters`)
-        ok(allowed.test(name), `${name} has characters the service does not take`)
+        ok(allowed.test(name), `${name} has characters outside the declared naming`)
         equal(owners.get(name) ?? id, id, `${name} is the name of two tenants`)
         owners.set(name, id)
         equal(await findPhysicalName(provider, prefix, id), name, 'the name changes from call to call')
@@ -66,12 +66,12 @@ export const names: readonly ConformanceCase[] = defineCases('names', [
     name: 'stores every database under exactly the name it receives',
     async run(t) {
       const ids = [...TRICKY.slice(0, 6), ...LONG, ...fc.sample(tenantIds, { numRuns: 6 })]
-      const given = new Set(await Promise.all(ids.map((id) => t.getDatabaseName(id))))
-      for (const name of given) {
-        equal((await t.provider.create(name, t.call)).created, true, `${name} was there already`)
-        ok((await t.provider.find(name, t.call)) !== undefined, `${name} is not found`)
+      const expected = new Set(await Promise.all(ids.map((id) => t.getDatabaseName(id))))
+      for (const name of expected) {
+        equal((await t.provider.create(name, t.call)).created, true, `${name} existed already`)
+        ok((await t.provider.find(name, t.call)) !== undefined, `find returned undefined for ${name}`)
       }
-      deepEqual((await t.oracle.listDatabases(t.prefix)).sort(), [...given].sort())
+      deepEqual((await t.oracle.listDatabases(t.prefix)).sort(), [...expected].sort())
     },
   },
   {

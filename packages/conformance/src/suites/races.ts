@@ -10,7 +10,7 @@ import { interceptProvider } from '../wrappers/intercept-provider.ts'
 import { recordCalls } from '../wrappers/record-calls.ts'
 import { withFaults } from '../wrappers/with-faults.ts'
 
-/** Many callers at once. */
+/** Concurrent callers. */
 export const races: readonly ConformanceCase[] = defineCases('races', [
   {
     name: 'creates one database for concurrent calls with one name, and reports it as created at most once',
@@ -20,7 +20,10 @@ export const races: readonly ConformanceCase[] = defineCases('races', [
       const results = await Promise.all(
         Array.from({ length: 12 }, (_, at) => providers[at % 3]?.create(name, t.call)),
       )
-      ok(results.filter((result) => result?.created).length <= 1, 'several callers made the database')
+      ok(
+        results.filter((result) => result?.created).length <= 1,
+        'several callers report that they created the database',
+      )
       deepEqual(await t.oracle.listDatabases(t.prefix), [name])
     },
   },
@@ -32,7 +35,7 @@ export const races: readonly ConformanceCase[] = defineCases('races', [
       await Promise.all(calls)
       await assertReady(t, 'acme')
       deepEqual(await t.oracle.listDatabases(t.prefix), [await t.getDatabaseName('acme')])
-      await writeNote((await one(factories).getAdapters('acme')).db, 1, 'shared')
+      await writeNote((await first(factories).getAdapters('acme')).db, 1, 'shared')
       for (const factory of factories)
         deepEqual(await readNotes((await factory.getAdapters('acme')).db), ['shared'])
     },
@@ -54,7 +57,9 @@ export const races: readonly ConformanceCase[] = defineCases('races', [
       for (let round = 0; round < 8; round++) {
         const id = `round-${round}`
         if (round % 2 === 0) await first.provision(id)
-        const served: Promise<void>[] = [first, second, third].map((factory) => neverHalf(factory, id))
+        const served: Promise<void>[] = [first, second, third].map((factory) =>
+          assertServedCompletely(factory, id),
+        )
         const calls = [
           second.deprovision(id),
           first.provision(id),
@@ -69,7 +74,7 @@ export const races: readonly ConformanceCase[] = defineCases('races', [
             `${id}: ${String(reason)}`,
           )
         }
-        await assertSettled(t, [first, second, third], id)
+        await assertReadyOrAbsent(t, [first, second, third], id)
         await second.deprovision(id)
         await assertAbsent(t, id)
         await second.provision(id)
@@ -97,14 +102,14 @@ export const races: readonly ConformanceCase[] = defineCases('races', [
         ok(error instanceof TenancyError && CONCURRENCY_ERRORS.has(error.code), String(error))
       })
       const seconds = (environment.now() - began) / 1_000
-      ok(seconds < 30, `it tried again for ${seconds} s`)
+      ok(seconds < 30, `the provision retried for ${seconds} s`)
     },
   },
   {
     name: 'completes all concurrent deprovisions of one tenant',
     async run(t) {
       const factories = manyFactories(t, 3)
-      await one(factories).provision('acme')
+      await first(factories).provision('acme')
       await Promise.all(factories.map((factory) => factory.deprovision('acme')))
       await assertAbsent(t, 'acme')
     },
@@ -116,7 +121,7 @@ export const races: readonly ConformanceCase[] = defineCases('races', [
       const { provider, count } = recordCalls(t.createProvider())
       const factory = t.createFactory({}, provider)
       const adapters = await Promise.all(Array.from({ length: 1_000 }, () => factory.getAdapters('acme')))
-      equal(new Set(adapters).size, 1, 'there are several adapters of one tenant')
+      equal(new Set(adapters).size, 1, 'callers received different adapters of one tenant')
       equal(count('find'), 1, 'find')
       equal(count('connect'), 1, 'connect')
       await factory.getAdapters('acme')
@@ -147,52 +152,52 @@ export const races: readonly ConformanceCase[] = defineCases('races', [
         await db.deleteFrom('notes').execute()
         await writeNote(db, 1, 'seeded')
       }
-      const [maker, asker] = [
+      const [provisioning, serving] = [
         t.createFactory({ migrations: NOTES, seed }),
         t.createFactory({}, t.createProvider()),
       ]
-      const done = maker.provision('acme')
-      let finished = false
+      const done = provisioning.provision('acme')
+      let isDone = false
       void done.then(() => {
-        finished = true
+        isDone = true
       })
-      let asked = 0
+      let requests = 0
       do {
-        asker.release('acme')
-        const adapters = await asker.getAdapters('acme').catch((error: unknown) => {
+        serving.release('acme')
+        const adapters = await serving.getAdapters('acme').catch((error: unknown) => {
           ok(error instanceof TenancyError && CONCURRENCY_ERRORS.has(error.code), String(error))
           return undefined
         })
         if (adapters !== undefined) deepEqual(await readNotes(adapters.db), ['seeded'])
-        // The maker's turn, however its provider works.
+        // Lets the provision continue, also when its provider works in microtasks only.
         await new Promise((resolve) => setImmediate(resolve))
-      } while (!finished && ++asked < 100_000)
+      } while (!isDone && ++requests < 100_000)
       await done
-      asker.release('acme')
-      deepEqual(await readNotes((await asker.getAdapters('acme')).db), ['seeded'])
+      serving.release('acme')
+      deepEqual(await readNotes((await serving.getAdapters('acme')).db), ['seeded'])
     },
   },
 ])
 
 type Factory = TenantFactory<Adapters>
 
-/** @param impatient retries take no time: whoever lost is told so at once */
-function manyFactories(t: ConformanceContext, count: number, impatient = false): Factory[] {
+/** @param withoutWaiting retries take no time, so a caller that loses a race fails immediately */
+function manyFactories(t: ConformanceContext, count: number, withoutWaiting = false): Factory[] {
   const providers = [t.provider, t.createProvider(), t.createProvider()]
   return Array.from({ length: count }, (_, at) => {
-    const environment = impatient ? { environment: createSimulatedTime() } : {}
+    const environment = withoutWaiting ? { environment: createSimulatedTime() } : {}
     return t.createFactory({ migrations: NOTES, ...environment }, providers[at % 3])
   })
 }
 
-function one(factories: readonly Factory[]): Factory {
+function first(factories: readonly Factory[]): Factory {
   const [factory] = factories
   ok(factory !== undefined)
   return factory
 }
 
-/** What a use of a client is told that is not let through, whatever is in the database. */
-const REFUSALS: ReadonlySet<string> = new Set([
+/** The codes with which a client is rejected, independent of the database's tables. */
+const REJECTIONS: ReadonlySet<string> = new Set([
   'tenant_not_found',
   'tenant_not_ready',
   'tenant_suspended',
@@ -200,16 +205,16 @@ const REFUSALS: ReadonlySet<string> = new Set([
   'provider_unavailable',
 ])
 
-/** Whenever the tenant is given out, its migrations are there. */
-async function neverHalf(factory: Factory, id: string): Promise<void> {
+/** Asserts that a tenant that is served has its migrations. */
+async function assertServedCompletely(factory: Factory, id: string): Promise<void> {
   factory.release(id)
   const { db } = await factory.getAdapters(id)
   const read = await readNotes(db).catch((error: unknown) => {
-    if (error instanceof TenancyError && REFUSALS.has(error.code)) return []
+    if (error instanceof TenancyError && REJECTIONS.has(error.code)) return []
     return undefined
   })
   if (read !== undefined) return
-  // Deleted in this moment; or there without its table, and that is what may not be.
+  // The database was deleted meanwhile, or it is served without its table, which must not happen.
   const stamped = await db
     .selectFrom('tenantry_identity')
     .select('state')
@@ -218,14 +223,14 @@ async function neverHalf(factory: Factory, id: string): Promise<void> {
   deepEqual(stamped, [], `${id} was served without its migrations`)
 }
 
-async function assertSettled(
+async function assertReadyOrAbsent(
   t: ConformanceContext,
   factories: readonly Factory[],
   id: string,
 ): Promise<void> {
   const name = await t.getDatabaseName(id)
-  const there = (await t.oracle.listDatabases(name)).includes(name)
-  const state = there ? (await readStamp(t, name)).state : 'absent'
+  const exists = (await t.oracle.listDatabases(name)).includes(name)
+  const state = exists ? (await readStamp(t, name)).state : 'absent'
   for (const factory of factories) {
     factory.release(id)
     if (state === 'ready') deepEqual(await readNotes((await factory.getAdapters(id)).db), [])

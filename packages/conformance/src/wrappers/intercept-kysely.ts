@@ -9,30 +9,30 @@ import {
 
 export type KyselyCall = 'kysely.begin' | 'kysely.query' | 'kysely.commit' | 'kysely.rollback'
 
-type Through = <Value>(member: KyselyCall, sql: string, run: () => Promise<Value>) => Promise<Value>
+type AroundKysely = <Value>(member: KyselyCall, sql: string, run: () => Promise<Value>) => Promise<Value>
 
 /**
- * A Kysely over another one, of which every statement, begin, commit and rollback goes through `through`.
- * Outside transactions each statement takes whatever connection the inner one gives it.
+ * Returns a Kysely over another one. Each statement, begin, commit and rollback passes through `around`. Outside a
+ * transaction each statement uses any connection of the inner Kysely.
  *
- * @param transactions how to roll back each transaction that is open now
+ * @param transactions receives a function for each open transaction, which rolls it back
  */
 export function interceptKysely(
   inner: Kysely<any>,
   transactions: Set<() => Promise<void>>,
-  through: Through,
+  around: AroundKysely,
 ): Kysely<any> {
   const executor = inner.getExecutor()
   const open = new WeakMap<DatabaseConnection, { trx: ControlledTransaction<any>; end: () => void }>()
 
-  function take(connection: DatabaseConnection): ControlledTransaction<any> | undefined {
+  function removeTransaction(connection: DatabaseConnection): ControlledTransaction<any> | undefined {
     const entry = open.get(connection)
     open.delete(connection)
     entry?.end()
     return entry?.trx
   }
 
-  function at(connection: DatabaseConnection): Kysely<any> {
+  function getKysely(connection: DatabaseConnection): Kysely<any> {
     return open.get(connection)?.trx ?? inner
   }
 
@@ -41,38 +41,40 @@ export function interceptKysely(
     async acquireConnection() {
       const connection: DatabaseConnection = {
         executeQuery: <R>(query: CompiledQuery): Promise<QueryResult<R>> =>
-          through('kysely.query', query.sql, () => at(connection).executeQuery<R>(query as CompiledQuery<R>)),
+          around('kysely.query', query.sql, () =>
+            getKysely(connection).executeQuery<R>(query as CompiledQuery<R>),
+          ),
         streamQuery: <R>(query: CompiledQuery, size?: number) =>
-          at(connection)
+          getKysely(connection)
             .getExecutor()
             .stream<R>(query as CompiledQuery<R>, size ?? 1),
       }
       return connection
     },
     beginTransaction: (connection, { accessMode, isolationLevel }) =>
-      through('kysely.begin', 'begin', async () => {
+      around('kysely.begin', 'begin', async () => {
         let builder = inner.startTransaction()
         if (isolationLevel !== undefined) builder = builder.setIsolationLevel(isolationLevel)
         if (accessMode !== undefined) builder = builder.setAccessMode(accessMode)
         const trx = await builder.execute()
         const rollback = async (): Promise<void> => {
-          await take(connection)?.rollback().execute()
+          await removeTransaction(connection)?.rollback().execute()
         }
         transactions.add(rollback)
         open.set(connection, { trx, end: () => transactions.delete(rollback) })
       }),
     commitTransaction: (connection) =>
-      through('kysely.commit', 'commit', async () => {
-        await take(connection)?.commit().execute()
+      around('kysely.commit', 'commit', async () => {
+        await removeTransaction(connection)?.commit().execute()
       }),
-    // After a commit whose reply was lost there is nothing left to roll back.
+    // After a commit whose reply was lost no transaction is left.
     rollbackTransaction: (connection) =>
-      through('kysely.rollback', 'rollback', async () => {
-        await take(connection)?.rollback().execute()
+      around('kysely.rollback', 'rollback', async () => {
+        await removeTransaction(connection)?.rollback().execute()
       }),
-    // A begin that was done but not answered: the server ends what the driver knows nothing of.
+    // A begin whose reply was lost: the driver does not know of the transaction, so it is ended here.
     async releaseConnection(connection) {
-      await take(connection)?.rollback().execute()
+      await removeTransaction(connection)?.rollback().execute()
     },
     async destroy() {},
   }

@@ -1,9 +1,9 @@
 import type { TenantProvider } from '@tenantry/multi-tenancy'
 import { interceptKysely, type KyselyCall } from './intercept-kysely.ts'
 
-/** One call that reaches the service. `verify` is a query of the identity check on a provider's own connection. */
+/** One call of the service. `verify` is a query of the identity check on a new physical connection. */
 export interface Call {
-  /** Its place among all calls of this wrapper, from 0. */
+  /** The number of earlier calls of this wrapper. */
   readonly index: number
   readonly member:
     | 'create'
@@ -16,29 +16,29 @@ export interface Call {
     | 'query'
     | 'batch'
     | KyselyCall
-  /** What the call was given: a name, a locator, statements. */
+  /** The call's argument: a name, a locator or statements. */
   readonly subject: unknown
   /** Only for `batch`: runs its first `count` statements. */
   readonly partly?: (count: number) => Promise<void>
 }
 
-/** Stands around each call; `run` makes it. */
+/** Decides about one call; `run` sends it to the service. */
 export type Around = <Value>(call: Call, run: () => Promise<Value>) => Promise<Value>
 
 export interface Intercepted<Client> {
   readonly provider: TenantProvider<Client>
-  /** Rolls back the Kysely transactions that are open, as a server does for a client that is gone. */
+  /** Rolls back all open Kysely transactions, as a server does when its client disappears. */
   abandon(): Promise<void>
 }
 
-/** A provider of which every call that reaches the service goes through `around`. */
+/** Returns a provider whose calls of the service pass through `around`. */
 export function interceptProvider<Client>(
   provider: TenantProvider<Client>,
   around: Around,
 ): Intercepted<Client> {
   const transactions = new Set<() => Promise<void>>()
   let calls = 0
-  const passing = <Value>(
+  const pass = <Value>(
     member: Call['member'],
     subject: unknown,
     run: () => Promise<Value>,
@@ -50,31 +50,31 @@ export function interceptProvider<Client>(
   return {
     provider: {
       ...provider,
-      create: (name, options) => passing('create', name, () => create(name, options)),
-      find: (name, options) => passing('find', name, () => find(name, options)),
-      drop: (locator, options) => passing('drop', locator, () => drop(locator, options)),
+      create: (name, options) => pass('create', name, () => create(name, options)),
+      find: (name, options) => pass('find', name, () => find(name, options)),
+      drop: (locator, options) => pass('drop', locator, () => drop(locator, options)),
       ...(setAccess && {
         setAccess: (locator, access, options) =>
-          passing('setAccess', { locator, access }, () => setAccess(locator, access, options)),
+          pass('setAccess', { locator, access }, () => setAccess(locator, access, options)),
       }),
-      list: (listed, options) => passing('list', listed, () => list(listed, options)),
+      list: (listed, options) => pass('list', listed, () => list(listed, options)),
       connect: (target, options) => {
         const verify = (read: Parameters<typeof target.verify>[0]): Promise<void> =>
-          target.verify((statement) => passing('verify', statement, () => read(statement)))
-        return passing('connect', target.locator, () =>
+          target.verify((statement) => pass('verify', statement, () => read(statement)))
+        return pass('connect', target.locator, () =>
           connect({ ...target, purpose: 'manage', verify }, options),
         )
       },
-      query: (client, statement) => passing('query', statement, () => query(client, statement)),
+      query: (client, statement) => pass('query', statement, () => query(client, statement)),
       batch: (client, statements) =>
-        passing(
+        pass(
           'batch',
           statements,
           () => batch(client, statements),
           (count) => batch(client, statements.slice(0, count)),
         ),
       kysely: (client) =>
-        interceptKysely(kysely(client), transactions, (member, sql, run) => passing(member, sql, run)),
+        interceptKysely(kysely(client), transactions, (member, sql, run) => pass(member, sql, run)),
     },
     async abandon() {
       for (const rollback of transactions) await rollback().catch(() => {})

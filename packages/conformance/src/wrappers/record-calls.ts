@@ -3,16 +3,16 @@ import { type Call, interceptProvider } from './intercept-provider.ts'
 
 export interface Recorded<Client> {
   readonly provider: TenantProvider<Client>
-  /** Every call so far, in the order they began. */
+  /** All calls, in the order in which they began. */
   readonly calls: readonly Call[]
-  /** How many calls of a member there were. */
+  /** Returns the number of calls of a member. */
   count(member: Call['member']): number
-  /** Forgets the calls so far. */
+  /** Forgets all calls. */
   clear(): void
 }
 
 /**
- * Writes down every call that goes through to the service.
+ * Records every call of the service.
  *
  * @example
  * const { provider, count } = recordCalls(createMemoryProvider())

@@ -3,16 +3,16 @@ import type { MemoryClient } from '@tenantry/multi-tenancy/memory'
 import { interceptKysely } from '../../src/wrappers/intercept-kysely.ts'
 import type { Mistake, Provider } from './broken-provider.ts'
 
-const REFUSED =
+const BEFORE_USE =
   'rejects every use of an existing client with the error of beforeUse, and does not reach the database'
 const CLOSED = 'rejects existing and new clients of a closed database in every process'
-const TOLD = 'reports tenant_suspended to existing and new clients of a closed database'
+const SUSPENDED = 'reports tenant_suspended to existing and new clients of a closed database'
 
-/** Mistakes with admission, and with databases that are closed and opened. */
+/** Mistakes with `beforeUse` and `setAccess`. */
 export const ACCESS_MISTAKES: readonly Mistake[] = [
   {
-    mistake: 'admission is asked once, as the client is made',
-    fails: REFUSED,
+    mistake: 'connect calls beforeUse once, when it creates the client',
+    fails: BEFORE_USE,
     break: (intact) => ({
       ...intact,
       async connect({ beforeUse: admit, ...target }, options) {
@@ -22,8 +22,8 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
-    mistake: 'transactions ask for no admission',
-    fails: REFUSED,
+    mistake: 'transactions do not call beforeUse',
+    fails: BEFORE_USE,
     break: (intact) => {
       const plain = new WeakMap<MemoryClient, MemoryClient>()
       return {
@@ -34,13 +34,13 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
           plain.set(client, await intact.connect(unasked, options))
           return client
         },
-        kysely: (client) => withTransactionsOf(client, plain.get(client) ?? client),
+        kysely: (client) => withTransactionsFrom(client, plain.get(client) ?? client),
       }
     },
   },
   {
-    mistake: 'a refused admission becomes an error of the provider’s own',
-    fails: REFUSED,
+    mistake: 'an error of beforeUse is replaced by an error of the provider',
+    fails: BEFORE_USE,
     break: (intact) => ({
       ...intact,
       connect: ({ beforeUse: admit, ...target }, options) =>
@@ -58,7 +58,7 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
-    mistake: 'admission is asked and not waited for',
+    mistake: 'a use calls beforeUse and does not wait for it',
     fails: 'waits for beforeUse before a use reaches the database',
     break: (intact) => ({
       ...intact,
@@ -71,7 +71,7 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
     fails: CLOSED,
     break: (intact, server) => ({
       ...intact,
-      // The server's own clients know nothing of the views' check.
+      // The server's own clients do not check the mark of a closed database.
       async connect(target, options) {
         const name = String(target.locator.name)
         if (server.closed.has(name)) throw closedError()
@@ -80,7 +80,7 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
-    mistake: 'closing ends this process’s clients only',
+    mistake: 'closing ends the clients of its own process only',
     fails: CLOSED,
     break: (intact) => {
       const closed = new Set<unknown>()
@@ -111,8 +111,8 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
     },
   },
   {
-    mistake: 'a client in use is told that its credentials were refused by a closed database',
-    fails: TOLD,
+    mistake: 'an existing client of a closed database reports rejected credentials',
+    fails: SUSPENDED,
     break: (intact) => ({
       ...intact,
       async query(client, statement) {
@@ -125,19 +125,19 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
-    mistake: 'a new client of a closed database is told to come back soon',
-    fails: TOLD,
+    mistake: 'a new client of a closed database reports a retryable error',
+    fails: SUSPENDED,
     break: (intact, server) => ({
       ...intact,
       async connect(target, options) {
         if (server.closed.has(String(target.locator.name)))
-          throw new TenancyError('tenant_not_ready', 'The tenant is shut', { retryAfter: 2 })
+          throw new TenancyError('tenant_not_ready', 'The tenant is closed', { retryAfter: 2 })
         return intact.connect(target, options)
       },
     }),
   },
   {
-    mistake: 'closing lets open transactions go on',
+    mistake: 'closing does not end open transactions',
     fails: 'rejects the next statement of a transaction whose database is closed',
     break: (intact, server) => {
       const names = new WeakMap<MemoryClient, string>()
@@ -156,7 +156,7 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
     },
   },
   {
-    mistake: 'closing ends clients for good',
+    mistake: 'closing ends clients permanently',
     fails: 'serves all data of a reopened database, also to existing clients',
     break: (intact) => {
       let closings = 0
@@ -164,7 +164,7 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
         ...intact,
         async setAccess(locator, access, options) {
           if (access === 'closed') closings++
-          await setAccessOf(intact)(locator, access, options)
+          await requireSetAccess(intact)(locator, access, options)
         },
         async connect({ beforeUse: admit, ...target }, options) {
           const born = closings
@@ -183,12 +183,12 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
     },
   },
   {
-    mistake: 'opening makes the database anew',
+    mistake: 'opening recreates the database',
     fails: 'serves all data of a reopened database, also to existing clients',
     break: (intact) => ({
       ...intact,
       async setAccess(locator, access, options) {
-        await setAccessOf(intact)(locator, access, options)
+        await requireSetAccess(intact)(locator, access, options)
         if (access === 'closed') return
         await intact.drop(locator, options)
         await intact.create(String(locator.name), options)
@@ -196,7 +196,7 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
-    mistake: 'closing what is closed throws',
+    mistake: 'closing a closed database throws',
     fails: 'succeeds when it closes a closed database or opens an open one, in any process',
     break: (intact, server) => ({
       ...intact,
@@ -204,24 +204,24 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
         if (access === 'closed' && server.closed.has(String(locator.name))) {
           throw new TenancyError('conflict', 'The database is closed already')
         }
-        await setAccessOf(intact)(locator, access, options)
+        await requireSetAccess(intact)(locator, access, options)
       },
     }),
   },
   {
-    mistake: 'closing closes what has the name as a prefix',
+    mistake: 'closing closes every database whose name starts with the name',
     fails: 'leaves every other database open when it closes one',
     break: (intact, server) => ({
       ...intact,
       async setAccess({ name }, access, options) {
         for (const other of server.keys()) {
-          if (other.startsWith(String(name))) await setAccessOf(intact)({ name: other }, access, options)
+          if (other.startsWith(String(name))) await requireSetAccess(intact)({ name: other }, access, options)
         }
       },
     }),
   },
   {
-    mistake: 'drop does nothing to a closed database',
+    mistake: 'drop ignores a closed database',
     fails: 'finds, lists and drops a closed database, and opens a new one of the same name',
     break: (intact, server) => ({
       ...intact,
@@ -231,7 +231,7 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
-    mistake: 'a mark of closing outlives the database',
+    mistake: 'a dropped database stays marked as closed',
     fails: 'finds, lists and drops a closed database, and opens a new one of the same name',
     break: (intact, server) => ({
       ...intact,
@@ -244,19 +244,19 @@ export const ACCESS_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
-    mistake: 'setAccess makes what is gone',
+    mistake: 'setAccess creates a missing database',
     fails: 'creates nothing when it closes or opens a database that no longer exists',
     break: (intact) => ({
       ...intact,
       async setAccess(locator, access, options) {
         await intact.create(String(locator.name), options)
-        await setAccessOf(intact)(locator, access, options)
+        await requireSetAccess(intact)(locator, access, options)
       },
     }),
   },
 ]
 
-function setAccessOf({ setAccess }: Provider): NonNullable<Provider['setAccess']> {
+function requireSetAccess({ setAccess }: Provider): NonNullable<Provider['setAccess']> {
   if (setAccess === undefined) throw new Error('The in-memory provider has no setAccess')
   return setAccess
 }
@@ -265,8 +265,8 @@ function closedError(): TenancyError {
   return new TenancyError('tenant_suspended', 'The database is closed')
 }
 
-/** A Kysely whose transactions are another's. */
-function withTransactionsOf(client: MemoryClient, other: MemoryClient): MemoryClient {
+/** Returns a Kysely whose transactions belong to another one. */
+function withTransactionsFrom(client: MemoryClient, other: MemoryClient): MemoryClient {
   return new Proxy(client, {
     get(target, key) {
       const from = key === 'transaction' ? other : target

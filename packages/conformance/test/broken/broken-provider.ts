@@ -4,11 +4,11 @@ import type { Harness } from '../../src/index.ts'
 
 export type Provider = TenantProvider<MemoryClient>
 
-/** One mistake a provider's author could make, and the case that must notice. */
+/** One mistake that a provider's author can make, and the case that must fail. */
 export interface Mistake {
   readonly mistake: string
   readonly fails: string
-  /** What the harness declares for this case, for the intact provider too. */
+  /** What the harness declares for this case, also for the intact provider. */
   readonly declares?: Partial<Harness<MemoryClient>>
   /** Optional members that the intact provider has for this case. */
   offers?(intact: Provider, server: MemoryServer): Partial<Provider>

@@ -6,10 +6,10 @@ import type { Mistake, Provider } from './broken-provider.ts'
 
 const SECRET = 'canary-4f1c0d9e'
 
-/** Mistakes with clients: statements, transactions, connections, errors. */
+/** Mistakes with statements, transactions, connections and errors. */
 export const CLIENT_MISTAKES: readonly Mistake[] = [
   {
-    mistake: 'batch is not atomic, though declared',
+    mistake: 'batch is declared as atomic and is not',
     fails: 'undoes the rows and tables of an atomic batch that fails',
     break: (intact) => ({
       ...intact,
@@ -19,7 +19,7 @@ export const CLIENT_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
-    mistake: 'batch goes on after an error',
+    mistake: 'batch continues after an error',
     fails: 'stops a batch at its first error and rejects it',
     capabilities: { transactionalDdl: false },
     break: (intact) => ({
@@ -33,23 +33,23 @@ export const CLIENT_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
-    mistake: 'large integers go through a JavaScript number',
+    mistake: 'large integers are converted to JavaScript numbers',
     fails: 'binds parameters of every type without changing their values',
     break: (intact) => ({
       ...intact,
-      batch: (client, statements) => intact.batch(client, statements.map(rounded)),
+      batch: (client, statements) => intact.batch(client, statements.map(roundIntegers)),
     }),
   },
   {
-    mistake: 'placeholders are replaced in the text',
+    mistake: 'placeholders are replaced in the text of the statement',
     fails: 'binds the parameters of a query and leaves a ? inside a literal alone',
     break: (intact) => ({
       ...intact,
-      query: (client, statement) => intact.query(client, interpolated(statement)),
+      query: (client, statement) => intact.query(client, interpolate(statement)),
     }),
   },
   {
-    mistake: 'transactions are declared, and run one statement after the other',
+    mistake: 'a declared transaction runs its statements one by one',
     fails: 'commits all statements of a Kysely transaction or none',
     break: (intact) => ({
       ...intact,
@@ -60,7 +60,7 @@ export const CLIENT_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
-    mistake: 'one connection for all: a client follows whoever connected last',
+    mistake: 'all clients share the connection of the latest one',
     fails: 'keeps interleaved reads and writes of many tenants in two processes apart',
     break: (intact) => {
       let current: MemoryClient | undefined
@@ -70,12 +70,12 @@ export const CLIENT_MISTAKES: readonly Mistake[] = [
           current = await intact.connect(target, options)
           return current
         },
-        kysely: (client) => following(client, () => current ?? client),
+        kysely: (client) => withCurrentClient(client, () => current ?? client),
       }
     },
   },
   {
-    mistake: 'an evicted client is bound to its successor’s database',
+    mistake: 'an evicted client is bound to the database of a later client',
     fails: 'keeps the adapters of an evicted tenant bound to their own database',
     break: (intact) => {
       const slots: MemoryClient[] = []
@@ -85,7 +85,7 @@ export const CLIENT_MISTAKES: readonly Mistake[] = [
         kysely(client) {
           const slot = next++ % 2
           slots[slot] = client
-          return following(client, () => slots[slot] ?? client)
+          return withCurrentClient(client, () => slots[slot] ?? client)
         },
       }
     },
@@ -107,7 +107,7 @@ export const CLIENT_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
-    mistake: 'SQL may name another tenant’s tables',
+    mistake: "SQL reaches another tenant's tables",
     fails: "rejects SQL of one tenant that reads or changes another tenant's database",
     declares: { hostileSql: (victim) => [[`SELECT * FROM "${victim}".notes`]] },
     break: (intact, server) => ({
@@ -121,7 +121,7 @@ export const CLIENT_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
-    mistake: 'mapError drops the codes',
+    mistake: 'mapError returns no specific code',
     fails: 'maps a driver error to a code, keeps it as the cause and leaves a TenancyError unchanged',
     break: (intact) => ({
       ...intact,
@@ -139,7 +139,7 @@ export const CLIENT_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
-    mistake: 'members use this',
+    mistake: 'a member uses this',
     fails: 'accepts unbound calls of its members and a second close',
     break: (intact) => ({
       ...intact,
@@ -165,11 +165,11 @@ export const CLIENT_MISTAKES: readonly Mistake[] = [
   },
 ]
 
-function rounded({ sql, params = [] }: Statement): Statement {
+function roundIntegers({ sql, params = [] }: Statement): Statement {
   return { sql, params: params.map((value) => (typeof value === 'bigint' ? Number(value) : value)) }
 }
 
-function interpolated({ sql, params = [] }: Statement): Statement {
+function interpolate({ sql, params = [] }: Statement): Statement {
   const values = [...params]
   return {
     sql: sql.replace(/\?/g, () =>
@@ -178,8 +178,8 @@ function interpolated({ sql, params = [] }: Statement): Statement {
   }
 }
 
-/** A Kysely that runs each statement on whatever client `current` says. */
-function following(client: MemoryClient, current: () => MemoryClient): Kysely<any> {
+/** Returns a Kysely that runs each statement on the client that `current` returns. */
+function withCurrentClient(client: MemoryClient, current: () => MemoryClient): Kysely<any> {
   return new Proxy(client, {
     get(_target, key) {
       const now = current()

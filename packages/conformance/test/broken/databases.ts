@@ -2,10 +2,10 @@ import { TenancyError } from '@tenantry/multi-tenancy'
 import type { MemoryClient } from '@tenantry/multi-tenancy/memory'
 import type { Mistake } from './broken-provider.ts'
 
-const GONE = 'rejects a connection to a database that no longer exists, and creates none'
+const MISSING = 'rejects a connection to a database that no longer exists, and creates none'
 const LIST = 'lists every page of a prefix and no name outside it'
 
-/** Mistakes with databases: make, find, delete, list, connect. */
+/** Mistakes with `create`, `find`, `drop`, `list` and `connect`. */
 export const DATABASE_MISTAKES: readonly Mistake[] = [
   {
     mistake: 'find matches by prefix',
@@ -13,13 +13,13 @@ export const DATABASE_MISTAKES: readonly Mistake[] = [
     break: (intact, server) => ({
       ...intact,
       async find(name) {
-        const found = [...server.keys()].find((each) => each.startsWith(name))
-        return found === undefined ? undefined : { name: found }
+        const match = [...server.keys()].find((each) => each.startsWith(name))
+        return match === undefined ? undefined : { name: match }
       },
     }),
   },
   {
-    mistake: 'create adopts what is there and says created',
+    mistake: 'create reports an existing database as created',
     fails: 'reports a database as created the first time and as existing afterwards',
     break: (intact) => ({
       ...intact,
@@ -27,7 +27,7 @@ export const DATABASE_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
-    mistake: 'create looks first and makes then',
+    mistake: 'create checks for the database before it creates it',
     fails: 'creates one database for concurrent calls with one name, and reports it as created at most once',
     break: (intact, server) => ({
       ...intact,
@@ -39,8 +39,8 @@ export const DATABASE_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
-    mistake: 'connect falls back to some other database',
-    fails: GONE,
+    mistake: 'connect falls back to another database',
+    fails: MISSING,
     break: (intact, server) => ({
       ...intact,
       connect: (target, options) =>
@@ -52,8 +52,8 @@ export const DATABASE_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
-    mistake: 'connect makes a missing database',
-    fails: GONE,
+    mistake: 'connect creates a missing database',
+    fails: MISSING,
     break: (intact) => ({
       ...intact,
       async connect(target, options) {
@@ -73,7 +73,7 @@ export const DATABASE_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
-    mistake: 'drop removes what has the name as a prefix',
+    mistake: 'drop removes every database whose name starts with the name',
     fails: 'has removed the database, and no other, when drop resolves',
     break: (intact, server) => ({
       ...intact,
@@ -83,7 +83,7 @@ export const DATABASE_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
-    mistake: 'drop of what is absent throws',
+    mistake: 'drop of a missing database throws',
     fails: 'succeeds when it drops a database that no longer exists, in any process',
     break: (intact, server) => ({
       ...intact,
@@ -94,11 +94,11 @@ export const DATABASE_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
-    mistake: 'drop leaves clients working on what was deleted',
+    mistake: 'drop leaves clients of the database usable',
     fails: 'rejects every use of a client whose database was dropped, and does not recreate the database',
     break: (intact, server) => ({
       ...intact,
-      // The server's own clients know nothing of the views' check.
+      // The server's own clients do not check whether their database exists.
       connect: async (target, options) =>
         server.get(String(target.locator.name)) ?? intact.connect(target, options),
       async drop(locator) {
@@ -107,7 +107,7 @@ export const DATABASE_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
-    mistake: 'clients are kept by name over drop and create',
+    mistake: 'clients are cached by name beyond a drop',
     fails: 'creates an empty database under the name of a dropped one',
     break: (intact, server) => {
       const clients = new Map<string, MemoryClient>()
@@ -126,7 +126,7 @@ export const DATABASE_MISTAKES: readonly Mistake[] = [
     },
   },
   {
-    mistake: 'list forgets the last page',
+    mistake: 'list omits the last page',
     fails: LIST,
     break: (intact) => ({
       ...intact,
@@ -139,7 +139,7 @@ export const DATABASE_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
-    mistake: 'list takes the prefix for a LIKE pattern',
+    mistake: 'list treats the prefix as a LIKE pattern',
     fails: LIST,
     break: (intact, server) => ({
       ...intact,
@@ -151,7 +151,7 @@ export const DATABASE_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
-    mistake: 'names are cut to length silently',
+    mistake: 'names are silently truncated',
     fails: 'stores every database under exactly the name it receives',
     break: (intact) => ({
       ...intact,
@@ -171,7 +171,7 @@ export const DATABASE_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
-    mistake: 'find throws for what is absent',
+    mistake: 'find throws for a missing database',
     fails: 'reports tenant_not_found for an unknown tenant and creates nothing',
     break: (intact, server) => ({
       ...intact,

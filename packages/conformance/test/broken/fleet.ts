@@ -1,39 +1,39 @@
 import type { Mistake, Provider } from './broken-provider.ts'
 
 const SECRET = 'canary-7be1a2c3'
-/** Where each database is; names are each case's own. */
+/** The placement of each database; no two cases share a name. */
 const places = new Map<string, string>()
-const findPlacement = async (name: string): Promise<string> => places.get(name) ?? 'nowhere'
+const findPlacement = async (name: string): Promise<string> => places.get(name) ?? 'no placement'
 
-/** The in-memory provider with two places. */
-function placed(intact: Provider): Partial<Provider> {
+/** The in-memory provider with two placements. */
+function withPlacements(intact: Provider): Partial<Provider> {
   return {
     placements: ['east', 'west'],
     async create(name, { placement = 'east', ...options }) {
-      const made = await intact.create(name, options)
-      if (made.created) places.set(name, placement)
-      return made
+      const result = await intact.create(name, options)
+      if (result.created) places.set(name, placement)
+      return result
     },
   }
 }
 
-/** Mistakes with many databases: placement, remains, diagnose. */
+/** Mistakes with placement, leftovers and `diagnose`. */
 export const FLEET_MISTAKES: readonly Mistake[] = [
   {
     mistake: 'placement is ignored',
     fails: 'creates a database at its placement, and finds, lists, serves and drops it there',
     declares: { findPlacement },
-    offers: placed,
+    offers: withPlacements,
     break: (intact) => ({
       ...intact,
       create: (name, { placement: _, ...options }) => intact.create(name, options),
     }),
   },
   {
-    mistake: 'list knows the default place only',
+    mistake: 'list returns databases of the default placement only',
     fails: 'creates a database at its placement, and finds, lists, serves and drops it there',
     declares: { findPlacement },
-    offers: placed,
+    offers: withPlacements,
     break: (intact) => ({
       ...intact,
       async list(query, options) {
@@ -43,10 +43,10 @@ export const FLEET_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
-    mistake: 'drop leaves the database’s user',
+    mistake: "drop leaves the database's user",
     fails: 'lists no leftover of an existing or a dropped database',
     break: (intact, server) => {
-      const users = usersOf(server)
+      const users = getUsers(server)
       return {
         ...intact,
         async create(name, options) {
@@ -77,8 +77,8 @@ export const FLEET_MISTAKES: readonly Mistake[] = [
 
 const registered = new WeakMap<object, Set<string>>()
 
-/** The users of a server, whichever provider made them. */
-function usersOf(server: object): Set<string> {
+/** Returns the users of a server, whichever provider created them. */
+function getUsers(server: object): Set<string> {
   const users = registered.get(server) ?? new Set()
   registered.set(server, users)
   return users

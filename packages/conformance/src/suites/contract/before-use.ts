@@ -11,87 +11,85 @@ import {
   writeNote,
 } from '../../support/notes.ts'
 
-/** What `admit` decides, and when. */
-export const contractAdmission: readonly ConformanceCase[] = defineCases('contract', [
+/** `beforeUse`, which decides whether a client may be used. */
+export const contractBeforeUse: readonly ConformanceCase[] = defineCases('contract', [
   {
     name: 'rejects every use of an existing client with the error of beforeUse, and does not reach the database',
     async run(t) {
-      const refusal = new TenancyError('tenant_suspended', 'refused by the case')
-      let refusing = false
-      let asked = 0
-      const client = await connected(t, async () => {
-        asked++
-        if (refusing) throw refusal
+      const rejection = new TenancyError('tenant_suspended', 'rejected by the case')
+      let isRejecting = false
+      let calls = 0
+      const client = await connect(t, async () => {
+        calls++
+        if (isRejecting) throw rejection
       })
-      const uses = usesOf(t, client)
-      refusing = true
+      const uses = listUses(t, client)
+      isRejecting = true
       for (const [use, run] of uses) {
-        const before = asked
-        const cause = await run().then(
+        const before = calls
+        const failure = await run().then(
           () => undefined,
-          (thrown: unknown) => ({ thrown }),
+          (error: unknown) => ({ error }),
         )
-        ok(cause !== undefined, `${use} succeeded, though admission is refused`)
-        equal(t.provider.mapError(cause.thrown), refusal, `${use} ended in another error`)
-        ok(asked > before, `${use} did not ask`)
+        ok(failure !== undefined, `${use} succeeded, though beforeUse throws`)
+        equal(t.provider.mapError(failure.error), rejection, `${use} ended in another error`)
+        ok(calls > before, `${use} did not call beforeUse`)
       }
-      deepEqual(
-        toBodies(await t.oracle.query(`${t.prefix}a`, SELECT_NOTES)),
-        ['first'],
-        'as the oracle sees it',
-      )
-      refusing = false
+      const rows = await t.oracle.query(`${t.prefix}a`, SELECT_NOTES)
+      deepEqual(toBodies(rows), ['first'], 'rows that the oracle reads')
+      isRejecting = false
       for (const [use, run] of uses) {
-        const before = asked
+        const before = calls
         await run()
-        ok(asked > before, `${use} did not ask`)
+        ok(calls > before, `${use} did not call beforeUse`)
       }
     },
   },
   {
     name: 'waits for beforeUse before a use reaches the database',
     async run(t) {
-      let gate: Promise<void> = Promise.resolve()
-      const client = await connected(t, () => gate)
-      for (const [use, run] of usesOf(t, client)) {
+      let pending: Promise<void> = Promise.resolve()
+      const client = await connect(t, () => pending)
+      for (const [use, run] of listUses(t, client)) {
         const admission = Promise.withResolvers<void>()
-        gate = admission.promise
+        pending = admission.promise
         const before = await t.oracle.query(`${t.prefix}a`, SELECT_NOTES)
-        let settled = false
+        let hasEnded = false
         const running = run().finally(() => {
-          settled = true
+          hasEnded = true
         })
-        // Answered: an unwaiting client had the time for its own statement.
-        for (let look = 0; look < 3; look++) {
-          deepEqual(await t.oracle.query(`${t.prefix}a`, SELECT_NOTES), before, `${use} wrote unadmitted`)
+        // Three queries of the oracle take longer than the statement of a client that does not wait.
+        for (let query = 0; query < 3; query++) {
+          const rows = await t.oracle.query(`${t.prefix}a`, SELECT_NOTES)
+          deepEqual(rows, before, `${use} wrote before beforeUse had resolved`)
           await new Promise((resolve) => setImmediate(resolve))
         }
-        const early = settled
+        const endedEarly = hasEnded
         admission.resolve()
         await running
-        equal(early, false, `${use} ended before it was admitted`)
+        equal(endedEarly, false, `${use} ended before beforeUse had resolved`)
       }
     },
   },
 ])
 
-/** A client that asks `admit`, of a database with one note. */
-async function connected(
+/** Connects with `beforeUse` to a database that has one note. */
+async function connect(
   t: ConformanceContext,
-  admit: NonNullable<ConnectTarget['beforeUse']>,
+  beforeUse: NonNullable<ConnectTarget['beforeUse']>,
 ): Promise<unknown> {
   const { provider, call, prefix, dialect } = t
   const { locator } = await provider.create(`${prefix}a`, call)
   const client = await provider.connect(
-    { locator, purpose: 'serve', verify: async () => {}, beforeUse: admit },
+    { locator, purpose: 'serve', verify: async () => {}, beforeUse },
     call,
   )
   await provider.batch(client, [{ sql: CREATE_NOTES }, insertNote(dialect, 1, 'first')])
   return client
 }
 
-/** The ways to use a client; each write has a row of its own. */
-function usesOf(t: ConformanceContext, client: unknown): [string, () => Promise<unknown>][] {
+/** Returns every way to use a client. Each write inserts a row of its own. */
+function listUses(t: ConformanceContext, client: unknown): [string, () => Promise<unknown>][] {
   const { provider, dialect } = t
   const db = provider.kysely(client)
   let id = 1

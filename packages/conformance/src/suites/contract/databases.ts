@@ -5,7 +5,7 @@ import { expectMappedError, expectSuccess } from '../../support/expect-error.ts'
 import { listAll } from '../../support/list-all.ts'
 import { CREATE_NOTES, countTables, insertNote, SELECT_NOTES, toBodies } from '../../support/notes.ts'
 
-/** create, find, drop, list, connect, close: databases as the bare provider manages them. */
+/** `create`, `find`, `drop`, `list`, `connect` and `close`. */
 export const contractDatabases: readonly ConformanceCase[] = defineCases('contract', [
   {
     name: 'keeps the other providers working when one provider is closed',
@@ -13,7 +13,7 @@ export const contractDatabases: readonly ConformanceCase[] = defineCases('contra
       const other = await createHarness()
       ok(
         other.provider !== provider && createProvider() !== provider,
-        'the same provider was handed out twice',
+        'the harness returned the same provider twice',
       )
       await other.provider.close()
       await createProvider().close()
@@ -25,7 +25,7 @@ export const contractDatabases: readonly ConformanceCase[] = defineCases('contra
   {
     name: 'lets the oracle see exactly the databases that exist',
     async run({ provider, createProvider, oracle, call, prefix }) {
-      deepEqual(await oracle.listDatabases(prefix), [], 'there are databases before the case began')
+      deepEqual(await oracle.listDatabases(prefix), [], 'databases before the case has begun')
       await provider.create(`${prefix}a`, call)
       await createProvider().create(`${prefix}b`, call)
       deepEqual((await oracle.listDatabases(prefix)).sort(), [`${prefix}a`, `${prefix}b`])
@@ -51,10 +51,10 @@ export const contractDatabases: readonly ConformanceCase[] = defineCases('contra
       await oracle.execute(name, CREATE_NOTES)
       await oracle.execute(name, "INSERT INTO notes (id, body) VALUES (1, 'of a')")
       const again = await provider.create(name, call)
-      const found = await provider.find(name, call)
+      const foundLocator = await provider.find(name, call)
       const listed = (await listAll(provider, name, t)).find((each) => each.name === name)?.locator
-      for (const locator of [first.locator, again.locator, found, listed]) {
-        ok(locator !== undefined, 'find or list knows nothing of the database')
+      for (const locator of [first.locator, again.locator, foundLocator, listed]) {
+        ok(locator !== undefined, 'find or list does not return the database')
         const stored: Locator = JSON.parse(JSON.stringify(locator))
         deepEqual(stored, { ...locator }, 'the locator is not JSON')
         for (const over of [provider, t.createProvider()]) {
@@ -71,15 +71,15 @@ export const contractDatabases: readonly ConformanceCase[] = defineCases('contra
     name: 'finds a database by its exact name only',
     async run({ provider, call, prefix }) {
       const name = `${prefix}ab-cd`
-      equal(await provider.find(name, call), undefined, 'found before it was made')
+      equal(await provider.find(name, call), undefined, 'find before the database was created')
       await provider.create(name, call)
-      ok((await provider.find(name, call)) !== undefined, 'not found after it was made')
+      ok((await provider.find(name, call)) !== undefined, 'find returned undefined for an existing database')
       const { separator } = provider.naming
       const others = [name.slice(0, -1), `${name}x`, prefix, name.slice(1), `${prefix}ab-ce`, `${prefix}ab`]
       if (separator === '_') others.push(`${prefix}ab_cd`, name.replace(prefix, `${prefix.slice(0, -1)}-`))
-      for (const other of others) equal(await provider.find(other, call), undefined, `found as ${other}`)
+      for (const other of others) equal(await provider.find(other, call), undefined, `find of ${other}`)
       const upper = await provider.find(name.toUpperCase(), call).catch(() => undefined)
-      equal(upper, undefined, 'found in another case')
+      equal(upper, undefined, 'find of the name in upper case')
     },
   },
   {
@@ -107,8 +107,12 @@ export const contractDatabases: readonly ConformanceCase[] = defineCases('contra
       await provider.create(`${prefix}a2`, call)
       await provider.drop(locator, call)
       deepEqual(await oracle.listDatabases(prefix), [`${prefix}a2`])
-      equal(await provider.find(`${prefix}a`, call), undefined, 'still found')
-      equal(await createProvider().find(`${prefix}a`, call), undefined, 'still found by another process')
+      equal(await provider.find(`${prefix}a`, call), undefined, 'find after the drop')
+      equal(
+        await createProvider().find(`${prefix}a`, call),
+        undefined,
+        'find in another process after the drop',
+      )
     },
   },
   {
@@ -131,9 +135,9 @@ export const contractDatabases: readonly ConformanceCase[] = defineCases('contra
       await provider.drop(locator, call)
       equal((await provider.create(name, call)).created, true)
       const count = countTables(dialect, 'notes')
-      equal(Number((await oracle.query(name, count))[0]?.tables), 0, 'as the oracle sees it')
+      equal(Number((await oracle.query(name, count))[0]?.tables), 0, 'tables that the oracle reads')
       const rows = await t.provider.query(await t.open(name), { sql: count })
-      equal(Number(rows[0]?.tables), 0, 'as a new client sees it')
+      equal(Number(rows[0]?.tables), 0, 'tables that a new client reads')
     },
   },
   {
@@ -169,7 +173,7 @@ export const contractDatabases: readonly ConformanceCase[] = defineCases('contra
           return over.query(client, { sql: 'SELECT 1 AS one' })
         })
       }
-      deepEqual(await oracle.listDatabases(prefix), [`${prefix}b`], 'connect made a database')
+      deepEqual(await oracle.listDatabases(prefix), [`${prefix}b`], 'databases after the failed connection')
     },
   },
   {
@@ -183,7 +187,7 @@ export const contractDatabases: readonly ConformanceCase[] = defineCases('contra
       for (const name of [...inside, ...outside]) await provider.create(name, call)
       const listed = (await listAll(provider, `${prefix}in-`, t)).map(({ name }) => name)
       deepEqual([...listed].sort(), [...inside].sort())
-      deepEqual(await listAll(provider, `${prefix}none`, t), [], 'a prefix of nothing')
+      deepEqual(await listAll(provider, `${prefix}none`, t), [], 'a prefix without databases')
       const locator = await provider.find(`${prefix}in-0`, call)
       if (locator !== undefined) await provider.drop(locator, call)
       equal((await listAll(provider, `${prefix}in-`, t)).length, many - 1, 'after a drop')

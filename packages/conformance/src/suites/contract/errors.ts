@@ -6,7 +6,7 @@ import { type ConformanceCase, defineCases } from '../../case.ts'
 import { expectError, expectMappedError } from '../../support/expect-error.ts'
 import { CREATE_NOTES, insertNote, SELECT_NOTES } from '../../support/notes.ts'
 
-/** mapError and verify: what is told when something is wrong. */
+/** `mapError` and `verify`. */
 export const contractErrors: readonly ConformanceCase[] = defineCases('contract', [
   {
     name: 'maps a driver error to a code, keeps it as the cause and leaves a TenancyError unchanged',
@@ -27,13 +27,13 @@ export const contractErrors: readonly ConformanceCase[] = defineCases('contract'
         ]) {
           const error = await expectMappedError(text, provider.mapError, run)
           ok(error.cause !== undefined, `${text}: ${error.code} has no cause`)
-          equal(error.retryable, false, `${text}: ${error.code} says trying again helps`)
+          equal(error.retryable, false, `${text}: ${error.code} is reported as retryable`)
         }
       }
-      const own = new TenancyError('quota_exceeded', 'as it is')
-      equal(provider.mapError(own), own, 'mapError changed a TenancyError')
-      for (const junk of [undefined, null, 'text', 7, {}, new Error('x', { cause: new Error('y') })])
-        ok(provider.mapError(junk) instanceof TenancyError, `mapError(${inspect(junk)})`)
+      const coded = new TenancyError('quota_exceeded', 'as it is')
+      equal(provider.mapError(coded), coded, 'mapError changed a TenancyError')
+      for (const value of [undefined, null, 'text', 7, {}, new Error('x', { cause: new Error('y') })])
+        ok(provider.mapError(value) instanceof TenancyError, `mapError(${inspect(value)})`)
     },
   },
   {
@@ -45,21 +45,21 @@ export const contractErrors: readonly ConformanceCase[] = defineCases('contract'
       const client = await t.open(`${prefix}a`)
       const locator = await provider.find(`${prefix}a`, call)
       ok(locator !== undefined)
-      const errors = [await caught(() => provider.query(client, { sql: 'SELECT * FROM missing' }))]
+      const errors = [await getError(() => provider.query(client, { sql: 'SELECT * FROM missing' }))]
       await provider.drop(locator, call)
-      errors.push(await caught(() => provider.query(client, { sql: 'SELECT 1' })))
+      errors.push(await getError(() => provider.query(client, { sql: 'SELECT 1' })))
       errors.push(
-        await caught(() => provider.connect({ locator, purpose: 'manage', verify: async () => {} }, call)),
+        await getError(() => provider.connect({ locator, purpose: 'manage', verify: async () => {} }, call)),
       )
       await provider.close()
-      errors.push(await caught(() => provider.create(`${prefix}b`, call)))
-      errors.push(await caught(() => provider.query(client, { sql: 'SELECT 1' })))
+      errors.push(await getError(() => provider.create(`${prefix}b`, call)))
+      errors.push(await getError(() => provider.query(client, { sql: 'SELECT 1' })))
       for (const error of errors.filter((each) => each !== undefined)) {
         const mapped = provider.mapError(error)
-        const seen = `${inspect(mapped, { depth: 10, showHidden: true })}${JSON.stringify(mapped)}${mapped.stack}`
+        const text = `${inspect(mapped, { depth: 10, showHidden: true })}${JSON.stringify(mapped)}${mapped.stack}`
         for (const secret of t.harness.secrets ?? []) {
           for (const form of [secret, encodeURIComponent(secret), btoa(secret)])
-            ok(!seen.includes(form), `a secret shows in ${mapped.code}`)
+            ok(!text.includes(form), `a secret shows in ${mapped.code}`)
         }
       }
     },
@@ -73,9 +73,9 @@ export const contractErrors: readonly ConformanceCase[] = defineCases('contract'
       const name = `${prefix}a`
       const { locator } = await provider.create(name, call)
       let verified = 0
-      let refusing = false
+      let isRejecting = false
       const verify = async (): Promise<void> => {
-        if (refusing) throw new TenancyError('wrong_tenant', 'refused by the case')
+        if (isRejecting) throw new TenancyError('wrong_tenant', 'rejected by the case')
         verified++
       }
       const client = await provider.connect({ locator, purpose: 'manage', verify }, call)
@@ -86,7 +86,7 @@ export const contractErrors: readonly ConformanceCase[] = defineCases('contract'
       await Promise.all(Array.from({ length: 6 }, read))
       const open = (await harness.countConnections?.(name)) ?? 0
       ok(verified >= open, `${open} connections are open and ${verified} were verified`)
-      refusing = true
+      isRejecting = true
       const late = await provider.find(name, call)
       ok(late !== undefined)
       await expectError('a new client whose identity check fails', async () => {
@@ -97,7 +97,7 @@ export const contractErrors: readonly ConformanceCase[] = defineCases('contract'
   },
 ])
 
-async function caught(work: () => Promise<unknown>): Promise<unknown> {
+async function getError(work: () => Promise<unknown>): Promise<unknown> {
   try {
     await work()
     return undefined

@@ -4,7 +4,7 @@ import { type ConformanceCase, defineCases } from '../../case.ts'
 import { expectSuccess } from '../../support/expect-error.ts'
 import { listAll } from '../../support/list-all.ts'
 
-/** What concerns many databases: placement, what remains of them, what the service has room for. */
+/** Placement, leftovers of dropped databases, and `diagnose`. */
 export const contractFleet: readonly ConformanceCase[] = defineCases('contract', [
   {
     name: 'creates a database at its placement, and finds, lists, serves and drops it there',
@@ -13,19 +13,19 @@ export const contractFleet: readonly ConformanceCase[] = defineCases('contract',
     async run(t) {
       const { provider, call, prefix, harness } = t
       const { placements = [] } = provider
-      const made = placements.map((placement, index) => ({ placement, name: `${prefix}p${index}` }))
-      for (const { placement, name } of made) {
+      const databases = placements.map((placement, index) => ({ placement, name: `${prefix}p${index}` }))
+      for (const { placement, name } of databases) {
         const { created } = await provider.create(name, { ...call, placement })
         equal(created, true, name)
         if (harness.findPlacement !== undefined)
-          equal(await harness.findPlacement(name), placement, `where ${name} is`)
+          equal(await harness.findPlacement(name), placement, `placement of ${name}`)
         equal((await provider.create(name, call)).created, false, `${name} without its placement`)
       }
       const listed = (await listAll(t.createProvider(), prefix, t)).map(({ name }) => name)
-      deepEqual(listed.sort(), made.map(({ name }) => name).sort(), 'the list of another process')
-      for (const { name } of made) {
+      deepEqual(listed.sort(), databases.map(({ name }) => name).sort(), 'the list of another process')
+      for (const { name } of databases) {
         const locator = await t.createProvider().find(name, call)
-        ok(locator !== undefined, `${name} is not found`)
+        ok(locator !== undefined, `find returned undefined for ${name}`)
         const client = await provider.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
         await expectSuccess(`a query of ${name}`, () => provider.query(client, { sql: 'SELECT 1 AS one' }))
         await provider.drop(locator, call)

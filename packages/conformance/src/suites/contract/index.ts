@@ -1,5 +1,5 @@
 import type { ConformanceCase } from '../../case.ts'
-import { contractAdmission } from './before-use.ts'
+import { contractBeforeUse } from './before-use.ts'
 import { contractDatabases } from './databases.ts'
 import { contractErrors } from './errors.ts'
 import { contractFleet } from './fleet.ts'
@@ -7,13 +7,13 @@ import { contractKysely } from './kysely.ts'
 import { contractAccess } from './set-access.ts'
 import { contractSql } from './statements.ts'
 
-/** The bare provider, member by member. */
+/** The members of a provider, called without a factory. */
 export const contract: readonly ConformanceCase[] = [
   ...contractDatabases,
   ...contractSql,
   ...contractKysely,
   ...contractErrors,
-  ...contractAdmission,
+  ...contractBeforeUse,
   ...contractAccess,
   ...contractFleet,
 ]

@@ -4,7 +4,7 @@ import { type ConformanceCase, defineCases } from '../../case.ts'
 import { expectMappedError } from '../../support/expect-error.ts'
 import { CREATE_NOTES, readNotes, SELECT_NOTES, toBodies, writeNote } from '../../support/notes.ts'
 
-/** The Kysely over a client, and its transactions. */
+/** Kysely over a client, with its transactions. */
 export const contractKysely: readonly ConformanceCase[] = defineCases('contract', [
   {
     name: 'reads, writes and counts changed rows through Kysely',
@@ -43,7 +43,7 @@ export const contractKysely: readonly ConformanceCase[] = defineCases('contract'
         deepEqual(await readNotes(trx), ['one'], 'a transaction reads its own writes')
         await writeNote(trx, 2, 'two')
       })
-      const thrown = new Error('changed my mind')
+      const thrown = new Error('rolled back by the case')
       const caught = await db
         .transaction()
         .execute(async (trx) => {
@@ -61,7 +61,7 @@ export const contractKysely: readonly ConformanceCase[] = defineCases('contract'
     async run(t) {
       const client = await t.open(`${t.prefix}a`)
       await t.provider.batch(client, [{ sql: CREATE_NOTES }])
-      const kept: string[] = []
+      const committed: string[] = []
       const work = async (id: number): Promise<void> => {
         const body = `note ${id}`
         try {
@@ -73,16 +73,16 @@ export const contractKysely: readonly ConformanceCase[] = defineCases('contract'
               await trx.selectFrom('notes').select('body').where('id', '=', id).executeTakeFirstOrThrow()
               if (id % 2 === 0) throw new Error('rolled back')
             })
-          kept.push(body)
+          committed.push(body)
         } catch (error) {
           if (id % 2 === 0) return
           const { code, retryable, message } = t.provider.mapError(error)
-          ok(retryable, `a transaction in parallel failed for good: ${code} ${message}`)
+          ok(retryable, `a concurrent transaction failed permanently: ${code} ${message}`)
         }
       }
       await Promise.all(Array.from({ length: 8 }, (_, id) => work(id)))
-      ok(kept.length > 0, 'no transaction succeeded')
-      deepEqual(toBodies(await t.oracle.query(`${t.prefix}a`, SELECT_NOTES)).sort(), kept.sort())
+      ok(committed.length > 0, 'no transaction succeeded')
+      deepEqual(toBodies(await t.oracle.query(`${t.prefix}a`, SELECT_NOTES)).sort(), committed.sort())
     },
   },
   {

@@ -19,7 +19,7 @@ const cases: readonly Omit<ConformanceCase, 'suite'>[] = [
   {
     name: 'rejects existing and new clients of a closed database in every process',
     async run(t) {
-      const { locator, setAccess, holders } = await notesOf(t, `${t.prefix}a`)
+      const { locator, setAccess, holders } = await createNotes(t, `${t.prefix}a`)
       await setAccess(locator, 'closed', t.call)
       for (const { whose, provider, client } of holders) {
         await expectMappedError(`a read by ${whose} from before`, provider.mapError, () =>
@@ -29,36 +29,37 @@ const cases: readonly Omit<ConformanceCase, 'suite'>[] = [
           provider.batch(client, [insertNote(t.dialect, 2, 'written while closed')]),
         )
       }
-      const newcomers = [...holders.map(({ provider }) => provider), t.createProvider()]
-      for (const provider of newcomers) {
-        await expectMappedError('a new client', provider.mapError, () => read(t, locator, provider))
+      for (const provider of [...holders.map((holder) => holder.provider), t.createProvider()]) {
+        await expectMappedError('a new client', provider.mapError, () => readBodies(t, locator, { provider }))
       }
       await setAccess(locator, 'open', t.call)
-      deepEqual(await read(t, locator), ['first'])
+      deepEqual(await readBodies(t, locator), ['first'])
     },
   },
   {
     name: 'reports tenant_suspended to existing and new clients of a closed database',
     async run(t) {
-      const { locator, setAccess, holders } = await notesOf(t, `${t.prefix}a`)
+      const { locator, setAccess, holders } = await createNotes(t, `${t.prefix}a`)
       await setAccess(locator, 'closed', t.call)
-      const told = async (
-        whose: string,
+      const expectSuspended = async (
+        use: string,
         { mapError }: TenantProvider<unknown>,
-        use: () => Promise<unknown>,
-      ) => equal((await expectMappedError(whose, mapError, use)).code, 'tenant_suspended', whose)
+        run: () => Promise<unknown>,
+      ) => equal((await expectMappedError(use, mapError, run)).code, 'tenant_suspended', use)
       for (const { whose, provider, client } of holders) {
-        const use = (): Promise<unknown> => provider.query(client, { sql: SELECT_NOTES })
-        // The first use may be what notices that the closing has ended an idle connection.
-        await use().catch(() => {})
-        await told(`a read by ${whose}`, provider, use)
-        await told(`a write by ${whose}`, provider, () =>
+        const read = (): Promise<unknown> => provider.query(client, { sql: SELECT_NOTES })
+        // The first use may be the one that notices that an idle connection has been closed.
+        await read().catch(() => {})
+        await expectSuspended(`a read by ${whose}`, provider, read)
+        await expectSuspended(`a write by ${whose}`, provider, () =>
           provider.batch(client, [insertNote(t.dialect, 2, 'written while closed')]),
         )
       }
       for (const provider of [t.provider, t.createProvider()]) {
         for (const purpose of ['manage', 'serve'] as const)
-          await told(`a new client, to ${purpose}`, provider, () => read(t, locator, provider, purpose))
+          await expectSuspended(`a new client, to ${purpose}`, provider, () =>
+            readBodies(t, locator, { provider, purpose }),
+          )
       }
     },
   },
@@ -72,7 +73,7 @@ const cases: readonly Omit<ConformanceCase, 'suite'>[] = [
           : 'transactions is false',
     async run(t) {
       const { provider, call } = t
-      const { locator, setAccess, holders } = await notesOf(t, `${t.prefix}a`)
+      const { locator, setAccess, holders } = await createNotes(t, `${t.prefix}a`)
       for (const { whose, provider: over, client } of holders) {
         const inside = Promise.withResolvers<void>()
         const closed = Promise.withResolvers<void>()
@@ -85,30 +86,30 @@ const cases: readonly Omit<ConformanceCase, 'suite'>[] = [
             inside.resolve()
             await closed.promise
             outcome = await writeNote(trx, 3, 'while closed').then(
-              () => 'went on',
-              () => 'refused',
+              () => 'succeeded',
+              () => 'rejected',
             )
           })
         await Promise.race([inside.promise, transaction])
         await provider.setAccess?.(locator, 'closed', call).finally(closed.resolve)
         await expectMappedError(`the transaction of ${whose}`, over.mapError, () => transaction)
-        equal(outcome, 'refused', `a statement of ${whose}`)
+        equal(outcome, 'rejected', `a statement of ${whose}`)
         await setAccess(locator, 'open', call)
-        deepEqual(await read(t, locator), ['first'], `after the transaction of ${whose}`)
+        deepEqual(await readBodies(t, locator), ['first'], `after the transaction of ${whose}`)
       }
     },
   },
   {
     name: 'serves all data of a reopened database, also to existing clients',
     async run(t) {
-      const { locator, setAccess, holders } = await notesOf(t, `${t.prefix}a`)
+      const { locator, setAccess, holders } = await createNotes(t, `${t.prefix}a`)
       await setAccess(locator, 'closed', t.call)
       for (const { provider, client } of holders) {
         await provider.query(client, { sql: SELECT_NOTES }).catch(() => {})
       }
       await setAccess(locator, 'open', t.call)
       for (const provider of [t.provider, t.createProvider()]) {
-        deepEqual(await expectSuccess('a new client', () => read(t, locator, provider)), ['first'])
+        deepEqual(await expectSuccess('a new client', () => readBodies(t, locator, { provider })), ['first'])
       }
       for (const { whose, provider, client } of holders) {
         const rows = await expectSuccess(whose, () => provider.query(client, { sql: SELECT_NOTES }))
@@ -120,33 +121,33 @@ const cases: readonly Omit<ConformanceCase, 'suite'>[] = [
   {
     name: 'succeeds when it closes a closed database or opens an open one, in any process',
     async run(t) {
-      const { locator, setAccess } = await notesOf(t, `${t.prefix}a`)
-      const elsewhere = setAccessOf(t.createProvider())
+      const { locator, setAccess } = await createNotes(t, `${t.prefix}a`)
+      const otherSetAccess = requireSetAccess(t.createProvider())
       for (const access of ['open', 'closed', 'open'] as const) {
         for (const [whose, set] of [
           ['here', setAccess],
           ['here again', setAccess],
-          ['in another process', elsewhere],
+          ['in another process', otherSetAccess],
         ] as const) {
           await expectSuccess(`${access} ${whose}`, () => set(locator, access, t.call))
         }
       }
-      deepEqual(await read(t, locator), ['first'])
+      deepEqual(await readBodies(t, locator), ['first'])
     },
   },
   {
     name: 'leaves every other database open when it closes one',
     async run(t) {
-      const { locator, setAccess } = await notesOf(t, `${t.prefix}a`)
+      const { locator, setAccess } = await createNotes(t, `${t.prefix}a`)
       const others = [`${t.prefix}a2`, `${t.prefix}a-b`, `${t.prefix}b`]
-      const made = []
-      for (const name of others) made.push({ name, ...(await notesOf(t, name)) })
+      const databases = []
+      for (const name of others) databases.push({ name, ...(await createNotes(t, name)) })
       await setAccess(locator, 'closed', t.call)
-      for (const { name, locator: other, holders } of made) {
+      for (const { name, locator: other, holders } of databases) {
         for (const { whose, provider, client } of holders) {
           await expectSuccess(`${whose} of ${name}`, () => provider.query(client, { sql: SELECT_NOTES }))
         }
-        deepEqual(await expectSuccess(`a new client of ${name}`, () => read(t, other)), ['first'])
+        deepEqual(await expectSuccess(`a new client of ${name}`, () => readBodies(t, other)), ['first'])
       }
     },
   },
@@ -155,9 +156,9 @@ const cases: readonly Omit<ConformanceCase, 'suite'>[] = [
     async run(t) {
       const { provider, call, prefix, oracle, dialect } = t
       const name = `${prefix}a`
-      const { locator, setAccess } = await notesOf(t, name)
+      const { locator, setAccess } = await createNotes(t, name)
       await setAccess(locator, 'closed', call)
-      ok((await provider.find(name, call)) !== undefined, 'a closed database is not found')
+      ok((await provider.find(name, call)) !== undefined, 'find returned undefined for a closed database')
       equal((await provider.create(name, call)).created, false, 'create of a closed database')
       const { databases } = await provider.list({ prefix }, call)
       deepEqual(
@@ -166,10 +167,10 @@ const cases: readonly Omit<ConformanceCase, 'suite'>[] = [
         'the list',
       )
       await expectSuccess('drop', () => provider.drop(locator, call))
-      deepEqual(await oracle.listDatabases(prefix), [], 'drop left it')
+      deepEqual(await oracle.listDatabases(prefix), [], 'databases after the drop')
       equal((await provider.create(name, call)).created, true)
       const client = await t.open(name)
-      const rows = await expectSuccess('the database made anew', () =>
+      const rows = await expectSuccess('a query of the new database', () =>
         provider.query(client, { sql: countTables(dialect, 'notes') }),
       )
       equal(Number(rows[0]?.tables), 0)
@@ -179,7 +180,7 @@ const cases: readonly Omit<ConformanceCase, 'suite'>[] = [
     name: 'creates nothing when it closes or opens a database that no longer exists',
     async run(t) {
       const { provider, call, prefix, oracle } = t
-      const { locator, setAccess } = await notesOf(t, `${prefix}a`)
+      const { locator, setAccess } = await createNotes(t, `${prefix}a`)
       await provider.drop(locator, call)
       for (const access of ['closed', 'open'] as const) {
         await setAccess(locator, access, call).catch((cause: unknown) => {
@@ -196,7 +197,7 @@ const cases: readonly Omit<ConformanceCase, 'suite'>[] = [
   },
 ]
 
-/** setAccess: a database shut in every process, and opened again. */
+/** `setAccess`, which closes a database in every process and opens it again. */
 export const contractAccess: readonly ConformanceCase[] = defineCases(
   'contract',
   cases.map((each) => ({ skip: withoutSetAccess, ...each })),
@@ -206,7 +207,7 @@ function withoutSetAccess({ provider }: Harness): string | undefined {
   return provider.setAccess === undefined ? 'the provider has no setAccess' : undefined
 }
 
-function setAccessOf({ setAccess }: TenantProvider<unknown>): SetAccess {
+function requireSetAccess({ setAccess }: TenantProvider<unknown>): SetAccess {
   ok(setAccess !== undefined, 'another provider of the same service has no setAccess')
   return setAccess
 }
@@ -217,8 +218,8 @@ interface Holder {
   readonly client: unknown
 }
 
-/** A database with one note, and clients of it that have been used: this process's and another's. */
-async function notesOf(
+/** Creates a database with one note, and two clients that have been used: this process's and another's. */
+async function createNotes(
   t: ConformanceContext,
   name: string,
 ): Promise<{ locator: Locator; setAccess: SetAccess; holders: Holder[] }> {
@@ -227,7 +228,7 @@ async function notesOf(
   const holders: Holder[] = []
   for (const [whose, over] of [
     ['a client', provider],
-    ['another process’s client', t.createProvider()],
+    ["another process's client", t.createProvider()],
   ] as const) {
     const client = await over.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
     if (holders.length === 0) {
@@ -236,15 +237,20 @@ async function notesOf(
     await over.query(client, { sql: SELECT_NOTES })
     holders.push({ whose, provider: over, client })
   }
-  return { locator, setAccess: setAccessOf(provider), holders }
+  return { locator, setAccess: requireSetAccess(provider), holders }
 }
 
-async function read(
-  { call, provider }: ConformanceContext,
+interface ReadOptions {
+  readonly provider?: TenantProvider<unknown>
+  readonly purpose?: ConnectTarget['purpose']
+}
+
+/** Connects a new client and returns the texts of all notes. */
+async function readBodies(
+  t: ConformanceContext,
   locator: Locator,
-  over: TenantProvider<unknown> = provider,
-  purpose: ConnectTarget['purpose'] = 'manage',
+  { provider = t.provider, purpose = 'manage' }: ReadOptions = {},
 ): Promise<string[]> {
-  const client = await over.connect({ locator, purpose, verify: async () => {} }, call)
-  return toBodies(await over.query(client, { sql: SELECT_NOTES }))
+  const client = await provider.connect({ locator, purpose, verify: async () => {} }, t.call)
+  return toBodies(await provider.query(client, { sql: SELECT_NOTES }))
 }

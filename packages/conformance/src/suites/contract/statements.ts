@@ -12,7 +12,7 @@ import {
   toBodies,
 } from '../../support/notes.ts'
 
-/** query and batch. */
+/** `query` and `batch`. */
 export const contractSql: readonly ConformanceCase[] = defineCases('contract', [
   {
     name: 'runs the statements of a batch in order and accepts an empty batch',
@@ -108,7 +108,7 @@ export const contractSql: readonly ConformanceCase[] = defineCases('contract', [
         equal(Number(row.r), id + 0.5, 'fraction')
         equal(row.big, '9007199254740993', 'bigint')
         equal(Boolean(row.yes), id % 2 === 0, 'boolean')
-        deepEqual([...bytesOf(row.bin)], [...bytes], 'bytes')
+        deepEqual([...toBytes(row.bin)], [...bytes], 'bytes')
       }
       const { id: _, ...last } = read[texts.length] ?? {}
       for (const [column, value] of Object.entries(last)) equal(value, null, `null in ${column}`)
@@ -131,9 +131,9 @@ export const contractSql: readonly ConformanceCase[] = defineCases('contract', [
   },
 ])
 
-function bytesOf(value: unknown): Uint8Array {
+function toBytes(value: unknown): Uint8Array {
   if (value instanceof Uint8Array) return value
   if (value instanceof ArrayBuffer) return new Uint8Array(value)
   if (Array.isArray(value)) return Uint8Array.from(value)
-  throw new TypeError(`bytes came back as ${inspect(value)}`)
+  throw new TypeError(`bytes were returned as ${inspect(value)}`)
 }
