@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { ask } from '../src/ask.ts'
+import { requestTenant } from '../src/request-tenant.ts'
 import { runNode } from '../src/process.ts'
 import { documentSnippets, documents } from '../src/snippets/documents.ts'
 import { lastComment, markdownSnippets } from '../src/snippets/markdown.ts'
@@ -52,7 +52,7 @@ describe('snippets of the documentation', () => {
     const server = runNode([started.path('started')], cwd)
     try {
       const [, port] = await server.line(/port (\d+)/)
-      const get = (host: string) => ask({ port: port ?? '', host, path: '/notes' })
+      const get = (host: string) => requestTenant({ port: port ?? '', host, path: '/notes' })
       expect(await get(`acme.localhost:${port}`)).toEqual({ status: 200, body: '[]' })
       expect((await get(`nobody.localhost:${port}`)).body).toContain('tenant_not_found')
       expect((await get(`localhost:${port}`)).body).toContain('tenant_unresolved')

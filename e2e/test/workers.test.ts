@@ -5,7 +5,7 @@ import { build } from 'esbuild'
 import type { Kysely } from 'kysely'
 import { convertV4MiniflareOptions, Miniflare, Response as WorkerdResponse } from 'miniflare'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { ask } from '../src/ask.ts'
+import { requestTenant } from '../src/request-tenant.ts'
 
 const TENANTS = Array.from({ length: 20 }, (_, index) => `tenant-${index}`)
 const root = new URL('../../', import.meta.url).pathname
@@ -69,7 +69,7 @@ async function dispatch(
   method = 'GET',
 ): Promise<{ status: number; body: string }> {
   const { port } = await worker.ready
-  return ask({ port, host: `${tenant}.example.com`, path, method })
+  return requestTenant({ port, host: `${tenant}.example.com`, path, method })
 }
 
 /** 200 requests of 20 tenants at once, each told how often to give way to the others. */

@@ -12,7 +12,7 @@ export interface Question {
 }
 
 /** Asks a server on this machine by the name of a tenant. */
-export async function ask({
+export async function requestTenant({
   port,
   host,
   path,
