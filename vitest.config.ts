@@ -36,8 +36,8 @@ useTemporaryFolderOfRun()
 const LONG = [/\/crash[^/]*\.test\.ts$/, /\/[^/]*conformance[^/]*\.test\.ts$/]
 
 function rank({ moduleId }: TestSpecification): number {
-  const found = LONG.findIndex((pattern) => pattern.test(moduleId))
-  return found < 0 ? LONG.length : found
+  const position = LONG.findIndex((pattern) => pattern.test(moduleId))
+  return position < 0 ? LONG.length : position
 }
 
 class LongFirst extends BaseSequencer {

@@ -53,59 +53,64 @@ for (const problem of problems) console.error(problem)
 process.exitCode = problems.length === 0 ? 0 : 1
 
 function checkPackage(folder, name) {
-  const say = (problem) => problems.push(`${folder}: ${problem}`)
+  const report = (problem) => problems.push(`${folder}: ${problem}`)
   const manifest = JSON.parse(read(`${folder}/package.json`))
   const isCore = manifest.name === CORE
   const isProvider = manifest.devDependencies?.['@tenantry/conformance'] !== undefined
   for (const file of [...FILES, ...(isProvider ? PROVIDER_FILES : [])]) {
-    if (!exists(`${folder}/${file}`)) say(`${file} is missing`)
+    if (!exists(`${folder}/${file}`)) report(`${file} is missing`)
   }
-  if (manifest.name !== `@tenantry/${name}`) say(`package.json is named ${manifest.name}`)
+  if (manifest.name !== `@tenantry/${name}`) report(`package.json is named ${manifest.name}`)
   for (const [field, wanted] of Object.entries(FIELDS)) {
     if (!isDeepStrictEqual(manifest[field], wanted))
-      say(`package.json: ${field} is not ${JSON.stringify(wanted)}`)
+      report(`package.json: ${field} is not ${JSON.stringify(wanted)}`)
   }
-  if (!manifest.description) say('package.json: description is missing')
-  checkExports(manifest, say)
+  if (!manifest.description) report('package.json: description is missing')
+  checkExports(manifest, report)
   if (isProvider) {
     const { dependencies, peerDependencies, optionalDependencies } = manifest
     const ours = Object.keys({ ...dependencies, ...peerDependencies, ...optionalDependencies }).filter(
       (dependency) => dependency.startsWith('@tenantry/'),
     )
-    if (ours.join() !== CORE) say(`package.json: of ours a provider depends on ${CORE} alone, not on ${ours}`)
-    if (peerDependencies?.[CORE] === undefined) say(`package.json: ${CORE} is not a peer dependency`)
+    if (ours.join() !== CORE)
+      report(
+        `package.json: a provider may depend on no package of this repository except ${CORE}; found ${ours}`,
+      )
+    if (peerDependencies?.[CORE] === undefined) report(`package.json: ${CORE} is not a peer dependency`)
   }
   if (exists(`${folder}/README.md`)) {
-    const [title, ...headings] = headingsOf(read(`${folder}/README.md`))
-    if (title !== `# ${manifest.name}`) say(`README.md does not start with # ${manifest.name}`)
+    const [title, ...headings] = readHeadings(read(`${folder}/README.md`))
+    if (title !== `# ${manifest.name}`) report(`README.md does not start with # ${manifest.name}`)
     const wanted = isCore ? CORE_HEADINGS : isProvider ? PROVIDER_HEADINGS : HEADINGS
-    const found = headings.filter((heading) => heading.startsWith('## ')).map((heading) => heading.slice(3))
-    const missing = wanted.filter((heading) => !found.includes(heading))
-    if (missing.length > 0) say(`README.md lacks ${missing.map((heading) => `"## ${heading}"`).join(', ')}`)
-    else if (found.filter((heading) => wanted.includes(heading)).join() !== wanted.join()) {
-      say(`README.md has its headings in another order than ${wanted.join(', ')}`)
+    const titles = headings.filter((heading) => heading.startsWith('## ')).map((heading) => heading.slice(3))
+    const missing = wanted.filter((heading) => !titles.includes(heading))
+    if (missing.length > 0)
+      report(`README.md lacks ${missing.map((heading) => `"## ${heading}"`).join(', ')}`)
+    else if (titles.filter((heading) => wanted.includes(heading)).join() !== wanted.join()) {
+      report(`README.md has its headings in another order than ${wanted.join(', ')}`)
     }
   }
 }
 
 /** What the workspace imports from src/, users import from dist/, types first. */
-function checkExports({ exports = {}, publishConfig = {} }, say) {
+function checkExports({ exports = {}, publishConfig = {} }, report) {
   const published = publishConfig.exports ?? {}
   if (Object.keys(exports).join() !== Object.keys(published).join()) {
-    say('package.json: exports and publishConfig.exports have different entries')
+    report('package.json: exports and publishConfig.exports have different entries')
   }
   for (const [entry, file] of Object.entries(exports)) {
-    if (!/^\.\/src\/[\w/-]+\.ts$/.test(file)) say(`package.json: exports["${entry}"] is not a file of src/`)
+    if (!/^\.\/src\/[\w/-]+\.ts$/.test(file))
+      report(`package.json: exports["${entry}"] is not a file of src/`)
   }
   for (const [entry, conditions] of Object.entries(published)) {
     const files = Object.entries(conditions)
       .map(([condition, file]) => `${condition} ${file}`)
       .join()
     if (!/^types \.\/dist\/([\w/-]+)\.d\.ts,default \.\/dist\/\1\.js$/.test(files)) {
-      say(`publishConfig.exports["${entry}"] is not types and default of one file of dist/`)
+      report(`publishConfig.exports["${entry}"] is not types and default of one file of dist/`)
     }
   }
-  if (publishConfig.access !== 'public') say('package.json: publishConfig.access is not "public"')
+  if (publishConfig.access !== 'public') report('package.json: publishConfig.access is not "public"')
 }
 
 function checkTrackedFiles() {
@@ -123,7 +128,7 @@ function checkTrackedFiles() {
 }
 
 /** The headings outside code. */
-function headingsOf(markdown) {
+function readHeadings(markdown) {
   return markdown.replace(/^```[\s\S]*?^```/gm, '').match(/^#{1,2} .*$/gm) ?? []
 }
 

@@ -1,4 +1,4 @@
-// pnpm new-provider <name>: a package of its own from the in-memory provider, with its tests, that passes at once.
+// pnpm new-provider <name>: copies the in-memory provider into a new package with passing tests.
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,7 +9,7 @@ const [name] = process.argv.slice(2)
 if (!/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(name ?? ''))
   fail('Usage: pnpm new-provider <name>   (a-z, 0-9 and dashes)')
 const target = join(root, 'packages', name)
-if (existsSync(target)) fail(`packages/${name} is there already.`)
+if (existsSync(target)) fail(`packages/${name} already exists: choose another name or remove the folder.`)
 
 const pascal = name.replace(/(?:^|-)([a-z0-9])/g, (_, letter) => letter.toUpperCase())
 const core = join(root, 'packages/multi-tenancy')
@@ -28,13 +28,14 @@ const { status, error, stderr, stdout } = spawnSync(
   ['check', '--write', target],
   { cwd: root, encoding: 'utf8' },
 )
-if (status !== 0) fail(`packages/${name} is written, but not as biome wants it:\n${error ?? stdout + stderr}`)
+if (status !== 0)
+  fail(`packages/${name} is written, but biome cannot format it:\n${error ?? stdout + stderr}`)
 console.log(`packages/${name} is ready:
 
   pnpm install
   pnpm vitest run --project ${name}
 
-docs/writing-a-provider.md says what to change, in which order.`)
+Next: docs/writing-a-provider.md lists the files to change, in order.`)
 
 /** Memory → the new name, and the core by its package name instead of its folder. */
 function rename(text) {

@@ -1,5 +1,5 @@
-// Stops a script with one clear message when the installation before it did not work (pnpm itself only warns).
-// Runs on whatever Node the machine has, with no dependency.
+// Stops a script with one clear message when the installation failed before it (pnpm itself only warns).
+// Runs on any Node version and needs no dependency.
 import { readFileSync } from 'node:fs'
 
 const root = new URL('../', import.meta.url)
@@ -17,12 +17,12 @@ const wanted = read('pnpm-lock.yaml')
 const installed = read('node_modules/.pnpm/lock.yaml')
 if (installed === undefined || packages(installed) !== packages(wanted)) {
   stop(
-    'The installation is not complete; its error is printed above. Mend it (network? disk?) and run the command again.',
+    'The installation is not complete; its error is printed above. Fix its cause (network? disk?) and run the command again.',
   )
 }
 if (major < 22) stop(`Node ${process.versions.node} is too old: Tenantry needs Node 22 or later.`)
 
-/** The lock file less what an installation for one platform may leave out. */
+/** The part of the lock file that an installation for one platform must match. */
 function packages(lock) {
   return /^packages:$[\s\S]*?(?=^snapshots:$)/m.exec(lock ?? '')?.[0]
 }

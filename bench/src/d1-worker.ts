@@ -16,9 +16,9 @@ type Env = TenancyEnv<Adapters> & { Bindings: Bindings }
 const QUERY = 'SELECT id, title FROM notes WHERE id > ? LIMIT 10'
 const read = async (db: D1Database) => (await db.prepare(QUERY).bind(0).all()).results
 
-let made: ReturnType<typeof makeAll> | undefined
+let apps: ReturnType<typeof createApps> | undefined
 
-function makeAll(env: Bindings) {
+function createApps(env: Bindings) {
   const { ACCOUNT_ID: accountId, API_TOKEN: apiToken, BASE_URL: baseUrl } = env
   const options = { accountId, apiToken, baseUrl, access: [{ kind: 'binding', env }] as const }
   const factory = createD1Factory<Adapters>({
@@ -41,8 +41,8 @@ function makeAll(env: Bindings) {
 
 const app = new Hono<Env>()
 app.post('/provision', async (c) => {
-  made ??= makeAll(c.env)
-  await made.factory.provision(c.req.header('host')?.split('.')[0] ?? '')
+  apps ??= createApps(c.env)
+  await apps.factory.provision(c.req.header('host')?.split('.')[0] ?? '')
   return c.body(null, 204)
 })
 /** What one writes by hand: the tenant from the host, its binding, the query. */
@@ -60,11 +60,11 @@ app.get('/direct-private', async (c) => {
 })
 /** The client alone: what a handler has. */
 app.get('/client', async (c) => {
-  made ??= makeAll(c.env)
+  apps ??= createApps(c.env)
   const tenant = c.req.header('host')?.split('.')[0] ?? ''
   const locator = { name: `tenant_${tenant}`, uuid: '00000000-0000-0000-0000-000000000000' }
   const target = { locator, purpose: 'serve' as const, verify: async () => {}, admit: () => {} }
-  const client = await made.provider.connect(target, { signal: c.req.raw.signal })
+  const client = await apps.provider.connect(target, { signal: c.req.raw.signal })
   return c.json(await read(client))
 })
 /** Each request resolved, authorized, and served with its tenant's adapters. */
@@ -72,8 +72,8 @@ for (const way of ['bare', 'whole'] as const) {
   app.get(
     `/${way}`,
     (c, next) => {
-      made ??= makeAll(c.env)
-      return made[way](c, next)
+      apps ??= createApps(c.env)
+      return apps[way](c, next)
     },
     async (c) => c.json(await read(c.env.data.client)),
   )

@@ -13,7 +13,7 @@ declare module 'vitest' {
 
 const root = new URL('../../', import.meta.url).pathname
 
-/** Builds every published package (turbo remembers) and packs it, so that the tests see what users get. */
+/** Builds every published package (turbo remembers) and packs it, so that the tests use the published files. */
 export default function buildAndPack(project: TestProject): () => void {
   const options = {
     cwd: root,

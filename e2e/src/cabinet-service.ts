@@ -1,6 +1,6 @@
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 
-/** The made-up service of docs/writing-a-provider.md: SQLite databases behind an HTTP API, in this process. */
+/** The fictional service of docs/writing-a-provider.md: SQLite databases behind an HTTP API, in this process. */
 export interface CabinetService {
   readonly token: string
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>
@@ -13,32 +13,32 @@ const PAGE = 5
 export function startCabinet(): CabinetService {
   const token = `secret-${crypto.randomUUID()}`
   const byId = new Map<string, { name: string; database: DatabaseSync }>()
-  const idOf = (name: string): string | undefined => [...byId].find(([, one]) => one.name === name)?.[0]
+  const findId = (name: string): string | undefined => [...byId].find(([, entry]) => entry.name === name)?.[0]
 
   function answer(method: string, { pathname, searchParams }: URL, body: any): Response {
     const [, , id = ''] = pathname.split('/')
-    const there = byId.get(id)
+    const entry = byId.get(id)
     if (method === 'POST' && id === '') {
-      const found = idOf(body.name)
-      if (found !== undefined) return json({ id: found, created: false })
-      const made = crypto.randomUUID()
-      byId.set(made, { name: body.name, database: new DatabaseSync(':memory:') })
-      return json({ id: made, created: true })
+      const existingId = findId(body.name)
+      if (existingId !== undefined) return json({ id: existingId, created: false })
+      const newId = crypto.randomUUID()
+      byId.set(newId, { name: body.name, database: new DatabaseSync(':memory:') })
+      return json({ id: newId, created: true })
     }
     if (method === 'GET') return json(page(searchParams))
-    if (there === undefined) return json({}, 404)
+    if (entry === undefined) return json({}, 404)
     if (method === 'DELETE') {
-      there.database.close()
+      entry.database.close()
       byId.delete(id)
       return new Response(null, { status: 204 })
     }
-    return json(run(there.database, body.statements))
+    return json(run(entry.database, body.statements))
   }
 
   function page(query: URLSearchParams): unknown {
     const exact = query.get('name')
     const matches = ({ name }: { name: string }) =>
-      // As some services do: the filter by name is one for substrings.
+      // Some services filter names by substring.
       exact === null ? name.startsWith(query.get('prefix') ?? '') : name.includes(exact)
     const all = [...byId].map(([id, { name }]) => ({ id, name })).filter(matches)
     const from = Number(query.get('cursor'))
@@ -53,7 +53,7 @@ export function startCabinet(): CabinetService {
     async fetch(url, { method = 'GET', body, headers, signal }) {
       signal?.throwIfAborted()
       if (new Headers(headers).get('authorization') !== `Bearer ${token}`) return json({ wrong: token }, 401)
-      // The service answers later than at once, as services do.
+      // A service never answers in the same tick.
       await new Promise((resolve) => setImmediate(resolve))
       try {
         return answer(method, new URL(url), body ? JSON.parse(String(body), fromWire) : undefined)
@@ -63,9 +63,9 @@ export function startCabinet(): CabinetService {
     },
     names: () => [...byId.values()].map(({ name }) => name),
     sql(name, text) {
-      const there = byId.get(idOf(name) ?? '')
-      if (there === undefined) throw new Error(`There is no database ${name}`)
-      return there.database
+      const entry = byId.get(findId(name) ?? '')
+      if (entry === undefined) throw new Error(`There is no database ${name}`)
+      return entry.database
         .prepare(text)
         .all()
         .map((row) => ({ ...row }))
@@ -90,7 +90,7 @@ function run(database: DatabaseSync, statements: { sql: string; params?: SQLInpu
 }
 
 function json(value: unknown, status = 200): Response {
-  const text = JSON.stringify(value, (_, one) => (one instanceof Uint8Array ? { $bytes: [...one] } : one))
+  const text = JSON.stringify(value, (_, cell) => (cell instanceof Uint8Array ? { $bytes: [...cell] } : cell))
   return new Response(text, { status })
 }
 

@@ -14,15 +14,15 @@ import { dirname, join } from 'node:path'
 
 const root = new URL('../../', import.meta.url).pathname
 
-/** A copy of the checkout outside it, so that a script may change what it likes. */
+/** A copy of the checkout outside it, so that a script may change any file. */
 export interface CheckoutCopy {
   readonly path: string
-  /** Gives a new package of the copy what its package.json asks for, as an installation would. */
+  /** Links the dependencies of a new package of the copy, as an installation would. */
   install(packageFolder: string): void
   remove(): void
 }
 
-/** Copies what is, or is about to be, under version control; installed binaries are linked. */
+/** Copies the tracked files and the new ones that are not ignored. Installed binaries are linked. */
 export function copyCheckout(): CheckoutCopy {
   const path = realpathSync(mkdtempSync(join(tmpdir(), 'tenantry-copy-')))
   const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard', '-z'], {

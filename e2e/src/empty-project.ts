@@ -16,13 +16,13 @@ export interface EmptyProject {
   remove(): void
 }
 
-/** Makes a folder with a package.json and installs into it with npm, running no package's script. */
+/** Creates a folder with a package.json and installs into it with npm, without the packages' scripts. */
 export function createProject(dependencies: readonly string[]): EmptyProject {
   const path = realpathSync(mkdtempSync(join(tmpdir(), 'tenantry-project-')))
   const write = (file: string, text: string) => writeFileSync(join(path, file), text)
   write('package.json', '{ "name": "project", "private": true, "type": "module" }')
   const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error']
-  // Without what pnpm tells its children: this is a shell of a user's.
+  // Without pnpm's variables, as in a user's shell.
   const inherited = Object.entries(process.env).filter(([name]) => !/^(?:npm|pnpm)_/i.test(name))
   try {
     execFileSync('npm', ['install', ...flags, ...dependencies], {

@@ -20,18 +20,18 @@ let factory: ReturnType<typeof createTursoFactory<Adapters>> | undefined
 const resolver: TenantResolver = fromSubdomain({ baseDomain: 'example.com' })
 
 /** Plain configuration, so one for all requests of the isolate. */
-function factoryOf(env: Env['Bindings']): NonNullable<typeof factory> {
+function getFactory(env: Env['Bindings']): NonNullable<typeof factory> {
   factory ??= createTursoFactory<Adapters>({
     organizationName: env.ORGANIZATION,
     apiToken: env.TOKEN,
-    openTimeout: 120_000, // Whose database it is, not how soon, is the question here
+    openTimeout: 120_000, // This test is about isolation, not latency.
   })
   return factory
 }
 
 const tenancy: MiddlewareHandler<Env> = (c, next) =>
   createMultiTenancyMiddleware<Adapters>({
-    databaseIsolation: factoryOf(c.env),
+    databaseIsolation: getFactory(c.env),
     resolvers: [resolver],
     accessControl: { authorize: () => true },
   })(c as never, next)
@@ -39,7 +39,7 @@ const tenancy: MiddlewareHandler<Env> = (c, next) =>
 /** The mistake this library exists to avoid: adapters on the env object that all requests share. */
 const naive: MiddlewareHandler<Env> = async (c, next) => {
   const tenant = String(await resolver(c))
-  c.env.data = await factoryOf(c.env).getAdapters(tenant)
+  c.env.data = await getFactory(c.env).getAdapters(tenant)
   await next()
 }
 

@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
 import { text } from 'node:stream/consumers'
 
-export interface Question {
-  /** Of 127.0.0.1. */
+export interface TenantRequest {
+  /** A port of 127.0.0.1. */
   readonly port: number | string
   /** The `Host` header: `fetch` does not let it be chosen, and not every system resolves `acme.localhost`. */
   readonly host: string
@@ -11,14 +11,14 @@ export interface Question {
   readonly method?: string
 }
 
-/** Asks a server on this machine by the name of a tenant. */
+/** Sends a request with a tenant's `Host` to a server on this machine. */
 export async function requestTenant({
   port,
   host,
   path,
   method = 'GET',
-}: Question): Promise<{ status: number; body: string }> {
-  const asked = request({ hostname: '127.0.0.1', port, path, method, headers: { host } }).end()
-  const [answer] = (await once(asked, 'response')) as [IncomingMessage]
+}: TenantRequest): Promise<{ status: number; body: string }> {
+  const outgoing = request({ hostname: '127.0.0.1', port, path, method, headers: { host } }).end()
+  const [answer] = (await once(outgoing, 'response')) as [IncomingMessage]
   return { status: answer.statusCode ?? 0, body: await text(answer) }
 }

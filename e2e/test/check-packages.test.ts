@@ -51,7 +51,7 @@ describe('the check of packages', () => {
   })
 
   test('a registry host or a path of one machine in a tracked file is reported, with its line', () => {
-    const [host, path] = [`https://${['registry', 'npmjs', 'org'].join('.')}/`, `/${'home'}/somebody/x`]
+    const [host, path] = [`https://${['registry', 'npmjs', 'org'].join('.')}/`, `/${'home'}/user/x`]
     const undo = edit('README.md', '## Caching\n', `## Caching\n${host}\n`)
     spawnSync('git', ['init', '-q'], { cwd: copy.path })
     spawnSync('git', ['add', 'packages'], { cwd: copy.path })

@@ -16,12 +16,12 @@ describe('the table of error codes', () => {
     ])
   })
 
-  test('is not written for a code without a sentence, or a sentence without a code', () => {
+  test('throws for a code without a sentence and for a sentence without a code', () => {
     expect(() => errorTable(codes, { lost: 'it is not there' })).toThrow(/nothing of busy/)
     expect(() => errorTable(codes, { ...sentences, gone: 'no code' })).toThrow(/no such code: gone/)
   })
 
-  test('replaces only what is between its markers', () => {
+  test('replaces only the text between its markers', () => {
     expect(withErrorTable('a\n<!-- errors -->\nold\n<!-- /errors -->\nb', 'new')).toBe(
       'a\n<!-- errors -->\n\nnew\n\n<!-- /errors -->\nb',
     )

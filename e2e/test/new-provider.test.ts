@@ -39,7 +39,7 @@ beforeAll(() => {
 })
 afterAll(() => copy?.remove())
 
-describe('a package made by pnpm new-provider', () => {
+describe('a package created by pnpm new-provider', () => {
   test('has the same few files as every provider, under its own name', () => {
     const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
     expect(files.filter((file) => !file.startsWith('node_modules') && file.includes('.')).sort()).toEqual([
@@ -73,7 +73,7 @@ describe('a package made by pnpm new-provider', () => {
     expect(run('tsc', ['-p', folder], folder)).toBe('')
   })
 
-  test('passes the conformance kit at once', () => {
+  test('passes the conformance kit without an edit', () => {
     const output = run('vitest', ['run', '--root', folder], folder)
     expect(output).toMatch(/^\s*Tests\s+\d{2,} passed/m)
     expect(output).not.toMatch(/failed/)

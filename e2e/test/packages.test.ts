@@ -20,9 +20,9 @@ interface Manifest {
 }
 
 function snippet(name: string): string {
-  const found = documentSnippets().find((one) => one.name === name)
-  if (found === undefined) throw new Error(`No snippet ${name}`)
-  return found.code
+  const snippet = documentSnippets().find((candidate) => candidate.name === name)
+  if (snippet === undefined) throw new Error(`No snippet ${name}`)
+  return snippet.code
 }
 
 /** Runs a file of a project on plain Node, with its types stripped. */
@@ -93,7 +93,7 @@ describe.each(Object.entries(tarballs))('the tarball of %s', (name, file) => {
 describe('core and turso in an empty project', () => {
   let project: EmptyProject
   beforeAll(() => {
-    const { catalog } = catalogOf()
+    const { catalog } = readCatalog()
     project = createProject([
       tarball('multi-tenancy'),
       tarball('turso'),
@@ -152,7 +152,7 @@ describe('the core alone', () => {
     project = createProject([
       tarball('multi-tenancy'),
       `hono@${oldest('hono')}`,
-      `@types/node@${catalogOf().catalog['@types/node']}`,
+      `@types/node@${readCatalog().catalog['@types/node']}`,
     ])
   })
   afterAll(() => project?.remove())
@@ -210,7 +210,7 @@ describe('the oldest peers', () => {
 })
 
 /** The shared versions of the workspace. */
-function catalogOf(): { catalog: Record<string, string> } {
+function readCatalog(): { catalog: Record<string, string> } {
   const text = readFileSync(join(root, 'pnpm-workspace.yaml'), 'utf8').split(/^catalog:$/m)[1] ?? ''
   const lines = [...text.matchAll(/^ {2}"?([^":\n]+)"?: (\S+)$/gm)]
   return { catalog: Object.fromEntries(lines.map(([, name = '', version = '']) => [name, version])) }

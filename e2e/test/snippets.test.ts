@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { requestTenant } from '../src/request-tenant.ts'
 import { runNode } from '../src/process.ts'
+import { requestTenant } from '../src/request-tenant.ts'
 import { documentSnippets, documents } from '../src/snippets/documents.ts'
 import { lastComment, markdownSnippets } from '../src/snippets/markdown.ts'
 import { type SnippetFolder, writeSnippets } from '../src/snippets/typecheck.ts'
@@ -54,7 +54,7 @@ describe('snippets of the documentation', () => {
       const [, port] = await server.line(/port (\d+)/)
       const get = (host: string) => requestTenant({ port: port ?? '', host, path: '/notes' })
       expect(await get(`acme.localhost:${port}`)).toEqual({ status: 200, body: '[]' })
-      expect((await get(`nobody.localhost:${port}`)).body).toContain('tenant_not_found')
+      expect((await get(`unknown.localhost:${port}`)).body).toContain('tenant_not_found')
       expect((await get(`localhost:${port}`)).body).toContain('tenant_unresolved')
     } finally {
       await server.stop()
@@ -75,7 +75,7 @@ describe('the check itself', () => {
     }
   })
 
-  test('refuses what it would not look at', () => {
+  test('refuses blocks that it could not check', () => {
     expect(() => markdownSnippets('a.md', '1. So:\n   ```ts\n   x\n   ```')).toThrow('a.md:2: write')
     expect(() => markdownSnippets('a.md', '```typescript\nx\n```')).toThrow('a.md:1: write')
     expect(() => markdownSnippets('a.md', '```ts\nx')).toThrow('a.md:1: nothing closes it')

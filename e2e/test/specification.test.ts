@@ -16,7 +16,7 @@ interface Adapters {
   logs: { list(): Promise<string[]> }
 }
 
-/** What the modules made of the snippets export, as far as each does. */
+/** The exports of the modules built from the snippets. Each module has some of them. */
 interface Exports {
   calls: string[]
   multiTenancy: MultiTenancy<Adapters>
@@ -73,7 +73,7 @@ describe.runIf(specificationIsHere())('the snippets of the specification', () =>
     expect(errors.get(name)).toEqual([])
   })
 
-  test("D1: a tenant's database is made over the API, migrated, served and deleted", {
+  test("D1: a tenant's database is created over the API, migrated, served and deleted", {
     timeout: 60_000,
   }, async () => {
     const emulator = await startCloudflareEmulator({
@@ -102,15 +102,15 @@ describe.runIf(specificationIsHere())('the snippets of the specification', () =>
 
   test('Turso: the factory written in the app is called as one of ours is', async () => {
     const { multiTenancy } = await load('Turso / LibSQL')
-    const asked: string[] = []
+    const requests: string[] = []
     vi.stubGlobal('fetch', async (url: string, { method }: RequestInit) => {
-      asked.push(`${method} ${url}`)
+      requests.push(`${method} ${url}`)
       return new Response('{}')
     })
     await multiTenancy.tenants.create('acme')
     await multiTenancy.tenants.delete('acme')
     const databases = 'https://api.turso.tech/v1/organizations/my-org/databases'
-    expect(asked).toEqual([`POST ${databases}`, `DELETE ${databases}/tenant-acme`])
+    expect(requests).toEqual([`POST ${databases}`, `DELETE ${databases}/tenant-acme`])
   })
 
   test('Custom provider: provisioned, served and deprovisioned in its own order', async () => {
@@ -123,23 +123,23 @@ describe.runIf(specificationIsHere())('the snippets of the specification', () =>
     expect(calls).toEqual(['back up acme', 'archive acme', 'delete tenant_acme'])
   })
 
-  test('Basic set-up: serves tenants, and makes none', async () => {
+  test('Basic set-up: serves tenants and creates none', async () => {
     const { multiTenancy } = await load('Basic Setup')
     expect((await multiTenancy.config.databaseIsolation.getAdapters('acme')).tenant).toBe('acme')
     await expect(multiTenancy.tenants.create('acme')).rejects.toMatchObject({ code: 'not_supported' })
   })
 
   test('With provisioning and with deprovisioning: the hooks run, in their order', async () => {
-    const made = await load('With Provisioning')
-    await made.multiTenancy.hooks.onProvision('acme')
-    expect(made.calls).toEqual(['provision acme', 'migrate acme', 'seed acme'])
+    const module = await load('With Provisioning')
+    await module.multiTenancy.hooks.onProvision('acme')
+    expect(module.calls).toEqual(['provision acme', 'migrate acme', 'seed acme'])
     const deleted = await load('With Deprovisioning')
     await deleted.multiTenancy.hooks.onProvision('acme')
     await deleted.multiTenancy.hooks.onDeprovision('acme')
     expect(deleted.calls).toEqual(['provision acme', 'back up acme', 'deprovision acme', 'clean up acme'])
   })
 
-  test('Middleware: requests of two tenants at once each get their own adapters', async () => {
+  test('Middleware: concurrent requests of two tenants each get their own adapters', async () => {
     const { app } = await load('Middleware Integration')
     const ask = async (tenant: string) =>
       (await app.request('/who', { headers: { 'x-my-tenant': tenant } })).json()

@@ -72,7 +72,7 @@ async function dispatch(
   return requestTenant({ port, host: `${tenant}.example.com`, path, method })
 }
 
-/** 200 requests of 20 tenants at once, each told how often to give way to the others. */
+/** 200 concurrent requests of 20 tenants. Each yields to the others a given number of times. */
 async function interleaved(path: string): Promise<[expected: string, answer: string][]> {
   const requests = Array.from({ length: 200 }, (_, index) => ({
     tenant: String(TENANTS[(index * 7) % TENANTS.length]),
@@ -124,7 +124,7 @@ describe('one workerd isolate', () => {
     expect(crossed.length).toBeGreaterThan(0)
   })
 
-  test('asked nobody but Turso, and showed no database the platform token', () => {
+  test('sends requests only to Turso, and no database receives the platform token', () => {
     const { requests } = emulator
     expect(requests.filter(({ plane }) => plane === 'data').length).toBeGreaterThan(1_000)
     expect(requests.filter(({ plane }) => plane === 'foreign')).toEqual([])

@@ -1,6 +1,6 @@
 import type { TenantFactory } from '@tenantry/multi-tenancy'
 
-/** Has a tenant of the demo served, whatever was done to it before the demo was started again. */
+/** Brings a tenant of the demo into a served state, from any state that an earlier run left. */
 export async function ensureServed({ provision, lifecycle }: TenantFactory, id: string): Promise<void> {
   const { tenants = [] } = (await lifecycle?.list({ idPrefix: id })) ?? {}
   const state = tenants.find((tenant) => tenant.id === id)?.state

@@ -6,7 +6,7 @@ import { listen } from './listen.ts'
 
 const wanted = Number(process.env.PORT || 8787)
 if (!Number.isInteger(wanted) || wanted < 0 || wanted > 65_535)
-  throw new Error(`PORT: ${process.env.PORT} is no port`)
+  throw new Error(`PORT: ${process.env.PORT} is not a valid port`)
 
 // Not `once`: npx and pnpm forward a Ctrl-C that the terminal has sent to this process already, and the second one
 // would end it in the middle.
@@ -18,7 +18,7 @@ const { factory, place, cleanUp } = openDatabases(process.env)
 try {
   // A database each, with its tables and its data.
   await Promise.all(demoTenants.map(({ id }) => ensureServed(factory, id)))
-  // What an earlier process left half done is finished, and what was deleted long enough ago is purged.
+  // Finishes operations of an earlier process, and purges tenants whose retention has ended.
   const { lifecycle } = factory
   await lifecycle?.sweep()
   setInterval(() => void lifecycle?.sweep().catch(console.error), 60_000).unref()

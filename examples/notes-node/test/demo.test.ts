@@ -31,7 +31,7 @@ test('serves both tenants at both kinds of URL, apart, and leaves nothing behind
   expect(demo.leftBehind()).toEqual([])
 })
 
-test('a tenant is made, suspended, resumed, deleted and brought back through the API, live at once', async () => {
+test('a tenant is created, suspended, resumed, deleted and undeleted through the API, with immediate effect', async () => {
   const { port } = await startDemo()
   const api = async (path: string, json?: unknown, method?: string) => {
     const { status, body } = await ask(port, 'localhost', `/tenants${path}`, json, method)

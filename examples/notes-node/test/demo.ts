@@ -62,7 +62,7 @@ export interface Answer {
   readonly body: string
 }
 
-/** One request with the `Host` the caller chooses: a GET, or with `json` a POST, unless told. */
+/** One request with the caller's `Host`: by default a GET, or with `json` a POST. */
 export async function ask(
   port: number,
   host: string,

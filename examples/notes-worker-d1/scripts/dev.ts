@@ -10,7 +10,7 @@ const [, , way = 'dispatch'] = process.argv
 if (way !== 'dispatch' && way !== 'rest') throw new Error('Say dispatch or rest')
 const wanted = Number(process.env.PORT || 8787)
 if (!Number.isInteger(wanted) || wanted < 0 || wanted > 65_535)
-  throw new Error(`PORT: ${process.env.PORT} is no port`)
+  throw new Error(`PORT: ${process.env.PORT} is not a valid port`)
 
 // Not `once`: pnpm forwards a Ctrl-C that the terminal has sent to this process already.
 const stopping = new Promise<'stopped'>((resolve) => {
@@ -31,7 +31,7 @@ try {
     const ended = wrangler.ended.then(() => 'ended' as const)
     if ((await Promise.race([wrangler.ready, ended, stopping])) === 'ready') {
       const { port } = wrangler
-      // The Worker makes them, while it runs.
+      // The Worker creates them while it runs.
       for (const { id } of demoTenants) await makeTenant(port, id)
       if (port !== wanted && wanted !== 0) console.log(`Port ${wanted} is taken; using ${port}.`)
       const reached = way === 'dispatch' ? 'through a Worker of its own' : 'over REST'
@@ -61,5 +61,5 @@ console.log('\nStopped.')
 async function makeTenant(port: number, id: string): Promise<void> {
   const response = await fetch(`http://127.0.0.1:${port}/tenants/${id}`, { method: 'POST' })
   if (response.status !== 201)
-    throw new Error(`${id} was not made: ${response.status} ${await response.text()}`)
+    throw new Error(`${id} was not created: ${response.status} ${await response.text()}`)
 }

@@ -28,7 +28,7 @@ export async function startWrangler(
   variables: Record<string, string>,
 ): Promise<Wrangler> {
   const port = await freePort(wanted)
-  // A file, because what is on a command line can be read by every process.
+  // A file, because every process can read a command line.
   const envFile = path.join(directory, 'variables.env')
   const lines = Object.entries(variables).map(([name, value]) => `${name}='${value}'\n`)
   await writeFile(envFile, lines.join(''), { mode: 0o600 })

@@ -22,7 +22,7 @@ export function createFactory(env: Env): TenantFactory<NotesAdapters> {
   return createD1Factory<NotesAdapters>({
     accountId: env.CLOUDFLARE_ACCOUNT_ID,
     apiToken: env.CLOUDFLARE_API_TOKEN,
-    access: accessOf(env),
+    access: listAccess(env),
     createAdapters,
     migrations,
     // A tenant of the demo begins with a few notes.
@@ -31,7 +31,7 @@ export function createFactory(env: Env): TenantFactory<NotesAdapters> {
 }
 
 /** A Worker's binding where `wrangler.jsonc` has one (`DB_TENANT_ACME`), then the tenant's Worker, then REST. */
-function accessOf(env: Env): D1Access[] {
+function listAccess(env: Env): D1Access[] {
   const { NAMESPACE: namespace, DISPATCH_SECRET: secret, CLOUDFLARE_EMULATOR_URL: emulator } = env
   const binding: D1Access = { kind: 'binding', env }
   if (namespace === undefined || secret === undefined) return [binding, { kind: 'rest' }]

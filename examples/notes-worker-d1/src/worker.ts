@@ -3,7 +3,7 @@ import { Hono } from 'hono'
 import { jwt } from 'hono/jwt'
 import { createFactory, type Env } from './factory.ts'
 
-// Made by the first request of this isolate and used by all. Nothing in it holds I/O, which no Worker may share
+// Created by the first request of this isolate and used by all. Nothing in it holds I/O, which no Worker may share
 // between requests: a factory on Workers keeps plain data only (which database is whose).
 let app: Hono | undefined
 
@@ -24,7 +24,7 @@ function createApp(env: Env): Hono {
       authenticate: jwt({ secret: env.JWT_SECRET, alg: 'HS256' }),
     })
   }
-  // On the emulator it is a demo, open to anyone: also for making tenants, while the Worker runs.
+  // On the emulator it is a demo, open to anyone: which can also create tenants while the Worker runs.
   const demo = new Hono({ strict: false })
   demo.post('/tenants/:id', async (c) => {
     const id = c.req.param('id')

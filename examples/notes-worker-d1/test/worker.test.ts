@@ -2,16 +2,16 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ask, type Dev, startDev } from './dev.ts'
 
 // Each start brings up the emulator and wrangler, with a workerd each.
-const patience = 90_000
+const timeout = 90_000
 
 describe.each(['dispatch', 'rest'] as const)('the Worker in wrangler dev, %s', (way) => {
   let dev: Dev
   beforeAll(async () => {
     dev = await startDev(way)
-  }, patience)
-  afterAll(() => dev?.[Symbol.asyncDispose](), patience)
+  }, timeout)
+  afterAll(() => dev?.[Symbol.asyncDispose](), timeout)
 
-  test('serves every URL it printed', { timeout: patience }, async () => {
+  test('serves every URL it printed', { timeout }, async () => {
     const urls = dev.output().match(/^ +http:\/\/\S+$/gm) ?? []
     expect(urls).toHaveLength(5)
     for (const url of urls) {
@@ -21,7 +21,7 @@ describe.each(['dispatch', 'rest'] as const)('the Worker in wrangler dev, %s', (
     expect((await ask(dev.port, 'acme.localhost', '/')).body).toContain('Acme Rockets')
   })
 
-  test('makes a tenant while it runs, and serves it alone', { timeout: patience }, async () => {
+  test('creates a tenant while it runs, and serves it alone', { timeout }, async () => {
     const before = await ask(dev.port, 'initech.localhost', '/')
     expect(before.status).toBe(404)
     expect((await ask(dev.port, 'localhost', '/tenants/hooli', {})).status).toBe(201)
@@ -38,7 +38,7 @@ describe.each(['dispatch', 'rest'] as const)('the Worker in wrangler dev, %s', (
     expect(dev.output()).not.toMatch(/Bearer|API_TOKEN|DISPATCH_SECRET/)
   })
 
-  test('Ctrl-C stops everything and leaves nothing behind', { timeout: patience }, async () => {
+  test('Ctrl-C stops everything and leaves nothing behind', { timeout }, async () => {
     expect(dev.leftBehind()).not.toEqual([])
     expect(await dev.stop('SIGINT')).toBe(0)
     expect(dev.output()).toContain('Stopped.')

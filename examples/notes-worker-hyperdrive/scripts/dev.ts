@@ -33,7 +33,7 @@ try {
   await Promise.all(demoTenants.map(({ id }) => factory.provision(id)))
   await factory.close()
 
-  // A file, because what is on a command line can be read by every process.
+  // A file, because every process can read a command line.
   const envFile = path.join(directory, 'variables.env')
   await writeFile(envFile, `ROLE_SECRET='${secret}'\nDEMO='1'\n`, { mode: 0o600 })
   const bin = path.join(

@@ -13,7 +13,7 @@ interface Env {
   readonly DEMO?: string
 }
 
-// Made by the first request of this isolate and used by all. Nothing in it holds I/O, which no Worker may share
+// Created by the first request of this isolate and used by all. Nothing in it holds I/O, which no Worker may share
 // between requests: connections are each request's own.
 let app: Hono | undefined
 

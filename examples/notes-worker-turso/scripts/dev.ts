@@ -8,7 +8,7 @@ import { startWrangler } from './wrangler.ts'
 
 const wanted = Number(process.env.PORT || 8787)
 if (!Number.isInteger(wanted) || wanted < 0 || wanted > 65_535)
-  throw new Error(`PORT: ${process.env.PORT} is no port`)
+  throw new Error(`PORT: ${process.env.PORT} is not a valid port`)
 
 // Not `once`: pnpm forwards a Ctrl-C that the terminal has sent to this process already.
 const stopping = new Promise<'stopped'>((resolve) => {

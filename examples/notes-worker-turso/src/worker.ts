@@ -13,7 +13,7 @@ interface Env {
   readonly TURSO_EMULATOR_URL?: string
 }
 
-// Made by the first request of this isolate and used by all. Nothing in it holds I/O, which no Worker may share
+// Created by the first request of this isolate and used by all. Nothing in it holds I/O, which no Worker may share
 // between requests: a factory on Workers keeps plain data only (which database is whose).
 let app: Hono | undefined
 

@@ -2,14 +2,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ask, type Dev, startDev } from './dev.ts'
 
 // Each start brings up the emulator with its libSQL server, then wrangler with workerd.
-const patience = 60_000
+const timeout = 60_000
 
 describe('the Worker in wrangler dev', () => {
   let dev: Dev
   beforeAll(async () => {
     dev = await startDev()
-  }, patience)
-  afterAll(() => dev[Symbol.asyncDispose](), patience)
+  }, timeout)
+  afterAll(() => dev[Symbol.asyncDispose](), timeout)
 
   test('serves every URL it printed', async () => {
     const urls = dev.output().match(/^ +http:\/\/\S+$/gm) ?? []
@@ -68,5 +68,5 @@ test(
     expect(dev.leftBehind()).toEqual([])
     await expect(ask(dev.port, 'acme.localhost', '/')).rejects.toThrow('ECONNREFUSED')
   },
-  patience,
+  timeout,
 )

@@ -13,7 +13,7 @@ export const api: Hono<NotesEnv> = new Hono<NotesEnv>()
 api.get('/notes', async (c) => c.json({ notes: await listNotes(c.env.data.db) }))
 
 api.post('/notes', async (c) => {
-  const note = await addNote(c.env.data, actorOf(c), parseNote(await jsonBody(c)))
+  const note = await addNote(c.env.data, readActor(c), parseNote(await jsonBody(c)))
   return c.json(note, 201)
 })
 
@@ -24,15 +24,15 @@ api.get('/notes/:id', async (c) => {
 })
 
 api.delete('/notes/:id', async (c) => {
-  const found = await deleteNote(c.env.data, actorOf(c), c.req.param('id'))
-  if (!found) throw problem(404, 'There is no such note')
+  const deleted = await deleteNote(c.env.data, readActor(c), c.req.param('id'))
+  if (!deleted) throw problem(404, 'There is no such note')
   return c.body(null, 204)
 })
 
 api.get('/members', async (c) => c.json({ members: await listMembers(c.env.data.db) }))
 
 api.post('/members', async (c) => {
-  const member = await addMember(c.env.data, actorOf(c), parseMember(await jsonBody(c)))
+  const member = await addMember(c.env.data, readActor(c), parseMember(await jsonBody(c)))
   if (member === undefined) throw problem(409, 'email: is a member already')
   return c.json(member, 201)
 })
@@ -40,7 +40,7 @@ api.post('/members', async (c) => {
 api.get('/audit', async (c) => c.json({ audit: await listAudit(c.env.data.db) }))
 
 /** Who the audit log says it was: the verified token's subject. */
-export function actorOf(c: Context<NotesEnv>): string {
+export function readActor(c: Context<NotesEnv>): string {
   return c.get('jwtPayload')?.sub ?? 'Visitor'
 }
 

@@ -3,7 +3,7 @@ import { Hono, type MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { csrf } from 'hono/csrf'
 import { NONCE, type SecureHeadersVariables, secureHeaders } from 'hono/secure-headers'
-import { actorOf, api, type NotesEnv } from './api.ts'
+import { api, type NotesEnv, readActor } from './api.ts'
 import { controlPage } from './control.ts'
 import type { NotesAdapters } from './database.ts'
 import { parseNote, problem } from './input.ts'
@@ -15,11 +15,11 @@ export interface NotesAppOptions {
   readonly baseDomain: string
   /**
    * Verifies who calls, before anything else: `jwt({ secret, alg: 'HS256' })`. Only a token issued for a tenant
-   * then reaches it. `'anyone'` opens every tenant to everybody: for a public demo, never for a real app.
+   * then reaches it. `'anyone'` opens every tenant to every caller: for a public demo, never for a real app.
    */
   readonly authenticate: MiddlewareHandler | 'anyone'
   /**
-   * The tenant whose tokens manage all tenants, by the tenants API at `/tenants`; with `'anyone'` everybody does, on
+   * The tenant whose tokens manage all tenants, by the tenants API at `/tenants`; with `'anyone'` every caller does, on
    * the landing page too. Needs a factory with a catalog.
    * @default tenants are managed elsewhere
    */
@@ -73,7 +73,7 @@ export function createNotesApp(
   })
 
   tenant.post('/notes', csrf(), async (c) => {
-    await addNote(c.env.data, actorOf(c), parseNote(await c.req.parseBody()))
+    await addNote(c.env.data, readActor(c), parseNote(await c.req.parseBody()))
     return c.redirect(`${basePath(c.req.path, c.var.tenant.id)}/`, 303)
   })
 
@@ -98,7 +98,7 @@ export function createNotesApp(
   )
   app.use(bodyLimit({ maxSize: 64 * 1024 }))
   app.get('/', async (c, next) => {
-    // Only the bare domain has a landing page; every other host is a tenant's, or nobody's.
+    // Only the bare domain has a landing page; every other host is a tenant's or unknown.
     if (!isBare(c.req.url)) return next()
     const { host } = new URL(c.req.url)
     if (!managed || authenticate !== 'anyone') return c.html(landingPage({ tenants, host }))

@@ -1,6 +1,6 @@
 import type { TenantInfo } from '@tenantry/multi-tenancy'
 import { html, raw } from 'hono/html'
-import { hueOf, type Markup, page } from './pages.ts'
+import { computeHue, type Markup, page } from './pages.ts'
 
 /** What can be done to a tenant, by its state: the button, and the call of the tenants API. */
 const ACTIONS: Readonly<Record<string, readonly (readonly [string, string, string])[]>> = {
@@ -29,7 +29,7 @@ interface ControlPage {
   readonly nonce: string
 }
 
-/** The landing page of whoever manages the tenants; its buttons call the tenants API. */
+/** The landing page for the operator of the tenants; its buttons call the tenants API. */
 export function controlPage({ tenants, names, host, nonce }: ControlPage): Markup {
   const body = html`
     <header>
@@ -56,7 +56,7 @@ export function controlPage({ tenants, names, host, nonce }: ControlPage): Marku
 function row({ id, state }: TenantInfo, name: string, host: string): Markup {
   const served = state === 'active' || state === 'upgrading'
   return html`
-    <li style="--hue: ${hueOf(id)}">
+    <li style="--hue: ${computeHue(id)}">
       ${served ? html`<a href="/t/${id}/">${name}</a>` : html`<strong>${name}</strong>`}
       <span class="quiet">
         <span class="tag">${state}</span>

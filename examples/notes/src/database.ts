@@ -13,7 +13,7 @@ export interface NotesAdapters {
   readonly together?: (writes: readonly CompiledQuery[]) => Promise<number[]>
 }
 
-/** The tables of one tenant's database. No table has a tenant column: there is nobody else in here. */
+/** The tables of one tenant's database. No table has a tenant column: the database has one tenant. */
 export interface NotesDatabase {
   /** One row: the tenant itself. */
   workspace: { id: string; name: string }
@@ -36,7 +36,7 @@ export interface Member {
   role: 'admin' | 'member'
 }
 
-/** Who did what to which thing, and when. Written with the change itself, in one transaction. */
+/** The actor, the action, its object and its time. Written in one transaction with the change itself. */
 export interface AuditEntry {
   id: string
   actor: string

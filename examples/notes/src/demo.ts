@@ -24,7 +24,7 @@ export const demoTenants: readonly DemoTenant[] = [
         title: 'Launch window',
         body: 'Thursday, 06:40, wind permitting.\nBring the long fuse this time.',
       },
-      { title: 'Supplier', body: 'The anvils arrived early. Nobody can lift the invoice.' },
+      { title: 'Supplier', body: 'The anvils arrived early. The invoice was heavier.' },
     ],
   },
   {
@@ -47,7 +47,7 @@ export const demoTenants: readonly DemoTenant[] = [
 ]
 
 /**
- * Fills a new tenant's database. At once, and not twice: `provision` may run it again after a crash.
+ * Fills a new tenant's database. In one transaction, and only once: `provision` may run it again after a crash.
  */
 export async function seedDemo(data: NotesAdapters, tenant: Tenant): Promise<void> {
   const {

@@ -11,13 +11,13 @@ export function problem(status: 400 | 404 | 409 | 415, detail: string): HTTPExce
 
 /** @throws 400, naming the field */
 export function parseNote(input: unknown): Pick<Note, 'title' | 'body'> {
-  const fields = fieldsOf(input)
+  const fields = readFields(input)
   return { title: text(fields, 'title', 1, 200), body: text(fields, 'body', 0, 10_000) }
 }
 
 /** @throws 400, naming the field */
 export function parseMember(input: unknown): Omit<Member, 'id'> {
-  const fields = fieldsOf(input)
+  const fields = readFields(input)
   const { role = 'member' } = fields
   const email = text(fields, 'email', 3, 200).toLowerCase()
   if (!/^[^\s@]+@[^\s@]+$/.test(email))
@@ -26,7 +26,7 @@ export function parseMember(input: unknown): Omit<Member, 'id'> {
   return { name: text(fields, 'name', 1, 200), email, role }
 }
 
-function fieldsOf(input: unknown): Record<string, unknown> {
+function readFields(input: unknown): Record<string, unknown> {
   if (typeof input === 'object' && input !== null && !Array.isArray(input)) return { ...input }
   throw problem(400, 'The body must be a JSON object')
 }

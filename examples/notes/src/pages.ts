@@ -2,7 +2,7 @@ import { html } from 'hono/html'
 import type { AuditEntry, Member, Note } from './database.ts'
 import { styles } from './styles.ts'
 
-// `html` escapes whatever is interpolated; only what `html` itself made goes in as markup.
+// `html` escapes every interpolated value, except results of `html` itself.
 export type Markup = ReturnType<typeof html>
 
 /** A tenant as the landing page lists it. */
@@ -77,7 +77,7 @@ export function tenantPage({ id, name, notes, members, audit, base, home }: Tena
       <a href="${base}/api/notes">notes</a>, <a href="${base}/api/members">members</a>,
       <a href="${base}/api/audit">audit log</a>.
     </footer>`
-  return page(name, body, hueOf(id))
+  return page(name, body, computeHue(id))
 }
 
 /** @param landing `host`: the bare domain with its port */
@@ -92,7 +92,7 @@ export function landingPage(landing: { tenants: readonly ListedTenant[]; host: s
       <ul class="tenants">
         ${landing.tenants.map(
           ({ id, name }) => html`
-            <li style="--hue: ${hueOf(id)}">
+            <li style="--hue: ${computeHue(id)}">
               <a href="/t/${id}/">${name}</a>
               <span class="quiet">or at its subdomain, <a href="//${id}.${landing.host}/">${id}.${landing.host}</a></span>
             </li>`,
@@ -122,6 +122,6 @@ function time(iso: string): Markup {
 }
 
 /** A colour of its own for each tenant, so that a glance says whose page this is. */
-export function hueOf(id: string): number {
+export function computeHue(id: string): number {
   return [...id].reduce((hash, letter) => (hash * 31 + (letter.codePointAt(0) ?? 0)) % 360, 40)
 }

@@ -33,7 +33,7 @@ export async function deleteNote(data: NotesAdapters, actor: string, id: string)
   const note = await findNote(db, id)
   if (note === undefined) return false
   const remove = db.deleteFrom('notes').where('id', '=', id)
-  // Somebody else may have deleted it since it was read: nothing is recorded then.
+  // Another request may have deleted it since it was read: then nothing is recorded.
   if (together !== undefined) {
     const entry = audit(db, actor, 'deleted note', note.title, id)
     const [, deleted = 0] = await together([entry.compile(), remove.compile()])
@@ -63,7 +63,7 @@ export async function addMember(
     on.insertInto('members').values(member),
     audit(on, actor, 'added member', member.name),
   ]
-  // Of two at once the table itself refuses the second.
+  // The table itself refuses the second of two concurrent inserts.
   if (together !== undefined) {
     if (await isMember(db, input.email)) return undefined
     await write(data, writes(db))

@@ -103,7 +103,7 @@ describe.each(['http://acme.localhost:8787', 'http://localhost:8787/t/acme'])('a
     ['notes', { title: 'x', body: ['a'] }, 'body: must be text'],
     ['notes', { title: 'x\0y' }, 'title: has a NUL character'],
     ['notes', ['title'], 'The body must be a JSON object'],
-    ['members', { name: 'A', email: 'nobody' }, 'email: must be an address, such as ada@example.com'],
+    ['members', { name: 'A', email: 'no-address' }, 'email: must be an address, such as ada@example.com'],
     ['members', { name: 'A', email: 'a@b.example', role: 'owner' }, 'role: must be admin or member'],
     ['members', { email: 'a@b.example' }, 'name: is missing'],
   ])('answers 400 to %s %j', async (path, body, detail) => {
@@ -113,14 +113,14 @@ describe.each(['http://acme.localhost:8787', 'http://localhost:8787/t/acme'])('a
     expect(await response.json()).toEqual({ type: 'about:blank', title: 'Bad Request', status: 400, detail })
   })
 
-  test('answers 400 to what is not JSON and 413 to too much of it', async () => {
+  test('answers 400 to a body that is not JSON and 413 to a body that is too large', async () => {
     const options = { method: 'POST', headers: json }
     expect((await app.request(`${acme}/api/notes`, { ...options, body: '{' })).status).toBe(400)
     const huge = await post(`${acme}/api/notes`, { title: 'x', body: 'x'.repeat(70_000) })
     expect(huge.status).toBe(413)
   })
 
-  test('shows what was typed as text, never as markup', async () => {
+  test('shows user input as text, never as markup', async () => {
     const attack = '"><script>alert(1)</script><img src=x onerror=alert(1)>\'&amp;'
     await post(`${acme}/api/notes`, { title: attack, body: attack })
     await post(`${acme}/api/members`, { name: attack, email: '<svg/onload=1>@x.example' })
@@ -148,7 +148,7 @@ test("a tenant's note is not there for another tenant", async () => {
   expect((await get('http://acme.localhost/api/notes')).notes).toEqual(notes)
 })
 
-test('a write that cannot be recorded is not made', async () => {
+test('a write is rolled back when its audit entry fails', async () => {
   // Hono's default error handler prints what the app did not catch.
   const logged = vi.spyOn(console, 'error').mockImplementation(() => {})
   onTestFinished(() => logged.mockRestore())
@@ -175,8 +175,8 @@ test('interleaved requests stay with their tenants', async () => {
 })
 
 test.each([
-  ['http://nobody.localhost/', 404],
-  ['http://localhost/t/nobody/api/notes', 404],
+  ['http://unknown.localhost/', 404],
+  ['http://localhost/t/unknown/api/notes', 404],
   ['http://acme.evil.example/', 404],
   ['http://evil-localhost/', 404],
   ['http://a.acme.localhost/', 404],

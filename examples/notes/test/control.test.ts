@@ -71,7 +71,7 @@ test("only the page's own script may run, and nothing of a tenant's name gets in
   expect(again).not.toContain(`nonce="${nonce}"`)
 })
 
-test('a page of another site cannot use what is open to anyone', async () => {
+test('a page of another site cannot use an API that is open to anyone', async () => {
   const { app } = await setUp()
   for (const type of [undefined, 'text/plain', 'application/x-www-form-urlencoded']) {
     const headers = { origin: 'http://evil.example', ...(type && { 'content-type': type }) }
