@@ -108,7 +108,8 @@ export function createCatalog(options: CatalogOptions): Catalog {
       const lifecycle = createLifecycle({ core, tenants, operations, engine, reconciler, retention, hooks })
       return {
         locator: createCatalogDirectory(tenants, environment, core.cache, options),
-        lifecycle: { ...lifecycle, api: createTenantsApi },
+        lifecycle,
+        createTenantsApi,
       }
     },
   }

@@ -16,7 +16,6 @@ export {
   splitStatements,
   type TenantMigration,
 } from './database/migrations/index.ts'
-export type { Progress, Report } from './database/steps.ts'
 export {
   configError,
   ERROR_CODES,
@@ -25,7 +24,7 @@ export {
   type TenancyErrorOptions,
 } from './errors.ts'
 export { defineFactory, type ProviderSource } from './factory/define-factory.ts'
-export type { CacheOptions, FactoryOptions } from './factory/options.ts'
+export type { FactoryOptions } from './factory/options.ts'
 export {
   type ConnectionLossOptions,
   classifyConnectionError,
@@ -57,11 +56,7 @@ export {
   type LeasePoolStep,
 } from './provider-kit/pool/options.ts'
 export { createRedactor, type Redactor } from './provider-kit/redactor.ts'
-export {
-  type AccessControlOptions,
-  createAccessControlMiddleware,
-} from './request/authorize.ts'
-export type { TenancyOptions } from './request/config.ts'
+export { createAccessControlMiddleware } from './request/authorize.ts'
 export { createDatabaseMiddleware } from './request/database.ts'
 export type {
   AdaptersOf,
@@ -72,13 +67,14 @@ export type {
   TenantIdEnv,
 } from './request/env.ts'
 export { createMultiTenancyMiddleware } from './request/multi-tenancy.ts'
+export type { TenancyOptions } from './request/options.ts'
 export {
   type ResolveOptions,
   resolveTenant,
   type TenantResolver,
   type TrustedProxy,
 } from './request/resolve.ts'
-export { type ClaimOptions, type ClaimsResult, fromClaim } from './request/resolvers/claim.ts'
+export { fromClaim } from './request/resolvers/claim.ts'
 export { type CookieOptions, fromCookie } from './request/resolvers/cookie.ts'
 export { type CustomHostOptions, fromHost } from './request/resolvers/custom-host.ts'
 export { fromHeader, type HeaderOptions } from './request/resolvers/header.ts'
@@ -90,7 +86,10 @@ export { type MultiTenancy, type MultiTenancyConfig, setupMultiTenancy } from '.
 export { isTenantId, parseTenantId, RESERVED_TENANT_IDS, type TenantId } from './tenant-id.ts'
 export type { CreateRequest, DeleteRequest, TenantHooks, UpdateRequest } from './tenants/hooks.ts'
 export type { DatabaseHooks } from './tenants/without-catalog.ts'
+export type { AccessControlOptions, ClaimOptions, ClaimsResult } from './types/access-control.ts'
 export type { TenantInfo, Tenants } from './types/lifecycle.ts'
+export type { CacheOptions } from './types/locate.ts'
+export type { Progress, Report } from './types/progress.ts'
 export type {
   CallOptions,
   Capabilities,

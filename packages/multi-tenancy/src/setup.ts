@@ -1,9 +1,10 @@
 import type { Hono, MiddlewareHandler } from 'hono'
 import { createTenantRoutes } from './api/minimal-app.ts'
 import type { TenancyError } from './errors.ts'
-import { checkConfig, type TenancyOptions } from './request/config.ts'
+import { checkConfig } from './request/config.ts'
 import type { TenancyEnv } from './request/env.ts'
 import { createMultiTenancyMiddleware } from './request/multi-tenancy.ts'
+import type { TenancyOptions } from './request/options.ts'
 import { checkedHooks, type TenantHooks } from './tenants/hooks.ts'
 import { createRecordedTenants } from './tenants/with-catalog.ts'
 import { createTenants, type DatabaseHooks, databaseHooks } from './tenants/without-catalog.ts'
@@ -61,11 +62,11 @@ export function setupMultiTenancy<Adapters>(config: MultiTenancyConfig<Adapters>
   const { databaseIsolation: source, accessControl } = config
   const middleware = createMultiTenancyMiddleware(config)
   const hooks = databaseHooks(source, reserved)
-  const { lifecycle } = source as Partial<TenantFactory>
+  const { lifecycle, createTenantsApi } = source as Partial<TenantFactory>
   const caller = checkedHooks(config.hooks, config.onHookError, lifecycle !== undefined)
-  if (lifecycle !== undefined) {
+  if (lifecycle !== undefined && createTenantsApi !== undefined) {
     const tenants = createRecordedTenants(lifecycle, source, caller)
-    return { middleware, hooks, tenants, app: lifecycle.api({ tenants, accessControl }), config }
+    return { middleware, hooks, tenants, app: createTenantsApi({ tenants, accessControl }), config }
   }
   const tenants = createTenants({ source, database: hooks, reserved, hooks: caller })
   return { middleware, hooks, tenants, app: createTenantRoutes({ tenants, accessControl }), config }

@@ -2,8 +2,9 @@ import { OpenAPIHono } from '@hono/zod-openapi'
 import type { Hono } from 'hono'
 import { TenancyError } from '../errors.ts'
 import { controlPlaneRule, controlPlaneTenantId } from '../request/authorize.ts'
-import type { LifecycleApiOptions, Tenants } from '../types/lifecycle.ts'
+import type { Tenants } from '../types/lifecycle.ts'
 import type { TenantRecord } from '../types/record.ts'
+import type { TenantsApiOptions } from '../types/tenant-factory.ts'
 import { describe } from './openapi.ts'
 import { addReading } from './read-routes.ts'
 import { boundedBody, refuseInvalid } from './request.ts'
@@ -16,7 +17,7 @@ import { addChanging } from './write-routes.ts'
  * @throws `config_invalid` while constructing; per request `unauthenticated`, `forbidden`, `invalid_request`,
  * `invalid_tenant_id`, and what `Tenants` throws
  */
-export function createTenantsApi({ tenants, accessControl = {} }: LifecycleApiOptions): Hono {
+export function createTenantsApi({ tenants, accessControl = {} }: TenantsApiOptions): Hono {
   const controlPlane = controlPlaneTenantId(accessControl)
   const authorize = controlPlaneRule(accessControl)
   const app = new OpenAPIHono({ defaultHook: refuseInvalid })

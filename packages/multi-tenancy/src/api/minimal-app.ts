@@ -1,8 +1,9 @@
 import { type Context, Hono } from 'hono'
 import { TenancyError } from '../errors.ts'
-import { type AccessControlOptions, controlPlaneRule, controlPlaneTenantId } from '../request/authorize.ts'
+import { controlPlaneRule, controlPlaneTenantId } from '../request/authorize.ts'
 import { rawPath } from '../request/resolvers/path.ts'
 import { needsCatalog } from '../tenants/without-catalog.ts'
+import type { AccessControlOptions } from '../types/access-control.ts'
 import type { Tenants } from '../types/lifecycle.ts'
 import { onlyMember, readJson } from './body.ts'
 

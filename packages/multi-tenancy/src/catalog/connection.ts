@@ -6,10 +6,9 @@ import {
   migrate,
   repairMigration,
 } from '../database/migrations/index.ts'
-import type { Dialect } from '../database/sql.ts'
 import { TenancyError } from '../errors.ts'
 import type { TenantId } from '../tenant-id.ts'
-import type { Row, Statement } from '../types/provider.ts'
+import type { Dialect, Row, Statement } from '../types/provider.ts'
 import { type CatalogTables, catalogMigrations } from './schema.ts'
 
 /** The catalog's own database, as an app gives it. */

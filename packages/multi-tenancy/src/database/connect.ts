@@ -1,6 +1,7 @@
 import { TenancyError } from '../errors.ts'
-import type { LocatedDatabase } from '../factory/lookup.ts'
 import type { TenantId } from '../tenant-id.ts'
+import type { ExpectedIdentity, Stamp } from '../types/identity.ts'
+import type { LocatedDatabase } from '../types/locate.ts'
 import type {
   CallOptions,
   ConnectTarget,
@@ -10,7 +11,7 @@ import type {
   TenantProvider,
 } from '../types/provider.ts'
 import type { Tenant } from '../types/tenant-factory.ts'
-import { assertOwner, checkStamp, type ExpectedIdentity, readStamp, type Stamp } from './identity.ts'
+import { assertOwner, checkStamp, readStamp } from './identity.ts'
 
 type Query = (statement: Statement) => Promise<Row[]>
 

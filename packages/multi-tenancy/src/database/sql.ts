@@ -1,6 +1,4 @@
-import type { Capabilities, SqlValue, Statement } from '../types/provider.ts'
-
-export type Dialect = Capabilities['dialect']
+import type { Dialect, SqlValue, Statement } from '../types/provider.ts'
 
 /** One of the core's own statements, written with `?`, in the placeholders of `dialect`. */
 export function statement(dialect: Dialect, sql: string, ...params: SqlValue[]): Statement {

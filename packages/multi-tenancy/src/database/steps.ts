@@ -1,29 +1,13 @@
 import { TenancyError, type TenancyErrorCode } from '../errors.ts'
-import type { LocatedDatabase } from '../factory/lookup.ts'
 import type { TenantId } from '../tenant-id.ts'
+import type { ExpectedIdentity, Identity, Stamp, StampState } from '../types/identity.ts'
+import type { LocatedDatabase } from '../types/locate.ts'
+import type { Progress } from '../types/progress.ts'
 import type { CallOptions, Locator, Row, Statement, TenantProvider } from '../types/provider.ts'
 import type { Tenant } from '../types/tenant-factory.ts'
 import { connectUnverified, connectVerified, toTenant } from './connect.ts'
-import {
-  assertOwner,
-  type ExpectedIdentity,
-  type Identity,
-  isEmpty,
-  readStamp,
-  type Stamp,
-  type StampState,
-  stampStatements,
-  stampStateStatement,
-} from './identity.ts'
+import { assertOwner, isEmpty, readStamp, stampStatements, stampStateStatement } from './identity.ts'
 import { type Migrations, migrate, scriptOf } from './migrations/index.ts'
-
-/** Says how far a long step is; in a recorded operation it also prolongs the lease. */
-export type Report = (detail: string) => void | Promise<void>
-
-/** What long code of the app's own gets, a hook or a seed, to say that it is alive. */
-export interface Progress {
-  readonly report: Report
-}
 
 type Query = (statement: Statement) => Promise<Row[]>
 

@@ -2,8 +2,9 @@ import type { NameTenant } from '../database/names.ts'
 import type { ProvisionContext } from '../database/steps.ts'
 import type { TenantId } from '../tenant-id.ts'
 import type { Lifecycle } from '../types/lifecycle.ts'
+import type { LookupOptions, TenantLocator } from '../types/locate.ts'
+import type { TenantFactory } from '../types/tenant-factory.ts'
 import type { Environment } from '../util/environment.ts'
-import type { LookupOptions, TenantLocator } from './lookup.ts'
 
 /** What a factory lends its catalog. */
 export interface FactoryContext<Client, Adapters> extends ProvisionContext<Client, Adapters> {
@@ -22,6 +23,8 @@ export interface FactoryContext<Client, Adapters> extends ProvisionContext<Clien
 export interface CatalogBinding {
   readonly locator: TenantLocator
   readonly lifecycle?: Lifecycle
+  /** The HTTP API over `lifecycle`; part of the catalog so that an app without one does not bundle it. */
+  readonly createTenantsApi?: TenantFactory['createTenantsApi']
 }
 
 /** The record of all tenants, given to a factory as its option `catalog`. */

@@ -5,6 +5,7 @@ import { nameTenants } from '../database/names.ts'
 import { deprovisionTenant, provisionTenant, type Step } from '../database/steps.ts'
 import { notFound, TenancyError } from '../errors.ts'
 import { parseTenantId, reservedSet, type TenantId } from '../tenant-id.ts'
+import type { LocatedDatabase } from '../types/locate.ts'
 import type { CallOptions, TenantProvider } from '../types/provider.ts'
 import type { OpenTenant, TenantFactory } from '../types/tenant-factory.ts'
 import { createCache } from '../util/cache.ts'
@@ -13,7 +14,7 @@ import { retry } from '../util/retry.ts'
 import { createSingleFlight } from '../util/single-flight.ts'
 import { checkFactoryOptions } from './check.ts'
 import type { CatalogBinding, FactoryContext } from './context.ts'
-import { createNameLocator, type LocatedDatabase } from './lookup.ts'
+import { createNameLocator } from './lookup.ts'
 import {
   type AdapterBuilder,
   type FactoryOptions,
@@ -199,13 +200,18 @@ export function defineFactory<Client, Adapters>(
     forget,
     cache,
   }
-  const { locator: directory, lifecycle }: CatalogBinding = options.catalog?.attach(core) ?? {
+  const {
+    locator: directory,
+    lifecycle,
+    createTenantsApi,
+  }: CatalogBinding = options.catalog?.attach(core) ?? {
     locator: createNameLocator(core),
   }
 
   return {
     open,
     lifecycle,
+    createTenantsApi,
     async getAdapters(tenantId) {
       return (await open(tenantId)).adapters
     },

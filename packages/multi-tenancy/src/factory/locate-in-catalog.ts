@@ -1,10 +1,10 @@
-import type { TenantStore } from '../catalog/tenants.ts'
 import { configError, notFound, TenancyError } from '../errors.ts'
 import type { TenantId } from '../tenant-id.ts'
+import type { LocatedDatabase, LookupOptions, TenantLocator } from '../types/locate.ts'
 import type { CallOptions, Locator } from '../types/provider.ts'
 import type { TenantRecord } from '../types/record.ts'
 import type { Environment } from '../util/environment.ts'
-import { createLookupCache, type LocatedDatabase, type LookupOptions, type TenantLocator } from './lookup.ts'
+import { createLookupCache } from './lookup.ts'
 import { createRefresher } from './refresh.ts'
 
 export interface StateOptions {
@@ -23,6 +23,16 @@ export interface StateOptions {
   readonly stateMaxAge?: number
 }
 
+/** The reads of the catalog that this needs. */
+export interface TenantRecords {
+  /** The latest incarnation, whatever its state. */
+  latest(id: TenantId): Promise<TenantRecord | undefined>
+  /** The latest incarnations of at most 100 ids. */
+  latestOf(ids: readonly TenantId[]): Promise<ReadonlyMap<TenantId, TenantRecord>>
+  /** The ids that have a database or are about to. */
+  ids(): Promise<ReadonlySet<TenantId>>
+}
+
 interface Known {
   readonly record: TenantRecord
   readonly readAt: number
@@ -32,7 +42,7 @@ interface Known {
 
 /** Where tenant databases are and whether they may be served: the catalog's answer, remembered for a short while. */
 export function createCatalogDirectory(
-  tenants: Pick<TenantStore, 'latest' | 'latestOf' | 'ids'>,
+  tenants: TenantRecords,
   environment: Environment,
   cache: LookupOptions,
   { stateTtl = 5_000, stateMaxAge = 30_000 }: StateOptions,

@@ -1,38 +1,11 @@
-import type { Identity } from '../database/identity.ts'
 import { notFound } from '../errors.ts'
 import type { TenantId } from '../tenant-id.ts'
-import type { CallOptions, Locator } from '../types/provider.ts'
+import type { LocatedDatabase, LookupOptions, TenantLocator } from '../types/locate.ts'
+import type { CallOptions } from '../types/provider.ts'
 import { createCache } from '../util/cache.ts'
 import type { Environment } from '../util/environment.ts'
 import { createSingleFlight } from '../util/single-flight.ts'
 import type { FactoryContext } from './context.ts'
-import type { CacheOptions } from './options.ts'
-
-/** A tenant database that was found; plain data, so it may outlive a request on Workers. */
-export interface LocatedDatabase {
-  readonly locator: Locator
-  readonly generation: number
-  /** Known from a catalog, or learnt when the identity stamp was first read. */
-  identity?: Identity
-  /** Its stamp was read and good: where every request connects anew (Workers), that holds while this is remembered. */
-  verified?: boolean
-  /** Made just now and not stamped yet: there is nothing to read in it. */
-  fresh?: boolean
-  /** In a catalog: it is served while its schema is being changed. @default 'active' */
-  readonly state?: 'active' | 'upgrading'
-}
-
-/** Where each tenant's database is. Without a catalog: the provider's answer for the name it must have. */
-export interface TenantLocator {
-  /** @throws `tenant_not_found`; of a catalog also what the tenant's state says */
-  locate(tenantId: TenantId, options: CallOptions): Promise<LocatedDatabase>
-  remember(tenantId: TenantId, database: LocatedDatabase): void
-  forget(tenantId: TenantId): void
-  /** Whether what was located lately may still be served as it is; asked with every request. Absent: always. */
-  isCurrent?(tenantId: TenantId, database: LocatedDatabase): boolean
-  /** Throws once this incarnation may not be served any more; asked before each use of a client. Absent: never. */
-  beforeUse?(tenantId: TenantId, database: LocatedDatabase): void | Promise<void>
-}
 
 /** How a directory learns of tenants. */
 export interface LookupSource<Found> {
@@ -41,12 +14,6 @@ export interface LookupSource<Found> {
   keys(options: CallOptions): Promise<ReadonlySet<string>>
   keyOf(tenantId: TenantId): string | Promise<string>
 }
-
-/** Those of the cache's options that are about look-ups. */
-export type LookupOptions = Pick<
-  Required<CacheOptions>,
-  'locatorMax' | 'locatorTtl' | 'negativeMax' | 'negativeTtl' | 'unknownLookups'
->
 
 /** Look-ups with a memory. */
 export interface LookupCache<Found> {

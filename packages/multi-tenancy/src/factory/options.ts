@@ -1,56 +1,12 @@
 import type { Kysely } from 'kysely'
 import type { MigrationSource } from '../database/migrations/index.ts'
-import type { Progress } from '../database/steps.ts'
 import { configError } from '../errors.ts'
+import type { CacheOptions } from '../types/locate.ts'
+import type { Progress } from '../types/progress.ts'
 import type { Tenant } from '../types/tenant-factory.ts'
 import type { Environment } from '../util/environment.ts'
 import { checkOptions } from '../util/options.ts'
 import type { Catalog } from './context.ts'
-
-export interface CacheOptions {
-  /**
-   * Tenants whose adapters are kept, the least recently used forgotten first (Node).
-   *
-   * @default 100
-   */
-  readonly max?: number
-  /**
-   * Milliseconds adapters are kept (Node).
-   *
-   * @default 3_600_000
-   */
-  readonly ttl?: number
-  /**
-   * Tenants whose locator is remembered: plain data, on Workers too.
-   *
-   * @default 1_000
-   */
-  readonly locatorMax?: number
-  /**
-   * Milliseconds a locator is remembered: how long another process may still look for a deleted database.
-   *
-   * @default 300_000
-   */
-  readonly locatorTtl?: number
-  /**
-   * Ids remembered as unknown.
-   *
-   * @default 1_000
-   */
-  readonly negativeMax?: number
-  /**
-   * Milliseconds an id stays unknown here after another process created it.
-   *
-   * @default 10_000
-   */
-  readonly negativeTtl?: number
-  /**
-   * Unknown ids per `negativeTtl` that may cost a look-up each; beyond, one listing answers for all.
-   *
-   * @default 100
-   */
-  readonly unknownLookups?: number
-}
 
 /** What every provider's factory takes beside its own options. */
 export type FactoryOptions<Client, Adapters> = TenantOptions<Adapters> & AdapterOptions<Client, Adapters>

@@ -34,7 +34,7 @@ export function createLifecycle<Client, Adapters>({
   reconciler,
   retention: defaultRetention,
   hooks,
-}: LifecycleParts<Client, Adapters>): Omit<Lifecycle, 'api'> {
+}: LifecycleParts<Client, Adapters>): Lifecycle {
   const { environment, parse } = core
   const inHook = createNesting()
 
@@ -65,7 +65,7 @@ export function createLifecycle<Client, Adapters>({
     return record
   }
 
-  const lifecycle: Omit<Lifecycle, 'api'> = {
+  const lifecycle: Lifecycle = {
     async provision(tenantId, options = {}) {
       const { metadata = {}, placement, exclusive = false } = options
       checkMetadata(metadata)

@@ -2,60 +2,16 @@ import type { SightingStore } from '../catalog/findings.ts'
 import type { OperationStore } from '../catalog/operations.ts'
 import type { TenantRef, TenantStore } from '../catalog/tenants.ts'
 import { connectUnverified } from '../database/connect.ts'
-import { readStamp, type Stamp } from '../database/identity.ts'
+import { readStamp } from '../database/identity.ts'
 import { dropDatabase } from '../database/steps.ts'
 import { TenancyError } from '../errors.ts'
 import type { FactoryContext } from '../factory/context.ts'
 import { isTenantId, type TenantId } from '../tenant-id.ts'
+import type { Stamp } from '../types/identity.ts'
+import type { Finding, ReconcileOptions, ReconcileReport } from '../types/lifecycle.ts'
 import type { ListedDatabase, Locator } from '../types/provider.ts'
 import type { TenantRecord } from '../types/record.ts'
 import type { Engine } from './operations.ts'
-
-/**
- * What does not fit together:
- * - `orphan`: a database under our prefix that no record claims
- * - `remains`: a user, role or script whose database is gone and that no living record claims
- * - `missing`: a record of a tenant whose database is not there
- * - `mismatch`: a database whose stamp is not its record's
- * - `stuck`: an operation whose runner died
- */
-export type FindingKind = 'orphan' | 'remains' | 'missing' | 'mismatch' | 'stuck'
-
-export interface Finding {
-  readonly kind: FindingKind
-  /** The database's name, or the operation's id. */
-  readonly name: string
-  readonly tenantId: string | undefined
-  /** For people. */
-  readonly detail: string
-  /** Whether `repair` would do something about it, once it is old enough and was seen twice. */
-  readonly repairable: boolean
-  /** Milliseconds since the epoch: the first of the runs in a row that saw it. */
-  readonly firstSeen: number
-  /** It was seen by an earlier run too, and for at least `grace`. */
-  readonly confirmed: boolean
-  /** What `repair` did, or why it did not. */
-  readonly repair?: string
-}
-
-export interface ReconcileOptions {
-  /** What to repair among what is confirmed. @default nothing */
-  readonly repair?: readonly FindingKind[]
-  /** Milliseconds for which a finding must have been seen. @default 3_600_000 */
-  readonly grace?: number
-  /** Read every served tenant's stamp: a connection each. @default false */
-  readonly stamps?: boolean
-  /** Databases dropped at most. @default 10 */
-  readonly maxDrops?: number
-}
-
-export interface ReconcileReport {
-  readonly findings: readonly Finding[]
-  /** What of the service's limits and settings does not fit the fleet. */
-  readonly advice: readonly string[]
-  readonly tenants: number
-  readonly databases: number
-}
 
 export interface Reconciler {
   /** @throws what listing throws: with half a list nothing is judged */

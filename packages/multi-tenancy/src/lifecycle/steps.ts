@@ -1,6 +1,6 @@
 import type { Change } from '../catalog/tenants.ts'
 import { connectVerified, toTenant } from '../database/connect.ts'
-import { type ExpectedIdentity, IDENTITY_TABLE, readStamp } from '../database/identity.ts'
+import { IDENTITY_TABLE, readStamp } from '../database/identity.ts'
 import { migrate } from '../database/migrations/index.ts'
 import { statement } from '../database/sql.ts'
 import {
@@ -10,12 +10,13 @@ import {
   markForDeletion,
   moveStamp,
   notOpenYet,
-  type Report,
 } from '../database/steps.ts'
 import { TenancyError } from '../errors.ts'
 import type { FactoryContext } from '../factory/context.ts'
-import type { LocatedDatabase } from '../factory/lookup.ts'
+import type { ExpectedIdentity } from '../types/identity.ts'
 import type { OperationHooks } from '../types/lifecycle.ts'
+import type { LocatedDatabase } from '../types/locate.ts'
+import type { Report } from '../types/progress.ts'
 import type { Locator } from '../types/provider.ts'
 import type { OperationKind, TenantRecord } from '../types/record.ts'
 import { hookError } from './hook-error.ts'

@@ -1,27 +1,12 @@
 import type { Context, MiddlewareHandler } from 'hono'
 import { configError, notFound, TenancyError } from '../errors.ts'
 import { isTenantId, type TenantId } from '../tenant-id.ts'
+import type { AccessControlOptions } from '../types/access-control.ts'
 import { checkFunctions, checkOptions } from '../util/options.ts'
-import { checkConfig, contextTenantId, type TenancyOptions } from './config.ts'
+import { checkConfig, contextTenantId } from './config.ts'
+import type { TenancyOptions } from './options.ts'
 import { ask, type Soon } from './resolve.ts'
-import { CLAIM_OPTIONS, type ClaimOptions, tokenReader } from './resolvers/claim.ts'
-
-export interface AccessControlOptions extends ClaimOptions {
-  /**
-   * Decides alone, in place of the built-in rule; only `true` lets the request in. What it throws refuses
-   * the request too: a `TenancyError` as it is, anything else as `internal`.
-   */
-  readonly authorize?: (c: Context, tenantId: TenantId) => boolean | Promise<boolean>
-  /** The tenant whose verified tokens reach every tenant. @default none */
-  readonly controlPlaneTenantId?: string
-  /** Another name of `controlPlaneTenantId`. */
-  readonly mainTenantId?: string
-  /**
-   * Who may manage tenants through `multiTenancy.app`; only `true` lets the request in.
-   * @default a verified token of the control-plane tenant
-   */
-  readonly authorizeControlPlane?: (c: Context) => boolean | Promise<boolean>
-}
+import { CLAIM_OPTIONS, tokenReader } from './resolvers/claim.ts'
 
 /** Lets a request to a tenant pass, or throws. */
 export type AccessRule = (c: Context, tenantId: TenantId) => Soon<void>

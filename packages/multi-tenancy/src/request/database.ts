@@ -3,8 +3,9 @@ import { configError, notFound, TenancyError } from '../errors.ts'
 import type { TenantId } from '../tenant-id.ts'
 import type { OpenTenant, TenantFactory } from '../types/tenant-factory.ts'
 import { keepPrivate } from './cache-headers.ts'
-import { checkConfig, contextTenantId, type TenancyOptions } from './config.ts'
+import { checkConfig, contextTenantId } from './config.ts'
 import type { DatabaseSource, RequestTenant, TenancyEnv } from './env.ts'
+import type { TenancyOptions } from './options.ts'
 
 /**
  * Gives the request its tenant's database: the adapters of `c.var.tenant_id` as `c.env.data`, and

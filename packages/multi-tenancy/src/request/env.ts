@@ -1,5 +1,5 @@
-import type { Progress } from '../database/steps.ts'
 import type { TenantId } from '../tenant-id.ts'
+import type { Progress } from '../types/progress.ts'
 import type { DatabaseFactory } from '../types/tenant-factory.ts'
 
 /** The tenant a request is served for, as `c.var.tenant`. */

@@ -1,7 +1,8 @@
 import type { MiddlewareHandler } from 'hono'
 import { configError } from '../errors.ts'
-import { checkConfig, type TenancyOptions } from './config.ts'
+import { checkConfig } from './config.ts'
 import type { TenantIdEnv } from './env.ts'
+import type { TenancyOptions } from './options.ts'
 import { findTenant, fromContext } from './resolve.ts'
 import { fromSubdomain } from './resolvers/subdomain.ts'
 

@@ -1,7 +1,7 @@
-import type { Progress } from '../database/steps.ts'
 import { configError, type TenancyError } from '../errors.ts'
 import { hookError } from '../lifecycle/hook-error.ts'
 import type { TenantId } from '../tenant-id.ts'
+import type { Progress } from '../types/progress.ts'
 import type { TenantMetadata } from '../types/record.ts'
 import { checkFunctions, checkOptions } from '../util/options.ts'
 

@@ -1,8 +1,8 @@
-import type { Progress } from '../database/steps.ts'
 import { hookError } from '../lifecycle/hook-error.ts'
 import type { DatabaseIsolation } from '../request/env.ts'
 import type { TenantId } from '../tenant-id.ts'
 import type { Lifecycle, OperationHooks, Tenants } from '../types/lifecycle.ts'
+import type { Progress } from '../types/progress.ts'
 import type { TenantRecord } from '../types/record.ts'
 import type { HookCaller } from './hooks.ts'
 

@@ -1,9 +1,9 @@
-import type { Progress } from '../database/steps.ts'
 import { TenancyError } from '../errors.ts'
 import { type Opened, tenantOpener } from '../request/database.ts'
 import type { DatabaseIsolation, DatabaseSource } from '../request/env.ts'
 import { parseTenantId, type TenantId } from '../tenant-id.ts'
 import type { Tenants } from '../types/lifecycle.ts'
+import type { Progress } from '../types/progress.ts'
 import type { TenantFactory } from '../types/tenant-factory.ts'
 import type { HookCaller } from './hooks.ts'
 

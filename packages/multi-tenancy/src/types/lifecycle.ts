@@ -1,9 +1,6 @@
-import type { Hono } from 'hono'
-import type { Progress } from '../database/steps.ts'
 import type { TenancyError } from '../errors.ts'
-import type { ReconcileOptions, ReconcileReport } from '../lifecycle/reconcile.ts'
-import type { AccessControlOptions } from '../request/authorize.ts'
 import type { TenantId } from '../tenant-id.ts'
+import type { Progress } from './progress.ts'
 import type {
   Operation,
   OperationKind,
@@ -85,8 +82,6 @@ export interface Lifecycle {
    * this process, a plain `provision` or `deprovision` of that very tenant confirms at once: the hook may call it.
    */
   attachHooks(hooks: OperationHooks): void
-  /** The tenants API over it: `multiTenancy.app`. */
-  api(options: LifecycleApiOptions): Hono
 }
 
 export interface BeforeOptions {
@@ -204,7 +199,48 @@ export interface Tenants<Info extends TenantInfo = TenantInfo> {
   operation: Lifecycle['operation']
 }
 
-export interface LifecycleApiOptions {
-  readonly tenants: Tenants<TenantRecord>
-  readonly accessControl?: AccessControlOptions | undefined
+/**
+ * What does not fit together:
+ * - `orphan`: a database under our prefix that no record claims
+ * - `remains`: a user, role or script whose database is gone and that no living record claims
+ * - `missing`: a record of a tenant whose database is not there
+ * - `mismatch`: a database whose stamp is not its record's
+ * - `stuck`: an operation whose runner died
+ */
+export type FindingKind = 'orphan' | 'remains' | 'missing' | 'mismatch' | 'stuck'
+
+export interface Finding {
+  readonly kind: FindingKind
+  /** The database's name, or the operation's id. */
+  readonly name: string
+  readonly tenantId: string | undefined
+  /** For people. */
+  readonly detail: string
+  /** Whether `repair` would do something about it, once it is old enough and was seen twice. */
+  readonly repairable: boolean
+  /** Milliseconds since the epoch: the first of the runs in a row that saw it. */
+  readonly firstSeen: number
+  /** It was seen by an earlier run too, and for at least `grace`. */
+  readonly confirmed: boolean
+  /** What `repair` did, or why it did not. */
+  readonly repair?: string
+}
+
+export interface ReconcileOptions {
+  /** What to repair among what is confirmed. @default nothing */
+  readonly repair?: readonly FindingKind[]
+  /** Milliseconds for which a finding must have been seen. @default 3_600_000 */
+  readonly grace?: number
+  /** Read every served tenant's stamp: a connection each. @default false */
+  readonly stamps?: boolean
+  /** Databases dropped at most. @default 10 */
+  readonly maxDrops?: number
+}
+
+export interface ReconcileReport {
+  readonly findings: readonly Finding[]
+  /** What of the service's limits and settings does not fit the fleet. */
+  readonly advice: readonly string[]
+  readonly tenants: number
+  readonly databases: number
 }

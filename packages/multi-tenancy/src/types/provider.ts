@@ -97,3 +97,5 @@ export interface TenantProvider<Client> {
   /** Closes every connection of every tenant. Safe to call twice. */
   close(): Promise<void>
 }
+
+export type Dialect = Capabilities['dialect']

@@ -1,5 +1,8 @@
+import type { Hono } from 'hono'
 import type { TenantId } from '../tenant-id.ts'
-import type { Lifecycle } from './lifecycle.ts'
+import type { AccessControlOptions } from './access-control.ts'
+import type { Lifecycle, Tenants } from './lifecycle.ts'
+import type { TenantRecord } from './record.ts'
 
 /**
  * What an app uses: one per app, from a provider's `create…Factory` or written by hand.
@@ -32,6 +35,8 @@ export interface OpenTenant<Adapters> extends Tenant {
 export interface TenantFactory<Adapters = unknown> extends DatabaseFactory<Adapters> {
   /** The tenants' recorded life, where the factory has a catalog. */
   readonly lifecycle?: Lifecycle | undefined
+  /** Builds the tenants API over the catalog, for `setupMultiTenancy`. Absent without a catalog. */
+  readonly createTenantsApi?: ((options: TenantsApiOptions) => Hono) | undefined
   /**
    * As `getAdapters`, with what the middleware puts into `c.var.tenant`. Background work hands over the `generation`
    * it was begun for: another incarnation of the id is then `tenant_not_found`.
@@ -43,4 +48,9 @@ export interface TenantFactory<Adapters = unknown> extends DatabaseFactory<Adapt
   release(tenantId: string): void
   /** Ends the factory: later calls throw `closed`, every connection is closed. Safe to call twice. */
   close(): Promise<void>
+}
+
+export interface TenantsApiOptions {
+  readonly tenants: Tenants<TenantRecord>
+  readonly accessControl?: AccessControlOptions | undefined
 }

@@ -1,4 +1,4 @@
-import type { Dialect } from '../database/sql.ts'
+import type { Dialect } from '../types/provider.ts'
 
 /**
  * The tokens of each dialect: comments (the first group), then whatever is quoted, bare words, and any other

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { AccessControlOptions } from '../../src/request/authorize.ts'
+import type { AccessControlOptions } from '../../src/types/access-control.ts'
 import { type ApiWorld, CONTROL, createApi } from './world.ts'
 
 /** Every route there is, of a tenant that is there and of one that is not, and what is no route. */

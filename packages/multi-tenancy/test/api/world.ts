@@ -10,8 +10,8 @@ import {
   type MemoryServer,
   openSqlite,
 } from '../../src/memory/index.ts'
-import type { AccessControlOptions } from '../../src/request/authorize.ts'
 import { type MultiTenancy, type MultiTenancyConfig, setupMultiTenancy } from '../../src/setup.ts'
+import type { AccessControlOptions } from '../../src/types/access-control.ts'
 import type { Lifecycle } from '../../src/types/lifecycle.ts'
 import type { TenantFactory } from '../../src/types/tenant-factory.ts'
 import { payloadFromHeader } from '../middleware/world.ts'

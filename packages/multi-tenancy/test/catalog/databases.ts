@@ -4,8 +4,8 @@ import path from 'node:path'
 import { Kysely, MysqlDialect, PostgresDialect, sql } from 'kysely'
 import { createPool } from 'mysql2'
 import { Pool } from 'pg'
-import type { Dialect } from '../../src/database/sql.ts'
 import { openSqlite as sqlite } from '../../src/memory/index.ts'
+import type { Dialect } from '../../src/types/provider.ts'
 import { libsql } from './libsql.ts'
 
 /** How a process of its own reaches the same database: plain JSON. */

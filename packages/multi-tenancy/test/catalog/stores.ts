@@ -3,8 +3,8 @@ import { openCatalogDatabase } from '../../src/catalog/connection.ts'
 import { createOperationStore, type NewOperation, type OperationStore } from '../../src/catalog/operations.ts'
 import type { CatalogTables, TenantRow } from '../../src/catalog/schema.ts'
 import { createTenantStore, type Ready, type TenantStore } from '../../src/catalog/tenants.ts'
-import type { Dialect } from '../../src/database/sql.ts'
 import type { TenantId } from '../../src/tenant-id.ts'
+import type { Dialect } from '../../src/types/provider.ts'
 import { createEnvironment, type Environment } from '../../src/util/environment.ts'
 
 export interface Stores {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { firstMatch } from '../../src/factory/anywhere.ts'
+import { firstMatch } from '../../src/provider-kit/multi-server.ts'
 
 const down = (): Promise<string | undefined> => Promise.reject(new Error('down'))
 const never = new Promise<string | undefined>(() => {})

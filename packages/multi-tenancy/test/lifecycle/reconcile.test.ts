@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { TenancyError } from '../../src/errors.ts'
-import type { FindingKind, ReconcileReport } from '../../src/lifecycle/reconcile.ts'
+import type { FindingKind, ReconcileReport } from '../../src/types/lifecycle.ts'
 import { gate } from '../factory/world.ts'
 import { createService } from './service.ts'
 import { createWorld, LEASE, outcome, RETENTION, type World } from './world.ts'

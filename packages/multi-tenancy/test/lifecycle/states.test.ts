@@ -1,8 +1,8 @@
 import { describe, expect, it, vi } from 'vitest'
 import { createCatalogDirectory } from '../../src/factory/locate-in-catalog.ts'
-import type { LocatedDatabase } from '../../src/factory/lookup.ts'
 import { parseCacheOptions } from '../../src/factory/options.ts'
 import type { TenantId } from '../../src/tenant-id.ts'
+import type { LocatedDatabase } from '../../src/types/locate.ts'
 import { asId, storesOf } from '../catalog/stores.ts'
 import { createWorld, MAX_AGE, outcome, type Process, read, write } from './world.ts'
 

@@ -1,7 +1,8 @@
 import { Hono } from 'hono'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { TenancyError } from '../../src/errors.ts'
-import { type AccessControlOptions, createAccessControlMiddleware } from '../../src/request/authorize.ts'
+import { createAccessControlMiddleware } from '../../src/request/authorize.ts'
+import type { AccessControlOptions } from '../../src/types/access-control.ts'
 import { codeOf } from './world.ts'
 
 const handled = vi.fn()

@@ -1,8 +1,8 @@
 import { Hono } from 'hono'
 import { describe, expect, test } from 'vitest'
 import { TenancyError } from '../../src/errors.ts'
-import type { AccessControlOptions } from '../../src/request/authorize.ts'
 import { setupMultiTenancy } from '../../src/setup.ts'
+import type { AccessControlOptions } from '../../src/types/access-control.ts'
 import { codeOf, payloadFromHeader } from '../middleware/world.ts'
 
 const control = { 'x-test-payload': '{"tenant_id":"main"}' }

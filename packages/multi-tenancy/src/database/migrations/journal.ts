@@ -1,6 +1,6 @@
-import type { Row, SqlValue, Statement, TenantProvider } from '../../types/provider.ts'
+import type { Dialect, Row, SqlValue, Statement, TenantProvider } from '../../types/provider.ts'
 import { IDENTITY_TABLE } from '../identity.ts'
-import { type Dialect, LOCK_TABLE, MIGRATIONS_TABLE, TEXT_KEY } from '../sql.ts'
+import { LOCK_TABLE, MIGRATIONS_TABLE, TEXT_KEY } from '../sql.ts'
 
 /** What the runner needs of a provider. */
 export type MigrationProvider<Client> = Pick<

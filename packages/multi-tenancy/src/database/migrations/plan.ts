@@ -1,6 +1,6 @@
 import { configError, TenancyError, type TenancyErrorCode } from '../../errors.ts'
+import type { Dialect } from '../../types/provider.ts'
 import { leadingKeyword, splitStatements } from '../../util/sql-split.ts'
-import type { Dialect } from '../sql.ts'
 import type { LoadedMigration } from './define.ts'
 import type { Journal, JournalRow } from './journal.ts'
 import type { Session } from './lock.ts'

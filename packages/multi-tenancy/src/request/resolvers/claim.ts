@@ -1,23 +1,8 @@
 import type { Context } from 'hono'
 import { configError, TenancyError } from '../../errors.ts'
+import type { ClaimOptions } from '../../types/access-control.ts'
 import { checkFunctions, checkOptions } from '../../util/options.ts'
 import type { TenantResolver } from '../resolve.ts'
-
-/** Where the verified token is and what it calls the tenant. */
-export interface ClaimOptions {
-  /**
-   * The payload of the request's *verified* token, or nothing without one. It is believed as it is.
-   * @default `c.get('jwtPayload')`, where `hono/jwt` and `hono/jwk` put what they verified
-   */
-  readonly claims?: (c: Context) => ClaimsResult | Promise<ClaimsResult>
-  /** Claims that name the tenant. Those present must agree. @default ['tenant_id', 'org_id', 'organization_id'] */
-  readonly tenantClaims?: readonly string[]
-  /** The only `iss` to accept: another issuer's token counts as none. @default any */
-  readonly issuer?: string
-}
-
-/** What `ClaimOptions.claims` answers. */
-export type ClaimsResult = Readonly<Record<string, unknown>> | null | undefined
 
 /** A verified token, as far as tenancy goes. */
 export interface TenantToken {
