@@ -1,6 +1,6 @@
 import type { SqlMigration } from '../database/migrations/index.ts'
-import { TEXT_KEY } from '../database/sql.ts'
 import type { Dialect } from '../types/provider.ts'
+import { TEXT_KEY } from '../util/dialect.ts'
 
 /** The catalog's tables as Kysely sees them. Times are ms since the epoch; some drivers give `bigint` as text. */
 export interface CatalogTables {

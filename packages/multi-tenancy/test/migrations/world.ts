@@ -13,10 +13,10 @@ import { stampStatements } from '../../src/database/identity.ts'
 import { defineMigrations, type MigrationSource } from '../../src/database/migrations/define.ts'
 import type { JournalRow, MigrationProvider } from '../../src/database/migrations/journal.ts'
 import type { MigrateOptions } from '../../src/database/migrations/lock.ts'
-import { LOCK_TABLE } from '../../src/database/sql.ts'
 import { TenancyError } from '../../src/errors.ts'
 import type { TenantId } from '../../src/tenant-id.ts'
 import type { Capabilities, Row, SqlValue, Statement } from '../../src/types/provider.ts'
+import { LOCK_TABLE } from '../../src/util/dialect.ts'
 
 /** As D1 and libSQL: a batch is a transaction, and DDL belongs to it. */
 export const ATOMIC: Capabilities = { dialect: 'sqlite', transactions: true, transactionalDdl: true }

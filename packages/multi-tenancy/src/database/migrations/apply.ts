@@ -1,6 +1,6 @@
 import { TenancyError } from '../../errors.ts'
 import type { Statement } from '../../types/provider.ts'
-import { MIGRATIONS_TABLE } from '../sql.ts'
+import { MIGRATIONS_TABLE } from '../../util/dialect.ts'
 import { insertRow, type JournalRow, markDirty, readJournal, takeRow, writeRow } from './journal.ts'
 import { checkSignal, keepLock, type Session, writeLease } from './lock.ts'
 import { placeOf, type Step } from './plan.ts'

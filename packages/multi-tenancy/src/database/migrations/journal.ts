@@ -1,6 +1,6 @@
 import type { Dialect, Row, SqlValue, Statement, TenantProvider } from '../../types/provider.ts'
+import { LOCK_TABLE, MIGRATIONS_TABLE, TEXT_KEY } from '../../util/dialect.ts'
 import { IDENTITY_TABLE } from '../identity.ts'
-import { LOCK_TABLE, MIGRATIONS_TABLE, TEXT_KEY } from '../sql.ts'
 
 /** What the runner needs of a provider. */
 export type MigrationProvider<Client> = Pick<

@@ -1,7 +1,7 @@
 import { configError, TenancyError } from '../../errors.ts'
 import type { Statement } from '../../types/provider.ts'
+import { LOCK_TABLE, NOW, statement } from '../../util/dialect.ts'
 import { createEnvironment } from '../../util/environment.ts'
-import { LOCK_TABLE, NOW, statement } from '../sql.ts'
 import type { Migrations } from './define.ts'
 import {
   type Journal,

@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely'
 import type { Statement } from '../../types/provider.ts'
+import { statement } from '../../util/dialect.ts'
 import { leadingKeyword } from '../../util/sql-split.ts'
-import { statement } from '../sql.ts'
 import type { LoadedMigration, Migrations } from './define.ts'
 import { createStatements, insertRow, type MigrationProvider, type Writer } from './journal.ts'
 import { statementsIn } from './plan.ts'
