@@ -2,10 +2,7 @@ import { notFound, TenancyError } from '../errors.ts'
 import type { TenantId } from '../tenant-id.ts'
 import type { ExpectedIdentity, Identity, Stamp, StampState } from '../types/identity.ts'
 import type { Dialect, Row, Statement } from '../types/provider.ts'
-import { LOCK_TABLE, MIGRATIONS_TABLE, NOW, statement, TEXT_KEY } from '../util/dialect.ts'
-
-/** Name of the table, in the tenant's own database. */
-export const IDENTITY_TABLE = 'tenantry_identity'
+import { IDENTITY_TABLE, LOCK_TABLE, MIGRATIONS_TABLE, NOW, statement, TEXT_KEY } from '../util/dialect.ts'
 
 type Query = (statement: Statement) => Promise<Row[]>
 

@@ -1,6 +1,6 @@
 import type { Change } from '../catalog/tenants.ts'
 import { connectVerified, toTenant } from '../database/connect.ts'
-import { IDENTITY_TABLE, readStamp } from '../database/identity.ts'
+import { readStamp } from '../database/identity.ts'
 import { migrate } from '../database/migrations/index.ts'
 import {
   dropDatabase,
@@ -18,7 +18,7 @@ import type { LocatedDatabase } from '../types/locate.ts'
 import type { Report } from '../types/progress.ts'
 import type { Locator } from '../types/provider.ts'
 import type { OperationKind, TenantRecord } from '../types/record.ts'
-import { statement } from '../util/dialect.ts'
+import { IDENTITY_TABLE, statement } from '../util/dialect.ts'
 import { hookError } from './hook-error.ts'
 import { checkPlacement } from './placement.ts'
 

@@ -26,3 +26,6 @@ export const NOW: Readonly<Record<Dialect, string>> = {
 export const MIGRATIONS_TABLE = 'tenantry_migrations'
 /** One row: who is migrating, until when by the database's clock. */
 export const LOCK_TABLE = 'tenantry_lock'
+
+/** Name of the table, in the tenant's own database. */
+export const IDENTITY_TABLE = 'tenantry_identity'

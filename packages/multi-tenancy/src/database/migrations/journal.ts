@@ -1,6 +1,5 @@
 import type { Dialect, Row, SqlValue, Statement, TenantProvider } from '../../types/provider.ts'
-import { LOCK_TABLE, MIGRATIONS_TABLE, TEXT_KEY } from '../../util/dialect.ts'
-import { IDENTITY_TABLE } from '../identity.ts'
+import { IDENTITY_TABLE, LOCK_TABLE, MIGRATIONS_TABLE, TEXT_KEY } from '../../util/dialect.ts'
 
 /** What the runner needs of a provider. */
 export type MigrationProvider<Client> = Pick<
