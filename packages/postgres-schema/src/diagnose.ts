@@ -1,7 +1,7 @@
 import type { CallOptions } from '@tenantry/multi-tenancy'
 import { escapeLiteral } from 'pg'
+import type { Server } from './connections/server.ts'
 import type { Settings } from './options.ts'
-import type { Server } from './server.ts'
 
 /** What of each server's limits and settings does not fit so many tenants, in sentences. */
 export async function diagnose(

@@ -1,6 +1,6 @@
 import { checkConnectionLimits, configError, type Environment } from '@tenantry/multi-tenancy'
 import type { ClientConfig } from 'pg'
-import { checkServe, type ParsedConnection, parseConnection } from './connection-config.ts'
+import { checkServe, type ParsedConnection, parseConnection } from './connections/connection-config.ts'
 
 /**
  * What keeps tenants of one database apart.

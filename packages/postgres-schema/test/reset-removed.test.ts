@@ -1,18 +1,18 @@
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
-import { encodeSteps, NO_STEPS } from '../src/wire.ts'
+import { encodeSteps, NO_STEPS } from '../src/connections/wire.ts'
 import { createDatabase, type TestDatabase } from './database.ts'
 import { POLLUTERS, pollute, snapshot } from './polluters.ts'
 import { open, providerOf } from './support.ts'
 
 // The mutation that proves the matrix in sessions.test.ts: without the reset it would be red.
-vi.mock('../src/scope.ts', async (importOriginal) => {
+vi.mock('../src/connections/scope.ts', async (importOriginal) => {
   return {
-    ...(await importOriginal<typeof import('../src/scope.ts')>()),
+    ...(await importOriginal<typeof import('../src/connections/scope.ts')>()),
     LEAVE_ALONE: { before: NO_STEPS, after: encodeSteps(['SELECT 1']), leaves: 'within' },
   }
 })
-vi.mock('../src/connection.ts', async (importOriginal) => ({
-  ...(await importOriginal<typeof import('../src/connection.ts')>()),
+vi.mock('../src/connections/connection.ts', async (importOriginal) => ({
+  ...(await importOriginal<typeof import('../src/connections/connection.ts')>()),
   cleanLate: async () => true,
 }))
 

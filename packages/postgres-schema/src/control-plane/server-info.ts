@@ -1,8 +1,8 @@
 import type { CallOptions } from '@tenantry/multi-tenancy'
 import { escapeIdentifier, escapeLiteral, type QueryResult } from 'pg'
-import { passwordOf, scramVerifier } from './credentials.ts'
-import type { Settings } from './options.ts'
-import { CREATE_ROUTINE, ROUTINE_IS_THERE } from './routines.ts'
+import { CREATE_ROUTINE, ROUTINE_IS_THERE } from '../connections/reset.ts'
+import { passwordOf, scramVerifier } from '../credentials.ts'
+import type { Settings } from '../options.ts'
 
 /** What does not change while the process lives. */
 export interface ServerFacts {

@@ -1,11 +1,13 @@
 import { type CallOptions, type ListedDatabase, type Locator, TenancyError } from '@tenantry/multi-tenancy'
 import { escapeIdentifier, escapeLiteral, type QueryResult } from 'pg'
+import { applicationName, searchPath } from '../connections/scope.ts'
+import type { Server } from '../connections/server.ts'
+import { passwordOf, randomId, scramVerifier } from '../credentials.ts'
+import { isState } from '../errors.ts'
+import { idIn, isName, locatorOf, markOf, roleOf, type SchemaPlace } from '../locator.ts'
+import type { Settings } from '../options.ts'
 import { distributeStatement } from './citus.ts'
-import { passwordOf, randomId, scramVerifier } from './credentials.ts'
-import { isState } from './errors.ts'
-import type { ServerFacts } from './facts.ts'
-import { idIn, isName, locatorOf, markOf, roleOf, type SchemaPlace } from './locator.ts'
-import type { Settings } from './options.ts'
+import type { ServerFacts } from './server-info.ts'
 import {
   endSessions,
   holdsLock,
@@ -18,9 +20,7 @@ import {
   REMAINS,
   roleMark,
   takeSign,
-} from './schema-sql.ts'
-import { applicationName, searchPath } from './scope.ts'
-import type { Server } from './server.ts'
+} from './statements.ts'
 
 export interface FoundSchema extends SchemaPlace {
   /** Shut by `setAccess`. */

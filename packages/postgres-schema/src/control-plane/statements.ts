@@ -1,7 +1,7 @@
 import { escapeIdentifier, escapeLiteral } from 'pg'
-import { randomId } from './credentials.ts'
-import type { ServerFacts } from './facts.ts'
-import { markOf, type SchemaPlace, signOf } from './locator.ts'
+import { randomId } from '../credentials.ts'
+import { markOf, type SchemaPlace, signOf } from '../locator.ts'
+import type { ServerFacts } from './server-info.ts'
 
 /** What `DROP` calls each kind of relation. */
 export const KINDS: Readonly<Record<'r' | 'p' | 'v' | 'm' | 'f', string>> = {

@@ -1,6 +1,6 @@
 import { configError } from '@tenantry/multi-tenancy'
 import type { ClientConfig } from 'pg'
-import type { ConnectionOptions, ServeOptions } from './options.ts'
+import type { ConnectionOptions, ServeOptions } from '../options.ts'
 
 /** A connection option, parsed and checked. */
 export interface ParsedConnection {

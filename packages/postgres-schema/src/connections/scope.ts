@@ -1,7 +1,7 @@
 import { escapeIdentifier, escapeLiteral } from 'pg'
-import { type SchemaPlace, signOf } from './locator.ts'
+import { type SchemaPlace, signOf } from '../locator.ts'
 import { loginCheck } from './login.ts'
-import { LEAVE } from './routines.ts'
+import { LEAVE } from './reset.ts'
 import type { Unit } from './unit.ts'
 import { COPY_FAIL, type EncodedSteps, encodeSteps, NO_STEPS, SEED } from './wire.ts'
 

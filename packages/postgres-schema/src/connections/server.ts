@@ -7,6 +7,11 @@ import {
   TenancyError,
 } from '@tenantry/multi-tenancy'
 import type { Client, ClientConfig, QueryResult } from 'pg'
+import { createFacts, type Facts } from '../control-plane/server-info.ts'
+import { passwordOf } from '../credentials.ts'
+import { isState, leavesNoDoubt } from '../errors.ts'
+import { type Purpose, roleOf, type SchemaPlace } from '../locator.ts'
+import type { ServerSettings, Settings } from '../options.ts'
 import {
   type Connection,
   cleanLate,
@@ -17,13 +22,8 @@ import {
   verdictOf,
 } from './connection.ts'
 import { collectPasswords, toClientConfig } from './connection-config.ts'
-import { passwordOf } from './credentials.ts'
-import { isState, leavesNoDoubt } from './errors.ts'
-import { createFacts, type Facts } from './facts.ts'
-import { type Purpose, roleOf, type SchemaPlace } from './locator.ts'
+import { refuseSharing } from './detect-pooler.ts'
 import { assertLogin } from './login.ts'
-import type { ServerSettings, Settings } from './options.ts'
-import { refuseSharing } from './probe.ts'
 import { LEAVE_SHARED } from './scope.ts'
 import { runUnit } from './unit.ts'
 

@@ -1,10 +1,10 @@
 import { type Lease, TenancyError } from '@tenantry/multi-tenancy'
 import { escapeIdentifier, escapeLiteral, Pool, type PoolClient, type QueryResult } from 'pg'
-import type { Connection } from './connection.ts'
-import { statusOf } from './connection.ts'
-import { leavesNoDoubt } from './errors.ts'
+import type { Connection } from '../connections/connection.ts'
+import { statusOf } from '../connections/connection.ts'
+import type { QueryInput } from '../connections/unit.ts'
+import { leavesNoDoubt } from '../errors.ts'
 import type { Statements } from './statements.ts'
-import type { QueryInput } from './unit.ts'
 
 /** What the client of one tenant works with. */
 export interface TenantPoolOptions {

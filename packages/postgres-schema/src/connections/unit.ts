@@ -1,7 +1,7 @@
 import { TenancyError } from '@tenantry/multi-tenancy'
 import type { Client, QueryResult, Submittable } from 'pg'
+import { isState } from '../errors.ts'
 import { BaseQuery, type Callback, isAnswer, onceReady, paperOf, type Wire } from './driver.ts'
-import { isState } from './errors.ts'
 import { type EncodedSteps, encodeSteps, joined, NO_STEPS, SYNC, scatter } from './wire.ts'
 
 /** What is sent in one message with the user's statement: it all happens, or none of it. */

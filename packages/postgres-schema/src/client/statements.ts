@@ -1,7 +1,6 @@
 import { splitStatements, TenancyError } from '@tenantry/multi-tenancy'
 import type { QueryResult, Submittable } from 'pg'
-import { type Connection, statusOf } from './connection.ts'
-import type { Pooler } from './options.ts'
+import { type Connection, statusOf } from '../connections/connection.ts'
 import {
   beginSteps,
   LEAVE_ALONE,
@@ -13,10 +12,11 @@ import {
   scopeSteps,
   sharedUnit,
   UNDO_SHARED,
-} from './scope.ts'
+} from '../connections/scope.ts'
+import { type QueryInput, runUnit, type Unit } from '../connections/unit.ts'
+import { COPY_FAIL, encodeSteps, NO_STEPS } from '../connections/wire.ts'
+import type { Pooler } from '../options.ts'
 import { endingOf, opensTransaction, refuseSessionState, shapesTransaction } from './session-sql.ts'
-import { type QueryInput, runUnit, type Unit } from './unit.ts'
-import { COPY_FAIL, encodeSteps, NO_STEPS } from './wire.ts'
 
 /** Statements of one tenant on a leased connection. */
 export interface Statements {
