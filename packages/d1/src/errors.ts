@@ -80,18 +80,31 @@ function classifyApiError(error: HttpError): ErrorClassification {
   return error.status === 200 ? { ...byStatus, code: 'provider_unavailable' } : byStatus
 }
 
+/** SQLite's code ends the message of a statement that SQLite rejected. */
+const SQLITE_CODE = /: SQLITE_([A-Z]+)(?: \(extended: [A-Z_]+\))?$/
+/** Codes for which the same statement may succeed later. */
+const SQLITE_TRANSIENT: ReadonlySet<string> = new Set(['BUSY', 'LOCKED', 'IOERR', 'NOMEM'])
+
 /** Faults of D1 itself that pass: the same statement may succeed later. */
 const TRANSIENT =
-  /internal error|overloaded|too many requests queued|reset because|was reset|caused object to be reset|network connection lost|transient issue|storage operation exceeded timeout|SQLITE_(?:BUSY|LOCKED|IOERR|NOMEM)/i
-const FULL = /exceeded maximum DB size|SQLITE_FULL|exceeds? .*storage limit/i
+  /internal error|overloaded|too many requests queued|reset because|was reset|caused object to be reset|network connection lost|transient issue|storage operation exceeded timeout/i
+const FULL = /exceeded maximum DB size|exceeds? .*storage limit/i
 const MISSING = /database .*(?:not found|does not exist|was deleted)|could not be found/i
 
 /** @see https://developers.cloudflare.com/d1/observability/debug-d1/#error-list */
 function classifyD1Message(message: string): ErrorClassification {
-  // SQLite quotes parts of the statement, which could contain any of the phrases above.
-  const unquoted = message.replaceAll(/"[^"]*"/g, '')
+  const sqliteCode = SQLITE_CODE.exec(message)?.[1]
+  if (sqliteCode === 'FULL') return { code: 'quota_exceeded' }
+  if (sqliteCode !== undefined) {
+    return SQLITE_TRANSIENT.has(sqliteCode)
+      ? { code: 'provider_unavailable', retryAfter: 1 }
+      : { code: 'provider_rejected' }
+  }
+  // `exec` quotes its text before the reason, and that text could contain any of the phrases above.
+  const reason = message.startsWith('D1_EXEC_ERROR: ') ? message.slice(message.lastIndexOf(': ')) : message
+  const unquoted = reason.replaceAll(/"[^"]*"/g, '')
   if (FULL.test(unquoted)) return { code: 'quota_exceeded' }
-  if (MISSING.test(unquoted) && !/SQLITE_/.test(unquoted)) return { code: 'tenant_not_found' }
+  if (MISSING.test(unquoted)) return { code: 'tenant_not_found' }
   if (TRANSIENT.test(unquoted)) return { code: 'provider_unavailable', retryAfter: 1 }
   return { code: 'provider_rejected' }
 }
@@ -104,9 +117,14 @@ export function isD1Error(error: unknown): error is Error {
   )
 }
 
-/** Whether the database rejected a statement: apps then receive D1's own error. */
-export function isStatementError(error: unknown): error is Error {
-  return isD1Error(error) && classifyD1Message(error.message).code === 'provider_rejected'
+/**
+ * Whether the error is of a statement, busy and full databases included: apps then receive D1's own error. Failures of
+ * D1 or of the connection get a code.
+ */
+function isStatementError(error: unknown): error is Error {
+  if (!isD1Error(error)) return false
+  const { code } = classifyD1Message(error.message)
+  return SQLITE_CODE.test(error.message) || code === 'provider_rejected' || code === 'quota_exceeded'
 }
 
 /** The error that a binding throws for a rejected statement. */

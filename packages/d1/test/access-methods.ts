@@ -16,7 +16,7 @@ export const call: CallOptions = { signal: new AbortController().signal }
 
 export async function startLadder(): Promise<Ladder> {
   const emulator = await startCloudflareEmulator({ dispatchNamespaces: [NAMESPACE] })
-  const bindings = await startBindings(emulator, 150)
+  const bindings = await startBindings(emulator, 600)
   let made = 0
 
   const by = (access: D1Access) => async (): Promise<D1Database> => {

@@ -121,9 +121,18 @@ test('a way says what it cannot do, and refuses it with a code', async () => {
   expect(d1Info(client)).toMatchObject({ name: 'cannot', access: 'rest', sessions: false })
   expect(() => client.withSession()).toThrow(expect.objectContaining({ code: 'not_supported' }))
   expect((await failure(client.dump())).code).toBe('not_supported')
-  const numbered = client.prepare('SELECT ?1').bind(new Uint8Array([1]))
-  expect((await failure(numbered.all())).code).toBe('not_supported')
   expect(() => d1Info({} as D1Database)).toThrow(TenancyError)
+})
+
+test('a wrong argument is a TypeError, and no statement is sent', async () => {
+  const provider = createD1Provider(account())
+  const { locator } = await provider.create('wrong-argument', call)
+  const client = await provider.connect({ locator, purpose: 'manage', verify }, call)
+  emulator.requests.length = 0
+  await expect(client.exec(undefined as never)).rejects.toThrow(TypeError)
+  await expect(client.batch(undefined as never)).rejects.toThrow(TypeError)
+  await expect(client.batch([{}] as never)).rejects.toThrow('batch() accepts only statements')
+  expect(emulator.requests).toEqual([])
 })
 
 test('a request through a tenant’s Worker has the limits that were asked for', async () => {
@@ -178,7 +187,7 @@ describe('a set-up mistake names its option', () => {
     const options = { accountId: 'a'.repeat(32), apiToken: 'token-token', ...wrong }
     const make = (): unknown => createD1Provider(options as never)
     expect(make).toThrow(expect.objectContaining({ code: 'config_invalid' }))
-    expect(make).toThrow(new RegExp(`^${option}`))
+    expect(make).toThrow(`[config_invalid] ${option}`)
   })
 
   function dispatchOf(namespace: string): Record<string, unknown> {

@@ -239,7 +239,7 @@ test('a caller that gives up ends the request', async () => {
   const found = provider.find('given-up', { signal: controller.signal })
   await held.met()
   controller.abort(new TenancyError('timeout', 'given up'))
-  expect((await failure(found)).message).toBe('given up')
+  expect(await failure(found)).toMatchObject({ message: '[timeout] given up' })
 })
 
 describe('what says it failed is no answer, whatever else it says', () => {

@@ -7,7 +7,7 @@ import {
   TenancyError,
 } from '@tenantry/multi-tenancy/provider'
 import type { D1Result } from '../client/d1-database.ts'
-import { createRemoteDatabase, type SessionState, type Transport } from '../client/remote-database.ts'
+import { createRemoteDatabase, type Session, type Transport } from '../client/remote-database.ts'
 import type { BoundStatement } from '../client/values.ts'
 import type { RestApi } from '../control-plane/rest-api.ts'
 import { createTenantWorkers, type TenantWorkers, toScriptName } from '../control-plane/tenant-workers.ts'
@@ -115,11 +115,11 @@ function createSender(
 }
 
 function createDispatchTransport(send: Send): Transport {
-  async function run(request: WorkerRequest, session: SessionState | undefined): Promise<unknown[]> {
+  async function run(request: WorkerRequest, session: Session | undefined): Promise<unknown[]> {
     const { results, bookmark } = await send(
       session === undefined ? request : { ...request, bookmark: session.bookmark },
     )
-    if (session !== undefined && typeof bookmark === 'string') session.bookmark = bookmark
+    if (typeof bookmark === 'string') session?.advance(bookmark)
     return results
   }
   return {

@@ -28,8 +28,10 @@ class GuardedQueries {
     return new GuardedStatement(this.#inner.prepare(query), this.#guard)
   }
 
-  batch<Row>(statements: D1PreparedStatement[]): Promise<D1Result<Row>[]> {
-    return this.#guard(async () => this.#inner.batch<Row>(statements.map(GuardedStatement.unwrap)))
+  async batch<Row>(statements: D1PreparedStatement[]): Promise<D1Result<Row>[]> {
+    // Outside the guard, so that a wrong argument keeps its TypeError.
+    const unwrapped = statements.map(GuardedStatement.unwrap)
+    return this.#guard(() => this.#inner.batch<Row>(unwrapped))
   }
 }
 
@@ -62,7 +64,8 @@ class GuardedDatabase extends GuardedQueries implements D1Database {
     return #getInfo in database ? database.#getInfo() : undefined
   }
 
-  exec(query: string): ReturnType<D1Database['exec']> {
+  async exec(query: string): ReturnType<D1Database['exec']> {
+    if (typeof query !== 'string') throw new TypeError('exec() needs SQL text')
     return this.#guard(() => this.#database.exec(query))
   }
 

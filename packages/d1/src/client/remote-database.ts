@@ -1,18 +1,21 @@
-import { splitStatements, TenancyError } from '@tenantry/multi-tenancy/provider'
+import { TenancyError } from '@tenantry/multi-tenancy/provider'
+import { createD1Error, isD1Error } from '../errors.ts'
 import type { D1Database, D1DatabaseSession, D1PreparedStatement, D1Result } from './d1-database.ts'
 import { type BoundStatement, toD1Value } from './values.ts'
 
 /** Sends statements to a database that is not bound to this Worker. One call is one transaction. */
 export interface Transport {
-  all(statements: readonly BoundStatement[], session?: SessionState): Promise<D1Result[]>
-  raw(statement: BoundStatement, session?: SessionState): Promise<{ columns: string[]; rows: unknown[][] }>
+  /** One result for each statement. */
+  all(statements: readonly BoundStatement[], session?: Session): Promise<D1Result[]>
+  raw(statement: BoundStatement, session?: Session): Promise<{ columns: string[]; rows: unknown[][] }>
   /** Whether the transport sends and receives a session's bookmark. */
   readonly hasSessions: boolean
 }
 
-/** The state of a session; the transport updates the bookmark. */
-export interface SessionState {
-  bookmark: string
+/** A session of queries. The transport sends its bookmark, and calls `advance` with the one it receives. */
+export interface Session {
+  readonly bookmark: string
+  advance(bookmark: string): void
 }
 
 /** A `D1Database` over a transport, with the results and errors of a binding. */
@@ -20,20 +23,24 @@ export function createRemoteDatabase(transport: Transport): D1Database {
   return {
     ...createQueries(transport),
     async exec(query) {
-      const statements = splitStatements(query, 'sqlite').map((sql) => ({ sql, params: [] }))
-      if (statements.length === 0) return { count: 0, duration: 0 }
-      const results = await transport.all(statements)
-      const duration = results.reduce((sum, { meta }) => sum + (meta.duration ?? 0), 0)
-      return { count: statements.length, duration }
+      const lines = query.trim().split('\n')
+      try {
+        const results = await runAll(
+          transport,
+          lines.map((sql) => ({ sql, params: [] })),
+        )
+        const duration = results.reduce((sum, { meta }) => sum + (meta.duration ?? 0), 0)
+        return { count: results.length, duration }
+      } catch (error) {
+        throw isD1Error(error) ? toExecError(error, lines[0]) : error
+      }
     },
     withSession(constraintOrBookmark = 'first-unconstrained'): D1DatabaseSession {
       if (!transport.hasSessions) throw notSupported('withSession()')
-      const session = { bookmark: constraintOrBookmark }
-      const { bookmark } = session
+      const session = createSession(constraintOrBookmark)
       return {
         ...createQueries(transport, session),
-        getBookmark: () =>
-          session.bookmark === bookmark && isConstraint(bookmark) ? null : session.bookmark,
+        getBookmark: () => (isConstraint(session.bookmark) ? null : session.bookmark),
       }
     },
     async dump() {
@@ -42,12 +49,29 @@ export function createRemoteDatabase(transport: Transport): D1Database {
   }
 }
 
+function createSession(constraintOrBookmark: string): Session {
+  let bookmark = constraintOrBookmark
+  return {
+    get bookmark() {
+      return bookmark
+    },
+    // Responses overtake each other. Bookmarks sort in the order of time.
+    advance(next) {
+      if (isConstraint(bookmark) || next > bookmark) bookmark = next
+    },
+  }
+}
+
 /** The bound statement of each prepared one. `batch` accepts only statements in this map. */
 const boundStatements = new WeakMap<D1PreparedStatement, BoundStatement>()
 
-function createQueries(transport: Transport, session?: SessionState): Pick<D1Database, 'prepare' | 'batch'> {
+function createQueries(transport: Transport, session?: Session): Pick<D1Database, 'prepare' | 'batch'> {
   function createStatement(statement: BoundStatement): D1PreparedStatement {
-    const all = async (): Promise<D1Result<any>> => firstResult(await transport.all([statement], session))
+    async function all(): Promise<D1Result<any>> {
+      const [result] = await runAll(transport, [statement], session)
+      if (result !== undefined) return result
+      throw new TenancyError('provider_unavailable', 'D1 sent no result for a statement')
+    }
     const prepared: D1PreparedStatement = {
       bind: (...values) => createStatement({ sql: statement.sql, params: values.map(toD1Value) }),
       all,
@@ -56,9 +80,12 @@ function createQueries(transport: Transport, session?: SessionState): Pick<D1Dat
         const row = (await all()).results[0]
         if (column === undefined || row === undefined) return row ?? null
         if (Object.hasOwn(row, column)) return row[column]
-        throw new Error(`D1_COLUMN_NOTFOUND: Column not found (${column})`)
+        throw new Error(`D1_COLUMN_NOTFOUND: Column not found (${column})`, {
+          cause: new Error('Column not found'),
+        })
       },
       async raw(options?: { columnNames?: boolean }): Promise<any> {
+        if (isBlank(statement)) throw noStatements()
         const { columns, rows } = await transport.raw(statement, session)
         return options?.columnNames ? [columns, ...rows] : rows
       },
@@ -75,16 +102,36 @@ function createQueries(transport: Transport, session?: SessionState): Pick<D1Dat
         if (boundStatement !== undefined) return boundStatement
         throw new TypeError('batch() accepts only statements that this client prepared')
       })
-      if (bound.length === 0) throw new Error('D1_ERROR: No SQL statements detected.')
-      return (await transport.all(bound, session)) as D1Result<any>[]
+      return (await runAll(transport, bound, session)) as D1Result<any>[]
     },
   }
 }
 
-function firstResult(results: readonly D1Result[]): D1Result<any> {
-  const [result] = results
-  if (result !== undefined) return result
-  throw new TenancyError('provider_unavailable', 'D1 sent no result for a statement')
+/** Runs the statements as a binding does, which skips blank ones. */
+async function runAll(
+  transport: Transport,
+  statements: readonly BoundStatement[],
+  session?: Session,
+): Promise<D1Result[]> {
+  const remaining = statements.filter((statement) => !isBlank(statement))
+  if (remaining.length === 0) throw noStatements()
+  return transport.all(remaining, session)
+}
+
+/** Whether D1 skips the statement. It counts indented line comments as blank, and no other comments. */
+function isBlank({ sql }: BoundStatement): boolean {
+  return sql.replaceAll(/^\s+--.*/gm, '').trim() === ''
+}
+
+function noStatements(): Error {
+  return createD1Error('No SQL statements detected.')
+}
+
+/** The error of `exec`. A binding always names the first line, because the whole text fails as one. */
+function toExecError({ message, cause }: Error, firstLine: string | undefined): Error {
+  const reason = cause instanceof Error ? cause.message : message
+  const text = `Error in line 1: ${firstLine}: ${reason}`
+  return new Error(`D1_EXEC_ERROR: ${text}`, { cause: new Error(text) })
 }
 
 function isConstraint(bookmark: string): boolean {

@@ -1,24 +1,47 @@
-/** A token of SQL text. Quoted text and comments are `text`. */
-export interface Token {
-  readonly kind: 'text' | 'placeholder' | 'word' | 'newline'
-  readonly value: string
-}
+import { splitStatements } from '@tenantry/multi-tenancy/provider'
+import { createD1Error } from '../errors.ts'
+import { tokenize } from './sql-tokens.ts'
+import { type BoundStatement, toRestParams } from './values.ts'
 
 /**
- * SQLite's tokens: comments, quoted text (a doubled quote counts as two, which is equivalent here), placeholders,
- * words and line ends. No alternative backtracks, so the time is linear.
+ * The statements of a prepared text, each as the REST API accepts it: with several statements, a binding runs all,
+ * binds the values to the last and returns its rows, which the API does not.
+ *
+ * @throws D1's own errors for texts that a binding rejects but the API does not
  */
-const TOKENS =
-  /(--[^\n]*|\/\*.*?(?:\*\/|$)|(['"`]).*?(?:\2|$)|\[[^\]]*\]?)|(\?\d*|[:@$][\w$\x80-\ufefe]+)|([a-z_\x80-\ufefe][\w$\x80-\ufefe]*|\d[\w.]*)|(\r\n)|./gis
+export function toRestStatements({ sql, params }: BoundStatement): BoundStatement[] {
+  const statements = splitStatements(sql, 'sqlite')
+  const last = statements.at(-1)
+  if (last === undefined || endsWithComment(sql)) throw createD1Error('SQL code did not contain a statement.')
+  // Unchanged where possible: SQLite's errors name positions in the text.
+  if (statements.length === 1) return [encodeStatement({ sql, params })]
+  const leading = statements.slice(0, -1)
+  if (leading.some(hasPlaceholder)) {
+    throw createD1Error(
+      'When executing multiple SQL statements in a single call, only the last statement can have parameters.',
+    )
+  }
+  return [...leading.map((text) => ({ sql: text, params: [] })), { sql: last, params }].map(encodeStatement)
+}
 
-/** Splits a text into tokens; joined, they are the text again. */
-export function tokenize(sql: string): Token[] {
-  return Array.from(sql.matchAll(TOKENS), ([value, quoted, , placeholder, word, newline]): Token => {
-    if (quoted !== undefined) return { kind: 'text', value }
-    if (placeholder !== undefined) return { kind: 'placeholder', value }
-    if (word !== undefined) return { kind: 'word', value }
-    return { kind: newline === undefined ? 'text' : 'newline', value }
-  })
+function encodeStatement(statement: BoundStatement): BoundStatement {
+  const { sql, params } = toRestParams(statement)
+  return { sql: toRestSql(sql), params }
+}
+
+function hasPlaceholder(sql: string): boolean {
+  return tokenize(sql).some(({ kind }) => kind === 'placeholder')
+}
+
+/** Whether the last `;` is followed by comments only. */
+function endsWithComment(sql: string): boolean {
+  const tokens = tokenize(sql)
+  const trailing = tokens.slice(tokens.findLastIndex(({ value }) => value === ';') + 1)
+  return trailing.some(({ kind }) => kind === 'comment') && trailing.every(isIgnored)
+}
+
+function isIgnored({ kind, value }: { kind: string; value: string }): boolean {
+  return kind === 'comment' || value.trim() === ''
 }
 
 /**

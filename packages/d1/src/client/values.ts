@@ -1,5 +1,4 @@
-import { TenancyError } from '@tenantry/multi-tenancy/provider'
-import { tokenize } from './rest-sql.ts'
+import { tokenize } from './sql-tokens.ts'
 
 /** A statement with values in a form that the next hop accepts. */
 export interface BoundStatement {
@@ -30,10 +29,11 @@ export function toBindable(sql: string, params: readonly unknown[]): BoundStatem
 
 /** Converts a bound statement for the REST API. JSON has no bytes: they are sent as hex text, and SQLite decodes it. */
 export function toRestParams({ sql, params }: BoundStatement): BoundStatement {
+  const isBytes = (value: unknown): boolean => value instanceof Uint8Array
   if (!params.some(isBytes)) return { sql, params }
   return {
     sql: wrapPlaceholders(sql, params, (value) => (isBytes(value) ? 'unhex(?)' : undefined)),
-    params: params.map((value) => (isBytes(value) ? toHex(toBytes(value)) : value)),
+    params: params.map((value) => (value instanceof Uint8Array ? toHex(value) : value)),
   }
 }
 
@@ -45,48 +45,44 @@ export function toRestParams({ sql, params }: BoundStatement): BoundStatement {
 export function toD1Value(value: unknown): unknown {
   if (value === null || typeof value === 'string' || typeof value === 'number') return value
   if (typeof value === 'boolean') return Number(value)
-  if (isBytes(value)) return toBytes(value)
-  if (Array.isArray(value) && value.every((item) => Number.isInteger(item) && item >= 0 && item < 256)) {
+  if (value instanceof Uint8Array) return value
+  if (value instanceof ArrayBuffer) return new Uint8Array(value)
+  // A binding turns each element of any other view into one byte.
+  if (ArrayBuffer.isView(value))
+    return Uint8Array.from(Array.from(value as Iterable<number> & ArrayBufferView))
+  if (Array.isArray(value) && value.every((item) => typeof item === 'number' && item >= 0 && item < 256)) {
     return Uint8Array.from(value)
   }
-  const type = typeof value
-  throw new Error(`D1_TYPE_ERROR: Type '${type}' not supported for value '${String(value)}'`)
+  const message = `Type '${typeof value}' not supported for value '${String(value)}'`
+  throw new Error(`D1_TYPE_ERROR: ${message}`, { cause: new Error(message) })
 }
 
-/**
- * Replaces the placeholders of some values by an expression.
- *
- * @throws `not_supported` for numbered and named placeholders
- */
+/** Replaces the placeholders of some values by an expression, in which `?` stands for the placeholder. */
 function wrapPlaceholders(
   sql: string,
   params: readonly unknown[],
   wrap: (value: unknown) => string | undefined,
 ): string {
-  let index = 0
+  const positions = new Map<string, number>()
+  let largest = 0
+  /** By SQLite's rules: `?` and a new name take the next number after the largest so far. */
+  function getPosition(placeholder: string): number {
+    const position =
+      positions.get(placeholder) ?? (Number(/^\?(\d+)$/.exec(placeholder)?.[1] ?? 0) || largest + 1)
+    largest = Math.max(largest, position)
+    if (placeholder !== '?') positions.set(placeholder, position)
+    return position
+  }
   return tokenize(sql)
     .map(({ kind, value }) => {
       if (kind !== 'placeholder') return value
-      if (value === '?') return wrap(params[index++]) ?? value
-      throw new TenancyError(
-        'not_supported',
-        'Bytes over REST and integers beyond 2^53 need plain ? placeholders',
-      )
+      return wrap(params[getPosition(value) - 1])?.replace('?', () => value) ?? value
     })
     .join('')
 }
 
 function isSafeInteger(value: bigint): boolean {
   return value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER)
-}
-
-function isBytes(value: unknown): value is ArrayBuffer | ArrayBufferView {
-  return value instanceof ArrayBuffer || ArrayBuffer.isView(value)
-}
-
-function toBytes(value: ArrayBuffer | ArrayBufferView): Uint8Array {
-  if (value instanceof ArrayBuffer) return new Uint8Array(value)
-  return new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
 }
 
 function toHex(bytes: Uint8Array): string {

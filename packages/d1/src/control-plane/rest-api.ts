@@ -37,7 +37,8 @@ export interface RestApi {
   delete(uuid: string, signal: AbortSignal): Promise<void>
   /** Runs the statements as one transaction. */
   query(uuid: string, statements: readonly BoundStatement[], signal: AbortSignal): Promise<D1Result[]>
-  raw(uuid: string, statement: BoundStatement, signal: AbortSignal): Promise<RawRows>
+  /** As `query`, with rows as lists. */
+  raw(uuid: string, statements: readonly BoundStatement[], signal: AbortSignal): Promise<RawRows[]>
   /** The newest bookmark at or before `timestamp` (ISO 8601), or the current one. */
   getBookmark(uuid: string, timestamp: string | undefined, signal: AbortSignal): Promise<string>
   restore(
@@ -154,12 +155,13 @@ export function createRestApi(options: RestApiOptions): RestApi {
       const { result } = await complete(database.query(check(UUID, uuid), body, { signal }), signal)
       return parseResults(result, statements.length) as D1Result[]
     },
-    async raw(uuid, statement, signal) {
-      const body = { account_id, ...toBody([statement]) }
+    async raw(uuid, statements, signal) {
+      const body = { account_id, ...toBody(statements) }
       const { result } = await complete(database.raw(check(UUID, uuid), body, { signal }), signal)
-      const [first] = parseResults(result, 1)
-      const { columns = [], rows = [] } = (first?.results ?? {}) as Partial<RawRows>
-      return { columns, rows }
+      return parseResults(result, statements.length).map(({ results }) => {
+        const { columns = [], rows = [] } = (results ?? {}) as Partial<RawRows>
+        return { columns, rows }
+      })
     },
     async getBookmark(uuid, timestamp, signal) {
       const query = { account_id, ...(timestamp === undefined ? {} : { timestamp }) }
@@ -206,7 +208,7 @@ function toBody(statements: readonly BoundStatement[]): { sql: string; params?: 
 
 /** One successful result for each statement. */
 function parseResults(value: unknown, count: number): { success?: boolean; results?: unknown }[] {
-  if (!Array.isArray(value) || value.length < count) return throwUndocumented()
+  if (!Array.isArray(value) || value.length !== count) return throwUndocumented()
   return value.some((result) => result?.success === false) ? throwUndocumented() : value
 }
 
