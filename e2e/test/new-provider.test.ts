@@ -93,13 +93,15 @@ describe('a package created by pnpm new-provider', () => {
 })
 
 describe('pnpm new-provider', () => {
-  test('refuses a name that is taken, or is none', () => {
-    expect(newProvider('two-words').stderr).toBe('packages/two-words is there already.\n')
+  test('refuses a name that is taken or invalid', () => {
+    expect(newProvider('two-words').stderr).toBe(
+      'packages/two-words already exists: choose another name or remove the folder.\n',
+    )
     for (const name of ['', 'Turso', '../turso', 'a--b', 'a_b'])
       expect(newProvider(name).stderr).toMatch(/^Usage/)
   })
 
-  test('leaves the checkout it runs beside alone', () => {
+  test('does not change the checkout that the copy came from', () => {
     expect(existsSync(join(root, 'packages/two-words'))).toBe(false)
   })
 })

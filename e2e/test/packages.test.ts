@@ -19,9 +19,9 @@ interface Manifest {
   peerDependenciesMeta?: Record<string, { optional?: boolean }>
 }
 
-function snippet(name: string): string {
-  const snippet = documentSnippets().find((candidate) => candidate.name === name)
-  if (snippet === undefined) throw new Error(`No snippet ${name}`)
+function readSnippet(file: string, name: string): string {
+  const snippet = documentSnippets().find((candidate) => candidate.file === file && candidate.name === name)
+  if (snippet === undefined) throw new Error(`${file} has no snippet ${name}.ts`)
   return snippet.code
 }
 
@@ -123,7 +123,7 @@ describe('core and turso in an empty project', () => {
   })
 
   test('the quick start and an app on Turso type-check, libraries included', () => {
-    project.write('quick-start.ts', snippet('quick-start'))
+    project.write('quick-start.ts', readSnippet('README.md', 'app'))
     project.write('turso.ts', TURSO_APP)
     expect(project.typecheck()).toBe('')
   })
@@ -136,7 +136,7 @@ describe('core and turso in an empty project', () => {
 
   test('the quick start runs on plain Node', async () => {
     const listen = 'serve({ fetch: app.fetch, port: 8787 })'
-    const once = `${snippet('quick-start').replace(listen, '')}
+    const once = `${readSnippet('README.md', 'app').replace(listen, '')}
 await (await factory.getAdapters('acme')).db.insertInto('notes').values({ title: 'kept' }).execute()
 console.log(await (await app.request('http://acme.localhost/notes')).text())
 await factory.close()`
@@ -200,7 +200,7 @@ describe('the oldest peers', () => {
     const peers = ['hono', 'kysely'].map((name) => `${name}@${oldest(name)}`)
     const project = createProject([tarball('multi-tenancy'), ...peers])
     try {
-      const code = snippet('core-quick-start')
+      const code = readSnippet('packages/multi-tenancy/README.md', 'app')
       project.write('quick-start.ts', code)
       expect((await run(project, 'quick-start.ts')).trim()).toBe(lastComment(code))
     } finally {

@@ -14,8 +14,8 @@ export function documentSnippets(): Snippet[] {
   const snippets = documents().flatMap((file) =>
     markdownSnippets(file, readFileSync(join(root, file), 'utf8')),
   )
-  const names = snippets.map(({ name }) => name)
-  const twice = names.find((name, at) => names.indexOf(name) !== at)
-  if (twice !== undefined) throw new Error(`Two snippets are called ${twice}`)
+  const names = snippets.map(({ file, name }) => `${file}: ${name}.ts`)
+  const duplicate = names.find((name, at) => names.indexOf(name) !== at)
+  if (duplicate !== undefined) throw new Error(`Two snippets have the same name: ${duplicate}`)
   return snippets
 }

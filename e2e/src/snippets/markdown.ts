@@ -1,14 +1,14 @@
-/** A piece of TypeScript from a text, as a module of its own. */
+/** A `ts` block of a text: one module. The blocks of one text may import each other by `./name.ts`. */
 export interface Snippet {
-  /** Unique; the name of its file without `.ts`. */
+  /** The name of its file without `.ts`; unique in its text. */
   readonly name: string
-  /** Where it stands, relative to the repository, and the line of its first line of code. */
+  /** The text's path in the repository, and the line of the first line of code. */
   readonly file: string
   readonly line: number
   readonly code: string
-  /** What the text leaves open: declarations, put before the code. */
+  /** Declarations that are not part of the text, put before the code: for the specification's snippets only. */
   readonly prelude: string
-  /** It is a whole program: start it, too. */
+  /** The block is a whole program, which is also started. */
   readonly run: boolean
 }
 
@@ -33,14 +33,14 @@ export function markdownSnippets(file: string, text: string): Snippet[] {
     const place = `${file}:${at + 1}`
     if (opening !== null) {
       const from = at + 1
-      if (!line.endsWith('-->')) at = indexOf(lines, '-->', from, place)
+      if (!line.endsWith('-->')) at = findLine(lines, '-->', from, place)
       head = {
         name: opening[1] ?? '',
         run: opening[2] !== undefined,
         prelude: lines.slice(from, at).join('\n'),
       }
     } else if (line === '```ts') {
-      const end = indexOf(lines, '```', at + 1, place)
+      const end = findLine(lines, '```', at + 1, place)
       const name = head?.name ?? `${file.replace(/\.md$/, '').replace(/\W+/g, '-')}-${snippets.length + 1}`
       const { run = false, prelude = '' } = head ?? {}
       snippets.push({ name, file, line: at + 2, code: lines.slice(at + 1, end).join('\n'), prelude, run })
@@ -49,7 +49,7 @@ export function markdownSnippets(file: string, text: string): Snippet[] {
     } else if (/^\s*(?:```|~~~)\s*(?:ts|tsx|typescript)\b/.test(line)) {
       throw new Error(`${place}: write a snippet as \`\`\`ts at the start of a line, else it goes unchecked`)
     } else if (line.startsWith('```')) {
-      at = indexOf(lines, '```', at + 1, place)
+      at = findLine(lines, '```', at + 1, place)
     } else if (line.includes('<!-- snippet')) throw new Error(`${place}: write <!-- snippet: name.ts -->`)
     else if (head !== undefined && line !== '')
       throw new Error(`${place}: the comment before names no snippet`)
@@ -57,7 +57,7 @@ export function markdownSnippets(file: string, text: string): Snippet[] {
   return snippets
 }
 
-/** What the comment lines at the end of a program say it prints. */
+/** The output that the comment lines at the end of a program announce. */
 export function lastComment(code: string): string {
   const lines = code.trimEnd().split('\n')
   const from = lines.findLastIndex((line) => !line.startsWith('// '))
@@ -67,8 +67,8 @@ export function lastComment(code: string): string {
     .join('\n')
 }
 
-function indexOf(lines: readonly string[], wanted: string, from: number, place: string): number {
+function findLine(lines: readonly string[], wanted: string, from: number, place: string): number {
   const at = lines.indexOf(wanted, from)
-  if (at === -1) throw new Error(`${place}: nothing closes it`)
+  if (at === -1) throw new Error(`${place}: the block or comment has no end`)
   return at
 }

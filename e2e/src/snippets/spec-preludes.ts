@@ -1,10 +1,10 @@
-/** What stands around a snippet of the specification to make it a module. */
+/** The text around a snippet of the specification that completes it to a module. */
 export interface Surroundings {
-  /** The names its text leaves open. */
+  /** Declarations of the names that its text does not declare. */
   readonly prelude: string
   /** In place of a `// ...` in the text. */
   readonly rest?: string
-  /** After it: what the test looks at. */
+  /** Text after it: the exports that the test reads. */
   readonly after?: string
 }
 
@@ -12,16 +12,16 @@ const SETUP = `import { setupMultiTenancy } from '@tenantry/multi-tenancy'`
 const FACTORY = `import type { DatabaseFactory } from '@tenantry/multi-tenancy'`
 const REST = 'provision: async () => {}, deprovision: async () => {},'
 
-/** Tells the test who was called, in order. */
+/** Records the calls, in order. */
 const CALLS = `
 export const calls: string[] = []
-const told = (name: string) => async (value: unknown): Promise<void> => { calls.push(name + ' ' + value) }`
+const record = (name: string) => async (value: unknown): Promise<void> => { calls.push(name + ' ' + value) }`
 
-/** Adapters of a made-up kind, each of one tenant. */
+/** Fictional adapters, each of one tenant. */
 const ADAPTERS = `
 interface DataAdapters { tenant: string; users: { list(): Promise<string[]> }; logs: { list(): Promise<string[]> } }
 const table = (tenant: string, name: string) => ({ list: async () => [tenant + ' ' + name] })
-const adaptersOf = (tenant: string): DataAdapters =>
+const buildAdapters = (tenant: string): DataAdapters =>
   ({ tenant, users: table(tenant, 'users'), logs: table(tenant, 'logs') })`
 
 const MEMORY_FACTORY = `import { createMemoryFactory } from '@tenantry/multi-tenancy/memory'
@@ -40,12 +40,12 @@ export const SURROUNDINGS: Readonly<Record<string, Surroundings>> = {
     after: `declare const theirs: DatabaseFactory
 declare const ours: Ours<DataAdapters>
 export const both = (): [Ours<DataAdapters>, DatabaseFactory] => [theirs, ours]
-export { adaptersOf }`,
+export { buildAdapters }`,
   },
   'Cloudflare D1': {
     prelude: `${CALLS}
 const env = { CF_ACCOUNT_ID: '0'.repeat(32), CF_API_TOKEN: 'a-token-of-the-account' }
-const runMigrations = told('migrate')`,
+const runMigrations = record('migrate')`,
     after: 'export { multiTenancy }',
   },
   'Turso / LibSQL': {
@@ -58,61 +58,61 @@ const createTursoAdapter = (client: Client) => ({ client })`,
     prelude: `${CALLS}${ADAPTERS}
 const env = { DB_USER: 'user', DB_PASSWORD: 'password' }
 const connectToDatabase = async (options: { host: string; user: string; password: string }) => options
-const createMyAdapter = ({ host }: { host: string }) => adaptersOf(host)
-const [createDatabase, runMigrations, seedDefaultData] = [told('create'), told('migrate'), told('seed')]
-const [configureBackups, backupDatabase] = [told('configure backups'), told('back up')]
-const [archiveData, deleteDatabase] = [told('archive'), told('delete')]`,
+const createMyAdapter = ({ host }: { host: string }) => buildAdapters(host)
+const [createDatabase, runMigrations, seedDefaultData] = [record('create'), record('migrate'), record('seed')]
+const [configureBackups, backupDatabase] = [record('configure backups'), record('back up')]
+const [archiveData, deleteDatabase] = [record('archive'), record('delete')]`,
     after: 'export { multiTenancy }',
   },
   'Basic Setup': {
     prelude: `${SETUP}${ADAPTERS}
 const getTenantDatabase = async (tenantId: string) => tenantId
-const createAdapter = adaptersOf`,
+const createAdapter = buildAdapters`,
     after: 'export { multiTenancy }',
   },
   'With Provisioning': {
     prelude: `${SETUP}${CALLS}
 ${MEMORY_FACTORY}
-const [runMigrations, seedData] = [told('migrate'), told('seed')]`,
+const [runMigrations, seedData] = [record('migrate'), record('seed')]`,
     after: 'export { multiTenancy }',
   },
   'With Deprovisioning': {
     prelude: `${SETUP}${CALLS}
 ${MEMORY_FACTORY}
-const [backupDatabase, cleanupResources] = [told('back up'), told('clean up')]`,
+const [backupDatabase, cleanupResources] = [record('back up'), record('clean up')]`,
     after: 'export { multiTenancy }',
   },
   'Middleware Integration': {
     prelude: `${ADAPTERS}
 ${APP}
-const factory = { getAdapters: async (tenantId: string) => adaptersOf(tenantId) }`,
+const factory = { getAdapters: async (tenantId: string) => buildAdapters(tenantId) }`,
     after: `app.get('/who', (c) => c.json([c.env.data.tenant, c.get('tenant_id')]))
 export { app }`,
   },
   'Connection Pooling': {
     prelude: `${FACTORY}${CALLS}${ADAPTERS}
-const createConnection = async (tenantId: string) => { await told('connect')(tenantId); return adaptersOf(tenantId) }`,
+const createConnection = async (tenantId: string) => { await record('connect')(tenantId); return buildAdapters(tenantId) }`,
     rest: REST,
     after: 'export { factory }',
   },
   'Migration Management': {
     prelude: `${CALLS}
 const getTenantDatabase = async (tenantId: string) =>
-  ({ getMigrationVersion: async () => 1, runMigration: (name: string) => told(tenantId)(name) })
+  ({ getMigrationVersion: async () => 1, runMigration: (name: string) => record(tenantId)(name) })
 const getPendingMigrations = async (version: number) => ['1', '2', '3'].slice(version)`,
     after: 'export { runMigrations }',
   },
   'Backup Strategy': {
     prelude: `${CALLS}
-const createDatabase = told('create')
+const createDatabase = record('create')
 const scheduleBackup = async (tenantId: string, options: { frequency: string; retention: number }) =>
-  told('back up')(tenantId + ' ' + options.frequency + ' ' + options.retention)`,
+  record('back up')(tenantId + ' ' + options.frequency + ' ' + options.retention)`,
     after: 'export { provision }',
   },
   'Error Handling': {
     prelude: `${FACTORY}${CALLS}${ADAPTERS}
 const connectToDatabase = async (tenantId: string): Promise<DataAdapters> => { throw new Error('no ' + tenantId) }
-const connectToReadReplica = async (tenantId: string) => adaptersOf(tenantId + ' replica')
+const connectToReadReplica = async (tenantId: string) => buildAdapters(tenantId + ' replica')
 const console = { error: (text: string, error: unknown) => { calls.push(text + ' ' + error) } }`,
     rest: REST,
     after: 'export { factory }',
@@ -120,20 +120,20 @@ const console = { error: (text: string, error: unknown) => { calls.push(text + '
   'Lazy Loading': {
     prelude: `import { createDatabaseMiddleware } from '@tenantry/multi-tenancy'${CALLS}${ADAPTERS}
 ${APP}
-const getAdapters = async (tenantId: string) => { calls.push(tenantId); return adaptersOf(tenantId) }
+const getAdapters = async (tenantId: string) => { calls.push(tenantId); return buildAdapters(tenantId) }
 app.use(createDatabaseMiddleware({ databaseIsolation: { getAdapters } }))`,
     after: 'export { app }',
   },
   Caching: {
     prelude: `import { LRUCache } from 'lru-cache'
 ${FACTORY}${CALLS}${ADAPTERS}
-const createConnection = async (tenantId: string) => { await told('connect')(tenantId); return adaptersOf(tenantId) }`,
+const createConnection = async (tenantId: string) => { await record('connect')(tenantId); return buildAdapters(tenantId) }`,
     rest: REST,
     after: 'export { cache, factory }',
   },
   'Read Replicas': {
     prelude: `${FACTORY}${ADAPTERS}
-const connectToPrimary = async (tenantId: string) => ({ ...adaptersOf(tenantId), orders: table(tenantId, 'orders') })
+const connectToPrimary = async (tenantId: string) => ({ ...buildAdapters(tenantId), orders: table(tenantId, 'orders') })
 const connectToReplica = async (tenantId: string, name: string) => table(tenantId + ' replica', name)`,
     rest: REST,
     after: 'export { factory }',

@@ -2,11 +2,11 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from './documents.ts'
 
-/** The specification lies beside the checkout, and is no part of it. */
+/** The specification lies beside the checkout and is not part of it. */
 export const SPEC: string = join(root, '../shared/spec/database-isolation.txt')
 
 export interface SpecSnippet {
-  /** The heading it stands under. */
+  /** The heading above it. */
   readonly heading: string
   readonly line: number
   /** Its text, importing our packages. */
@@ -28,7 +28,7 @@ export function specificationSnippets(text: string = readFileSync(SPEC, 'utf8'))
       if (/^\S.{3,38}[^.:]$/.test(line)) heading = line.replace(/^\d+\. /, '')
       continue
     }
-    const end = endOf(lines, at + 1)
+    const end = findEnd(lines, at + 1)
     const code = lines
       .slice(at + 1, end)
       .join('\n')
@@ -45,8 +45,8 @@ function ours(code: string): string {
     .replaceAll('@authhero/cloudflare', '@tenantry/d1')
 }
 
-/** Nothing closes a snippet: it goes on to the first blank line outside all brackets that no code follows. */
-function endOf(lines: readonly string[], from: number): number {
+/** A snippet has no end mark: it ends at the first blank line outside all brackets that no code follows. */
+function findEnd(lines: readonly string[], from: number): number {
   let depth = 0
   for (let at = from; at < lines.length; at++) {
     const line = lines[at] ?? ''

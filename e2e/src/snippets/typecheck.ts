@@ -1,43 +1,53 @@
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Snippet } from './markdown.ts'
 
 const e2e = new URL('../../', import.meta.url).pathname
 
+/** Names a snippet: a name is unique in its file. */
+export type SnippetName = Pick<Snippet, 'file' | 'name'>
+
 export interface SnippetFolder {
   /** The path of a snippet's file, where the packages of the workspace resolve. */
-  path(name: string): string
-  /** What the compiler says of each snippet, at its place in the text. */
-  errors(): ReadonlyMap<string, string[]>
+  path(snippet: SnippetName): string
+  /** The compiler's errors in a snippet, at their places in the text. */
+  errors(snippet: SnippetName): string[]
   remove(): void
 }
 
-/** Writes snippets as modules into a folder of their own inside e2e. */
+/** Writes snippets as modules below e2e: one folder for each text, so that its snippets may import each other. */
 export function writeSnippets(
   snippets: readonly Snippet[],
   compilerOptions: Record<string, unknown> = {},
 ): SnippetFolder {
   mkdirSync(join(e2e, '.snippets'), { recursive: true })
   const folder = mkdtempSync(join(e2e, '.snippets/run-'))
-  const path = (name: string): string => join(folder, `${name}.ts`)
+  const path = (snippet: SnippetName): string => join(folder, `${snippetPath(snippet)}.ts`)
   const config = {
     extends: '../../../tsconfig.base.json',
     compilerOptions: { isolatedDeclarations: false, declaration: false, ...compilerOptions },
-    include: ['*.ts'],
+    include: ['**/*.ts'],
   }
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config))
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
-  for (const snippet of snippets) writeFileSync(path(snippet.name), moduleOf(snippet))
+  for (const snippet of snippets) {
+    mkdirSync(dirname(path(snippet)), { recursive: true })
+    writeFileSync(path(snippet), toModule(snippet))
+  }
+  let errors: ReadonlyMap<string, string[]> | undefined
   return {
     path,
-    errors: () => errorsByName(compile(folder), snippets),
+    errors(snippet) {
+      errors ??= groupErrors(compile(folder), snippets)
+      return errors.get(snippetPath(snippet)) ?? []
+    },
     remove: () => rmSync(folder, { recursive: true, force: true }),
   }
 }
 
-/** The module of a snippet: its prelude, then its code. */
-export function moduleOf({ prelude, code }: Pick<Snippet, 'prelude' | 'code'>): string {
+/** The module text of a snippet: its prelude, then its code. */
+export function toModule({ prelude, code }: Pick<Snippet, 'prelude' | 'code'>): string {
   return `${prelude === '' ? '' : `${prelude}\n`}${code}\nexport {}\n`
 }
 
@@ -48,31 +58,36 @@ function compile(folder: string): string {
     { cwd: folder, encoding: 'utf8' },
   )
   if (error !== undefined) throw error
-  // A compiler that did not compile must not look like one that found nothing.
+  // A compiler that failed to run must not count as one that reports no error.
   if (stderr !== '' || (status !== 0 && !/error TS/.test(stdout))) throw new Error(`tsc: ${stderr}${stdout}`)
   return stdout
 }
 
-function errorsByName(output: string, snippets: readonly Snippet[]): Map<string, string[]> {
-  const byName = new Map(snippets.map((snippet) => [snippet.name, [] as string[]]))
+function groupErrors(output: string, snippets: readonly Snippet[]): Map<string, string[]> {
+  const groups = new Map(snippets.map((snippet) => [snippetPath(snippet), [] as string[]]))
   let last: string[] | undefined
   for (const text of output.split('\n').filter((line) => line !== '')) {
-    const [, name, line, message] = /^([\w-]+)\.ts\((\d+),\d+\): (.*)$/.exec(text) ?? []
-    if (name === undefined || line === undefined || message === undefined) {
-      // A line further in explains the one before; anything else is about no snippet.
+    const [, path, line, message] = /^([\w/-]+)\.ts\((\d+),\d+\): (.*)$/.exec(text) ?? []
+    if (path === undefined || line === undefined || message === undefined) {
+      // An indented line continues the error before it; any other line is about no snippet.
       if (!text.startsWith(' ') || last === undefined) throw new Error(`tsc: ${output}`)
       last.push(text)
       continue
     }
-    last = byName.get(name)
-    const snippet = snippets.find((one) => one.name === name)
+    last = groups.get(path)
+    const snippet = snippets.find((candidate) => snippetPath(candidate) === path)
     if (last === undefined || snippet === undefined) throw new Error(`tsc: ${output}`)
-    last.push(`${placeOf(snippet, Number(line))} ${message}`)
+    last.push(`${describePlace(snippet, Number(line))} ${message}`)
   }
-  return byName
+  return groups
 }
 
-function placeOf({ file, line: start, prelude }: Snippet, line: number): string {
+/** `docs/catalog.md` and `app` become `docs-catalog/app`. */
+function snippetPath({ file, name }: SnippetName): string {
+  return `${file.replace(/\.(?:md|txt)$/, '').replace(/\W+/g, '-')}/${name}`
+}
+
+function describePlace({ file, line: start, prelude }: Snippet, line: number): string {
   const before = prelude === '' ? 0 : prelude.split('\n').length
   return line <= before ? `${file}:${start} (prelude, line ${line})` : `${file}:${start + line - before - 1}`
 }
