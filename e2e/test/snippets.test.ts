@@ -62,7 +62,7 @@ describe('snippets of the documentation', () => {
     expect(documents().filter((file) => !files.has(file))).toEqual(['docs/architecture.md'])
   })
 
-  test.each(snippets)('$file:$line $name.ts compiles', (snippet) => {
+  test.each(snippets)('$file:$line $name compiles', (snippet) => {
     expect(folder.errors(snippet)).toEqual([])
   })
 
@@ -89,7 +89,7 @@ describe('snippets of the documentation', () => {
   })
 
   const programs = snippets.filter(({ run }) => run)
-  test.each(programs)('$file:$line $name.ts runs and prints its last comments', async (program) => {
+  test.each(programs)('$file:$line $name runs and prints its last comments', async (program) => {
     const { code, stdout, stderr } = await runNode([folder.path(program)], cwd).ended()
     expect(`${code} ${stderr.replace(/^\(.*|.*ExperimentalWarning.*\n/gm, '').trim()}`).toBe('0 ')
     expect(stdout.trim()).toBe(lastComment(program.code))
