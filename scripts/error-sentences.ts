@@ -13,7 +13,7 @@ export const SENTENCES: Readonly<Record<TenancyErrorCode, string>> = {
   invalid_request: 'The host or the body is malformed, or an argument is out of range.',
   wrong_tenant:
     "The database has another tenant's identity stamp. The tenant is quarantined until `release`.",
-  stale_tenant: 'The database was recreated after the last lookup. The next request looks it up again.',
+  stale_tenant: 'The database was recreated after its last lookup. The next request finds the new one.',
   name_taken: "A database with the tenant's physical name holds data and has no identity stamp.",
   conflict: 'Another operation on the tenant is running, or its state does not allow this one.',
   migration_failed: 'The database rejected a migration: `step` is its name, `cause` is the error.',

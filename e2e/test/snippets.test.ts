@@ -1,6 +1,6 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runNode } from '../src/process.ts'
 import { requestTenant } from '../src/request-tenant.ts'
@@ -86,6 +86,18 @@ describe('snippets of the documentation', () => {
       ),
     )
     expect(bare).toEqual([])
+  })
+
+  test('stand in pages whose links lead to files', () => {
+    const broken = documents().flatMap((file) =>
+      Array.from(
+        readText(file).matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)/g),
+        ([, target]) => target ?? '',
+      )
+        .filter((target) => !existsSync(join(root, dirname(file), target)))
+        .map((target) => `${file}: ${target}`),
+    )
+    expect(broken).toEqual([])
   })
 
   const programs = snippets.filter(({ run }) => run)
