@@ -6,7 +6,11 @@ import type { Provider } from './broken/broken-provider.ts'
 /** Creates a harness with pooled connections over the in-memory provider. */
 export function createPooledHarness(base: Harness<MemoryClient>, careless: boolean): Harness<PooledClient> {
   const open: Connection[] = []
-  const pooled = ({ beforeMigrate: _, ...provider }: Provider): TenantProvider<PooledClient> => {
+  const pooled = ({
+    beforeMigrate: _,
+    batchWithoutForeignKeys,
+    ...provider
+  }: Provider): TenantProvider<PooledClient> => {
     const pool = {}
     return {
       ...provider,
@@ -32,6 +36,10 @@ export function createPooledHarness(base: Harness<MemoryClient>, careless: boole
       },
       query: (client, statement) => client.lease(() => provider.query(client.inner, statement)),
       batch: (client, statements) => client.lease(() => provider.batch(client.inner, statements)),
+      ...(batchWithoutForeignKeys && {
+        batchWithoutForeignKeys: (client, statements) =>
+          client.lease(() => batchWithoutForeignKeys(client.inner, statements)),
+      }),
       kysely: (client) => provider.kysely(client.inner),
       async drop(locator, options) {
         await provider.drop(locator, options)

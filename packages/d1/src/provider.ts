@@ -3,6 +3,7 @@ import {
   createOrFind,
   createRedactor,
   HttpError,
+  sqliteMigrationSql,
   TenancyError,
   type TenantProvider,
 } from '@tenantry/multi-tenancy/provider'
@@ -61,6 +62,7 @@ export function createD1Provider(options: D1ProviderOptions): TenantProvider<D1D
   return {
     name: 'd1',
     capabilities: { dialect: 'sqlite', transactions: false, transactionalDdl: true },
+    migrationSql: sqliteMigrationSql,
     // Cloudflare advises fewer than 32 characters.
     naming: { maxLength: 31, separator: '_' },
     placements: PLACEMENTS,

@@ -1,8 +1,6 @@
 export {
   defineMigrations,
   type KyselyMigration,
-  leadingKeyword,
-  leadingWords,
   type MigrateOptions,
   type MigrationProvider,
   type MigrationRecord,
@@ -13,7 +11,6 @@ export {
   type RepairOptions,
   repairMigration,
   type SqlMigration,
-  splitStatements,
   type TenantMigration,
 } from './database/migrations/index.ts'
 export {
@@ -104,3 +101,4 @@ export type {
 } from './types/provider.ts'
 export type { DatabaseFactory, OpenTenant, Tenant, TenantFactory } from './types/tenant-factory.ts'
 export type { Environment } from './util/environment.ts'
+export { leadingKeyword, leadingWords, splitStatements } from './util/sql/split.ts'

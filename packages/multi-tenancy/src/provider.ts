@@ -1,6 +1,5 @@
 // The entry of provider authors: the contract, `defineFactory`, and the parts that providers share.
 
-export { leadingKeyword, leadingWords, splitStatements } from './database/migrations/index.ts'
 export {
   configError,
   ERROR_CODES,
@@ -36,6 +35,11 @@ export {
 } from './provider-kit/http.ts'
 export { listSources, type SourcePage } from './provider-kit/list-sources.ts'
 export {
+  mysqlMigrationSql,
+  postgresMigrationSql,
+  sqliteMigrationSql,
+} from './provider-kit/migration-sql/migration-sql.ts'
+export {
   getServer,
   type MultiServerMembers,
   type MultiServerOptions,
@@ -58,6 +62,7 @@ export { createRateGate, type RateGate } from './provider-kit/rate-gate.ts'
 export { createRedactor, type Redactor } from './provider-kit/redactor.ts'
 export { MAX_RETRY_AFTER, parseRetryAfter } from './provider-kit/retry-after.ts'
 export type { TenantId } from './tenant-id.ts'
+export type { MigrationSql } from './types/migration-sql.ts'
 export type {
   CallOptions,
   Capabilities,
@@ -72,3 +77,4 @@ export type {
 } from './types/provider.ts'
 export type { DatabaseFactory, OpenTenant, Tenant, TenantFactory } from './types/tenant-factory.ts'
 export type { Environment } from './util/environment.ts'
+export { leadingKeyword, leadingWords, splitStatements } from './util/sql/split.ts'

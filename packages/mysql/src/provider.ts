@@ -12,6 +12,7 @@ import {
   TenancyError,
   type TenantProvider,
 } from '@tenantry/multi-tenancy'
+import { mysqlMigrationSql } from '@tenantry/multi-tenancy/provider'
 import { Kysely } from 'kysely'
 import type { Pool, PoolConnection } from 'mysql2/promise'
 import { OneByOne, runTogether } from './client/multi-statement.ts'
@@ -162,6 +163,7 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
   return {
     name: 'mysql',
     capabilities: { dialect: 'mysql', transactions: true, transactionalDdl: false },
+    migrationSql: mysqlMigrationSql,
     naming: { maxLength: MAX_NAME_LENGTH, separator: '_' },
 
     ...spread,

@@ -11,6 +11,7 @@ import {
   TenancyError,
   type TenantProvider,
 } from '@tenantry/multi-tenancy'
+import { postgresMigrationSql } from '@tenantry/multi-tenancy/provider'
 import { Kysely } from 'kysely'
 import { escapeIdentifier, type Pool } from 'pg'
 import { createStatements, type Statements } from './client/statements.ts'
@@ -160,6 +161,7 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
   return {
     name: 'postgres-schema',
     capabilities: { dialect: 'postgres', transactions: true, transactionalDdl: true },
+    migrationSql: postgresMigrationSql,
     naming: { maxLength: 63, separator: '_' },
 
     ...spread,

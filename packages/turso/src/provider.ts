@@ -1,5 +1,10 @@
 import type { Client } from '@libsql/client/web'
-import { type ConnectTarget, createRedactor, type TenantProvider } from '@tenantry/multi-tenancy/provider'
+import {
+  type ConnectTarget,
+  createRedactor,
+  sqliteMigrationSql,
+  type TenantProvider,
+} from '@tenantry/multi-tenancy/provider'
 import { Kysely } from 'kysely'
 import { createTursoClient } from './client/libsql-client.ts'
 import { createHostCheck } from './control-plane/allowed-hosts.ts'
@@ -60,6 +65,7 @@ export function createTursoProvider(options: TursoProviderOptions): TenantProvid
   return {
     name: 'turso',
     capabilities: { dialect: 'sqlite', transactions: true, transactionalDdl: true },
+    migrationSql: sqliteMigrationSql,
     // `{name}-{organization}` is one DNS label: https://github.com/tursodatabase/turso-cli/issues/1013
     naming: { maxLength: 62 - organizationName.length, separator: '-' },
     placements: groups,
@@ -91,6 +97,9 @@ export function createTursoProvider(options: TursoProviderOptions): TenantProvid
     async batch(client, statements) {
       const plain = statements.map(({ sql, params = [] }) => ({ sql, args: params.map(toBound) }))
       if (plain.length > 0) await client.batch(plain, 'write')
+    },
+    async batchWithoutForeignKeys(client, statements) {
+      await client.migrate(statements.map(({ sql, params = [] }) => ({ sql, args: params.map(toBound) })))
     },
     kysely: (client) => new Kysely<any>({ dialect: libsqlKysely(client) }),
     mapError: errors.mapError,

@@ -46,7 +46,8 @@ export function interceptProvider<Client>(
   ): Promise<Value> =>
     around({ index: calls++, member, subject, ...(partly === undefined ? {} : { partly }) }, run)
 
-  const { create, find, drop, setAccess, list, connect, query, batch, kysely } = provider
+  const { create, find, drop, setAccess, list, connect, query, batch, batchWithoutForeignKeys, kysely } =
+    provider
   return {
     provider: {
       ...provider,
@@ -73,6 +74,10 @@ export function interceptProvider<Client>(
           () => batch(client, statements),
           (count) => batch(client, statements.slice(0, count)),
         ),
+      ...(batchWithoutForeignKeys && {
+        batchWithoutForeignKeys: (client, statements) =>
+          pass('batch', statements, () => batchWithoutForeignKeys(client, statements)),
+      }),
       kysely: (client) =>
         interceptKysely(kysely(client), transactions, (member, sql, run) => pass(member, sql, run)),
     },

@@ -7,6 +7,11 @@ import {
   repairMigration,
 } from '../database/migrations/index.ts'
 import { TenancyError } from '../errors.ts'
+import {
+  mysqlMigrationSql,
+  postgresMigrationSql,
+  sqliteMigrationSql,
+} from '../provider-kit/migration-sql/migration-sql.ts'
 import type { TenantId } from '../tenant-id.ts'
 import type { Dialect, Row, Statement } from '../types/provider.ts'
 import { type CatalogTables, catalogMigrations } from './schema.ts'
@@ -23,6 +28,8 @@ export interface CatalogDatabase {
    */
   readonly transactions?: boolean
 }
+
+const MIGRATION_SQL = { sqlite: sqliteMigrationSql, postgres: postgresMigrationSql, mysql: mysqlMigrationSql }
 
 /** What the stamp in the catalog's database says: it is no tenant's, and no tenant can be called so. */
 const STAMP_ID = 'tenantry--catalog' as TenantId
@@ -43,6 +50,7 @@ export function openCatalogDatabase({ db, dialect, transactions = true }: Catalo
   }
   const provider: MigrationProvider<Kysely<any>> = {
     capabilities: { dialect, transactions, transactionalDdl: transactions && dialect !== 'mysql' },
+    migrationSql: MIGRATION_SQL[dialect],
     query,
     batch: (client, statements) =>
       transactions && dialect !== 'mysql'

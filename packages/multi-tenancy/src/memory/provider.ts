@@ -1,5 +1,6 @@
 import { CompiledQuery, type Kysely } from 'kysely'
 import { classifyConnectionError } from '../provider-kit/connection-loss.ts'
+import { sqliteMigrationSql } from '../provider-kit/migration-sql/migration-sql.ts'
 import type { ConnectTarget, Row, Statement, TenantProvider } from '../types/provider.ts'
 import { mapError } from './errors.ts'
 import { openSqlite } from './sqlite.ts'
@@ -44,6 +45,7 @@ export function createMemoryProvider(
   return {
     name: 'memory',
     capabilities: { dialect: 'sqlite', transactions: true, transactionalDdl: true },
+    migrationSql: sqliteMigrationSql,
     naming: { maxLength: 64, separator: '_' },
 
     async create(name) {
@@ -84,6 +86,14 @@ export function createMemoryProvider(
     async batch(client, statements) {
       await client.transaction().execute(async (transaction) => {
         for (const statement of statements) await transaction.executeQuery(compiled(statement))
+      })
+    },
+    async batchWithoutForeignKeys(client, statements) {
+      await client.connection().execute(async (connection) => {
+        await connection.executeQuery(CompiledQuery.raw('PRAGMA foreign_keys = OFF'))
+        await connection.transaction().execute(async (transaction) => {
+          for (const statement of statements) await transaction.executeQuery(compiled(statement))
+        })
       })
     },
     kysely: (client) => client,

@@ -16,18 +16,36 @@ export interface ViewOptions {
   readonly check: () => void
 }
 
+/** The settings of a connection that change what statements do, as they are at first. */
+const SETTINGS = [
+  'foreign_keys = ON',
+  'ignore_check_constraints = OFF',
+  'legacy_alter_table = OFF',
+  'query_only = OFF',
+  'recursive_triggers = OFF',
+]
+
+interface HeldConnection {
+  readonly shared: DatabaseConnection
+  readonly release: () => void
+  /** A setting may have been changed, which the next user of the connection must not meet. */
+  hasSettings: boolean
+}
+
 /**
  * A Kysely over the database's own that holds no connection: each use waits for the one there is, as every other
  * view of the database does, and gives it back. So views can be kept and forgotten freely.
  */
 export function createView(database: Kysely<any>, { admit, check }: ViewOptions): Kysely<any> {
   const executor = database.getExecutor()
-  const held = new WeakMap<DatabaseConnection, { shared: DatabaseConnection; release: () => void }>()
+  const held = new WeakMap<DatabaseConnection, HeldConnection>()
 
   function hold(shared: DatabaseConnection, release: () => void): DatabaseConnection {
+    const own: HeldConnection = { shared, release, hasSettings: false }
     const connection: DatabaseConnection = {
       async executeQuery(query) {
         check()
+        own.hasSettings ||= /pragma/i.test(query.sql)
         return shared.executeQuery(query)
       },
       async *streamQuery(query, chunkSize) {
@@ -35,7 +53,7 @@ export function createView(database: Kysely<any>, { admit, check }: ViewOptions)
         yield* shared.streamQuery(query, chunkSize)
       },
     }
-    held.set(connection, { shared, release })
+    held.set(connection, own)
     return connection
   }
 
@@ -63,7 +81,13 @@ export function createView(database: Kysely<any>, { admit, check }: ViewOptions)
       await held.get(connection)?.shared.executeQuery(CompiledQuery.raw('rollback'))
     },
     async releaseConnection(connection) {
-      held.get(connection)?.release()
+      const { shared, release, hasSettings } = held.get(connection) ?? {}
+      try {
+        if (hasSettings)
+          for (const setting of SETTINGS) await shared?.executeQuery(CompiledQuery.raw(`PRAGMA ${setting}`))
+      } finally {
+        release?.()
+      }
     },
     // The database is the server's to end.
     async destroy() {},

@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely'
 import type { TenancyError } from '../errors.ts'
+import type { MigrationSql } from './migration-sql.ts'
 
 /** What finds a tenant database again (uuid, hostname, name): JSON, stored as returned, never rebuilt from text. */
 export type Locator = { readonly [key: string]: string | number | boolean | null }
@@ -64,6 +65,8 @@ export interface TenantProvider<Client> {
   /** The kind of service, for messages: `turso`, `mysql`. */
   readonly name: string
   readonly capabilities: Capabilities
+  /** `sqliteMigrationSql`, `postgresMigrationSql` or `mysqlMigrationSql`, as `capabilities.dialect` says. */
+  readonly migrationSql: MigrationSql
   readonly naming: Naming
   /** The servers, groups or regions that `create` may be told as `placement`; without it there is one place. */
   readonly placements?: readonly string[]
@@ -86,6 +89,11 @@ export interface TenantProvider<Client> {
   query(client: Client, statement: Statement): Promise<Row[]>
   /** Runs statements in order, stopping at the first error; atomic where `transactionalDdl` says so. */
   batch(client: Client, statements: readonly Statement[]): Promise<void>
+  /**
+   * `batch` with foreign keys not enforced, in one transaction; they are enforced again afterwards, whatever happens. For
+   * migrations with `PRAGMA foreign_keys = OFF`, which are refused where this is absent.
+   */
+  batchWithoutForeignKeys?(client: Client, statements: readonly Statement[]): Promise<void>
   /** Waited for before pending migrations change a database that has had some: to keep a way back, where there is one. */
   beforeMigrate?(client: Client, migrations: readonly string[]): Promise<void>
   /** Kysely over the client: for migrations, and the adapters' `db` when the app builds none of its own. */

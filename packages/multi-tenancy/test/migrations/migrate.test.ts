@@ -306,7 +306,7 @@ describe('migrate in batches', () => {
     expect(await migrate(optionsOf(handle, source))).toEqual(['a', 'b'])
     expect(seen).toEqual([false, false])
     await expect(migrate(optionsOf(memory(), { a: 'VACUUM' }))).rejects.toMatchObject({
-      code: 'migration_failed',
+      code: 'config_invalid',
     })
   })
 

@@ -1,8 +1,8 @@
 import { DatabaseSync } from 'node:sqlite'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { leadingKeyword, leadingWords, splitStatements } from '../../src/database/migrations/index.ts'
 import type { Dialect } from '../../src/types/provider.ts'
+import { leadingKeyword, leadingWords, splitStatements } from '../../src/util/sql/split.ts'
 
 const DIALECTS: readonly Dialect[] = ['sqlite', 'postgres', 'mysql']
 

@@ -14,6 +14,7 @@ import { defineMigrations, type MigrationSource } from '../../src/database/migra
 import type { JournalRow, MigrationProvider } from '../../src/database/migrations/journal.ts'
 import type { MigrateOptions } from '../../src/database/migrations/lock.ts'
 import { TenancyError } from '../../src/errors.ts'
+import { sqliteMigrationSql } from '../../src/provider-kit/migration-sql/migration-sql.ts'
 import type { TenantId } from '../../src/tenant-id.ts'
 import type { Capabilities, Row, SqlValue, Statement } from '../../src/types/provider.ts'
 import { LOCK_TABLE } from '../../src/util/dialect.ts'
@@ -71,6 +72,7 @@ export function openHandle(
 
   const provider: MigrationProvider<DatabaseSync> = {
     capabilities,
+    migrationSql: sqliteMigrationSql,
     async query(_, one) {
       calls.query++
       return execute(one)

@@ -82,7 +82,8 @@ export function createFileClient(options: FileClientOptions): Client {
     },
     async migrate(statements) {
       const plain = statements.map((statement) => toPlainStatement(statement))
-      return run(textsOf(plain), (inner) => inner.migrate(plain))
+      // As `migrate` does around the statements, so the connection is closed after it.
+      return run(['PRAGMA foreign_keys = OFF', ...textsOf(plain)], (inner) => inner.migrate(plain))
     },
     async executeMultiple(sql) {
       const { sql: text } = toPlainStatement(sql)

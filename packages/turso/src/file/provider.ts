@@ -9,6 +9,7 @@ import {
   type Environment,
   type Lease,
   type Locator,
+  sqliteMigrationSql,
   TenancyError,
   type TenantProvider,
 } from '@tenantry/multi-tenancy/provider'
@@ -155,6 +156,7 @@ export function createLibsqlFileProvider(options: LibsqlFileProviderOptions): Te
   return {
     name: 'libsql-file',
     capabilities: { dialect: 'sqlite', transactions: true, transactionalDdl: true },
+    migrationSql: sqliteMigrationSql,
     naming: { maxLength: MAX_NAME_LENGTH, separator: '_' },
 
     async create(name) {
@@ -201,6 +203,9 @@ export function createLibsqlFileProvider(options: LibsqlFileProviderOptions): Te
         statements.map(({ sql, params = [] }) => ({ sql, args: params.map(toBound) })),
         'write',
       )
+    },
+    async batchWithoutForeignKeys(client, statements) {
+      await client.migrate(statements.map(({ sql, params = [] }) => ({ sql, args: params.map(toBound) })))
     },
     kysely: (client) => new Kysely<any>({ dialect: libsqlKysely(client) }),
     mapError,

@@ -26,6 +26,7 @@ export async function applySteps<Client>(
     // Round trips decide the speed of a fleet, so neighbours that can share one batch do.
     const shares = (one: Step): boolean =>
       one.mode === step.mode &&
+      !one.hasSettings &&
       (one.mode === 'batch' || (fresh && isOneCall(session, one) && leavesNothing(one)))
     const alone = single || !shares(step) ? 0 : others.findIndex((one) => !shares(one))
     const group = [step, ...(alone < 0 ? others : others.slice(0, alone))]
@@ -52,10 +53,13 @@ export async function applySteps<Client>(
 
 async function run<Client>(session: Session<Client>, step: Step, group: readonly Step[]): Promise<void> {
   const { provider, client, now } = session
+  const { createUpDatabase, foreignKeys } = provider.migrationSql
+  const send = (step.foreignKeysOff && provider.batchWithoutForeignKeys) || provider.batch
   const batch = (statementsOf: (step: Step) => readonly Statement[]): Promise<void> =>
-    provider.batch(client, [
+    send(client, [
       ...(step.mode === 'batch' && session.locked ? [writeLease(session)] : []),
       ...group.flatMap(statementsOf),
+      ...(step.foreignKeysOff && foreignKeys ? [foreignKeys.check] : []),
     ])
   if (step.mode === 'journal')
     return keepLock(session, () =>
@@ -71,14 +75,12 @@ async function run<Client>(session: Session<Client>, step: Step, group: readonly
       ...(one.statements ?? []).map((sql) => ({ sql })),
     ])
   await provider.query(client, writeLease(session))
-  await provider
-    .kysely(client)
-    .transaction()
-    .execute(async (trx) => {
-      const row = { ...rowOf(session, step, 'done'), applied_at: now() }
-      await trx.withoutPlugins().insertInto(MIGRATIONS_TABLE).values(row).execute()
-      await step.up?.(trx)
-    })
+  const kysely = provider.kysely(client)
+  await kysely.transaction().execute(async (trx) => {
+    const row = { ...rowOf(session, step, 'done'), applied_at: now() }
+    await trx.withoutPlugins().insertInto(MIGRATIONS_TABLE).values(row).execute()
+    await step.up?.(createUpDatabase(kysely, trx, 'transaction'))
+  })
 }
 
 function rowOf<Client>({ attempt }: Session<Client>, step: Step, state: 'done' | 'paused'): JournalRow {
@@ -119,13 +121,25 @@ function journaled<Client>(session: Session<Client>, step: Step): [Statement[], 
   ]
 }
 
+/** Runs `up` on one connection, so that what a statement sets holds for the next. */
+async function runUp<Client>({ provider, client }: Session<Client>, { up }: Step): Promise<void> {
+  const { capabilities, migrationSql } = provider
+  // The client of a SQLite service has no connection: each statement takes its own.
+  const scope = capabilities.dialect === 'sqlite' ? 'nothing' : 'session'
+  const kysely = provider.kysely(client)
+  if (up !== undefined)
+    await kysely
+      .connection()
+      .execute((connection) => up(migrationSql.createUpDatabase(kysely, connection, scope)))
+}
+
 async function runJournaled<Client>(session: Session<Client>, step: Step): Promise<void> {
   const { provider, client } = session
   const [begin, work, end] = journaled(session, step)
   await provider.batch(client, begin)
   // Not a batch, which would be a transaction here.
   for (const one of work) await provider.query(client, one)
-  if ((step.row?.statement ?? 0) < step.total) await step.up?.(provider.kysely(client))
+  if ((step.row?.statement ?? 0) < step.total) await runUp(session, step)
   // What is known to be done shall not end dirty for one lost packet.
   const finish = (): Promise<void> => provider.batch(client, end)
   await finish().catch(finish)
@@ -142,6 +156,13 @@ async function judge<Client>(
   const { name, total } = step
   const error = provider.mapError(cause)
   const { code, detail, retryable, retryAfter } = error
+  const violation = provider.migrationSql.foreignKeys?.findViolation(detail)
+  if (violation !== undefined)
+    throw new TenancyError('migration_failed', `Migration ${name} was undone: ${violation}`, {
+      cause: error,
+      tenantId,
+      step: name,
+    })
   const failure = (place: string, dirty?: boolean): TenancyError =>
     new TenancyError(
       retryable && !dirty ? code : 'migration_failed',

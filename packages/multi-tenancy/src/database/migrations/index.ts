@@ -1,4 +1,3 @@
-export { leadingKeyword, leadingWords, splitStatements } from '../../util/sql-split.ts'
 export {
   defineMigrations,
   type KyselyMigration,

@@ -4,7 +4,14 @@ import { IDENTITY_TABLE, LOCK_TABLE, MIGRATIONS_TABLE, TEXT_KEY } from '../../ut
 /** What the runner needs of a provider. */
 export type MigrationProvider<Client> = Pick<
   TenantProvider<Client>,
-  'capabilities' | 'query' | 'batch' | 'beforeMigrate' | 'kysely' | 'mapError'
+  | 'capabilities'
+  | 'migrationSql'
+  | 'query'
+  | 'batch'
+  | 'batchWithoutForeignKeys'
+  | 'beforeMigrate'
+  | 'kysely'
+  | 'mapError'
 >
 
 /** One migration that was begun. */

@@ -1,6 +1,6 @@
 import { applySteps } from './apply.ts'
 import { readJournal } from './journal.ts'
-import { createSession, type MigrateOptions, release, settle } from './lock.ts'
+import { createSession, type MigrateOptions, release, type Session, settle } from './lock.ts'
 import { planSteps, type Step } from './plan.ts'
 
 /**
@@ -33,6 +33,7 @@ export async function migrate<Client>(options: MigrateOptions<Client>): Promise<
         if (plan.dirty) throw plan.dirty
         return mine || plan.steps.every(({ mode }) => mode === 'batch') ? plan.steps : undefined
       })
+      await checkRebuilds(session, steps)
       // A new database has nothing to go back to.
       if (steps.length > 0 && !fresh) {
         await beforeMigrate?.(
@@ -64,4 +65,14 @@ export async function pendingMigrations<Client>(options: MigrateOptions<Client>)
   } catch (cause) {
     throw session.provider.mapError(cause)
   }
+}
+
+async function checkRebuilds<Client>(
+  { provider, client }: Session<Client>,
+  steps: readonly Step[],
+): Promise<void> {
+  const { migrationSql, batchWithoutForeignKeys, query } = provider
+  const { foreignKeys } = migrationSql
+  const canTurnOff = batchWithoutForeignKeys !== undefined
+  await foreignKeys?.checkRebuilds(steps, canTurnOff, () => query(client, foreignKeys.readTables))
 }

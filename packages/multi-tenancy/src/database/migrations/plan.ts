@@ -1,12 +1,12 @@
-import { configError, TenancyError, type TenancyErrorCode } from '../../errors.ts'
-import type { Dialect } from '../../types/provider.ts'
-import { leadingKeyword, splitStatements } from '../../util/sql-split.ts'
+import { TenancyError, type TenancyErrorCode } from '../../errors.ts'
+import type { MigrationStatements } from '../../types/migration-sql.ts'
+import type { TenantProvider } from '../../types/provider.ts'
 import type { LoadedMigration } from './define.ts'
 import type { Journal, JournalRow } from './journal.ts'
 import type { Session } from './lock.ts'
 
 /** A migration still to be run, or to be finished. */
-export interface Step extends LoadedMigration {
+export interface Step extends LoadedMigration, Pick<MigrationStatements, 'foreignKeysOff' | 'hasSettings'> {
   /** Of `.sql` text; `undefined` for a Kysely migration, which counts as one statement. */
   readonly statements: readonly string[] | undefined
   readonly total: number
@@ -61,7 +61,7 @@ export function planSteps<Client>(
     if (row?.state !== 'done') {
       if (name < last && !allowUnordered)
         throw error('migration_missing', name, `is not applied, but ${last} is`)
-      const step = stepOf(migration, row, session)
+      const step = createStep(migration, row, session.provider)
       steps.push(step)
       if (row === undefined || (row.state === 'paused' && row.statement === 0)) continue
       const finished = row.state === 'started' && row.statement >= step.total && !changed
@@ -75,28 +75,32 @@ export function planSteps<Client>(
   return { steps, dirty }
 }
 
-function stepOf<Client>(
+/** @throws `config_invalid` for a statement that cannot have its effect where it stands */
+export function createStep(
   migration: LoadedMigration,
   row: JournalRow | undefined,
-  { provider: { capabilities } }: Session<Client>,
+  {
+    capabilities: { transactions, transactionalDdl },
+    migrationSql,
+  }: Pick<TenantProvider<never>, 'capabilities' | 'migrationSql'>,
 ): Step {
   const { name, sql, transaction } = migration
-  const { dialect, transactions, transactionalDdl } = capabilities
-  const statements = sql === undefined ? undefined : statementsIn(name, sql, dialect)
   const whole = transactionalDdl && transaction && row === undefined
-  const mode = !whole ? 'journal' : statements ? 'batch' : transactions ? 'transaction' : 'journal'
-  return { ...migration, statements, total: statements?.length ?? 1, row, mode }
-}
-
-/** @throws `config_invalid` for a statement that would end the transaction which holds the bookkeeping */
-export function statementsIn(name: string, sql: string, dialect: Dialect): string[] {
-  const statements = splitStatements(sql, dialect)
-  for (const text of statements) {
-    const keyword = leadingKeyword(text, dialect)
-    if (/^(BEGIN|START|COMMIT|END|ROLLBACK|ABORT)$/.test(keyword))
-      throw configError('migrations', `${keyword} in ${name}: the runner makes the transaction`)
+  if (sql === undefined) {
+    const mode = whole && transactions ? 'transaction' : 'journal'
+    return {
+      ...migration,
+      statements: undefined,
+      foreignKeysOff: false,
+      hasSettings: false,
+      total: 1,
+      row,
+      mode,
+    }
   }
-  return statements
+  const scope = whole ? 'transaction' : transactionalDdl ? 'nothing' : 'session'
+  const read = migrationSql.readStatements(name, sql, scope)
+  return { ...migration, ...read, total: read.statements.length, row, mode: whole ? 'batch' : 'journal' }
 }
 
 /** Names what comes after `statement` statements. */

@@ -1,7 +1,7 @@
 import { TenancyError } from '../../errors.ts'
-import { splitStatements } from '../../util/sql-split.ts'
 import { markDirty, takeRow, writeRow } from './journal.ts'
 import { createSession, type MigrateOptions, release, settle } from './lock.ts'
+import { createStep } from './plan.ts'
 
 export interface RepairOptions<Client> extends MigrateOptions<Client> {
   /** The migration that was left half applied. */
@@ -26,10 +26,8 @@ export async function repairMigration<Client>(options: RepairOptions<Client>): P
   const session = createSession(options)
   const { provider, client, tenantId } = session
   const migration = (await options.migrations.load()).find((one) => one.name === name)
-  const all =
-    migration?.sql === undefined ? 1 : splitStatements(migration.sql, provider.capabilities.dialect).length
   // Of a migration that left the code only its absence can be stated.
-  const total = migration === undefined ? 0 : all
+  const total = migration === undefined ? 0 : createStep(migration, undefined, provider).total
   const refuse = (code: 'invalid_request' | 'conflict', problem: string) =>
     new TenancyError(code, `Migration ${name} ${problem}`, { tenantId, step: name })
   if (!(Number.isInteger(statement) && statement >= 0 && statement <= total))

@@ -1,10 +1,10 @@
-import type { Kysely } from 'kysely'
+import type { DatabaseConnection, Driver } from 'kysely'
 import type { Statement } from '../../types/provider.ts'
+import { deriveKysely } from '../../util/derive-kysely.ts'
 import { statement } from '../../util/dialect.ts'
-import { leadingKeyword } from '../../util/sql-split.ts'
 import type { LoadedMigration, Migrations } from './define.ts'
 import { createStatements, insertRow, type MigrationProvider, type Writer } from './journal.ts'
-import { statementsIn } from './plan.ts'
+import { createStep, type Step } from './plan.ts'
 
 /** What makes an empty database a migrated one, to be run as one batch. */
 interface Script {
@@ -14,7 +14,7 @@ interface Script {
 }
 
 /** Changes the schema and answers nothing that `up` could go by. */
-const SCHEMA = /^(?:CREATE|ALTER|DROP|COMMENT|GRANT|REVOKE)$/
+const SCHEMA = /^\s*(?:CREATE|ALTER|DROP|COMMENT|GRANT|REVOKE)\b/i
 
 /**
  * The migrations with their bookkeeping, from the first to the last that can be written down beforehand: all but those
@@ -29,48 +29,57 @@ export async function scriptOf<Client>(
   const { dialect } = provider.capabilities
   const attempt = crypto.randomUUID()
   const writer: Writer = { attempt, sql: (sql, ...params) => statement(dialect, sql, ...params) }
-  const all = await migrations.load()
+  // All are read before any is written down: a statement that is refused is refused before the first one runs.
+  const steps = (await migrations.load()).map((each) => createStep(each, undefined, provider))
   const statements = createStatements(dialect)
-  let count = 0
-  for (const migration of all) {
-    const own = migration.transaction ? await statementsOf(provider, client, migration) : undefined
-    if (own === undefined) break
-    const { name, checksum } = migration
-    const row = { name, checksum, state: 'done', statement: migration.up ? 1 : own.length, attempt } as const
-    statements.push(insertRow(writer, row, Date.now()), ...own)
-    count++
+  const batched: Step[] = []
+  for (const step of steps) {
+    if (!step.transaction || step.hasSettings) break
+    const texts = step.statements ?? (await recordStatements(provider, client, step))
+    if (texts === undefined) break
+    const { name, checksum, total } = step
+    const row = { name, checksum, state: 'done', statement: total, attempt } as const
+    statements.push(insertRow(writer, row, Date.now()), ...texts.map((sql) => ({ sql })))
+    batched.push({ ...step, statements: texts })
   }
-  return { statements, complete: count === all.length }
+  await provider.migrationSql.foreignKeys?.checkRebuilds(
+    [...batched, ...steps.slice(batched.length)],
+    provider.batchWithoutForeignKeys !== undefined,
+    async () => [],
+  )
+  return { statements, complete: batched.length === steps.length }
 }
 
-async function statementsOf<Client>(
+/** What `up` would run, where that is nothing but changes of the schema; `undefined` for any other `up`. */
+async function recordStatements<Client>(
   provider: MigrationProvider<Client>,
   client: Client,
-  { name, sql, up }: LoadedMigration,
-): Promise<readonly Statement[] | undefined> {
-  const { dialect } = provider.capabilities
-  if (sql !== undefined) return statementsIn(name, sql, dialect).map((text) => ({ sql: text }))
-  const recorded: Statement[] = []
+  { up }: LoadedMigration,
+): Promise<readonly string[] | undefined> {
+  const recorded: string[] = []
   let all = true
-  const db = provider.kysely(client)
-  const executor = db.getExecutor().withConnectionProvider({
-    provideConnection: (consumer) =>
-      consumer({
-        async executeQuery({ sql: text, parameters }) {
-          all &&= SCHEMA.test(leadingKeyword(text, dialect)) && parameters.length === 0
-          if (!all) throw new Error('More than the schema')
-          recorded.push({ sql: text })
-          return { rows: [] }
-        },
-        streamQuery() {
-          all = false
-          throw new Error('More than the schema')
-        },
-      }),
-  })
-  const Recorder = db.constructor as new (parts: object) => Kysely<any>
-  // What it would need more than an executor for, a transaction or a look at the tables, is more than the schema.
-  await up?.(new Recorder({ executor, config: {}, driver: {}, dialect: {} })).catch(() => {
+  const refuse = (): never => {
+    all = false
+    throw new Error('More than the schema')
+  }
+  const connection: DatabaseConnection = {
+    async executeQuery({ sql, parameters }) {
+      if (!SCHEMA.test(sql) || parameters.length > 0) refuse()
+      if (all) recorded.push(sql)
+      return { rows: [] }
+    },
+    streamQuery: refuse,
+  }
+  const driver: Driver = {
+    async init() {},
+    acquireConnection: async () => connection,
+    beginTransaction: async () => refuse(),
+    async commitTransaction() {},
+    async rollbackTransaction() {},
+    async releaseConnection() {},
+    async destroy() {},
+  }
+  await up?.(deriveKysely(provider.kysely(client), driver, refuse)).catch(() => {
     all = false
   })
   return all ? recorded : undefined

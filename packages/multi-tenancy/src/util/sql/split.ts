@@ -1,49 +1,5 @@
-import type { Dialect } from '../types/provider.ts'
-
-/**
- * The tokens of each dialect: comments (the first group), then whatever is quoted, bare words, and any other
- * character. A doubled quote reads as two tokens, which is as good here. No alternative can fail after it has
- * scanned more than a few characters, so the time is linear in the text. What stays open ends with the text.
- */
-const TOKENS: Readonly<Record<Dialect, RegExp>> = {
-  sqlite: /(--[^\n]*|\/\*.*?(?:\*\/|$))|(['"`]).*?(?:\2|$)|\[[^\]]*\]?|[\w\x80-\ufefe][\w$\x80-\ufefe]*|\S/gs,
-  // Comments nest, which no expression follows, and end with a bare \r too. A quote after an odd number of backslashes
-  // ends no E'…'.
-  postgres:
-    /(--[^\n\r]*|\/\*)|e'.*?(?:'(?<=(?<!\\)(?:\\\\)*')|$)|(['"]).*?(?:\2|$)|\$((?:[a-z_\x80-\ufefe][\w\x80-\ufefe]{0,62})?)\$.*?(?:\$\3\$|$)|[\w\x80-\ufefe][\w$\x80-\ufefe]*|\S/gis,
-  // What /*! or MariaDB's /*M! opens is executed, so only the opening is skipped. `1--1` is no comment.
-  mysql:
-    /(--(?!\S)[^\n]*|#[^\n]*|\/\*M?!\d*|\/\*.*?(?:\*\/|$))|(['"]).*?(?:\2(?<=(?<!\\)(?:\\\\)*\2)|$)|`[^`]*`?|[\w\x80-\ufefe][\w$\x80-\ufefe]*|\S/gs,
-}
-
-interface Token {
-  /** In upper case: a bare word, all of a quoted text, or one character. */
-  readonly text: string
-  readonly start: number
-  readonly end: number
-}
-
-/** The tokens that are no comments. */
-function* tokens(sql: string, dialect: Dialect): Generator<Token> {
-  const next = new RegExp(TOKENS[dialect])
-  for (let match = next.exec(sql); match !== null; match = next.exec(sql)) {
-    if (match[1] === undefined)
-      yield { text: match[0].toUpperCase(), start: match.index, end: next.lastIndex }
-    else if (match[1] === '/*') next.lastIndex = nestedEnd(sql, next.lastIndex)
-  }
-}
-
-/** Where a comment ends that was opened before `from`. */
-function nestedEnd(sql: string, from: number): number {
-  const edge = /\/\*|\*\//g
-  edge.lastIndex = from
-  for (let depth = 1; depth > 0; ) {
-    const match = edge.exec(sql)
-    if (match === null) return sql.length
-    depth += match[0] === '/*' ? 1 : -1
-  }
-  return edge.lastIndex
-}
+import type { Dialect } from '../../types/provider.ts'
+import { significantTokens } from './tokens.ts'
 
 /**
  * The statements of a `.sql` text, trimmed, without their `;`; the empty and the comment-only ones are left out.
@@ -60,7 +16,9 @@ export function splitStatements(sql: string, dialect: Dialect): string[] {
   let blocks = 0
   let parens = 0
 
-  for (const { text, start, end } of tokens(sql, dialect)) {
+  for (const token of significantTokens(sql, dialect)) {
+    const { start, end } = token
+    const text = token.text.toUpperCase()
     if (text === ';' && blocks + parens === 0) {
       if (previous !== '') statements.push(sql.slice(begin, start).trim())
       begin = end
@@ -110,9 +68,9 @@ export function leadingKeyword(statement: string, dialect: Dialect = 'sqlite'): 
 /** The same for the first words: as many as there are in a row, and no more than `count`. */
 export function leadingWords(statement: string, count: number, dialect: Dialect = 'sqlite'): string[] {
   const words: string[] = []
-  for (const { text } of tokens(statement, dialect)) {
+  for (const { kind, text } of significantTokens(statement, dialect)) {
     if (text === ';' && words.length === 0) continue
-    if (!/^[\w\x80-\ufefe]+$/.test(text) || words.push(text) === count) break
+    if (kind !== 'word' || words.push(text.toUpperCase()) === count) break
   }
   return words
 }

@@ -1,0 +1,150 @@
+import { configError } from '../../errors.ts'
+import type { MigrationStatements, StatementScope } from '../../types/migration-sql.ts'
+import type { Dialect } from '../../types/provider.ts'
+import { splitStatements } from '../../util/sql/split.ts'
+import { type SqlToken, significantTokens, unquote } from '../../util/sql/tokens.ts'
+
+/** Where a statement comes from and where it would run. */
+export interface StatementPlace {
+  readonly dialect: Dialect
+  readonly rules: readonly Rule[]
+  readonly scope: StatementScope
+  /** `.sql` text, or the `up` of a Kysely migration. */
+  readonly source: 'sql' | 'code'
+}
+
+/** The first rule that matches decides. Without a problem it allows the statement. */
+export interface Rule extends Partial<Pick<StatementPlace, 'scope' | 'source'>> {
+  /** Is matched with what `readHead` returns. */
+  readonly pattern: RegExp
+  readonly problem?: string
+}
+
+const RUNNER = 'the runner makes the transaction, so leave this out'
+const NO_EFFECT = 'it has no effect on the next statement, so leave out `transaction: false`'
+const LEAVES = 'it would leave the database of the tenant'
+const pragma = (rest: string): RegExp => new RegExp(`^PRAGMA (?:\\S+ \\. )?${rest}`)
+
+/** Statements that last no longer than their connection. */
+const OF_SESSION =
+  /^(?:SET|RESET|PREPARE|EXECUTE|DEALLOCATE|DECLARE|DISCARD|LOAD|LOCK|CREATE (?:GLOBAL |LOCAL )?TEMP(?:ORARY)?|SELECT (?:PG_CATALOG \. )?SET_CONFIG)\b/
+const FOREIGN_KEYS_OFF = pragma('FOREIGN_KEYS [=(] (?:OFF|NO|FALSE|0)\\b')
+
+const TRANSACTION_RULES: readonly Rule[] = [
+  { source: 'code', scope: 'transaction', pattern: /^(?:SAVEPOINT|RELEASE|ROLLBACK (?:\w+ )?TO)\b/ },
+  { source: 'code', scope: 'session', pattern: /^(?:BEGIN|START|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE)\b/ },
+  {
+    source: 'code',
+    pattern: /^(?:BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE)\b/,
+    problem: 'use `db.transaction()` instead',
+  },
+  {
+    pattern: /^(?:BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|XA|PREPARE TRANSACTION)\b/,
+    problem: RUNNER,
+  },
+]
+
+const SESSION_RULE: Rule = { scope: 'nothing', pattern: OF_SESSION, problem: NO_EFFECT }
+
+export const SQLITE_RULES: readonly Rule[] = [
+  ...TRANSACTION_RULES,
+  { pattern: /^(?:ATTACH|DETACH)\b/, problem: LEAVES },
+  {
+    scope: 'transaction',
+    pattern: /^VACUUM\b/,
+    problem: 'SQLite refuses it in a transaction, so set `transaction: false`',
+  },
+  {
+    source: 'code',
+    pattern: FOREIGN_KEYS_OFF,
+    problem: 'it has no effect in code, so write this migration as .sql text',
+  },
+  { scope: 'nothing', pattern: FOREIGN_KEYS_OFF, problem: NO_EFFECT },
+  { pattern: FOREIGN_KEYS_OFF },
+  { pattern: pragma('FOREIGN_KEYS [=(] (?:ON|YES|TRUE|1)\\b') },
+  { scope: 'transaction', pattern: pragma('DEFER_FOREIGN_KEYS [=(]') },
+  { pattern: pragma('(?:(?:USER_VERSION|APPLICATION_ID) [=(]|FOREIGN_KEY_CHECK|OPTIMIZE)') },
+  { source: 'code', pattern: pragma('\\w+(?! =)(?: \\(|$)') },
+  { pattern: /^PRAGMA\b/, problem: 'it changes nothing that lasts, so leave it out' },
+  SESSION_RULE,
+]
+
+export const POSTGRES_RULES: readonly Rule[] = [
+  ...TRANSACTION_RULES,
+  { pattern: /^(?:UN)?LISTEN\b/, problem: 'it ends with the connection of the migration' },
+  SESSION_RULE,
+]
+
+export const MYSQL_RULES: readonly Rule[] = [
+  ...TRANSACTION_RULES,
+  { pattern: /^USE\b/, problem: LEAVES },
+  {
+    pattern: /^(?:UN)?LOCK TABLES?\b/,
+    problem: 'the journal could not be written meanwhile, so leave this out (mysqldump --skip-add-locks)',
+  },
+  {
+    pattern:
+      /^SET (?:.* )?(?:(?:SESSION |LOCAL )?TRANSACTION\b|(?:@@(?:\w+\.)?)?AUTOCOMMIT (?:: )?= (?!1|ON))/,
+    problem: RUNNER,
+  },
+  {
+    pattern: /^SET (?:.* )?(?:(?:GLOBAL|PERSIST|PERSIST_ONLY) |@@(?:GLOBAL|PERSIST)\w*\.)/,
+    problem: 'it would change the server of all tenants',
+  },
+]
+
+/** Why a statement cannot have its effect where it would run, as half a sentence; `undefined` when it can. */
+export function findProblem(head: string, place: StatementPlace): string | undefined {
+  const rule = place.rules.find(
+    ({ pattern, scope = place.scope, source = place.source }) =>
+      scope === place.scope && source === place.source && pattern.test(head),
+  )
+  return rule?.problem
+}
+
+/** Whether the statement would have an effect on other migrations in the same transaction. */
+function isSetting(head: string): boolean {
+  return head.startsWith('PRAGMA') || OF_SESSION.test(head)
+}
+
+/** More words than these decide nothing. */
+const MAX_WORDS = 60
+
+/** The first words and symbols of a statement in upper case, with a space between each two. */
+export function readHead(text: string, dialect: Dialect): string {
+  const words: string[] = []
+  for (const token of significantTokens(text, dialect)) {
+    if (token.text === ';' && words.length === 0) continue
+    words.push(readWord(token))
+    if (words.length >= (words[0] === 'SET' ? MAX_WORDS : 8)) break
+  }
+  return words.join(' ')
+}
+
+/** What is quoted and is not a single word keeps its quotes, so that nothing in it is taken for a keyword. */
+function readWord(token: SqlToken): string {
+  const value = unquote(token)
+  return (/^\w+$/.test(value) ? value : token.text).toUpperCase()
+}
+
+/** @throws `config_invalid` for a statement that cannot have its effect where it stands */
+export function readStatements(
+  name: string,
+  sql: string,
+  place: Omit<StatementPlace, 'source'>,
+): MigrationStatements {
+  const { dialect } = place
+  const statements = splitStatements(sql, dialect)
+  const heads = statements.map((text) => readHead(text, dialect))
+  for (const [index, head] of heads.entries()) {
+    const problem = findProblem(head, { ...place, source: 'sql' })
+    if (problem === undefined) continue
+    const position = `statement ${index + 1} of ${statements.length}`
+    throw configError('migrations', `${name}, ${position} (${head.slice(0, 60)}): ${problem}`)
+  }
+  return {
+    statements,
+    foreignKeysOff: dialect === 'sqlite' && heads.some((head) => FOREIGN_KEYS_OFF.test(head)),
+    hasSettings: heads.some(isSetting),
+  }
+}
