@@ -10,6 +10,7 @@ import {
   SqliteQueryCompiler,
 } from 'kysely'
 import type { D1PreparedStatement } from './client/d1-database.ts'
+import { reportEnd } from './client/guarded-database.ts'
 import { createIntrospector } from './client/introspector.ts'
 import { toBindable } from './client/values.ts'
 
@@ -46,8 +47,10 @@ function createDriver(database: D1Queries): Driver {
     // Kysely calls it after `beginTransaction` threw.
     async rollbackTransaction() {},
     async releaseConnection() {},
-    // A D1 database has no connection to close, so the client stays usable after `db.destroy()`.
-    async destroy() {},
+    // There is no connection to close, but this Kysely rejects all later queries.
+    async destroy() {
+      reportEnd(database)
+    },
   }
 }
 

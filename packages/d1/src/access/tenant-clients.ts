@@ -62,16 +62,16 @@ export function createTenantClients(options: TenantClientsOptions): TenantClient
       for (const method of methods) {
         const client = await method.open(database, { purpose: target.purpose })
         if (client === undefined) continue
-        return guardDatabase(
-          client,
-          createGuard(database, target),
-          (): D1Info => ({
+        return guardDatabase(client, {
+          guard: createGuard(database, target),
+          getInfo: (): D1Info => ({
             ...database,
             access: method.kind,
             sessions: method.kind !== 'rest',
             timeTravel: createTimeTravel(database, options, target.onDatabaseGone),
           }),
-        )
+          onEnd: target.onDatabaseGone,
+        })
       }
       const tried = methods.map(({ kind }) => kind).join(', ')
       const cause = new TenancyError(

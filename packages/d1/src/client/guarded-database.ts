@@ -3,9 +3,22 @@ import type { D1Database, D1DatabaseSession, D1PreparedStatement, D1Result } fro
 /** Runs one operation of a client: may wait first, may reject it, and maps its errors. */
 export type Guard = <Value>(operation: () => Promise<Value>) => Promise<Value>
 
-/** Returns the database with every operation run by `guard`. {@link getClientInfo} returns what `getInfo` returns. */
-export function guardDatabase<Info>(database: D1Database, guard: Guard, getInfo: () => Info): D1Database {
-  return new GuardedDatabase(database, guard, getInfo)
+export interface GuardOptions {
+  readonly guard: Guard
+  /** Computes the result of {@link getClientInfo}. */
+  readonly getInfo: () => unknown
+  /** Called when a handler ends the client's adapters: the next request needs others. */
+  readonly onEnd: (() => void) | undefined
+}
+
+/** Returns the database with every operation run by the guard. */
+export function guardDatabase(database: D1Database, options: GuardOptions): D1Database {
+  return new GuardedDatabase(database, options)
+}
+
+/** Reports that adapters over a guarded database or session were ended. Any other object is ignored. */
+export function reportEnd(database: object): void {
+  GuardedQueries.reportEnd(database)
 }
 
 /** The info of a guarded database; `undefined` for any other object. */
@@ -17,29 +30,33 @@ export function getClientInfo(database: object): unknown {
 
 class GuardedQueries {
   readonly #inner: Pick<D1Database, 'prepare' | 'batch'>
-  readonly #guard: Guard
+  readonly #options: GuardOptions
 
-  constructor(inner: Pick<D1Database, 'prepare' | 'batch'>, guard: Guard) {
+  constructor(inner: Pick<D1Database, 'prepare' | 'batch'>, options: GuardOptions) {
     this.#inner = inner
-    this.#guard = guard
+    this.#options = options
+  }
+
+  static reportEnd(database: object): void {
+    if (#options in database) database.#options.onEnd?.()
   }
 
   prepare(query: string): D1PreparedStatement {
-    return new GuardedStatement(this.#inner.prepare(query), this.#guard)
+    return new GuardedStatement(this.#inner.prepare(query), this.#options.guard)
   }
 
   async batch<Row>(statements: D1PreparedStatement[]): Promise<D1Result<Row>[]> {
     // Outside the guard, so that a wrong argument keeps its TypeError.
     const unwrapped = statements.map(GuardedStatement.unwrap)
-    return this.#guard(() => this.#inner.batch<Row>(unwrapped))
+    return this.#options.guard(() => this.#inner.batch<Row>(unwrapped))
   }
 }
 
 class GuardedSession extends GuardedQueries implements D1DatabaseSession {
   readonly #session: D1DatabaseSession
 
-  constructor(session: D1DatabaseSession, guard: Guard) {
-    super(session, guard)
+  constructor(session: D1DatabaseSession, options: GuardOptions) {
+    super(session, options)
     this.#session = session
   }
 
@@ -50,31 +67,29 @@ class GuardedSession extends GuardedQueries implements D1DatabaseSession {
 
 class GuardedDatabase extends GuardedQueries implements D1Database {
   readonly #database: D1Database
-  readonly #guard: Guard
-  readonly #getInfo: () => unknown
+  readonly #options: GuardOptions
 
-  constructor(database: D1Database, guard: Guard, getInfo: () => unknown) {
-    super(database, guard)
+  constructor(database: D1Database, options: GuardOptions) {
+    super(database, options)
     this.#database = database
-    this.#guard = guard
-    this.#getInfo = getInfo
+    this.#options = options
   }
 
   static getInfo(database: object): unknown {
-    return #getInfo in database ? database.#getInfo() : undefined
+    return #options in database ? database.#options.getInfo() : undefined
   }
 
   async exec(query: string): ReturnType<D1Database['exec']> {
     if (typeof query !== 'string') throw new TypeError('exec() needs SQL text')
-    return this.#guard(() => this.#database.exec(query))
+    return this.#options.guard(() => this.#database.exec(query))
   }
 
   withSession(constraintOrBookmark?: string): D1DatabaseSession {
-    return new GuardedSession(this.#database.withSession(constraintOrBookmark), this.#guard)
+    return new GuardedSession(this.#database.withSession(constraintOrBookmark), this.#options)
   }
 
   dump(): Promise<ArrayBuffer> {
-    return this.#guard(() => this.#database.dump())
+    return this.#options.guard(() => this.#database.dump())
   }
 }
 
