@@ -59,7 +59,9 @@ function showsCommand({ file, line, name }: Snippet): boolean {
 describe('snippets of the documentation', () => {
   test('stand in every README and guide that shows code', () => {
     const files = new Set(snippets.map(({ file }) => file))
-    expect(documents().filter((file) => !files.has(file))).toEqual(['docs/architecture.md'])
+    const shown = documents().filter((file) => readText(file).includes('\n```ts'))
+    expect(shown.filter((file) => !files.has(file))).toEqual([])
+    expect(shown.length).toBeGreaterThan(10)
   })
 
   test.each(snippets)('$file:$line $name compiles', (snippet) => {
@@ -104,7 +106,8 @@ describe('snippets of the documentation', () => {
   test.each(programs)('$file:$line $name runs and prints its last comments', async (program) => {
     const { code, stdout, stderr } = await runNode([folder.path(program)], cwd).ended()
     expect(`${code} ${stderr.replace(/^\(.*|.*ExperimentalWarning.*\n/gm, '').trim()}`).toBe('0 ')
-    expect(stdout.trim()).toBe(lastComment(program.code))
+    // A test runner's output has durations; its exit code is the result.
+    if (!program.code.includes("from 'node:test'")) expect(stdout.trim()).toBe(lastComment(program.code))
   })
 
   test('the quick start serves a tenant', async () => {

@@ -6,7 +6,7 @@ export const root: string = new URL('../../../', import.meta.url).pathname
 
 /** The texts whose snippets are checked. */
 export function documents(): string[] {
-  return ['README.md', ...globSync(['docs/*.md', 'packages/*/README.md'], { cwd: root }).sort()]
+  return ['README.md', ...globSync(['docs/**/*.md', 'packages/*/README.md'], { cwd: root }).sort()]
 }
 
 /** Every snippet of every text. */
