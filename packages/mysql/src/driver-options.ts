@@ -90,6 +90,8 @@ export function withLogin(options: DriverOptions, { user, password, database }: 
   return {
     // They end with each lease, and to forget them takes the driver as long as there is room for.
     maxPreparedStatements: 100,
+    // Without it the driver rounds integers beyond 2^53; with it they are strings.
+    supportBigNumbers: true,
     ...rest,
     user,
     password,
