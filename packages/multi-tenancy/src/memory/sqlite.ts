@@ -9,7 +9,7 @@ import { Kysely, SqliteDialect } from 'kysely'
 export function openSqlite(path = ':memory:'): Kysely<any> {
   const database = new DatabaseSync(path)
   if (path !== ':memory:') database.exec('PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL')
-  return new Kysely<any>({
+  const kysely = new Kysely<any>({
     dialect: new SqliteDialect({
       database: {
         close: () => database.close(),
@@ -27,4 +27,14 @@ export function openSqlite(path = ':memory:'): Kysely<any> {
       },
     }),
   })
+  databases.set(kysely, database)
+  return kysely
+}
+
+const databases = new WeakMap<Kysely<any>, DatabaseSync>()
+
+/** Whether a statement has left a transaction open on the one connection of a Kysely of `openSqlite`. */
+export function hasOpenTransaction(kysely: Kysely<any>): boolean {
+  const database = databases.get(kysely)
+  return database?.isOpen === true && database.isTransaction
 }

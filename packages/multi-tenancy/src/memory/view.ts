@@ -7,6 +7,7 @@ import {
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from 'kysely'
+import { hasOpenTransaction } from './sqlite.ts'
 
 /** What a view asks before it lets its user through. */
 export interface ViewOptions {
@@ -67,7 +68,15 @@ export function createView(database: Kysely<any>, { admit, check }: ViewOptions)
           check()
           await new Promise<void>((release) => resolve(hold(shared, release)))
         })
-        use.catch(reject)
+        use.catch((error: unknown) => {
+          try {
+            // For a dropped database the executor reports only that it was destroyed.
+            check()
+            reject(error)
+          } catch (cause) {
+            reject(cause)
+          }
+        })
       })
     },
     async beginTransaction(connection) {
@@ -83,6 +92,8 @@ export function createView(database: Kysely<any>, { admit, check }: ViewOptions)
     async releaseConnection(connection) {
       const { shared, release, hasSettings } = held.get(connection) ?? {}
       try {
+        // A forgotten BEGIN would take the next use's statements into its transaction.
+        if (hasOpenTransaction(database)) await shared?.executeQuery(CompiledQuery.raw('rollback'))
         if (hasSettings)
           for (const setting of SETTINGS) await shared?.executeQuery(CompiledQuery.raw(`PRAGMA ${setting}`))
       } finally {
