@@ -1,6 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { startNode } from '@tenantry/test-support'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type CheckoutCopy, copyCheckout } from '../src/checkout-copy.ts'
 import { runNode } from '../src/process.ts'

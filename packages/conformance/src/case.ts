@@ -1,5 +1,5 @@
 import type { ConformanceContext } from './context.ts'
-import { createContext } from './context.ts'
+import { CaseSkip, createContext } from './context.ts'
 import type { CreateHarness, Harness } from './harness.ts'
 
 export type SuiteName =
@@ -55,12 +55,16 @@ export async function runCase(
   }
   const notes: string[] = []
   const { context, end } = createContext(harness, createHarness, (line) => notes.push(line))
+  let reason: string | undefined
   try {
     await conformanceCase.run(context)
   } catch (error) {
-    await end().catch(() => {})
-    throw error
+    if (!(error instanceof CaseSkip)) {
+      await end().catch(() => {})
+      throw error
+    }
+    reason = error.reason
   }
   await end()
-  return { notes }
+  return { notes, ...(reason !== undefined && { skipped: reason }) }
 }

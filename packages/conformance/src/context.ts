@@ -41,6 +41,18 @@ export interface ConformanceContext<Client = any> {
   createHarness(): Promise<Harness<Client>>
   /** Prints a line with the results. */
   note(line: string): void
+  /** Ends the case because the running service shows that it does not apply; the reason is printed. */
+  skip(reason: string): never
+}
+
+/** Ends a case that does not apply. */
+export class CaseSkip extends Error {
+  readonly reason: string
+
+  constructor(reason: string) {
+    super(reason)
+    this.reason = reason
+  }
 }
 
 const RUN = Math.random().toString(36).slice(2, 6).padEnd(4, '0')
@@ -91,6 +103,9 @@ export function createContext(
       return created
     },
     note,
+    skip(reason) {
+      throw new CaseSkip(reason)
+    },
   }
 
   async function end(): Promise<void> {

@@ -45,6 +45,11 @@ export interface Harness<Client = any> {
    * share. It is printed, and the case of hostile SQL is skipped.
    */
   readonly withoutSqlIsolation?: string
+  /**
+   * The reason why the service returns integers beyond 2^53 rounded, such as a JSON protocol without large integers. It
+   * is printed, and the case of large integers is skipped.
+   */
+  readonly roundsIntegers?: string
 }
 
 /** Creates a harness. Harnesses may share a server that is slow to start. */

@@ -7,7 +7,7 @@ import { CLIENT_MISTAKES } from './broken/clients.ts'
 import { DATABASE_MISTAKES } from './broken/databases.ts'
 import { FLEET_MISTAKES } from './broken/fleet.ts'
 import { createMemoryHarness } from './memory-harness.ts'
-import { createPooledHarness } from './pooled-harness.ts'
+import { createPooledHarness, type PoolMistake } from './pooled-harness.ts'
 
 /** A case must fail for the mistake that it is written for, and pass for the intact provider. */
 describe('a broken provider fails the case for its mistake', () => {
@@ -40,13 +40,25 @@ describe('a broken provider fails the case for its mistake', () => {
     )
   }
 
-  it('later physical connections are not verified', () =>
-    prove(
-      'later physical connections are not verified',
+  const poolMistakes: readonly (readonly [PoolMistake, string])[] = [
+    ['no connection is verified', 'verifies every physical connection before its first other use'],
+    [
+      'only the first connection is verified',
       'verifies every physical connection before its first other use',
-      () => createPooledHarness(createMemoryHarness(), false),
-      () => createPooledHarness(createMemoryHarness(), true),
-    ))
+    ],
+    [
+      'a failed use keeps its connection',
+      'returns every connection to its pool after a failed statement, batch or transaction',
+    ],
+  ]
+  it.each(poolMistakes)('%s', (mistake, fails) =>
+    prove(
+      mistake,
+      fails,
+      () => createPooledHarness(createMemoryHarness()),
+      () => createPooledHarness(createMemoryHarness(), mistake),
+    ),
+  )
 
   afterAll(() => console.table(table))
 })

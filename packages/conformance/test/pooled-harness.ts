@@ -1,16 +1,28 @@
-import type { TenantProvider } from '@tenantry/multi-tenancy'
+import { TenancyError, type TenantProvider } from '@tenantry/multi-tenancy'
 import type { MemoryClient } from '@tenantry/multi-tenancy/memory'
 import type { Harness } from '../src/index.ts'
 import type { Provider } from './broken/broken-provider.ts'
 
+/** A mistake with physical connections. */
+export type PoolMistake =
+  | 'no connection is verified'
+  | 'only the first connection is verified'
+  | 'a failed use keeps its connection'
+
+const MAX_CONNECTIONS = 8
+
 /** Creates a harness with pooled connections over the in-memory provider. */
-export function createPooledHarness(base: Harness<MemoryClient>, careless: boolean): Harness<PooledClient> {
+export function createPooledHarness(
+  base: Harness<MemoryClient>,
+  mistake?: PoolMistake,
+): Harness<PooledClient> {
   const open: Connection[] = []
-  const pooled = ({
+
+  function createPooledProvider({
     beforeMigrate: _,
     batchWithoutForeignKeys,
     ...provider
-  }: Provider): TenantProvider<PooledClient> => {
+  }: Provider): TenantProvider<PooledClient> {
     const pool = {}
     return {
       ...provider,
@@ -18,17 +30,27 @@ export function createPooledHarness(base: Harness<MemoryClient>, careless: boole
         const inner = await provider.connect(target, options)
         const idle: Connection[] = []
         let opened = 0
-        const lease = async <Value>(work: () => Promise<Value>): Promise<Value> => {
-          const connection = idle.pop() ?? { name: String(target.locator.name), pool }
-          if (!open.includes(connection)) {
-            if (opened++ === 0 || !careless)
-              await target.verify((statement) => provider.query(inner, statement))
-            open.push(connection)
-          }
+
+        async function openConnection(): Promise<Connection> {
+          if (opened >= MAX_CONNECTIONS) throw new TenancyError('pool_exhausted', 'No connection is free')
+          const isVerified =
+            mistake !== 'no connection is verified' &&
+            (opened === 0 || mistake !== 'only the first connection is verified')
+          opened++
+          if (isVerified) await target.verify((statement) => provider.query(inner, statement))
+          const connection = { name: String(target.locator.name), pool }
+          open.push(connection)
+          return connection
+        }
+        async function lease<Value>(work: () => Promise<Value>): Promise<Value> {
+          const connection = idle.pop() ?? (await openConnection())
           try {
-            return await work()
-          } finally {
+            const value = await work()
             idle.push(connection)
+            return value
+          } catch (error) {
+            if (mistake !== 'a failed use keeps its connection') idle.push(connection)
+            throw error
           }
         }
         await lease(async () => {})
@@ -43,27 +65,31 @@ export function createPooledHarness(base: Harness<MemoryClient>, careless: boole
       kysely: (client) => provider.kysely(client.inner),
       async drop(locator, options) {
         await provider.drop(locator, options)
-        remove((each) => each.name === locator.name)
+        closeConnections(({ name }) => name === locator.name)
       },
       async close() {
-        remove((each) => each.pool === pool)
+        closeConnections((connection) => connection.pool === pool)
       },
     }
   }
-  function remove(which: (each: Connection) => boolean): void {
-    open.splice(0, open.length, ...open.filter((each) => !which(each)))
+
+  function closeConnections(isClosed: (connection: Connection) => boolean): void {
+    open.splice(0, open.length, ...open.filter((connection) => !isClosed(connection)))
   }
+
   return {
     ...base,
-    provider: pooled(base.provider),
-    createProvider: () => pooled(base.createProvider()),
-    countConnections: async (name) => open.filter((each) => name === undefined || each.name === name).length,
+    provider: createPooledProvider(base.provider),
+    createProvider: () => createPooledProvider(base.createProvider()),
+    connectionLimit: MAX_CONNECTIONS,
+    countConnections: async (name) =>
+      open.filter((connection) => name === undefined || connection.name === name).length,
   }
 }
 
 interface Connection {
   readonly name: string
-  /** Of which provider. */
+  /** Identifies the provider. */
   readonly pool: object
 }
 

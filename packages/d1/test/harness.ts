@@ -30,6 +30,7 @@ export function createHarness(
     createProvider,
     secrets: [apiToken, SECRET],
     multiPageCount: 23,
+    roundsIntegers: 'D1 returns every number as a JavaScript number',
     oracle: {
       listDatabases: async (prefix) =>
         oracle.databases().flatMap(({ name }) => (name.startsWith(prefix) ? [name] : [])),

@@ -44,6 +44,25 @@ export const SESSION_LEFTOVERS: Readonly<Record<Dialect, readonly (readonly stri
   ],
 }
 
+/** SQL that leaves a transaction open at the end of a connection's use; each list runs on one connection. */
+export const FORGOTTEN_TRANSACTIONS: Readonly<Record<Dialect, readonly (readonly string[])[]>> = {
+  sqlite: [
+    ['BEGIN'],
+    ['BEGIN IMMEDIATE', "INSERT INTO notes (id, body) VALUES (91, 'never committed')"],
+    ['SAVEPOINT forgotten', "INSERT INTO notes (id, body) VALUES (92, 'never committed')"],
+  ],
+  postgres: [
+    ['BEGIN'],
+    ['BEGIN', "INSERT INTO notes (id, body) VALUES (91, 'never committed')"],
+    ['BEGIN', 'SELECT * FROM missing'],
+  ],
+  mysql: [
+    ['BEGIN'],
+    ['START TRANSACTION', "INSERT INTO notes (id, body) VALUES (91, 'never committed')"],
+    ['SET autocommit = 0', "INSERT INTO notes (id, body) VALUES (92, 'never committed')"],
+  ],
+}
+
 /**
  * Returns SQL with which a tenant tries to reach the database `victim`; each list runs on one connection.
  *

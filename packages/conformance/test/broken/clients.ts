@@ -41,6 +41,18 @@ export const CLIENT_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
+    mistake: 'large integers of a result are converted to JavaScript numbers',
+    fails: 'returns an integer beyond 2^53 exactly, or rejects the query',
+    break: (intact) => ({
+      ...intact,
+      async query(client, statement) {
+        const exact = statement.sql.replace('SELECT big', 'SELECT CAST(big AS TEXT) AS big')
+        const rows = await intact.query(client, { ...statement, sql: exact })
+        return rows.map((row) => ('big' in row ? { ...row, big: Number(row.big) } : row))
+      },
+    }),
+  },
+  {
     mistake: 'placeholders are replaced in the text of the statement',
     fails: 'binds the parameters of a query and leaves a ? inside a literal alone',
     break: (intact) => ({
@@ -107,6 +119,33 @@ export const CLIENT_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
+    mistake: 'a connection with an open transaction counts as clean',
+    fails: "commits a tenant's next write after the same tenant left a transaction open",
+    break: (intact) => ({
+      ...intact,
+      kysely: (client) => withoutCleaning(client),
+    }),
+  },
+  {
+    mistake: 'the lock of another process is reported instead of awaited',
+    fails: 'completes concurrent writes of two processes to one tenant',
+    break: (intact, server) => ({
+      ...intact,
+      async batch(client, statements) {
+        const writers = getWriters(server)
+        if (writers.count > 0) throw new Error('database is locked')
+        writers.count++
+        // As long as a write takes on a disk.
+        await new Promise((resolve) => setImmediate(resolve))
+        try {
+          await intact.batch(client, statements)
+        } finally {
+          writers.count--
+        }
+      },
+    }),
+  },
+  {
     mistake: "SQL reaches another tenant's tables",
     fails: "rejects SQL of one tenant that reads or changes another tenant's database",
     declares: { hostileSql: (victim) => [[`SELECT * FROM "${victim}".notes`]] },
@@ -118,6 +157,24 @@ export const CLIENT_MISTAKES: readonly Mistake[] = [
           if (victim === undefined) return run()
           return (await victim.executeQuery(CompiledQuery.raw('SELECT * FROM notes'))) as never
         }),
+    }),
+  },
+  {
+    mistake: 'a client rejects every statement after its first error',
+    fails: "rejects SQL of one tenant that reads or changes another tenant's database",
+    declares: { hostileSql: (victim) => [[`SELECT * FROM "${victim}".notes`]] },
+    break: (intact) => ({
+      ...intact,
+      kysely(client) {
+        let failure: unknown
+        return interceptKysely(client, new Set(), async (_member, _sql, run) => {
+          if (failure !== undefined) throw failure
+          return run().catch((error: unknown) => {
+            failure = error
+            throw error
+          })
+        })
+      },
     }),
   },
   {
@@ -164,6 +221,25 @@ export const CLIENT_MISTAKES: readonly Mistake[] = [
     },
   },
 ]
+
+/** Returns a Kysely that keeps a forgotten transaction: later statements run in it and are never committed. */
+function withoutCleaning(client: MemoryClient): MemoryClient {
+  let isForgotten = false
+  return interceptKysely(client, new Set(), async (member, sql, run) => {
+    if (member === 'kysely.query' && /^(?:BEGIN|SAVEPOINT)/.test(sql)) isForgotten = true
+    if (isForgotten) return { rows: [] } as never
+    return run()
+  })
+}
+
+const writersByServer = new WeakMap<object, { count: number }>()
+
+/** Returns the writers that are active on a server, of all its providers. */
+function getWriters(server: object): { count: number } {
+  const writers = writersByServer.get(server) ?? { count: 0 }
+  writersByServer.set(server, writers)
+  return writers
+}
 
 function roundIntegers({ sql, params = [] }: Statement): Statement {
   return { sql, params: params.map((value) => (typeof value === 'bigint' ? Number(value) : value)) }

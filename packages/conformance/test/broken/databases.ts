@@ -107,6 +107,46 @@ export const DATABASE_MISTAKES: readonly Mistake[] = [
     }),
   },
   {
+    mistake: 'a client does not report a dropped database',
+    fails: 'calls onDatabaseGone when a client in use finds that its database was dropped',
+    break: (intact) => ({
+      ...intact,
+      connect: ({ onDatabaseGone: _, ...target }, options) => intact.connect(target, options),
+    }),
+  },
+  {
+    mistake: 'a client does not report a database that replaced its own',
+    fails: 'calls onDatabaseGone when a client in use finds another database of the same name',
+    break: (intact, server) => ({
+      ...intact,
+      connect: ({ onDatabaseGone, ...target }, options) =>
+        intact.connect(
+          { ...target, onDatabaseGone: () => server.has(String(target.locator.name)) || onDatabaseGone?.() },
+          options,
+        ),
+    }),
+  },
+  {
+    mistake: 'every failed statement is reported as a lost database',
+    fails: 'does not call onDatabaseGone for a failed statement or a closed database',
+    break: (intact) => {
+      const reports = new WeakMap<MemoryClient, () => void>()
+      return {
+        ...intact,
+        async connect(target, options) {
+          const client = await intact.connect(target, options)
+          reports.set(client, () => target.onDatabaseGone?.())
+          return client
+        },
+        query: (client, statement) =>
+          intact.query(client, statement).catch((error: unknown) => {
+            reports.get(client)?.()
+            throw error
+          }),
+      }
+    },
+  },
+  {
     mistake: 'clients are cached by name beyond a drop',
     fails: 'creates an empty database under the name of a dropped one',
     break: (intact, server) => {

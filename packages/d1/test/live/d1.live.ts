@@ -14,6 +14,7 @@ function createLiveHarness(): Harness<D1Database> {
     createProvider,
     secrets: [apiToken],
     multiPageCount: 3,
+    roundsIntegers: 'D1 returns every number as a JavaScript number',
     oracle: {
       async listDatabases(prefix) {
         const found: { name: string }[] = await ask('GET', `?name=${prefix}&per_page=1000`)

@@ -3,10 +3,10 @@ import { inspect } from 'node:util'
 import { TenancyError } from '@tenantry/multi-tenancy'
 import { sql } from 'kysely'
 import { type ConformanceCase, defineCases } from '../../case.ts'
-import { expectError, expectMappedError } from '../../support/expect-error.ts'
-import { CREATE_NOTES, insertNote, SELECT_NOTES } from '../../support/notes.ts'
+import { expectMappedError } from '../../support/expect-error.ts'
+import { CREATE_NOTES, insertNote } from '../../support/notes.ts'
 
-/** `mapError` and `verify`. */
+/** `mapError`, and what errors show. */
 export const contractErrors: readonly ConformanceCase[] = defineCases('contract', [
   {
     name: 'maps a driver error to a code, keeps it as the cause and leaves a TenancyError unchanged',
@@ -62,37 +62,6 @@ export const contractErrors: readonly ConformanceCase[] = defineCases('contract'
             ok(!text.includes(form), `a secret shows in ${mapped.code}`)
         }
       }
-    },
-  },
-  {
-    name: 'verifies every physical connection before its first other use',
-    skip: ({ countConnections }) =>
-      countConnections === undefined ? 'the harness counts no connections' : undefined,
-    async run(t) {
-      const { provider, call, harness, prefix } = t
-      const name = `${prefix}a`
-      const { locator } = await provider.create(name, call)
-      let verified = 0
-      let isRejecting = false
-      const verify = async (): Promise<void> => {
-        if (isRejecting) throw new TenancyError('wrong_tenant', 'rejected by the case')
-        verified++
-      }
-      const client = await provider.connect({ locator, purpose: 'manage', verify }, call)
-      await provider.batch(client, [{ sql: CREATE_NOTES }])
-      const before = verified
-      if (before === 0) return
-      const read = (): Promise<unknown> => provider.query(client, { sql: SELECT_NOTES })
-      await Promise.all(Array.from({ length: 6 }, read))
-      const open = (await harness.countConnections?.(name)) ?? 0
-      ok(verified >= open, `${open} connections are open and ${verified} were verified`)
-      isRejecting = true
-      const late = await provider.find(name, call)
-      ok(late !== undefined)
-      await expectError('a new client whose identity check fails', async () => {
-        const next = await t.createProvider().connect({ locator: late, purpose: 'manage', verify }, call)
-        return provider.query(next, { sql: SELECT_NOTES })
-      })
     },
   },
 ])

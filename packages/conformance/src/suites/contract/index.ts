@@ -1,5 +1,7 @@
 import type { ConformanceCase } from '../../case.ts'
 import { contractBeforeUse } from './before-use.ts'
+import { contractConnections } from './connections.ts'
+import { contractDatabaseLoss } from './database-loss.ts'
 import { contractDatabases } from './databases.ts'
 import { contractErrors } from './errors.ts'
 import { contractFleet } from './fleet.ts'
@@ -13,6 +15,8 @@ export const contract: readonly ConformanceCase[] = [
   ...contractSql,
   ...contractKysely,
   ...contractErrors,
+  ...contractConnections,
+  ...contractDatabaseLoss,
   ...contractBeforeUse,
   ...contractAccess,
   ...contractFleet,

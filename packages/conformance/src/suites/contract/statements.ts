@@ -1,5 +1,7 @@
 import { deepEqual, equal } from 'node:assert/strict'
 import { inspect } from 'node:util'
+import type { Row } from '@tenantry/multi-tenancy'
+import { sql } from 'kysely'
 import { type ConformanceCase, defineCases } from '../../case.ts'
 import { expectMappedError, expectSuccess } from '../../support/expect-error.ts'
 import {
@@ -115,14 +117,38 @@ export const contractSql: readonly ConformanceCase[] = defineCases('contract', [
     },
   },
   {
+    name: 'returns an integer beyond 2^53 exactly, or rejects the query',
+    skip: ({ roundsIntegers }) => roundsIntegers,
+    async run(t) {
+      const client = await t.open(`${t.prefix}a`)
+      await t.provider.batch(client, [
+        { sql: 'CREATE TABLE numbers (id INTEGER NOT NULL PRIMARY KEY, big BIGINT NOT NULL)' },
+      ])
+      const integers = [2n ** 53n + 1n, -(2n ** 53n) - 1n, 2n ** 63n - 1n]
+      for (const [id, integer] of integers.entries()) {
+        await t.oracle.execute(`${t.prefix}a`, `INSERT INTO numbers (id, big) VALUES (${id}, ${integer})`)
+        const select = `SELECT big FROM numbers WHERE id = ${id}`
+        for (const [reader, read] of [
+          ['query', () => t.provider.query(client, { sql: select })],
+          ['kysely', async () => (await sql.raw<Row>(select).execute(t.provider.kysely(client))).rows],
+        ] as const) {
+          const rows = await read().catch(() => undefined)
+          if (rows !== undefined) equal(String(rows[0]?.big), String(integer), `${reader} of ${integer}`)
+        }
+      }
+    },
+  },
+  {
     name: 'binds the parameters of a query and leaves a ? inside a literal alone',
     async run(t) {
       const client = await t.open(`${t.prefix}a`)
       const quoted = "what? 'tis $1"
       await t.provider.batch(client, [{ sql: CREATE_NOTES }, insertNote(t.dialect, 7, quoted)])
       const placeholder = t.dialect === 'postgres' ? '$1' : '?'
-      const sql = `SELECT id, 'a?b' AS literal FROM notes WHERE body = ${placeholder}`
-      const rows = await expectSuccess(sql, () => t.provider.query(client, { sql, params: [quoted] }))
+      const select = `SELECT id, 'a?b' AS literal FROM notes WHERE body = ${placeholder}`
+      const rows = await expectSuccess(select, () =>
+        t.provider.query(client, { sql: select, params: [quoted] }),
+      )
       deepEqual(
         rows.map((row) => [Number(row.id), row.literal]),
         [[7, 'a?b']],
