@@ -40,10 +40,7 @@ Next: docs/writing-a-provider.md lists the files to change, in order.`)
 /** Memory → the new name, and the core by its package name instead of its folder. */
 function rename(text) {
   return text
-    .replace(
-      /'\.\.\/(?:contract|database-factory|errors|factory\/[a-z-]+)\.ts'/g,
-      "'@tenantry/multi-tenancy'",
-    )
+    .replace(/'\.\.\/(?!src\/)[a-z/-]+\.ts'/g, "'@tenantry/multi-tenancy/provider'")
     .replaceAll('PROVIDER_NAME', name)
     .replaceAll('Memory', pascal)
     .replaceAll("name: 'memory'", `name: '${name}'`)

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import {
   cpSync,
   existsSync,
+  globSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -32,7 +33,10 @@ export function copyCheckout(): CheckoutCopy {
   for (const file of listed.split('\0').filter((file) => file !== '' && existsSync(join(root, file)))) {
     cpSync(join(root, file), join(path, file), { recursive: true })
   }
-  symlinkSync(join(root, 'node_modules'), join(path, 'node_modules'))
+  for (const installed of globSync(['node_modules', '{packages,examples}/*/node_modules', '*/node_modules'], {
+    cwd: root,
+  }))
+    symlinkSync(join(root, installed), join(path, installed))
   return {
     path,
     install(packageFolder) {

@@ -70,8 +70,34 @@ describe('a package created by pnpm new-provider', () => {
     expect(lines.length).toBeLessThanOrEqual(40)
   })
 
+  test('passes the linters without an edit outside its folder', () => {
+    expect(run('biome', ['check', '.'], copy.path)).toContain('No fixes applied')
+    expect(run('knip', [], copy.path)).toBe('')
+  })
+
   test('type-checks', () => {
     expect(run('tsc', ['-p', folder], folder)).toBe('')
+  })
+
+  test('builds, and its packed files pass publint and attw', () => {
+    expect(run('tsdown', ['--no-clean'], folder)).toContain('Build complete')
+    expect(readdirSync(join(folder, 'dist')).sort()).toEqual(['index.d.ts', 'index.js', 'index.js.map'])
+  })
+
+  test('has a README whose snippets compile in e2e without an edit of e2e/package.json', async () => {
+    const e2e = join(copy.path, 'e2e/src/snippets')
+    const script = `
+      import { documentSnippets } from ${JSON.stringify(join(e2e, 'documents.ts'))}
+      import { writeSnippets } from ${JSON.stringify(join(e2e, 'typecheck.ts'))}
+      const snippets = documentSnippets().filter(({ file }) => file === 'packages/two-words/README.md')
+      const folder = writeSnippets(snippets)
+      console.log(JSON.stringify(snippets.map((snippet) => [snippet.name, folder.errors(snippet)])))
+      folder.remove()`
+    const { stdout, stderr } = await startNode('-', [], {
+      nodeOptions: ['--no-warnings', '--input-type=module', '-e', script],
+    }).exited
+    expect(stderr).toBe('')
+    expect(JSON.parse(stdout)).toEqual([['two-words-quick-start', []]])
   })
 
   test('passes the conformance kit without an edit', () => {

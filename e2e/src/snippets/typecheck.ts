@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { linkPackages } from './link-packages.ts'
 import type { Snippet } from './markdown.ts'
 
 const e2e = new URL('../../', import.meta.url).pathname
@@ -31,6 +32,7 @@ export function writeSnippets(
   }
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config))
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+  linkPackages(join(folder, 'node_modules'))
   for (const snippet of snippets) {
     mkdirSync(dirname(path(snippet)), { recursive: true })
     writeFileSync(path(snippet), toModule(snippet))
