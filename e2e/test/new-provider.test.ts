@@ -11,9 +11,9 @@ const root = new URL('../../', import.meta.url).pathname
 let copy: CheckoutCopy
 let folder: string
 
-/** What a tool says, and how it ended unless well. */
+/** A tool's output; when it fails, also its exit status and errors. */
 function run(command: string, args: string[], cwd: string): string {
-  // A vitest inside a vitest is not to take itself for a part of it.
+  // The inner vitest must not read the variables of the outer one.
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('VITEST'))
   const { status, signal, stdout, stderr } = spawnSync(join(copy.path, 'node_modules/.bin', command), args, {
     cwd,
@@ -71,7 +71,8 @@ describe('a package created by pnpm new-provider', () => {
   })
 
   test('passes the linters without an edit outside its folder', () => {
-    expect(run('biome', ['check', '.'], copy.path)).toContain('No fixes applied')
+    // Biome fails when it has no file to check, and writes its summary to stderr.
+    expect(run('biome', ['check', '.'], copy.path)).toBe('')
     expect(run('knip', [], copy.path)).toBe('')
   })
 
