@@ -2,7 +2,7 @@ import { DatabaseSync } from 'node:sqlite'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Dialect } from '../../src/types/provider.ts'
-import { leadingKeyword, leadingWords, splitStatements } from '../../src/util/sql/split.ts'
+import { leadingKeyword, leadingWords, locateStatements, splitStatements } from '../../src/util/sql/split.ts'
 
 const DIALECTS: readonly Dialect[] = ['sqlite', 'postgres', 'mysql']
 
@@ -115,6 +115,80 @@ const CORPUS: readonly (readonly [
     [
       'CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW SET NEW.begin = 1',
       'CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO BEGIN SELECT NEW.end; END',
+    ],
+  ],
+  [
+    ['mysql'],
+    'CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW IF NEW.x THEN IF NEW.y THEN SET NEW.x = 1; END IF; SET NEW.z = IF(1, 2, 3); ELSE SET NEW.x = 2; END IF; SELECT 1',
+    [
+      'CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW IF NEW.x THEN IF NEW.y THEN SET NEW.x = 1; END IF; SET NEW.z = IF(1, 2, 3); ELSE SET NEW.x = 2; END IF',
+      'SELECT 1',
+    ],
+  ],
+  [
+    ['mysql'],
+    'CREATE PROCEDURE IF NOT EXISTS p() COMMENT "x;" a: LOOP LEAVE a; END LOOP a; CREATE FUNCTION f() RETURNS VARCHAR(9) CHARACTER SET utf8 DETERMINISTIC RETURN IF(1, REPEAT("a", 2), CASE WHEN 1 THEN 2 END); SELECT 1',
+    [
+      'CREATE PROCEDURE IF NOT EXISTS p() COMMENT "x;" a: LOOP LEAVE a; END LOOP a',
+      'CREATE FUNCTION f() RETURNS VARCHAR(9) CHARACTER SET utf8 DETERMINISTIC RETURN IF(1, REPEAT("a", 2), CASE WHEN 1 THEN 2 END)',
+      'SELECT 1',
+    ],
+  ],
+  [
+    ['mysql'],
+    'CREATE PROCEDURE p() CASE 1 WHEN 1 THEN REPEAT SET @a = 1; UNTIL 1 END REPEAT; ELSE BEGIN END; END CASE; CREATE PROCEDURE q() BEGIN FOR i IN 1..2 DO SELECT i; END FOR; b: BEGIN SELECT 1; END b; END; SELECT 1',
+    [
+      'CREATE PROCEDURE p() CASE 1 WHEN 1 THEN REPEAT SET @a = 1; UNTIL 1 END REPEAT; ELSE BEGIN END; END CASE',
+      'CREATE PROCEDURE q() BEGIN FOR i IN 1..2 DO SELECT i; END FOR; b: BEGIN SELECT 1; END b; END',
+      'SELECT 1',
+    ],
+  ],
+  [
+    ['mysql'],
+    "DELIMITER //\nCREATE PROCEDURE p()\nBEGIN\n  SELECT '//'; -- //\n  SELECT 1;\nEND//\nSELECT 2 //\ndelimiter ;\nSELECT 3; SELECT 4",
+    [
+      "CREATE PROCEDURE p()\nBEGIN\n  SELECT '//'; -- //\n  SELECT 1;\nEND",
+      'SELECT 2',
+      'SELECT 3',
+      'SELECT 4',
+    ],
+  ],
+  [
+    ['mysql'],
+    'DELIMITER $$\nCREATE PROCEDURE p() BEGIN SELECT `a$$`; END$$\n$$ SELECT 2; $$\nDELIMITER ;\nSELECT 3',
+    ['CREATE PROCEDURE p() BEGIN SELECT `a$$`; END', 'SELECT 2', 'SELECT 3'],
+  ],
+  [
+    ['mysql'],
+    'DELIMITER ;;\n/*!50003 CREATE*/ /*!50017 DEFINER=`a`@`b`*/ /*!50003 TRIGGER t BEFORE INSERT ON a FOR EACH ROW BEGIN SET @a = 1; END */;;\nDELIMITER ;\n/*!40101 SET @b = 1 */;',
+    [
+      '/*!50003 CREATE*/ /*!50017 DEFINER=`a`@`b`*/ /*!50003 TRIGGER t BEFORE INSERT ON a FOR EACH ROW BEGIN SET @a = 1; END */',
+      '/*!40101 SET @b = 1 */',
+    ],
+  ],
+  [
+    ['mysql'],
+    '/*M!999999\\- enable the sandbox mode */ \nSELECT 1;',
+    ['/*M!999999\\- enable the sandbox mode */ \nSELECT 1'],
+  ],
+  [['sqlite', 'postgres'], 'SELECT delimiter; SELECT 2', ['SELECT delimiter', 'SELECT 2']],
+  [
+    DIALECTS,
+    'CREATE TABLE a (x INT);\n--> statement-breakpoint\nCREATE TABLE b (x INT)\n--> statement-breakpoint\nCREATE TABLE c (x INT);--> statement-breakpoint\n',
+    ['CREATE TABLE a (x INT)', 'CREATE TABLE b (x INT)', 'CREATE TABLE c (x INT)'],
+  ],
+  [
+    DIALECTS,
+    "SELECT '\n--> statement-breakpoint\n'; SELECT 2",
+    ["SELECT '\n--> statement-breakpoint\n'", 'SELECT 2'],
+  ],
+  [
+    ['postgres'],
+    "CREATE FUNCTION f() RETURNS int LANGUAGE sql SET search_path = a BEGIN ATOMIC SELECT 1; END; DO $do$ BEGIN EXECUTE $x$SELECT ';'$x$; END $do$; SELECT 3",
+    [
+      'CREATE FUNCTION f() RETURNS int LANGUAGE sql SET search_path = a BEGIN ATOMIC SELECT 1; END',
+      "DO $do$ BEGIN EXECUTE $x$SELECT ';'$x$; END $do$",
+      'SELECT 3',
     ],
   ],
   [
@@ -260,6 +334,10 @@ describe('splitStatements', () => {
     'END;',
     '/*!',
     '1$',
+    'DELIMITER //\n//',
+    'delimiter a\naa',
+    'CREATE TRIGGER IF END IF ',
+    '--> statement-breakpoint\n',
     '\ufeff',
   ])('takes linear time over a repeated %j', (unit) => {
     // A quadratic scan of this much would take a minute.
@@ -267,6 +345,18 @@ describe('splitStatements', () => {
     const start = performance.now()
     for (const dialect of DIALECTS) splitStatements(sql, dialect)
     expect(performance.now() - start).toBeLessThan(10_000)
+  })
+})
+
+describe('locateStatements', () => {
+  it('counts lines from 1, to the first word of each statement', () => {
+    const sql = '-- a\n\nSELECT 1;\n/* b\n */ SELECT 2; SELECT\n3;\n\nSELECT 4'
+    expect(locateStatements(sql, 'postgres').map(({ line }) => line)).toEqual([3, 5, 5, 8])
+  })
+
+  it('counts the lines behind a DELIMITER', () => {
+    const sql = 'SELECT 1;\nDELIMITER //\nSELECT 2//\n\nSELECT 3//\nDELIMITER ;\nSELECT 4;'
+    expect(locateStatements(sql, 'mysql').map(({ line }) => line)).toEqual([1, 3, 5, 7])
   })
 })
 

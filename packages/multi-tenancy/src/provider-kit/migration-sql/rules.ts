@@ -1,7 +1,7 @@
 import { configError } from '../../errors.ts'
 import type { MigrationStatements, StatementScope } from '../../types/migration-sql.ts'
 import type { Dialect } from '../../types/provider.ts'
-import { splitStatements } from '../../util/sql/split.ts'
+import { locateStatements } from '../../util/sql/split.ts'
 import { type SqlToken, significantTokens, unquote } from '../../util/sql/tokens.ts'
 
 /** Where a statement comes from and where it would run. */
@@ -48,6 +48,7 @@ const SESSION_RULE: Rule = { scope: 'nothing', pattern: OF_SESSION, problem: NO_
 
 export const SQLITE_RULES: readonly Rule[] = [
   ...TRANSACTION_RULES,
+  { pattern: /^\. /, problem: 'only the sqlite3 shell knows this command, so leave it out' },
   { pattern: /^(?:ATTACH|DETACH)\b/, problem: LEAVES },
   {
     scope: 'transaction',
@@ -70,6 +71,11 @@ export const SQLITE_RULES: readonly Rule[] = [
 ]
 
 export const POSTGRES_RULES: readonly Rule[] = [
+  { pattern: /^\\/, problem: 'only psql knows this command, so leave it out' },
+  {
+    pattern: /^COPY .*\b(?:FROM STDIN|TO STDOUT)\b/,
+    problem: 'only a client can send its data, so use INSERT (pg_dump --inserts)',
+  },
   ...TRANSACTION_RULES,
   { pattern: /^(?:UN)?LISTEN\b/, problem: 'it ends with the connection of the migration' },
   SESSION_RULE,
@@ -77,6 +83,14 @@ export const POSTGRES_RULES: readonly Rule[] = [
 
 export const MYSQL_RULES: readonly Rule[] = [
   ...TRANSACTION_RULES,
+  {
+    pattern: /^(?:\\|SOURCE|SYSTEM|PAGER|TEE|NOTEE|PROMPT|WARNINGS)(?! =)\b/,
+    problem: 'only the mysql client knows this command, so leave it out',
+  },
+  {
+    pattern: /^(?:CREATE|ALTER) (?:OR REPLACE )?(?:ALGORITHM = \w+ )?DEFINER = (?!CURRENT_USER|CURRENT_ROLE)/,
+    problem: 'the user of the tenant may not create what another user defines, so leave out its DEFINER = …',
+  },
   { pattern: /^USE\b/, problem: LEAVES },
   {
     pattern: /^(?:UN)?LOCK TABLES?\b/,
@@ -116,15 +130,16 @@ export function readHead(text: string, dialect: Dialect): string {
   for (const token of significantTokens(text, dialect)) {
     if (token.text === ';' && words.length === 0) continue
     words.push(readWord(token))
-    if (words.length >= (words[0] === 'SET' ? MAX_WORDS : 8)) break
+    if (words.length >= (/^(?:SET|COPY|\\)$/.test(words[0] ?? '') ? MAX_WORDS : 8)) break
   }
   return words.join(' ')
 }
 
-/** What is quoted and is not a single word keeps its quotes, so that nothing in it is taken for a keyword. */
+/** Whatever else is quoted becomes a mark, so that nothing in it is taken for a keyword. */
 function readWord(token: SqlToken): string {
   const value = unquote(token)
-  return (/^\w+$/.test(value) ? value : token.text).toUpperCase()
+  if (/^\w+$/.test(value)) return value.toUpperCase()
+  return token.kind === 'string' || token.kind === 'name' ? "'…'" : token.text.toUpperCase()
 }
 
 /** @throws `config_invalid` for a statement that cannot have its effect where it stands */
@@ -134,12 +149,13 @@ export function readStatements(
   place: Omit<StatementPlace, 'source'>,
 ): MigrationStatements {
   const { dialect } = place
-  const statements = splitStatements(sql, dialect)
+  const located = locateStatements(sql, dialect)
+  const statements = located.map(({ text }) => text)
   const heads = statements.map((text) => readHead(text, dialect))
   for (const [index, head] of heads.entries()) {
     const problem = findProblem(head, { ...place, source: 'sql' })
     if (problem === undefined) continue
-    const position = `statement ${index + 1} of ${statements.length}`
+    const position = `statement ${index + 1} of ${statements.length} in line ${located[index]?.line}`
     throw configError('migrations', `${name}, ${position} (${head.slice(0, 60)}): ${problem}`)
   }
   return {

@@ -1,60 +1,101 @@
 import type { Dialect } from '../../types/provider.ts'
-import { significantTokens } from './tokens.ts'
+import { createBlockTracker } from './blocks.ts'
+import { type SqlToken, significantTokens, tokenizeSql } from './tokens.ts'
+
+/** One statement of a text. */
+export interface SqlStatement {
+  /** Trimmed, without what ends it. */
+  readonly text: string
+  /** The line of its first word, from 1. */
+  readonly line: number
+}
+
+/** drizzle-kit writes it between statements. */
+const BREAKPOINT = /^-->\s*statement-breakpoint/
 
 /**
- * The statements of a `.sql` text, trimmed, without their `;`; the empty and the comment-only ones are left out.
- * Knows quotes, comments, dollar quotes and `BEGIN … END` bodies of triggers and routines (in MySQL without
- * `DELIMITER`, which is a command of its client; the outermost block must be one). Takes linear time. Broken SQL comes out as some statement that
- * the server refuses; nothing is thrown.
+ * The statements of a `.sql` text, trimmed, without their `;`; the empty and the comment-only ones are left out. A
+ * `--> statement-breakpoint` ends a statement in every dialect, and `DELIMITER` of the `mysql` client changes what does
+ * in MySQL. A `;` in quotes, comments, dollar quotes and the bodies of triggers and routines ends none. Takes linear
+ * time. Broken SQL comes out as some statement that the server refuses; nothing is thrown.
  */
 export function splitStatements(sql: string, dialect: Dialect): string[] {
-  const statements: string[] = []
-  let begin = 0
-  let previous = ''
-  // Undefined until the words after CREATE tell whether a body may follow.
-  let routine: boolean | undefined
-  let blocks = 0
-  let parens = 0
+  return locateStatements(sql, dialect).map(({ text }) => text)
+}
 
-  for (const token of significantTokens(sql, dialect)) {
-    const { start, end } = token
-    const text = token.text.toUpperCase()
-    if (text === ';' && blocks + parens === 0) {
-      if (previous !== '') statements.push(sql.slice(begin, start).trim())
-      begin = end
-      previous = ''
-      routine = undefined
-      continue
-    }
-    if (text === '(') parens++
-    else if (text === ')') parens = Math.max(0, parens - 1)
-    else if (previous === '') routine = /^(CREATE|ALTER)$/.test(text) ? undefined : false
-    else if (routine === undefined) {
-      if (/^(TRIGGER|PROCEDURE|FUNCTION|EVENT)$/.test(text)) routine = true
-      else if (/^(TABLE|VIEW|INDEX|DATABASE|SCHEMA)$/.test(text)) routine = false
-    }
-    // `NEW.end` is a column.
-    else if (routine && parens === 0 && previous !== '.') {
-      blocks = Math.max(0, blocks + (dialect === 'sqlite' ? triggerBlock : block)(text, previous, blocks))
-    }
-    previous = text
+/** `splitStatements`, with the line of each statement. */
+export function locateStatements(sql: string, dialect: Dialect): SqlStatement[] {
+  const statements: SqlStatement[] = []
+  const lines = createLineCounter(sql)
+  let delimiter = ';'
+  let blocks = createBlockTracker(dialect)
+  let begin = 0
+  let first: SqlToken | undefined
+
+  function end(at: number, next: number): void {
+    // With another delimiter, the `;` of the last statement in a body may be there, too.
+    const text = sql
+      .slice(begin, at)
+      .trim()
+      .replace(delimiter === ';' ? /$^/ : /(?:\s*;)+$/, '')
+    if (first !== undefined && text !== '') statements.push({ text, line: lines(first.start) })
+    begin = next
+    first = undefined
+    blocks = createBlockTracker(dialect)
   }
-  if (previous !== '') statements.push(sql.slice(begin).trim())
+
+  for (let from = 0, restart = true; restart; ) {
+    restart = false
+    for (const token of tokenizeSql(sql, dialect, from)) {
+      const { kind, text, start } = token
+      if (kind === 'comment' && BREAKPOINT.test(text)) end(start, token.end)
+      if (kind === 'space' || kind === 'comment') continue
+      if (dialect === 'mysql' && first === undefined && /^delimiter$/i.test(text)) {
+        const line = /[^\n]*/y
+        line.lastIndex = token.end
+        const [rest = ''] = line.exec(sql) ?? []
+        delimiter = rest.trim().split(/\s/)[0] || delimiter
+        from = token.end + rest.length
+        end(from, from)
+        restart = true
+        break
+      }
+      if (delimiter === ';') {
+        if (text === ';' && !blocks.isOpen()) {
+          end(start, token.end)
+          continue
+        }
+        blocks.read(token)
+      } else if (kind !== 'string' && kind !== 'name') {
+        // `END//` and `END$$`: the client looks for the delimiter everywhere outside of quotes and comments.
+        let at = start
+        while (at < token.end && !sql.startsWith(delimiter, at)) at++
+        if (at < token.end) {
+          if (at > start) first ??= token
+          end(at, at + delimiter.length)
+          from = at + delimiter.length
+          restart = true
+          break
+        }
+      }
+      first ??= token
+    }
+  }
+  end(sql.length, sql.length)
   return statements
 }
 
-/** As sqlite3_complete does: a trigger ends with `;END`. Any other END is a column's name or a CASE's. */
-function triggerBlock(word: string, previous: string, depth: number): number {
-  if (word === 'BEGIN') return depth === 0 ? 1 : 0
-  return word === 'END' && previous === ';' ? -1 : 0
-}
-
-/** By how much a word changes the depth. `END IF` and the like close what was not counted. */
-function block(word: string, previous: string, depth: number): number {
-  if (word === 'END') return -1
-  if (word === 'BEGIN') return 1
-  if (word === 'CASE') return depth > 0 && previous !== 'END' ? 1 : 0
-  return previous === 'END' && /^(IF|LOOP|WHILE|REPEAT)$/.test(word) ? 1 : 0
+/** Finds the lines of ascending positions. */
+function createLineCounter(sql: string): (position: number) => number {
+  let line = 1
+  let at = 0
+  return (position) => {
+    for (let next = sql.indexOf('\n', at); next !== -1 && next < position; next = sql.indexOf('\n', at)) {
+      line++
+      at = next + 1
+    }
+    return line
+  }
 }
 
 /**

@@ -56,8 +56,10 @@ const SYNTAX: Readonly<Record<Dialect, Syntax>> = {
   mysql: {
     patterns: [
       ['space', SPACE],
-      // `1--1` is an expression.
-      ['comment', /--(?!\S)[^\n]*|#[^\n]*/y],
+      // `1--1` is an expression. drizzle-kit's mark is one for nobody but its own tools.
+      ['comment', /--(?!\S)[^\n]*|#[^\n]*|-->[ \t]*statement-breakpoint[^\n]*/y],
+      // No server has this version: mariadb-dump speaks to the client.
+      ['comment', /\/\*M!999999.*?(?:\*\/|$)/sy],
       ['executed', /\/\*M?!\d*/y],
       ['comment', BLOCK_COMMENT],
       ['variable', /\?|@@?[\w$.\x80-\uffff]*/y],
@@ -73,10 +75,10 @@ const POSTGRES_WORD = /[\w\x80-\uffff][\w$\x80-\uffff]*/y
  * Cuts SQL into tokens where the server does. What is still open at the end of the text ends there; nothing is thrown.
  * Of `/*! … *\/`, which MySQL executes, only the marks are comments.
  */
-export function* tokenizeSql(sql: string, dialect: Dialect): Generator<SqlToken> {
+export function* tokenizeSql(sql: string, dialect: Dialect, from = 0): Generator<SqlToken> {
   const { patterns, names, escaping } = SYNTAX[dialect]
   let executed = 0
-  for (let start = 0, end = 0; start < sql.length; start = end) {
+  for (let start = from, end = from; start < sql.length; start = end) {
     const match = (pattern: RegExp): boolean => {
       pattern.lastIndex = start
       const matches = pattern.test(sql)
