@@ -211,6 +211,17 @@ function listFiles(paths: readonly string[]): string[] {
     .filter((file) => existsSync(resolve(root, file)) && statSync(resolve(root, file)).isFile())
 }
 
+/** The hits below some files and folders, as they are printed. */
+export function listHits(paths: readonly string[]): string[] {
+  return listFiles(paths).flatMap((file) =>
+    findWords(file, readFileSync(resolve(root, file), 'utf8')).map((hit) => printHit(file, hit)),
+  )
+}
+
+function printHit(file: string, { line, word, use }: WordHit): string {
+  return `${file}:${line}: ${word} — use ${use}`
+}
+
 /** `packages/turso/src`, `docs`, …: where a count is kept. */
 function areaName(file: string): string {
   const parts = file.split('/')
@@ -232,7 +243,7 @@ function main(args: readonly string[]): number {
     total += hits.length
     if (hits.length > 0) counts.set(areaName(file), (counts.get(areaName(file)) ?? 0) + hits.length)
     if (args.includes('--count')) continue
-    for (const { line, word, use } of hits) console.log(`${file}:${line}: ${word} — use ${use}`)
+    for (const hit of hits) console.log(printHit(file, hit))
   }
   const unused = paths.length > 0 ? [] : EXCEPTIONS.filter((exception) => !used.has(exception))
   for (const { text } of unused)

@@ -1,6 +1,9 @@
 import { spawnSync } from 'node:child_process'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { findWords } from '../../scripts/check-words.ts'
+import { findWords, listHits } from '../../scripts/check-words.ts'
+import { CLEAN } from '../../scripts/words.ts'
 
 const root = new URL('../../', import.meta.url).pathname
 
@@ -68,11 +71,30 @@ describe('the check of words', () => {
     expect([...used]).toEqual([exception])
   })
 
-  test('prints file, line and the plainer word, and fails when it has found any', () => {
+  test('prints the hits and fails, or prints nothing', () => {
     const run = (...args: string[]) =>
       spawnSync(process.execPath, ['scripts/check-words.ts', ...args], { cwd: root, encoding: 'utf8' })
-    expect(run('LICENSE')).toMatchObject({ status: 0, stdout: '' })
-    const { status, stdout } = run('--count', 'scripts/check-words.ts')
-    expect({ status, stdout }).toEqual({ status: 0, stdout: '' })
+    expect(run('LICENSE')).toMatchObject({ status: 0, stdout: '', stderr: '' })
+    const file = join(root, 'e2e/.words.md')
+    writeFileSync(file, 'It is made\nanew.\n')
+    try {
+      expect(run('e2e/.words.md')).toMatchObject({
+        status: 1,
+        stdout:
+          'e2e/.words.md:1: made — use "created", "built"\ne2e/.words.md:2: anew — use "again", or "recreated"\n' +
+          '2 hits; the list is scripts/words.ts\n',
+      })
+      expect(run('--count', 'e2e/.words.md')).toMatchObject({
+        status: 1,
+        stdout: '2\te2e\n2 hits; the list is scripts/words.ts\n',
+      })
+    } finally {
+      rmSync(file)
+    }
+  })
+
+  test.each(CLEAN)('finds nothing in %s', (path) => {
+    expect(existsSync(join(root, path))).toBe(true)
+    expect(listHits([path])).toEqual([])
   })
 })
