@@ -1,4 +1,4 @@
-import { type Locator, TenancyError } from '@tenantry/multi-tenancy/provider'
+import { type Locator, TenancyError } from '@tenantry/multi-tenancy'
 
 /** One tenant's database, as its locator names it. */
 export interface DatabasePlace {

@@ -4,21 +4,19 @@ import {
   createRedactor,
   type DatabaseStatus,
   getServer,
-  type Lease,
   leadingKeyword,
-  mysqlMigrationSql,
   type Row,
   type ServerControlPlane,
   type Statement,
   spreadOverServers,
   TenancyError,
   type TenantProvider,
-} from '@tenantry/multi-tenancy/provider'
+} from '@tenantry/multi-tenancy'
+import { mysqlMigrationSql } from '@tenantry/multi-tenancy/provider'
 import { Kysely } from 'kysely'
 import type { Pool, PoolConnection } from 'mysql2/promise'
-import { MultiStatementUnsupported, runMultiStatement } from './client/multi-statement.ts'
-import { createTenantPool } from './client/tenant-pool.ts'
-import type { Connection } from './connections/connection.ts'
+import { OneByOne, runTogether } from './client/multi-statement.ts'
+import { createTenantPool, tenantPoolOptions } from './client/tenant-pool.ts'
 import { createServer, type Server, type TenantTarget } from './connections/pool.ts'
 import { STRICT_SESSION } from './connections/sql-mode.ts'
 import { createDatabases, type Databases } from './control-plane/databases.ts'
@@ -28,18 +26,10 @@ import { mysqlKysely } from './kysely.ts'
 import { type DatabasePlace, locatorOf, MAX_NAME_LENGTH, placeOf } from './locator.ts'
 import { type MysqlProviderOptions, mysqlSettings } from './options.ts'
 
-interface CoreAccess {
-  readonly purpose: ConnectTarget['purpose']
-  readonly leaseBatch: () => Promise<Lease<Connection>>
-}
-
 interface Site {
   readonly server: Server
   readonly databases: Databases
 }
-
-/** How the core's own statements reach the database of a client. */
-const coreAccess = new WeakMap<Pool, CoreAccess>()
 
 /** The account is locked (MySQL, MariaDB). */
 const LOCKED = [3118, 4151]
@@ -60,10 +50,11 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
   const { isolation } = settings
   const redactor = createRedactor()
   redactor.keep(settings.secret)
-  const { mapError, toClientError } = mysqlErrors(redactor)
+  const { mapError, toClientError: tell } = mysqlErrors(redactor)
+  const leftover = settings.cleaning === 'always' ? 'plain' : 'session'
   const sites = new Map<string, Site>()
   for (const [name, each] of settings.servers) {
-    const server = createServer({ ...each, name }, settings, redactor)
+    const server = createServer(name, each, settings, redactor)
     sites.set(name, { server, databases: createDatabases(server, settings) })
   }
 
@@ -123,10 +114,9 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
 
   async function connect({
     locator,
-    purpose,
     verify,
-    beforeUse,
-    onDatabaseGone = () => {},
+    beforeUse: admit,
+    onDatabaseGone: lost = () => {},
   }: ConnectTarget): Promise<Pool> {
     const place = placeOf(locator)
     const { server } = siteOf(place.server)
@@ -138,38 +128,35 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
         await verify(({ sql, params }: Statement) => ask(sql, params))
       },
     }
-    const lease = async (wanted: TenantTarget): Promise<Lease<Connection>> => {
-      await beforeUse?.()
-      return server.lease(wanted).catch((error: unknown) => explain(place, error, onDatabaseGone))
-    }
-    const client = createTenantPool({
-      lease: () => lease(target),
-      toClientError,
+    return createTenantPool({
+      async lease() {
+        await admit?.()
+        return server.lease(target).catch((error: unknown) => explain(place, error, lost))
+      },
+      tell,
       format: server.format,
       max: settings.maxConnectionsPerTenant,
-      onEnd: onDatabaseGone,
+      onEnd: lost,
     })
-    const batchTarget: TenantTarget = { ...target, kind: 'batch' }
-    coreAccess.set(client, { purpose, leaseBatch: () => lease(batchTarget) })
-    return client
   }
 
-  /** Runs the core's own statements in order on one connection, in a strict session. */
-  async function runStrict(client: Pool, statements: readonly Statement[]): Promise<Row[]> {
-    const access = coreAccess.get(client)
+  /** Runs the core's own statements in order on one connection, in a session in which its fences hold. */
+  async function strictly(client: Pool, statements: readonly Statement[]): Promise<Row[]> {
+    const options = tenantPoolOptions(client)
     try {
-      if (access !== undefined) return await runMultiStatement(await access.leaseBatch(), statements)
+      if (options !== undefined)
+        return await runTogether(await options.lease(), statements, { tell, leftover })
     } catch (error) {
-      if (!(error instanceof MultiStatementUnsupported)) throw toClientError(error)
+      if (!(error instanceof OneByOne)) throw error
     }
-    const connection = await client.getConnection()
+    const held = await client.getConnection()
     try {
-      await connection.query(STRICT_SESSION)
+      await held.query(STRICT_SESSION)
       let rows: Row[] = []
-      for (const statement of statements) rows = await rowsOf(connection, statement)
+      for (const statement of statements) rows = await rowsOf(held, statement)
       return rows
     } finally {
-      connection.release()
+      held.release()
     }
   }
 
@@ -182,11 +169,11 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
     ...spread,
     connect,
     query: (client, statement) =>
-      coreAccess.get(client)?.purpose !== 'manage' && leadingKeyword(statement.sql, 'mysql') === 'SELECT'
+      leadingKeyword(statement.sql, 'mysql') === 'SELECT'
         ? rowsOf(client, statement)
-        : runStrict(client, [statement]),
+        : strictly(client, [statement]),
     async batch(client, statements) {
-      if (statements.length > 0) await runStrict(client, statements)
+      if (statements.length > 0) await strictly(client, statements)
     },
     kysely: (client) => new Kysely<any>({ dialect: mysqlKysely(client) }),
     mapError,
@@ -195,8 +182,7 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
 }
 
 async function rowsOf(on: Pool | PoolConnection, { sql, params = [] }: Statement): Promise<Row[]> {
-  const shape = { rowsAsArray: false, nestTables: false, typeCast: true }
-  const [rows] = await on.query({ sql, values: [...params], ...shape })
+  const [rows] = await on.query(sql, [...params])
   return Array.isArray(rows) ? (rows as Row[]) : []
 }
 

@@ -55,7 +55,7 @@ export function markOf(id: string, access: 'open' | 'closed' = 'open'): string {
  * What is in the schema while it is open, for every statement to ask by: a collation, since the server finds one by its
  * name in memory, where a comment takes a query.
  */
-export function signOf({ schema, id }: Pick<SchemaPlace, 'schema' | 'id'>): string {
+export function openMarker({ schema, id }: Pick<SchemaPlace, 'schema' | 'id'>): string {
   return `"${schema}"."${id}"`
 }
 

@@ -18,9 +18,9 @@ import { createStatements, type Statements } from './client/statements.ts'
 import { createTenantPool } from './client/tenant-pool.ts'
 import type { Connection } from './connections/connection.ts'
 import { failedLoginCheck } from './connections/login.ts'
+import { type QueryInput, ScopeRejectedError } from './connections/pipeline.ts'
 import { type Scope, searchPath } from './connections/scope.ts'
 import { createServer, keyOf, type Server, type Target } from './connections/server.ts'
-import { type QueryInput, RefusedUnit } from './connections/unit.ts'
 import { createSchemas, type Schemas } from './control-plane/schemas.ts'
 import { diagnose } from './diagnose.ts'
 import { isLoginRefused, isState, leavesNoDoubt, postgresErrors } from './errors.ts'
@@ -72,7 +72,7 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
 
   /** Says why a client in use met something missing, or was refused: its tenant is gone, made anew, or shut. */
   async function explain(place: SchemaPlace, error: unknown, onDatabaseGone: () => void): Promise<never> {
-    const refused = error instanceof RefusedUnit
+    const refused = error instanceof ScopeRejectedError
     if (refused && isState(error.cause, '22P02')) throw failedLoginCheck(error.message)
     if (!refused && !isState(error, '28000', '28P01', '3F000', '42P01', '57P01')) throw tell(error)
     const signal = AbortSignal.timeout(settings.connectTimeout)
@@ -112,7 +112,7 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
         : {
             place,
             path,
-            role: isolation === 'set_role' ? roleOf(place.id) : 'none',
+            ...(isolation === 'set_role' && { role: roleOf(place.id) }),
             ...(pooler === 'transaction' && { login: await server.tenantLogin({ place, purpose }, call) }),
           }
     const statements = createStatements(scope, pooler)
@@ -145,9 +145,10 @@ export function createPostgresSchemaProvider(options: PostgresSchemaProviderOpti
       max: settings.maxConnectionsPerTenant,
       onEnd: onDatabaseGone,
       fail,
-      surface(error) {
+      throwClientError(error) {
         throw tell(error)
       },
+      cancel: (action, processID) => server.cancel(target, action, processID),
     })
     const role = ownConnections && purpose === 'manage' ? roleOf(place.id) : undefined
     batches.set(client, (inputs) => {

@@ -190,16 +190,14 @@ describe.each(['role', 'set_role', 'search_path'] as const)('%s: the client', (i
     await expect(pool.query('COPY notes FROM STDIN')).rejects.toMatchObject(refused)
     const held = await pool.connect()
     await held.query('BEGIN')
-    // On a connection of the tenant's own it is the driver that answers.
-    const copied = expect(held.query('COPY notes FROM STDIN')).rejects
-    await (isolation === 'role' ? copied.toThrow(/COPY from stdin/i) : copied.toMatchObject(refused))
+    await expect(held.query('COPY notes FROM STDIN')).rejects.toMatchObject(refused)
     await held.query('ROLLBACK')
     expect((await held.query('SELECT body FROM notes')).rows).toEqual([{ body: `of ${isolation}_copied` }])
     held.release()
   })
 
   it.each(['COPY notes FROM STDIN', 'COPY notes FROM STDIN (FREEZE)', 'COPY seen FROM STDIN'])(
-    'each query has its own answer after %s, which fails before or after it asks for data',
+    'gives each query its own answer after %s, which has no data to send',
     async (copy) => {
       const provider = providerOf(database, { isolation, maxConnections: 1 })
       providers.push(provider)
@@ -217,10 +215,9 @@ describe.each(['role', 'set_role', 'search_path'] as const)('%s: the client', (i
       for (const texts of [['SELECT 1'], ['BEGIN', 'SELECT 1']]) {
         for (const text of texts) await held.query(text)
         const failed = [held.query(copy), held.query('SELECT 5 AS number')]
-        const [, next] = await Promise.allSettled(failed)
-        expect(next).toMatchObject(
-          texts.length === 1 ? { value: { rows: [{ number: 5 }] } } : { reason: { code: '25P02' } },
-        )
+        const [refused, next] = await Promise.allSettled(failed)
+        expect(refused?.status).toBe('rejected')
+        expect(next).toMatchObject({ value: { rows: [{ number: 5 }] } })
         await held.query('ROLLBACK')
         expect(await numbers(held)).toEqual([0, 1, 2, 3])
       }

@@ -253,7 +253,7 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind PgBouncer', () => {
   })
 
   it.each(['COPY notes FROM STDIN', 'COPY seen FROM STDIN'])(
-    'each query has its own answer after %s, which fails before or after it asks for data',
+    'gives each query its own answer after %s, which has no data to send',
     async (copy) => {
       const provider = through(transaction, {
         isolation: 'set_role',
@@ -266,7 +266,8 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind PgBouncer', () => {
       const held = await pool.connect()
       await held.query('BEGIN')
       const outcomes = await Promise.allSettled([held.query(copy), held.query('SELECT 1')])
-      expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+      expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'fulfilled'])
+      await held.query('COMMIT')
       held.release()
       await expect(provider.batch(pool, [{ sql: 'SELECT 1' }, { sql: copy }])).rejects.toThrow(/copy/i)
       for (let at = 0; at < 4; at++)
@@ -278,8 +279,10 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind PgBouncer', () => {
     const provider = through(transaction, { isolation: 'set_role', pooler: 'transaction' })
     const client = await (await open(provider, 'ended_by_cursor')).connect()
     await client.query('BEGIN')
-    for (const text of ['COMMIT', 'SELECT 1; -- x\rROLLBACK', 'SET TimeZone = UTC'])
-      expect(() => client.query(new Query(text))).toThrow(expect.objectContaining({ code: 'not_supported' }))
+    for (const text of ['COMMIT', 'SELECT 1; -- x\rROLLBACK', 'SET TimeZone = UTC']) {
+      const reported = new Promise((resolve) => client.query(new Query(text)).on('error', resolve))
+      expect(await reported).toMatchObject({ code: 'not_supported' })
+    }
     await client.query('ROLLBACK')
     client.release()
   })

@@ -1,19 +1,12 @@
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
-import { encodeSteps, NO_STEPS } from '../src/connections/wire.ts'
 import { createDatabase, type TestDatabase } from './database.ts'
 import { POLLUTERS, pollute, snapshot } from './polluters.ts'
 import { open, providerOf } from './support.ts'
 
 // The mutation that proves the matrix in sessions.test.ts: without the reset it would be red.
-vi.mock('../src/connections/scope.ts', async (importOriginal) => {
-  return {
-    ...(await importOriginal<typeof import('../src/connections/scope.ts')>()),
-    LEAVE_ALONE: { before: NO_STEPS, after: encodeSteps(['SELECT 1']), leaves: 'within' },
-  }
-})
-vi.mock('../src/connections/connection.ts', async (importOriginal) => ({
-  ...(await importOriginal<typeof import('../src/connections/connection.ts')>()),
-  cleanLate: async () => true,
+vi.mock('../src/connections/reset.ts', async (importOriginal) => ({
+  ...(await importOriginal<typeof import('../src/connections/reset.ts')>()),
+  RESET_SESSION: 'SELECT 1',
 }))
 
 let database: TestDatabase

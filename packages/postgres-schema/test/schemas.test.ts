@@ -87,7 +87,7 @@ describe('making schemas', () => {
     const { locator } = await provider.create('orphan_a', call)
     await database.sql('DROP SCHEMA orphan_a CASCADE')
     const { databases } = await provider.list({ prefix: 'orphan_' }, call)
-    expect(databases).toEqual([{ name: 'orphan_a', locator: { ...locator, oid: 0 }, remains: 'role' }])
+    expect(databases).toEqual([{ name: 'orphan_a', locator: { ...locator, oid: 0 }, leftover: 'role' }])
     for (const each of databases) await provider.drop(each.locator, call)
     expect((await provider.list({ prefix: 'orphan_' }, call)).databases).toEqual([])
     expect(await database.sql('SELECT FROM pg_roles WHERE rolname = $1', [`tenantry_${locator.id}`])).toEqual(

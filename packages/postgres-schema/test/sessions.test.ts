@@ -100,12 +100,11 @@ it('a session that could not be undone is not used again until it was', async ()
   const locked = admin.query('LOCK TABLE undone_alice.notes IN ACCESS SHARE MODE')
   const waiting = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'undone_alice.notes'::regclass"
   await expect.poll(() => database.sql(waiting)).toHaveLength(1)
-  const committed = held.query('COMMIT')
+  await held.query('COMMIT')
   await locked
+  held.release()
   await expect.poll(() => database.sql(`${waiting} AND pid = ${pid}`)).toHaveLength(1)
   await database.sql('SELECT pg_cancel_backend($1)', [pid])
-  await committed
-  held.release()
   await admin.query('ROLLBACK')
   await admin.end()
   const all = [await bob.connect(), await bob.connect()]

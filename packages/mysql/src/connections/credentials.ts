@@ -1,4 +1,4 @@
-import { configError } from '@tenantry/multi-tenancy/provider'
+import { configError } from '@tenantry/multi-tenancy'
 
 const encoder = new TextEncoder()
 

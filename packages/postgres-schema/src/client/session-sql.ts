@@ -26,14 +26,60 @@ export function opensTransaction(text: string): boolean {
   return first === 'BEGIN' || (first === 'START' && /\bTRANSACTION\b/i.test(text))
 }
 
-/** Whether the statement ends one, and opens the next with `AND CHAIN`. */
-export function endingOf(text: string): 'end' | 'chain' | undefined {
+/** How a statement ends a transaction. */
+export interface TransactionEnd {
+  /** The statement without comments and without anything behind it. */
+  readonly text: string
+  /** `AND CHAIN`: the next transaction opens with it. */
+  readonly chain: boolean
+}
+
+/** How the statement ends a transaction; `undefined` when it does not. */
+export function endOfTransaction(text: string): TransactionEnd | undefined {
   if (!/\b(?:COMMIT|END|ROLLBACK|ABORT)\b/i.test(text)) return undefined
   const [first = '', ...words] = leadingWords(text, 5, 'postgres')
   if (!/^(?:COMMIT|END|ROLLBACK|ABORT)$/.test(first)) return undefined
   const [next, after] = /^(?:WORK|TRANSACTION)$/.test(words[0] ?? '') ? words.slice(1) : words
-  if (next === 'TO') return undefined
-  return next === 'AND' && after === 'CHAIN' ? 'chain' : 'end'
+  // Of a prepared transaction: the server refuses it inside a block.
+  if (next === 'TO' || next === 'PREPARED') return undefined
+  const chain = next === 'AND' && after === 'CHAIN'
+  const verb = first === 'ROLLBACK' || first === 'ABORT' ? 'ROLLBACK' : 'COMMIT'
+  return { text: chain ? `${verb} AND CHAIN` : verb, chain }
+}
+
+/** Whether the statement ends a transaction. */
+export function endsTransaction(text: string): boolean {
+  const [first, second] = leadingWords(text, 2, 'postgres')
+  return endOfTransaction(text) !== undefined || (first === 'PREPARE' && second === 'TRANSACTION')
+}
+
+const PLAIN = new Set([
+  'DELETE',
+  'EXPLAIN',
+  'INSERT',
+  'MERGE',
+  'SELECT',
+  'SHOW',
+  'TABLE',
+  'UPDATE',
+  'VALUES',
+  'WITH',
+])
+
+/** Whether the statement does the same inside a transaction block as outside. */
+export function isPlainQuery(text: string): boolean {
+  return PLAIN.has(leadingKeyword(text, 'postgres'))
+}
+
+/**
+ * The driver has no data to send for it, and behind it in a pipeline the server takes the next statement for data.
+ *
+ * @throws `not_supported`
+ */
+export function assertNoCopyFromStdin(text: string): void {
+  if (!/\bSTDIN\b/i.test(text) || leadingKeyword(text, 'postgres') !== 'COPY') return
+  if (/\bFROM\s+STDIN\b/i.test(withoutComments(text)))
+    throw new TenancyError('not_supported', 'COPY FROM STDIN needs a stream')
 }
 
 /** Whether the statement only says how the transaction shall be: it must come before any query. */
@@ -47,10 +93,14 @@ export function shapesTransaction(text: string): boolean {
  *
  * @throws `not_supported`
  */
-export function refuseSessionState(text: string): void {
-  const bare = text.replace(/--[^\n\r]*|\/\*[\s\S]*?\*\//g, ' ')
+export function assertNoSessionState(text: string): void {
+  const bare = withoutComments(text)
   const what = FIRST[leadingKeyword(text, 'postgres')] ?? LATER.find(([pattern]) => pattern.test(bare))?.[1]
   if (what !== undefined) {
     throw new TenancyError('not_supported', `pooler: 'transaction' has no session for ${what}`)
   }
+}
+
+function withoutComments(text: string): string {
+  return text.replace(/--[^\n\r]*|\/\*[\s\S]*?\*\//g, ' ')
 }

@@ -1,36 +1,42 @@
 import { type Lease, TenancyError } from '@tenantry/multi-tenancy'
-import { escapeIdentifier, escapeLiteral, Pool, type PoolClient, type QueryResult } from 'pg'
+import { Pool, type PoolClient, type QueryResult, type Submittable } from 'pg'
 import type { Connection } from '../connections/connection.ts'
-import { statusOf } from '../connections/connection.ts'
-import type { QueryInput } from '../connections/unit.ts'
+import type { QueryInput } from '../connections/pipeline.ts'
 import { leavesNoDoubt } from '../errors.ts'
+import { type Callback, deliver, parseArguments } from './arguments.ts'
+import { type CancelRequest, createControlClient } from './control-client.ts'
 import type { Statements } from './statements.ts'
+import { createTenantConnection } from './tenant-connection.ts'
 
 /** What the client of one tenant works with. */
 export interface TenantPoolOptions {
-  /** A connection for the tenant, once it may be served. */
+  /** Leases a connection for the tenant, once the tenant may be served. */
   readonly lease: () => Promise<Lease<Connection>>
   readonly statements: Statements
-  /** Throws what the user of the client gets; it may need a connection to find out. */
+  /** Throws what the app receives. Finding out may take a connection. */
   readonly fail: (error: unknown) => Promise<never>
-  /** Throws it without asking anybody. */
-  readonly surface: (error: unknown) => never
+  /** Throws what the app receives, without finding out what became of the tenant. */
+  readonly throwClientError: (error: unknown) => never
   /** Connections one tenant may have. */
   readonly max: number
   /** Called once, when a handler ends the client: the next request needs another one. */
   readonly onEnd: () => void
+  /** Cancels what a server process runs, or ends the process. */
+  readonly cancel: CancelRequest
 }
-
-type Callback<Value> = (error: Error | undefined, value?: Value, release?: (error?: unknown) => void) => void
 
 /**
  * A `pg.Pool` bound to one tenant, that holds no connection: each query leases one and gives it back, and `connect`
  * leases one until `release`. Ending it closes no connection.
  */
 export function createTenantPool(options: TenantPoolOptions): Pool {
-  const { lease, statements, fail, max, onEnd } = options
-  // A real one, never connected, so that `instanceof` and the emitter are what libraries expect.
+  const { lease, statements, fail, throwClientError, max, onEnd } = options
+  // A real pool that never connects, so that `instanceof` and the emitter are what libraries expect.
   const pool = new Pool({ max })
+  /** Connections that have served this tenant. */
+  const known = new WeakSet<Connection>()
+  /** Server processes of current leases, and whether they were asked to cancel. */
+  const cancelled = new Map<number, boolean>()
   let ended = false
   let waiting = 0
   let leased = 0
@@ -45,7 +51,7 @@ export function createTenantPool(options: TenantPoolOptions): Pool {
     }
   }
 
-  async function query(input: QueryInput): Promise<QueryResult> {
+  async function runAlone(input: QueryInput): Promise<QueryResult> {
     try {
       const held = await acquire()
       leased++
@@ -65,30 +71,63 @@ export function createTenantPool(options: TenantPoolOptions): Pool {
     }
   }
 
+  /** The same with the client that listeners of the pool's events receive. */
+  async function runObserved(input: QueryInput): Promise<QueryResult> {
+    const client = await connect()
+    try {
+      return await client.query(input as never)
+    } finally {
+      client.release()
+    }
+  }
+
+  function query(input: QueryInput): Promise<QueryResult> {
+    const observed = ['connect', 'acquire', 'release', 'remove'].some(
+      (event) => pool.listenerCount(event) > 0,
+    )
+    return observed ? runObserved(input) : runAlone(input)
+  }
+
   async function connect(): Promise<PoolClient> {
     const held = await acquire().catch(fail)
+    const { connection } = held
+    const { processID } = connection
     leased++
-    const client = createLeasedClient(held, options, (error) => {
-      leased--
-      pool.emit('release', error, client)
+    if (processID !== undefined) cancelled.set(processID, false)
+    const client = createTenantConnection({
+      lease: held,
+      statements: statements.lease(connection),
+      fail,
+      throwClientError,
+      isTainted: () => processID !== undefined && cancelled.get(processID) === true,
+      onRelease(error) {
+        leased--
+        if (processID !== undefined) cancelled.delete(processID)
+        pool.emit('release', error, client)
+      },
     })
+    if (!known.has(connection)) {
+      known.add(connection)
+      connection.client.once('end', () => pool.emit('remove', client))
+      pool.emit('connect', client)
+    }
     pool.emit('acquire', client)
     return client
   }
 
   Object.defineProperties(pool, {
-    // Kysely would connect with it, to wherever the environment points, to cancel a query; without, it asks the pool.
-    Client: { value: undefined },
+    // Kysely cancels a query through another client of this class.
+    Client: { value: createControlClient(cancelled, options.cancel) },
     totalCount: { get: () => leased },
     idleCount: { get: () => 0 },
     waitingCount: { get: () => waiting },
   })
   return Object.assign(pool, {
     query(input: unknown, values?: unknown, callback?: unknown) {
-      const { config, done, submittable } = argumentsOf(input, values, callback)
-      if (submittable)
-        throw new TenancyError('not_supported', 'A cursor or stream needs a client: use connect()')
-      return answer(query(config), done)
+      if (typeof input === 'function') return rejectFunction(input as Callback<never>)
+      const call = parseArguments(input, values, callback)
+      if (call.submittable !== undefined) return rejectSubmittable(call.submittable)
+      return deliver(query(call.config), call.callback)
     },
     connect(callback?: Callback<PoolClient>) {
       if (callback === undefined) return connect()
@@ -107,87 +146,15 @@ export function createTenantPool(options: TenantPoolOptions): Pool {
   } as unknown as Partial<Pool>)
 }
 
-/** A `pg.PoolClient` that works until it is released, and never reaches the connection after that. */
-function createLeasedClient(
-  held: Lease<Connection>,
-  { statements, fail, surface }: TenantPoolOptions,
-  onRelease: (error: unknown) => void,
-): PoolClient {
-  const { client: physical } = held.connection
-  const listeners = ['notice', 'notification'].map((event) => {
-    const listener = (message: unknown): void => void client.emit(event, message)
-    physical.on(event as 'notice', listener)
-    return () => physical.removeListener(event, listener)
-  })
-  const ended = (): void => void (client.listenerCount('end') > 0 && client.emit('end'))
-  physical.once('end', ended)
-  let released = false
-  let busy = 0
-
-  async function query(input: QueryInput): Promise<QueryResult> {
-    busy++
-    try {
-      return await statements.next(held.connection, input)
-    } catch (error) {
-      if (leavesNoDoubt(error)) return surface(error)
-      // Ended first: who asks what became of the tenant may need its place.
-      held.destroy()
-      return fail(error)
-    } finally {
-      busy--
-    }
-  }
-
-  const emitter: object = Object.getPrototypeOf(Pool.prototype)
-  const client: PoolClient = Object.assign(Object.create(emitter), {
-    escapeIdentifier,
-    escapeLiteral,
-    processID: (physical as unknown as { processID: number }).processID,
-    getTransactionStatus: () => statusOf(held.connection.client),
-    getTypeParser: physical.getTypeParser.bind(physical),
-    query(input: unknown, values?: unknown, callback?: unknown) {
-      const { config, done, submittable } = argumentsOf(input, values, callback)
-      if (submittable) return statements.submit(held.connection, input as never)
-      return answer(query(config), done)
-    },
-    release(error?: unknown) {
-      if (released) throw new Error('Release called on client which has already been released to the pool.')
-      released = true
-      for (const stop of listeners) stop()
-      physical.removeListener('end', ended)
-      // What is still running would be read by the next.
-      if (error || busy > 0) held.destroy()
-      else held.release()
-      onRelease(error)
-    },
-  })
-  return client
+/** As `pg-pool` does. */
+function rejectFunction(callback: Callback<never>): void {
+  const message = 'Passing a function as the first parameter to pool.query is not supported'
+  queueMicrotask(() => callback(new Error(message)))
 }
 
-/** `query(text, values?, callback?)`, `query(config, …)` or `query(submittable)`. */
-function argumentsOf(
-  input: unknown,
-  values: unknown,
-  callback: unknown,
-): { config: QueryInput; done: Callback<QueryResult> | undefined; submittable: boolean } {
-  if (input === null || input === undefined)
-    throw new TypeError('Client was passed a null or undefined query')
-  const config: Record<string, unknown> =
-    typeof input === 'string' ? { text: input } : { ...(input as object) }
-  if (Array.isArray(values)) config.values = values
-  const done = [values, callback, config.callback].find((each) => typeof each === 'function')
-  const submittable = typeof (input as { submit?: unknown }).submit === 'function'
-  return { config, done: done as Callback<QueryResult> | undefined, submittable }
-}
-
-/** As the driver does: a promise, or nothing where there is a callback. */
-function answer<Value>(
-  work: Promise<Value>,
-  callback: Callback<Value> | undefined,
-): Promise<Value> | undefined {
-  if (callback === undefined) return work
-  work.then(
-    (value) => callback(undefined, value),
-    (error) => callback(error),
-  )
+function rejectSubmittable(query: Submittable): Submittable {
+  const error = new TenancyError('not_supported', 'A cursor or stream needs a client: use connect()')
+  const { handleError } = query as { handleError?: (error: unknown) => void }
+  queueMicrotask(() => handleError?.call(query, error))
+  return query
 }

@@ -1,10 +1,16 @@
 import { Client, type ClientConfig } from 'pg'
-import { LEAVE_SHARED } from './scope.ts'
-import { runUnit, type Session } from './unit.ts'
+import { RESET_SESSION, UNDO_POOLED } from './reset.ts'
 
 /** One physical connection, in the hands of one user at a time. */
-export interface Connection extends Session {
+export interface Connection {
   readonly kind: 'admin' | 'tenant'
+  readonly client: Client
+  /** The server's process; `undefined` where a pooler chooses it for each transaction. */
+  readonly processID?: number
+  /** The session may hold what its last user left. */
+  dirty: boolean
+  /** Statements whose answers are still to come. */
+  pending: number
 }
 
 export type TransactionStatus = 'I' | 'T' | 'E' | null
@@ -41,9 +47,9 @@ export function destroy(client: Client): void {
   client.connection.stream.destroy()
 }
 
-/** Says goodbye, so that the server has no broken connection in its log; a client that is busy is cut off. */
-export async function closeClient(client: Client): Promise<void> {
-  if (statusOf(client) !== 'I') return destroy(client)
+/** Closes an idle connection with a message, so that the server logs no lost connection; a busy one is cut off. */
+export async function closeConnection({ client, pending }: Connection): Promise<void> {
+  if (statusOf(client) !== 'I' || pending > 0) return destroy(client)
   await client.end()
 }
 
@@ -52,22 +58,26 @@ export function statusOf(client: Client): TransactionStatus {
   return client.getTransactionStatus() as TransactionStatus
 }
 
-/** @returns whether the next user may have it */
-export async function cleanLate(connection: Connection): Promise<boolean> {
-  await connection.client.query('DISCARD ALL')
+/** @returns whether the session is like new */
+export async function discardAll(connection: Connection): Promise<boolean> {
+  await connection.client.query(RESET_SESSION)
   connection.dirty = false
-  return verdictOf(connection) === 'clean'
+  return sessionState(connection) === 'clean'
 }
 
-/** The same behind a pooler, which leaves a session to whose transaction failed until that is undone. */
-export async function undoLate(connection: Connection): Promise<boolean> {
-  await runUnit(connection, 'ROLLBACK', () => LEAVE_SHARED)
-  return statusOf(connection.client) === 'I'
+/**
+ * Ends a failed transaction behind a pooler, and resets its session.
+ *
+ * @returns whether that succeeded
+ */
+export async function undoPooled({ client }: Connection): Promise<boolean> {
+  await client.query(UNDO_POOLED)
+  return statusOf(client) === 'I'
 }
 
-/** Whether the connection is as new at once, needs `cleanLate`, or is lost. */
-export function verdictOf(connection: Connection): 'clean' | 'dirty' | 'lost' {
-  const { client, dirty } = connection
-  if (statusOf(client) !== 'I') return 'lost'
+/** Whether the session is like new, needs `discardAll`, or must be closed. */
+export function sessionState(connection: Connection): 'clean' | 'dirty' | 'lost' {
+  const { client, dirty, pending } = connection
+  if (statusOf(client) !== 'I' || pending > 0) return 'lost'
   return dirty ? 'dirty' : 'clean'
 }

@@ -48,3 +48,15 @@ BEGIN
 END
 $leave$;
 GRANT EXECUTE ON ROUTINE ${LEAVE} TO PUBLIC`
+
+/** Makes a session like new. It cannot run inside a transaction, and needs a message of its own. */
+export const RESET_SESSION = 'DISCARD ALL'
+
+/** Resets a pooled session inside the transaction that used it. */
+export const RESET_POOLED: string = `CALL ${LEAVE}()`
+
+/**
+ * Ends a failed transaction behind a pooler and resets its session. One message, because the pooler may give the
+ * session to another client as soon as a message ends outside a transaction.
+ */
+export const UNDO_POOLED: string = `ROLLBACK; BEGIN; ${RESET_POOLED}; COMMIT`

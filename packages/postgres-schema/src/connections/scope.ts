@@ -1,22 +1,19 @@
 import { escapeIdentifier, escapeLiteral } from 'pg'
-import { type SchemaPlace, signOf } from '../locator.ts'
+import { openMarker, type SchemaPlace } from '../locator.ts'
 import { loginCheck } from './login.ts'
-import { LEAVE } from './reset.ts'
-import type { Unit } from './unit.ts'
-import { COPY_FAIL, type EncodedSteps, encodeSteps, NO_STEPS, SEED } from './wire.ts'
 
-/** Whose statements they are: what each unit of work on a shared connection begins with. */
+/** The tenant whose statements run on a shared connection, in SQL terms. */
 export interface Scope {
   readonly place: SchemaPlace
-  /** The role to take, or `none`. */
-  readonly role: string
+  /** The role to take; `undefined` where the login is the tenant's, or is shared by all. */
+  readonly role?: string
   /** The whole `search_path`. */
   readonly path: string
   /** The login that each transaction is checked for, where a pooler chooses the session. */
   readonly login?: string
 }
 
-/** The tenant's schema alone, and that of extensions where there is one; never `public`. */
+/** The tenant's schema alone, followed by the schema of extensions if there is one; never `public`. */
 export function searchPath(schema: string, extensionsSchema?: string): string {
   return [schema, ...(extensionsSchema === undefined ? [] : [extensionsSchema])]
     .map(escapeIdentifier)
@@ -24,80 +21,59 @@ export function searchPath(schema: string, extensionsSchema?: string): string {
 }
 
 /**
- * What makes the following statements of this transaction the tenant's: path and role until it ends. The role is the
- * schema's own and random: when the schema was dropped, made anew or shut, taking it fails, in every process. Where all
- * tenants have one role, the schema's sign says it.
+ * SQL that makes the rest of a transaction (`LOCAL`) or of a session the tenant's. The role is random and belongs to
+ * one schema: once that was dropped, created again or closed, taking the role fails in every process.
+ *
+ * Plain SETs take no snapshot, so that SET TRANSACTION is still possible behind them. `DISCARD ALL` keeps the seed of
+ * `random()`, so each scope sets another one: a tenant must not choose the next tenant's random numbers.
  */
-export function scopeSteps(scope: Scope): EncodedSteps {
-  return encodeSteps([scopeText(scope)])
-}
-
-/**
- * Nothing but another seed takes one away, and one that somebody chose makes everybody's random numbers known: each scope
- * brings its own. This one, before a BEGIN, takes no snapshot.
- */
-export const NEW_SEED: string = `SET seed TO '${SEED}'`
-
-function scopeText(scope: Scope): string {
-  const seed = `pg_catalog.setseed('${SEED}')`
-  const settings = [`pg_catalog.set_config('search_path', ${escapeLiteral(scope.path)}, true)`]
-  if (scope.role !== 'none')
-    settings.push(`pg_catalog.set_config('role', ${escapeLiteral(scope.role)}, true)`)
-  return `SELECT ${[seed, ...presenceOf(scope), ...settings].join(', ')}`
-}
-
-/**
- * Asks in an open transaction what `scopeSteps` asks at the start of one. Where roles say it, `BEGIN` has asked. The server
- * takes in what others have dropped since then when it opens a table, not when it looks for a collation.
- */
-export function presenceSteps(scope: Scope): EncodedSteps {
-  return encodeSteps(presenceOf(scope).map((asked) => `SELECT ${asked} FROM pg_catalog.pg_collation LIMIT 1`))
-}
-
-function presenceOf({ place, role, login }: Scope): string[] {
+export function scopeSettings({ role, path }: Scope, level: 'LOCAL' | 'SESSION'): string {
   return [
-    ...(login === undefined ? [] : [loginCheck(login)]),
-    ...(role === 'none' ? [`${escapeLiteral(signOf(place))}::pg_catalog.regcollation`] : []),
-  ]
+    `SET seed TO ${randomSeed()}`,
+    ...(role === undefined ? [] : [`SET ${level} ROLE ${escapeIdentifier(role)}`]),
+    `SET ${level} search_path TO ${path}`,
+  ].join('; ')
 }
 
-/**
- * What follows a `BEGIN`: plain SETs take no snapshot, so `SET TRANSACTION` is still possible after them. The
- * transaction carries the tenant's name, for whoever has to end it.
- */
-export function beginSteps(scope: Scope): EncodedSteps {
-  return encodeSteps([
-    ...(scope.role === 'none' ? [] : [`SET LOCAL ROLE ${escapeIdentifier(scope.role)}`]),
-    `SET LOCAL search_path TO ${scope.path}`,
-    `SET LOCAL application_name TO ${escapeLiteral(applicationName(scope.place.id))}`,
-  ])
+/** Names the tenant in `pg_stat_activity`, so that any process can end the session when the tenant is closed. */
+export function nameSession({ place }: Scope, level: 'LOCAL' | 'SESSION'): string {
+  return `SET ${level} application_name TO ${escapeLiteral(applicationName(place.id))}`
 }
 
-/** What an open transaction of the tenant is called in `pg_stat_activity`. */
+/** The `application_name` of a tenant's transactions and sessions. */
 export function applicationName(id: string): string {
   return `tenantry ${id}`
 }
 
-/** Undoes what statements before it may have done to the session. */
-const LEAVING_SHARED = `CALL ${LEAVE}()`
-
-/** With a statement after which the session is as new. */
-export const LEAVE_ALONE: Unit = { before: NO_STEPS, after: COPY_FAIL, leaves: 'behind' }
-
-/** The same where the session is a pooler's: with what ends a transaction that failed. */
-export const LEAVE_SHARED: Unit = { before: NO_STEPS, after: encodeSteps([LEAVING_SHARED]), leaves: 'within' }
-
-/** With the end of a transaction there, after which the pooler may give the session to another client. */
-export const LEAVE_FIRST: Unit = { before: encodeSteps([LEAVING_SHARED]), after: NO_STEPS }
-
 /**
- * A statement of its own there: in a transaction block, so that no procedure commits in the middle, and that one that failed
- * keeps its session until it was undone.
+ * A query that fails when the schema is closed, where no role says so, or when the session has another login;
+ * `undefined` where there is nothing to check. It has to begin its transaction.
  */
-export function sharedUnit(scope: Scope | undefined, before: readonly string[] = []): Unit {
-  const steps = [...before, 'BEGIN', ...(scope === undefined ? [] : [scopeText(scope)])]
-  return { before: encodeSteps(steps), after: encodeSteps([LEAVING_SHARED, 'COMMIT']), leaves: 'within' }
+export function scopeCheck({ place, role, login }: Scope): string | undefined {
+  const checks = [
+    ...(login === undefined ? [] : [loginCheck(login)]),
+    ...(role === undefined ? [`${escapeLiteral(openMarker(place))}::pg_catalog.regcollation`] : []),
+  ]
+  return checks.length === 0 ? undefined : `SELECT ${checks.join(', ')}`
 }
 
-/** What brings a transaction that failed there to its end, before anything else: it is undone in one of its own. */
-export const UNDO_SHARED: readonly string[] = ['ROLLBACK', 'BEGIN', LEAVING_SHARED, 'COMMIT']
+/**
+ * The same in a transaction that began earlier. It reads a table, because inside a transaction the server learns what
+ * other sessions have dropped when it opens one.
+ */
+export function lateScopeCheck(scope: Scope): string | undefined {
+  const check = scopeCheck(scope)
+  return check === undefined ? undefined : `${check} FROM pg_catalog.pg_collation LIMIT 1`
+}
+
+/** Numbers are drawn many at a time, because each draw has a high fixed cost. */
+const random = new Uint32Array(512)
+let left = 0
+
+/** A number of 15 random digits between 0 and 1. */
+function randomSeed(): string {
+  if (left === 0) left = crypto.getRandomValues(random).length
+  const high = (random[--left] ?? 0) % 1e8
+  const low = (random[--left] ?? 0) % 1e7
+  return `0.${String(high).padStart(8, '0')}${String(low).padStart(7, '0')}`
+}

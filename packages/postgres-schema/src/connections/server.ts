@@ -14,18 +14,18 @@ import { type Purpose, roleOf, type SchemaPlace } from '../locator.ts'
 import type { ServerSettings, Settings } from '../options.ts'
 import {
   type Connection,
-  cleanLate,
-  closeClient,
+  closeConnection,
+  destroy,
+  discardAll,
   openClient,
+  sessionState,
   statusOf,
-  undoLate,
-  verdictOf,
+  undoPooled,
 } from './connection.ts'
 import { collectPasswords, toClientConfig } from './connection-config.ts'
 import { refuseSharing } from './detect-pooler.ts'
 import { assertLogin } from './login.ts'
-import { LEAVE_SHARED } from './scope.ts'
-import { runUnit } from './unit.ts'
+import { RESET_POOLED, RESET_SESSION } from './reset.ts'
 
 /** Whom a connection is for. */
 export interface Target {
@@ -52,6 +52,8 @@ export interface Server {
   drain(place: SchemaPlace, during: () => Promise<void>): Promise<void>
   /** Runs SQL as the administrator, in one message and so in one transaction; again when another was in its way. */
   admin(text: string, options: CallOptions): Promise<QueryResult[]>
+  /** Cancels what a server process of the tenant's login runs, or ends the process. */
+  cancel(target: Target, action: 'cancel' | 'terminate', processID: number): Promise<boolean>
   /** The login of tenants where they share connections. */
   login(options: CallOptions): Promise<string>
   /** The login of one tenant's connections. */
@@ -97,50 +99,55 @@ export function createServer(
   }
 
   async function open(pool: () => ConnectionPool, target: Target, call: CallOptions): Promise<Connection> {
-    let connection: Connection | undefined
-    const onError = (): void => void (connection && pool().invalidate(connection))
+    let opened: Connection | undefined
+    const onError = (): void => void (opened && pool().invalidate(opened))
     if (target.kind === 'admin') {
       const client = await openClient(toClientConfig(parsed), call.signal, onError)
-      connection = { client, kind: 'admin', dirty: false }
-      return connection
+      opened = { client, kind: 'admin', dirty: false, pending: 0 }
+      return opened
     }
     const config = await tenantConfig(target, call)
-    const client = await openClient(config, call.signal, onError)
-    connection = { client, kind: 'tenant', dirty: false }
+    const client = await openClient({ ...config, pipeline: true }, call.signal, onError)
     try {
-      await makeReady(connection, config, target, call)
+      const processID = await checkSession(client, config, target, call)
+      const connection: Connection = { client, kind: 'tenant', dirty: false, pending: 0, ...processID }
+      opened = connection
       await target.verify?.(connection)
-      if (pooler === 'session' && verdictOf(connection) === 'dirty') await cleanLate(connection)
+      if (pooler === 'session' && sessionState(connection) === 'dirty') await discardAll(connection)
       return connection
     } catch (error) {
-      await closeClient(client)
+      destroy(client)
       throw error
     }
   }
 
-  /** Makes sure that what each unit of work calls is there, and that a session is this client's alone. */
-  async function makeReady(
-    connection: Connection,
+  /**
+   * Checks that a session has the tenant's login and is this client's alone, and makes sure that the routine which
+   * resets sessions behind a pooler exists.
+   */
+  async function checkSession(
+    client: Client,
     config: ClientConfig,
     target: Target,
     call: CallOptions,
-  ): Promise<void> {
-    const { client } = connection
+  ): Promise<{ processID?: number }> {
     if (pooler === 'transaction') {
-      if (!ready) await withRoutine(call, () => runUnit(connection, '', () => LEAVE_SHARED))
+      if (!ready) await withRoutine(call, () => client.query(RESET_POOLED))
       ready = true
-      return
+      return {}
     }
     const { rows } = await client.query(
       'SELECT pg_catalog.pg_backend_pid() AS pid, session_user AS login, current_user AS role',
     )
     assertLogin(rows[0], await server.tenantLogin(target, call))
+    const processID = Number(rows[0].pid)
     // A server says at the start which process serves; a pooler makes a number up.
-    const direct = Number(rows[0].pid) === (client as unknown as { processID: number }).processID
-    if (direct) return
+    const direct = processID === (client as unknown as { processID: number }).processID
+    if (direct) return { processID }
     await probe(client, config, call)
-    // It was another client's, and not every pooler cleans.
-    await cleanLate(connection)
+    // It was another client's, and not every pooler resets it.
+    await client.query(RESET_SESSION)
+    return { processID }
   }
 
   /** A database whose tenants another version made, or a restored one, may lack what a unit of work calls. */
@@ -171,13 +178,13 @@ export function createServer(
     const pool: ConnectionPool = createLeasePool<Connection, Target>({
       open: (target, call) => open(() => pool, target, call),
       clean(connection) {
-        const verdict = verdictOf(connection)
+        const state = sessionState(connection)
         if (pooler === 'transaction') {
-          return statusOf(connection.client) === 'E' ? undoLate(connection) : verdict !== 'lost'
+          return statusOf(connection.client) === 'E' ? undoPooled(connection) : state !== 'lost'
         }
-        return verdict === 'dirty' ? cleanLate(connection) : verdict !== 'lost'
+        return state === 'dirty' ? discardAll(connection) : state !== 'lost'
       },
-      close: ({ client }) => closeClient(client),
+      close: closeConnection,
       // With a role of its own a tenant has connections of its own.
       ...(isolation === 'role' ? {} : { kind: ({ kind }) => kind }),
       maxPerKey: Math.min(max, settings.maxConnectionsPerTenant),
@@ -237,6 +244,20 @@ export function createServer(
       })
     },
     admin,
+    async cancel(target, action, processID) {
+      const signal = AbortSignal.timeout(settings.connectTimeout)
+      if (pooler === 'transaction') {
+        const message = "The query was not cancelled: pooler: 'transaction' hides the server's process"
+        throw new TenancyError('not_supported', message)
+      }
+      const client = await openClient(await tenantConfig(target, { signal }), signal)
+      try {
+        const { rows } = await client.query(`SELECT pg_catalog.pg_${action}_backend(${processID}) AS done`)
+        return rows[0].done === true
+      } finally {
+        await client.end()
+      }
+    },
     async login(call) {
       const given = serve?.user ?? (isolation === 'search_path' ? parsed.fields.user : undefined)
       if (given !== undefined) return given

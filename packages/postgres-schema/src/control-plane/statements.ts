@@ -1,6 +1,6 @@
 import { escapeIdentifier, escapeLiteral } from 'pg'
 import { randomId } from '../credentials.ts'
-import { markOf, type SchemaPlace, signOf } from '../locator.ts'
+import { markOf, openMarker, type SchemaPlace } from '../locator.ts'
 import type { ServerFacts } from './server-info.ts'
 
 /** What `DROP` calls each kind of relation. */
@@ -70,7 +70,7 @@ export function ifRole(role: string, statement: string): string {
 
 /** Puts up what says that the schema is open. */
 export function putSign(place: Pick<SchemaPlace, 'schema' | 'id'>): string {
-  return `CREATE COLLATION IF NOT EXISTS ${signOf(place)} FROM pg_catalog."C"`
+  return `CREATE COLLATION IF NOT EXISTS ${openMarker(place)} FROM pg_catalog."C"`
 }
 
 /**
@@ -81,7 +81,7 @@ export function takeSign(place: SchemaPlace): string {
   const there =
     'SELECT FROM pg_catalog.pg_collation c JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace ' +
     `WHERE n.nspname = ${escapeLiteral(place.schema)} AND c.collname = ${escapeLiteral(place.id)}`
-  const sign = signOf(place)
+  const sign = openMarker(place)
   const body =
     `BEGIN SET LOCAL lock_timeout = '1s'; DROP COLLATION ${sign}; SET LOCAL lock_timeout TO DEFAULT; ` +
     'EXCEPTION WHEN dependent_objects_still_exist OR lock_not_available THEN ' +
