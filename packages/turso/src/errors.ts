@@ -7,12 +7,12 @@ import {
   type Redactor,
 } from '@tenantry/multi-tenancy/provider'
 import { detailWithoutNames, isPlatformError } from './control-plane/platform-api.ts'
-import { codeOf, isRefusedStatement, isSqlError } from './libsql/sql-errors.ts'
+import { classifySqlError, isRefusedStatement, isSqlError } from './libsql/sql-errors.ts'
 
 /** The core's error map, with a function that throws. */
 export interface TursoErrors extends ErrorMap {
-  /** Throws what `tell` returns. */
-  surface(error: unknown): never
+  /** Throws what `toClientError` returns. */
+  throwClientError(error: unknown): never
 }
 
 /** @param redactor has the platform token and every token that was minted */
@@ -23,14 +23,14 @@ export function createTursoErrors(redactor: Redactor): TursoErrors {
     classify(error) {
       const httpError = findHttpError(error)
       if (httpError !== undefined) return classify(httpError)
-      return isSqlError(error) ? codeOf(error) : 'internal'
+      return isSqlError(error) ? classifySqlError(error) : 'internal'
     },
     isRefusedStatement: (error) =>
       isRefusedStatement(error) && findHttpError(error) === undefined && hasNoSecret(fullText(error)),
   })
   return {
     ...errors,
-    surface(error) {
+    throwClientError(error) {
       throw errors.toClientError(error)
     },
   }

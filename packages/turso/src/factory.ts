@@ -4,7 +4,7 @@ import type { Kysely } from 'kysely'
 import type { TursoProviderOptions } from './options.ts'
 import { createTursoProvider } from './provider.ts'
 
-/** Whose account, and what every provider's factory takes. */
+/** The provider's options and those of every factory. */
 export type TursoFactoryOptions<Adapters> = Omit<TursoProviderOptions, 'environment'> &
   FactoryOptions<Client, Adapters>
 
@@ -21,7 +21,7 @@ const OPTIONS: Readonly<Record<Exclude<keyof TursoProviderOptions, 'environment'
 }
 
 /**
- * A Turso database per tenant: for Workers, Node and every runtime with `fetch`.
+ * A Turso database for each tenant: for Workers, Node and every runtime with `fetch`.
  *
  * @throws `config_invalid`, naming the option
  * @example

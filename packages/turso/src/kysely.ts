@@ -14,9 +14,9 @@ import { notifyClosed } from './libsql/close-listeners.ts'
 import { toBound, toRows } from './libsql/values.ts'
 
 /**
- * A Kysely dialect over a libSQL client, remote or file. Transactions take the write lock at their start
- * (`BEGIN IMMEDIATE`), so that none fails halfway because another wrote first; with `accessMode: 'read only'` they
- * take none. Savepoints and isolation levels are not offered.
+ * A Kysely dialect over a libSQL client, remote or file. A transaction takes the write lock when it begins
+ * (`BEGIN IMMEDIATE`), so that it does not fail halfway because another one wrote first; with
+ * `accessMode: 'read only'` it takes no lock. Savepoints and isolation levels are not supported.
  *
  * @example
  * const db = new Kysely<Database>({ dialect: libsqlKysely(client) })
@@ -34,7 +34,7 @@ interface LibsqlConnection extends DatabaseConnection {
   transaction: Transaction | undefined
 }
 
-/** A libSQL client needs no pool: outside a transaction every statement has a connection of its own. */
+/** Needs no pool: outside a transaction the client uses a connection for each statement. */
 function createDriver(client: Client): Driver {
   return {
     async init() {},
@@ -52,11 +52,11 @@ function createDriver(client: Client): Driver {
       await (connection as LibsqlConnection).transaction?.rollback()
     },
     async releaseConnection(connection) {
-      const own = connection as LibsqlConnection
-      own.transaction?.close()
-      own.transaction = undefined
+      const libsqlConnection = connection as LibsqlConnection
+      libsqlConnection.transaction?.close()
+      libsqlConnection.transaction = undefined
     },
-    // The client is whoever made it's to close; but a view whose Kysely is ended is nothing to hand out again.
+    // The client itself stays usable; the factory replaces a client whose Kysely was destroyed.
     async destroy() {
       notifyClosed(client)
     },

@@ -236,7 +236,7 @@ describe('options', () => {
     ['requestTimeout', { requestTimeout: '1' }],
   ])('%s %j is refused when the provider is made', (option, wrong) => {
     const options = { ...good, ...wrong } as typeof good
-    expect(() => createTursoProvider(options)).toThrow(new RegExp(`^${option}:`))
+    expect(() => createTursoProvider(options)).toThrow(new RegExp(`^\\[config_invalid\\] ${option}:`))
   })
 
   it.each([Infinity, 2 ** 31, 2 ** 33, 1_500.5])('take a requestTimeout of %d', async (requestTimeout) => {

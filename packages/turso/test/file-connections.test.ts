@@ -41,7 +41,7 @@ v8.setFlagsFromString('--expose-gc')
 const collectGarbage = vm.runInNewContext('gc') as () => void
 
 /** The databases of ours that this process has open. A closed one stays open until its statements are collected. */
-async function openFiles(): Promise<number> {
+async function openDatabaseFiles(): Promise<number> {
   collectGarbage()
   await new Promise((resolve) => setImmediate(resolve))
   const links = readdirSync('/proc/self/fd').map((fd) => {
@@ -119,7 +119,7 @@ describe('connections', () => {
     const transaction = await client.transaction('write')
     await provider.close()
     expect(openClients.size).toBe(0)
-    expect(await openFiles()).toBe(0)
+    expect(await openDatabaseFiles()).toBe(0)
     expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'closed' })
     expect(await failure(transaction.execute('SELECT 1'))).toMatchObject({ code: 'closed' })
     transaction.close()

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, w
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { openFiles } from '../src/file/database-files.ts'
+import { openDatabaseFiles } from '../src/file/database-files.ts'
 
 /** Run once each, around the next `rename`: what other processes do there. */
 const others: {
@@ -38,7 +38,7 @@ afterEach(() => rmSync(root, { recursive: true, force: true }))
 
 describe('removing a database', () => {
   it('takes no other one, though others deleted it and made the next at that very moment', async () => {
-    const [own, other] = [openFiles(root), openFiles(root)]
+    const [own, other] = [openDatabaseFiles(root), openDatabaseFiles(root)]
     const { file } = await own.create('tenant_a')
     let next = file
     others.before = async () => {
@@ -53,7 +53,7 @@ describe('removing a database', () => {
   })
 
   it('is finished by whoever makes the next, where a process died in the middle of it', async () => {
-    const files = openFiles(root)
+    const files = openDatabaseFiles(root)
     const folder = path.join(root, 'tenant_a')
     mkdirSync(folder)
     for (const rest of ['-wal', '-shm', '-closed']) {
@@ -78,7 +78,7 @@ describe('removing a database', () => {
     }
     writeFileSync(path.join(root, 'tenant_kept', '00112233445566ff.db'), '')
     writeFileSync(path.join(root, 'tenant_kept', '00112233445566ff.db-wal'), '')
-    expect(await openFiles(root).find('tenant_gone')).toBeUndefined()
+    expect(await openDatabaseFiles(root).find('tenant_gone')).toBeUndefined()
     await expect.poll(() => readdirSync(root)).toEqual(['tenant_kept'])
     expect(readdirSync(path.join(root, 'tenant_kept'))).toEqual([
       '00112233445566ff.db',
@@ -87,7 +87,7 @@ describe('removing a database', () => {
   })
 
   it('takes what is beside it, and leaves what is not ours', async () => {
-    const files = openFiles(root)
+    const files = openDatabaseFiles(root)
     const { file } = await files.create('tenant_a')
     const beside = path.join(root, 'tenant_a', `${file.id}.db`)
     for (const rest of ['-wal', '-shm', '-closed']) writeFileSync(beside + rest, '')
@@ -100,7 +100,7 @@ describe('removing a database', () => {
   })
 
   it('does not follow a link in place of its directory', async () => {
-    const files = openFiles(root)
+    const files = openDatabaseFiles(root)
     const { file } = await files.create('tenant_real')
     symlinkSync(path.join(root, 'tenant_real'), path.join(root, 'tenant_link'))
     await expect(files.remove({ ...file, name: 'tenant_link' })).rejects.toMatchObject({

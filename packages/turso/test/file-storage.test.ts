@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openConnection } from '../src/file/connection.ts'
-import { openFiles } from '../src/file/database-files.ts'
+import { openDatabaseFiles } from '../src/file/database-files.ts'
 import { createLibsqlFactory, createLibsqlFileProvider } from '../src/file/index.ts'
 import { call, failure, verify } from './support.ts'
 
@@ -151,7 +151,7 @@ describe('the directory', () => {
     }
     for (const option of ['busyTimeout', 'transactionIdleTimeout', 'drainTimeout'] as const) {
       for (const wrong of [-1, Number.NaN, '1']) {
-        expect(() => createLibsqlFileProvider({ root, [option]: wrong })).toThrow(new RegExp(`^${option}:`))
+        expect(() => createLibsqlFileProvider({ root, [option]: wrong })).toThrow(new RegExp(`^\\[config_invalid\\] ${option}:`))
       }
     }
   })
@@ -221,7 +221,7 @@ describe('a database', () => {
   })
 
   it('is made, or found, though it is deleted again and again meanwhile', async () => {
-    const files = Array.from({ length: 4 }, () => openFiles(root))
+    const files = Array.from({ length: 4 }, () => openDatabaseFiles(root))
     let created = 0
     await Promise.all(
       files.map(async (own) => {
@@ -265,7 +265,7 @@ describe('a database', () => {
   it('is not made either when it goes between the look and the opening', async () => {
     mkdirSync(root)
     const missing = path.join(root, 'missing.db')
-    const files = { ...openFiles(root), mark: () => 'seen', path: () => missing }
+    const files = { ...openDatabaseFiles(root), fingerprint: () => '1:1', path: () => missing }
     const target = { file: { name: 'tenant_a', id: '0123456789abcdef' }, verify }
     await expect(openConnection(files, target)).rejects.toThrow('Unable to open')
     expect(existsSync(missing)).toBe(false)

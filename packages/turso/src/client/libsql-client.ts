@@ -80,8 +80,8 @@ export function createTursoClient(options: TursoClientOptions): Client {
 
   async function explainError(error: unknown): Promise<unknown> {
     if (onDatabaseGone === undefined) return error
-    const found = await findDatabase(error).catch(() => UNCHANGED)
-    return classifyConnectionError(found, { cause: errors.toClientError(error), onDatabaseGone })
+    const status = await findDatabase(error).catch(() => UNCHANGED)
+    return classifyConnectionError(status, { cause: errors.toClientError(error), onDatabaseGone })
   }
 
   /**
@@ -95,7 +95,7 @@ export function createTursoClient(options: TursoClientOptions): Client {
     return findHttpError(error)?.status === 404 ? tokens.find(database) : UNCHANGED
   }
 
-  const run: WithToken = (work) => withToken(work).catch(errors.surface)
+  const run: WithToken = (work) => withToken(work).catch(errors.throwClientError)
 
   const client: Pick<Client, keyof Client> = {
     async execute(statement: Parameters<Client['execute']>[0], args?: any) {

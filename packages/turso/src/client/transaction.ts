@@ -21,7 +21,7 @@ export interface TursoTransactionOptions {
  */
 export function createTursoTransaction(options: TursoTransactionOptions): Transaction {
   const { begin, withToken, explainError, errors } = options
-  const fail = async (error: unknown): Promise<never> => errors.surface(await explainError(error))
+  const fail = async (error: unknown): Promise<never> => errors.throwClientError(await explainError(error))
   let { transaction } = options
   let firstRequest: Promise<unknown> | undefined
   let begun = false
@@ -72,7 +72,7 @@ export function createTursoTransaction(options: TursoTransactionOptions): Transa
     async rollback() {
       await firstRequest?.catch(() => {})
       ended = true
-      await transaction.rollback().catch(errors.surface)
+      await transaction.rollback().catch(errors.throwClientError)
     },
     close() {
       ended = true

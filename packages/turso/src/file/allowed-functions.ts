@@ -1,17 +1,17 @@
 import { createClient } from '@libsql/client/sqlite3'
 
 /**
- * Every function and virtual table the native engine brings that touches nothing but its arguments and the
- * tenant's own database. What an engine has and this list lacks is refused, so that a new version of the driver
- * cannot open a way out. libsql 0.5.29 has ways out: `readfile`, `writefile` and `fsdir` reach every file of the
- * process, `sha3_query` runs SQL hidden in a string, `sqlite_dbpage` writes raw pages, the full-text engines call
- * any function by a name that may come as a parameter (FTS3's `uncompress=readfile`, FTS5's `rank MATCH ?`), a
- * vector index pastes its own name into SQL (`CREATE INDEX "x (a); ATTACH …; --"`), and with a big number
- * `replicate`, `padl`, `padr`, `padc` and `concat_ws` write past the memory they have.
+ * The functions and virtual tables of the native engine that access only their arguments and the tenant's own
+ * database. Any other function of an engine is refused, so that a new version of the driver cannot add a way out of the
+ * database. In libsql 0.5.29 `readfile`, `writefile` and `fsdir` access every file of the process, `sha3_query` runs SQL
+ * from a string, `sqlite_dbpage` writes raw pages, the full-text engines call any function by a name that may be a
+ * parameter (FTS3's `uncompress=readfile`, FTS5's `rank MATCH ?`), a vector index inserts its own name into SQL
+ * (`CREATE INDEX "x (a); ATTACH …; --"`), and with a big number `replicate`, `padl`, `padr`, `padc` and `concat_ws` write
+ * beyond their memory.
  *
  * @see https://nvd.nist.gov/vuln/detail/CVE-2025-29087
  */
-const HARMLESS: ReadonlySet<string> = new Set(
+const ALLOWED: ReadonlySet<string> = new Set(
   `
   -> ->> abs acos acosh asin asinh atan atan2 atanh atn2 avg bm25 ceil ceiling changes char charindex coalesce
   concat cos cosh cot coth count cume_dist current_date current_time current_timestamp date datetime
@@ -35,8 +35,8 @@ const HARMLESS: ReadonlySet<string> = new Set(
     .split(/\s+/),
 )
 
-/** Refused also where an engine does not list them. */
-const KNOWN_WAYS_OUT = (
+/** Refused even when an engine does not list them. */
+const ALWAYS_FORBIDDEN = (
   'carray concat_ws dbstat fsdir fts3 fts3_tokenizer fts3tokenize fts4 fts4aux fts5 fts5vocab ' +
   'libsql_vector_idx load_extension matchinfo padc padl padr pragma_database_list readfile replicate sha3_query ' +
   'sqlite3mc_codec_data sqlite3mc_config sqlite3mc_config_table sqlite3mc_version sqlite_crypt sqlite_dbpage ' +
@@ -44,17 +44,17 @@ const KNOWN_WAYS_OUT = (
 ).split(' ')
 
 /**
- * The functions and virtual tables of this engine that no tenant's SQL may name. A database in memory is asked: in a
- * tenant's file a view or table may have the very name that tells, and lie, or run what it likes.
+ * The names of functions and virtual tables of this engine that no tenant's SQL may contain. They are read from a
+ * database in memory, because a tenant's file may have a view or table with the name of the list itself.
  */
-export async function waysOut(): Promise<ReadonlySet<string>> {
+export async function listForbiddenFunctions(): Promise<ReadonlySet<string>> {
   const client = createClient({ url: ':memory:' })
   try {
     const { rows } = await client.execute(
       'SELECT lower(name) AS name FROM pragma_function_list UNION SELECT lower(name) FROM pragma_module_list',
     )
-    const names = rows.map((row) => String(row.name)).filter((name) => !HARMLESS.has(name))
-    return new Set([...names, ...KNOWN_WAYS_OUT])
+    const names = rows.map((row) => String(row.name)).filter((name) => !ALLOWED.has(name))
+    return new Set([...names, ...ALWAYS_FORBIDDEN])
   } finally {
     client.close()
   }

@@ -1,30 +1,30 @@
 import { isBusy } from '../libsql/sql-errors.ts'
 
-/** How long to wait for a lock that another connection holds. */
-export interface Patience {
-  /** The clock's time at which a wait that begins now is over. */
+/** Repeats work that fails because another connection holds a lock. */
+export interface BusyRetry {
+  /** The time, on the clock, at which a wait that begins now ends. */
   deadline(): number
   isOver(deadline: number): boolean
   /**
-   * Repeats `work` while it fails for that lock. The event loop goes on meanwhile, as it must: the holder may be in this
-   * very process.
+   * Runs `work` again while it fails for the lock, until the deadline. The event loop continues in between, as it must:
+   * the connection that holds the lock may be in this process.
    */
-  wait<Result>(work: () => Promise<Result>, deadline: number): Promise<Result>
+  run<Result>(work: () => Promise<Result>, deadline: number): Promise<Result>
 }
 
 const FIRST_DELAY = 1
 const MAX_DELAY = 25
 
 /** @param timeout milliseconds */
-export function createPatience(
+export function createBusyRetry(
   timeout: number,
   { now, sleep }: { now(): number; sleep(ms: number): Promise<void> },
-): Patience {
+): BusyRetry {
   const isOver = (deadline: number, delay = FIRST_DELAY): boolean => now() + delay > deadline
   return {
     isOver,
     deadline: () => now() + timeout,
-    async wait(work, deadline) {
+    async run(work, deadline) {
       for (let delay = FIRST_DELAY; ; delay = Math.min(delay * 2, MAX_DELAY)) {
         try {
           return await work()

@@ -3,135 +3,136 @@ import { lstatSync, mkdirSync, realpathSync, type Stats } from 'node:fs'
 import { mkdtemp, open, readdir, rename, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { classifyConnectionError, TenancyError } from '@tenantry/multi-tenancy/provider'
-import { deletedName, NEW, sweep, tidy } from './crash-cleanup.ts'
-import { ignore } from './errors.ts'
+import { cleanUpAfterCrashes, DRAFT_PREFIX, deletedName, removeOrphans } from './crash-cleanup.ts'
+import { ignoreCodes } from './errors.ts'
 
 /** A tenant's database on disk: `<root>/<name>/<id>.db`. */
 export interface DatabaseFile {
   readonly name: string
-  /** Random, made with the file: another incarnation of the name has another. */
+  /** Random. A database that is created again under the same name has another one. */
   readonly id: string
 }
 
 /** The databases under one directory. */
-export interface Files {
-  /** Makes an empty database, or finds the one there is: exactly one process of several makes it. */
+export interface DatabaseFiles {
+  /** Creates an empty database, or finds the existing one. Of several concurrent processes exactly one creates it. */
   create(name: string): Promise<{ file: DatabaseFile; created: boolean }>
   find(name: string): Promise<DatabaseFile | undefined>
   /** The files whose name starts with `prefix`, sorted by name. */
   list(prefix: string): Promise<DatabaseFile[]>
-  /** Deletes exactly this file and what SQLite keeps beside it. Absent, or another incarnation: succeeds. */
+  /** Deletes this file and its companions. Succeeds when the file is gone; another incarnation is left alone. */
   remove(file: DatabaseFile): Promise<void>
   /**
-   * Closes the file to every process, or opens it again: a mark beside it, which lasts.
+   * Closes the file to every process, or opens it again. A marker file beside the database keeps the state.
    *
-   * @throws `tenant_not_found` when it is gone
+   * @throws `tenant_not_found` when the file is gone
    */
   setAccess(file: DatabaseFile, access: 'open' | 'closed'): Promise<void>
-  /** @throws `tenant_suspended` when it is closed; looks at the disk, as others may have closed it */
+  /** Reads the marker on disk, because another process may have closed the file. @throws `tenant_suspended` when closed */
   checkOpen(file: DatabaseFile): void
   /**
-   * The file's path, checked to be a regular file inside the root, reached through no link.
+   * The path of the file, checked to be a regular file inside the root and reached through no link.
    *
-   * @throws `tenant_not_found` when it is gone
+   * @throws `tenant_not_found` when the file is gone
    */
   path(file: DatabaseFile): string
-  /** What tells whether the path still leads to the same file. Throws as `path` does. */
-  mark(file: DatabaseFile): string
+  /** Changes when another file is at the path. Throws as `path` does. */
+  fingerprint(file: DatabaseFile): string
 }
 
-/** The longest name there may be; every file system takes it with what SQLite appends. */
+/** The longest name. Every file system takes it with the suffixes that SQLite appends. */
 export const MAX_NAME_LENGTH = 128
 
 const NAME = /^[a-z0-9][a-z0-9_-]{0,127}$/
 const FILE = /^([0-9a-f]{16})\.db$/
 const ID = /^[0-9a-f]{16}$/
-const CLOSED = '-closed'
-/** A name that is neither found nor free was deleted by others in between; so often only if something else has it. */
-const ATTEMPTS = 30
+const CLOSED_SUFFIX = '-closed'
+/** A name that is neither found nor free was deleted by another process in between. So often only by a foreign file. */
+const MAX_ATTEMPTS = 30
 
 /**
- * Opens a directory of databases, made when missing (mode 0700). Every database has a directory of its own, so
- * that one `rename` makes it, for one of several; and a file named by its id, so that one `rename` deletes it and no
- * other. A write-ahead log left behind would be played into the next database of that path: there is none, since no id
- * comes back.
+ * Opens a directory of databases. A missing one is created with mode 0700.
+ *
+ * Every database has a folder of its own, so that one `rename` creates it for exactly one of several processes. Its
+ * file is named by its id, so that one `rename` deletes it and no other. SQLite would replay a write-ahead log that was
+ * left behind into the next database at that path; since ids are never reused, there is no next one.
  */
-export function openFiles(directory: string): Files {
+export function openDatabaseFiles(directory: string): DatabaseFiles {
   let checkedRoot: string | undefined
 
   function root(): string {
     if (checkedRoot === undefined) {
       mkdirSync(directory, { recursive: true, mode: 0o700 })
       checkedRoot = realpathSync(directory)
-      void sweep(checkedRoot).catch(() => {})
+      void cleanUpAfterCrashes(checkedRoot).catch(() => {})
     }
     return checkedRoot
   }
 
-  /** Names come from the core checked; these checks are the ones that keep a mistake out of the file system. */
-  function folder(name: string): string {
-    if (typeof name !== 'string' || !NAME.test(name)) throw foreign()
+  /** The core validates names. This check keeps a mistake there out of the file system. */
+  function folderPath(name: string): string {
+    if (typeof name !== 'string' || !NAME.test(name)) throw createInvalidNameError()
     return path.join(root(), name)
   }
 
-  function place({ name, id }: DatabaseFile): string {
-    if (typeof id !== 'string' || !ID.test(id)) throw foreign()
-    return path.join(folder(name), `${id}.db`)
+  function filePath({ name, id }: DatabaseFile): string {
+    if (typeof id !== 'string' || !ID.test(id)) throw createInvalidNameError()
+    return path.join(folderPath(name), `${id}.db`)
   }
 
   function inspect(file: DatabaseFile): Stats {
-    const stats = lstatSync(place(file), { throwIfNoEntry: false })
-    if (stats === undefined) throw gone()
-    if (!stats.isFile()) throw notOurs(file.name)
+    const stats = lstatSync(filePath(file), { throwIfNoEntry: false })
+    if (stats === undefined) throw createGoneError()
+    if (!stats.isFile()) throw createForeignError(file.name)
     return stats
   }
 
-  /** Beside the file, so that it goes with it; named after it, so that no other incarnation heeds it. */
-  function closedMark(file: DatabaseFile): string {
-    return `${place(file)}${CLOSED}`
+  /** Beside the file, so that it is deleted with it; named after it, so that it closes no other incarnation. */
+  function closedMarkerPath(file: DatabaseFile): string {
+    return `${filePath(file)}${CLOSED_SUFFIX}`
   }
 
-  /** Whether the name has its directory, and not a link to one or anything else. */
-  function isDirectory(name: string): boolean {
-    const stats = lstatSync(folder(name), { throwIfNoEntry: false })
-    if (stats !== undefined && !stats.isDirectory()) throw notOurs(name)
+  /** Whether the name's folder exists. Throws when a link or anything else has the name. */
+  function folderExists(name: string): boolean {
+    const stats = lstatSync(folderPath(name), { throwIfNoEntry: false })
+    if (stats !== undefined && !stats.isDirectory()) throw createForeignError(name)
     return stats !== undefined
   }
 
   async function find(name: string): Promise<DatabaseFile | undefined> {
-    if (!isDirectory(name)) return undefined
-    const entries = await readdir(folder(name)).catch(ignore('ENOENT'))
+    if (!folderExists(name)) return undefined
+    const entries = await readdir(folderPath(name)).catch(ignoreCodes('ENOENT'))
     const ids = (entries ?? []).flatMap((entry) => FILE.exec(entry)?.[1] ?? [])
-    if (ids.length > 1) throw notOurs(name)
+    if (ids.length > 1) throw createForeignError(name)
     return ids[0] === undefined ? undefined : { name, id: ids[0] }
   }
 
-  /** An empty database; `undefined` when something has the name already. */
-  async function make(name: string): Promise<DatabaseFile | undefined> {
-    const draft = await mkdtemp(path.join(root(), NEW))
+  /** Creates an empty database. `undefined` when the name is taken. */
+  async function createFile(name: string): Promise<DatabaseFile | undefined> {
+    const draft = await mkdtemp(path.join(root(), DRAFT_PREFIX))
     const file = { name, id: randomBytes(8).toString('hex') }
     try {
       await (await open(path.join(draft, `${file.id}.db`), 'wx', 0o600)).close()
-      await rename(draft, folder(name))
+      await rename(draft, folderPath(name))
       return file
     } catch (error) {
       await rm(draft, { recursive: true, force: true })
-      return ignore('ENOTEMPTY', 'EEXIST')(error)
+      return ignoreCodes('ENOTEMPTY', 'EEXIST')(error)
     }
   }
 
   return {
     find,
     async create(name) {
-      for (let left = ATTEMPTS; left > 0; left--) {
-        const found = await find(name)
-        if (found !== undefined) return { file: found, created: false }
-        const made = await make(name)
-        if (made !== undefined) return { file: made, created: true }
-        // Deleted meanwhile, or only half: by a process that died.
-        await tidy(folder(name))
+      for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+        const existing = await find(name)
+        if (existing !== undefined) return { file: existing, created: false }
+        const file = await createFile(name)
+        if (file !== undefined) return { file, created: true }
+        // Deleted concurrently, or deleted in part by a process that crashed.
+        await removeOrphans(folderPath(name))
       }
-      throw notOurs(name)
+      throw createForeignError(name)
     },
     async list(prefix) {
       const names = (await readdir(root())).filter((name) => name.startsWith(prefix) && NAME.test(name))
@@ -139,41 +140,41 @@ export function openFiles(directory: string): Files {
       return files.filter((file) => file !== undefined)
     },
     async remove(file) {
-      const current = place(file)
-      if (!isDirectory(file.name)) return
-      // The id is in the path, so this takes no other incarnation, whatever others do at the same moment.
-      const doomed = path.join(root(), deletedName(file))
-      await rename(current, doomed).catch(ignore('ENOENT'))
-      await tidy(folder(file.name))
-      await rm(doomed, { force: true })
+      const current = filePath(file)
+      if (!folderExists(file.name)) return
+      // The id is in the path, so no concurrent change can make this delete another incarnation.
+      const deleted = path.join(root(), deletedName(file))
+      await rename(current, deleted).catch(ignoreCodes('ENOENT'))
+      await removeOrphans(folderPath(file.name))
+      await rm(deleted, { force: true })
     },
     async setAccess(file, access) {
       inspect(file)
-      const mark = closedMark(file)
-      if (access === 'open') await rm(mark, { force: true })
-      else await (await open(mark, 'a', 0o600).catch(missing)).close()
-      await keepOnDisk(path.dirname(mark)).catch(missing)
+      const marker = closedMarkerPath(file)
+      if (access === 'open') await rm(marker, { force: true })
+      else await (await open(marker, 'a', 0o600).catch(throwGone)).close()
+      await syncFolder(path.dirname(marker)).catch(throwGone)
     },
     checkOpen(file) {
-      if (lstatSync(closedMark(file), { throwIfNoEntry: false }) === undefined) return
+      if (lstatSync(closedMarkerPath(file), { throwIfNoEntry: false }) === undefined) return
       throw classifyConnectionError({ same: true, closed: true })
     },
     path(file) {
       inspect(file)
-      const target = place(file)
-      if (realPath(target) !== target) throw notOurs(file.name)
+      const target = filePath(file)
+      if (resolveLinks(target) !== target) throw createForeignError(file.name)
       return target
     },
-    mark(file) {
+    fingerprint(file) {
       const { dev, ino } = inspect(file)
       return `${dev}:${ino}`
     },
   }
 }
 
-/** Until its directory is written, a power cut may undo what was made or removed in it. */
-async function keepOnDisk(directory: string): Promise<void> {
-  const handle = await open(directory, 'r')
+/** Writes a folder to disk. Until then a power cut may undo its latest changes. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r')
   try {
     await handle.sync()
   } finally {
@@ -181,31 +182,31 @@ async function keepOnDisk(directory: string): Promise<void> {
   }
 }
 
-/** @throws `tenant_not_found` where the directory went meanwhile */
-function missing(error: unknown): never {
-  throw (error as { code?: unknown }).code === 'ENOENT' ? gone() : error
+/** @throws `tenant_not_found` when the folder was removed meanwhile, otherwise the error itself */
+function throwGone(error: unknown): never {
+  throw (error as { code?: unknown }).code === 'ENOENT' ? createGoneError() : error
 }
 
-/** @throws `tenant_not_found` when it went between two looks */
-function realPath(target: string): string {
+/** @throws `tenant_not_found` when the file was removed after it was inspected */
+function resolveLinks(target: string): string {
   try {
     return realpathSync(target)
   } catch (error) {
-    return missing(error)
+    return throwGone(error)
   }
 }
 
-function gone(): unknown {
+function createGoneError(): unknown {
   return classifyConnectionError(undefined)
 }
 
-function foreign(): TenancyError {
-  return new TenancyError('internal', 'Not the name of a database file')
+function createInvalidNameError(): TenancyError {
+  return new TenancyError('internal', 'The name or id is not that of a database file')
 }
 
-function notOurs(name: string): TenancyError {
+function createForeignError(name: string): TenancyError {
   return new TenancyError(
     'provider_rejected',
-    `${name} under the root is not a database file of this library`,
+    `"${name}" under the root was not created by this library: it is not a folder with one database file`,
   )
 }

@@ -1,9 +1,10 @@
 import type { Client } from '@libsql/client/sqlite3'
 import { defineFactory, type FactoryOptions, type TenantFactory } from '@tenantry/multi-tenancy/provider'
 import type { Kysely } from 'kysely'
-import { createLibsqlFileProvider, type LibsqlFileProviderOptions } from './provider.ts'
+import type { LibsqlFileProviderOptions } from './options.ts'
+import { createLibsqlFileProvider } from './provider.ts'
 
-/** Where the files are, and what every provider's factory takes. */
+/** The provider's options and those of every factory. */
 export type LibsqlFactoryOptions<Adapters> = Omit<LibsqlFileProviderOptions, 'environment'> &
   FactoryOptions<Client, Adapters>
 
@@ -19,7 +20,7 @@ const OPTIONS: Readonly<Record<Exclude<keyof LibsqlFileProviderOptions, 'environ
 }
 
 /**
- * A database file per tenant under one directory: for a single server, for development, for tests. Node only.
+ * A database file for each tenant under one directory: for a single server, development and tests. Node only.
  *
  * @throws `config_invalid`, naming the option
  * @example

@@ -1,3 +1,4 @@
 export { libsqlKysely } from '../kysely.ts'
 export { createLibsqlFactory, type LibsqlFactoryOptions } from './factory.ts'
-export { createLibsqlFileProvider, type LibsqlFileProviderOptions } from './provider.ts'
+export type { LibsqlFileProviderOptions } from './options.ts'
+export { createLibsqlFileProvider } from './provider.ts'

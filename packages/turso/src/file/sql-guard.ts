@@ -1,13 +1,15 @@
 import { TenancyError } from '@tenantry/multi-tenancy/provider'
 import { type Token, tokenize } from './lexer.ts'
 
-/** What is known of SQL that may run. */
-export interface Verdict {
-  /** It may leave something on the connection that the next user of it would notice: a temporary table, a setting. */
-  readonly taints: boolean
-}
+/**
+ * Checks SQL before it runs.
+ *
+ * @returns `taints`: whether the SQL may leave a temporary table or a setting on its connection
+ * @throws `statement_refused`
+ */
+export type SqlCheck = (sql: string) => { readonly taints: boolean }
 
-/** Settings that end with the connection or belong to the database; whoever sets one gets the connection for the last time. */
+/** Pragmas that set something in the tenant's database or on the connection, which is not used again after them. */
 const SETTINGS = new Set(
   (
     'analysis_limit application_id defer_foreign_keys foreign_keys incremental_vacuum legacy_alter_table optimize ' +
@@ -15,8 +17,8 @@ const SETTINGS = new Set(
   ).split(' '),
 )
 
-/** Pragmas that only tell something, with an argument or without. (`database_list` tells the server's paths.) */
-const QUESTIONS = new Set(
+/** Pragmas that only read, with or without an argument. (`database_list` is refused: it returns the server's paths.) */
+const READ_ONLY = new Set(
   (
     'collation_list compile_options data_version foreign_key_check foreign_key_list freelist_count function_list ' +
     'index_info index_list index_xinfo integrity_check module_list pragma_list quick_check table_info table_list ' +
@@ -24,76 +26,76 @@ const QUESTIONS = new Set(
   ).split(' '),
 )
 
-/** Pragmas that only tell something while they get no argument. */
-const SILENT_QUESTIONS = new Set(
+/** Pragmas that only read while they have no argument. */
+const READ_ONLY_WITHOUT_ARGUMENT = new Set(
   (
     'auto_vacuum busy_timeout cache_size encoding journal_mode locking_mode max_page_count page_count page_size ' +
     'schema_version synchronous temp_store'
   ).split(' '),
 )
 
-const MEMORY = 500
-const MEMORABLE_LENGTH = 4_096
+const MAX_CACHED = 500
+const MAX_CACHED_LENGTH = 4_096
 
 /**
- * Says of SQL whether it stays inside its own database. SQLite runs inside this process, with this process's
- * rights, and its driver exposes no authorizer that could let a tenant's tables through and nothing else; so
- * statements that reach another file (`ATTACH`, `VACUUM INTO`, functions that read files) or settings of the
- * whole process are refused by their words, wherever in the text they stand.
+ * Creates the check that keeps SQL inside its own database. SQLite runs in this process, with this process's rights, and
+ * its driver has no authorizer that could allow a tenant's own tables only. So statements that access another file
+ * (`ATTACH`, `VACUUM INTO`, functions that read files) or settings of the process are refused by their words, wherever
+ * in the text the words are.
  *
  * @param forbidden names of functions and virtual tables, in lower case
  */
-export function createGuard(forbidden: ReadonlySet<string>): (sql: string) => Verdict {
-  const known = new Map<string, Verdict>()
+export function createSqlGuard(forbidden: ReadonlySet<string>): SqlCheck {
+  const cache = new Map<string, ReturnType<SqlCheck>>()
   return (sql) => {
-    const remembered = known.get(sql)
-    if (remembered !== undefined) return remembered
-    const verdict = judge(sql, forbidden)
-    if (sql.length <= MEMORABLE_LENGTH) {
-      if (known.size >= MEMORY) for (const oldest of known.keys()) if (known.delete(oldest)) break
-      known.set(sql, verdict)
+    const cached = cache.get(sql)
+    if (cached !== undefined) return cached
+    const result = check(sql, forbidden)
+    if (sql.length <= MAX_CACHED_LENGTH) {
+      if (cache.size >= MAX_CACHED) for (const oldest of cache.keys()) if (cache.delete(oldest)) break
+      cache.set(sql, result)
     }
-    return verdict
+    return result
   }
 }
 
 /** @throws `statement_refused` */
-function judge(sql: string, forbidden: ReadonlySet<string>): Verdict {
+function check(sql: string, forbidden: ReadonlySet<string>): ReturnType<SqlCheck> {
   const tokens = tokenize(sql)
-  if (tokens === undefined) throw refused('a NUL character or a variable with parentheses')
+  if (tokens === undefined) throw createRefusal('a NUL character or a variable with parentheses')
   let taints = false
   for (const [index, { kind, value }] of tokens.entries()) {
     if (kind === 'symbol') continue
-    if (forbidden.has(value)) throw refused(value)
+    if (forbidden.has(value)) throw createRefusal(value)
     if (value === 'temp' || value === 'temporary') taints = true
     if (kind !== 'word') continue
-    if (value === 'attach' || value === 'detach') throw refused(value.toUpperCase())
-    if (value === 'vacuum' && !isPlainVacuum(tokens, index + 1)) throw refused('VACUUM INTO')
+    if (value === 'attach' || value === 'detach') throw createRefusal(value.toUpperCase())
+    if (value === 'vacuum' && !isPlainVacuum(tokens, index + 1)) throw createRefusal('VACUUM INTO')
     if (value === 'pragma' && isSetting(tokens, index + 1)) taints = true
   }
   return { taints }
 }
 
-function isPlainVacuum(tokens: readonly Token[], at: number): boolean {
-  const next = tokens[at]?.value === 'main' ? at + 1 : at
+function isPlainVacuum(tokens: readonly Token[], index: number): boolean {
+  const next = tokens[index]?.value === 'main' ? index + 1 : index
   const { value } = tokens[next] ?? { value: ';' }
   return value === ';'
 }
 
-/** @throws `statement_refused` for a pragma that is neither a question nor a setting of the tenant's own */
-function isSetting(tokens: readonly Token[], at: number): boolean {
-  const name = tokens[at + 1]?.value === '.' ? at + 2 : at
+/** @throws `statement_refused` for a pragma that is not in one of the lists */
+function isSetting(tokens: readonly Token[], index: number): boolean {
+  const name = tokens[index + 1]?.value === '.' ? index + 2 : index
   const pragma = tokens[name]?.value ?? ''
   const next = tokens[name + 1]?.value
   const hasArgument = next !== undefined && next !== ';'
-  if (QUESTIONS.has(pragma) || (SILENT_QUESTIONS.has(pragma) && !hasArgument)) return false
+  if (READ_ONLY.has(pragma) || (READ_ONLY_WITHOUT_ARGUMENT.has(pragma) && !hasArgument)) return false
   if (SETTINGS.has(pragma)) return hasArgument
-  throw refused(`PRAGMA ${/^\w{1,40}$/.test(pragma) ? pragma : '?'}`)
+  throw createRefusal(`PRAGMA ${/^\w{1,40}$/.test(pragma) ? pragma : '?'}`)
 }
 
-function refused(what: string): TenancyError {
+function createRefusal(construct: string): TenancyError {
   return new TenancyError(
     'statement_refused',
-    `SQL that could leave the tenant’s own database is refused: ${what}. A column of such a name needs quotes.`,
+    `SQL with ${construct} is refused: it could leave the tenant's own database. Quote a column of this name.`,
   )
 }

@@ -2,46 +2,47 @@ import type { Transaction } from '@libsql/client/sqlite3'
 import { type Lease, TenancyError } from '@tenantry/multi-tenancy/provider'
 import { toPlainStatement } from '../libsql/statements.ts'
 import type { FileConnection } from './connection.ts'
-import { leavesNoDoubt, surface } from './errors.ts'
+import { leavesConnectionClean, throwClientError } from './errors.ts'
 
-/** A transaction that has begun, with the lease it holds. */
 export interface FileTransactionOptions {
+  /** Held until the transaction ends. */
   readonly leased: Lease<FileConnection>
+  /** Already begun. */
   readonly transaction: Transaction
   /** Throws once the file is closed. */
   readonly checkOpen: () => void
-  /** Milliseconds without a statement after which it is rolled back. */
+  /** Milliseconds without a statement after which the transaction is rolled back. */
   readonly idleTimeout: number
 }
 
 /**
- * A libSQL `Transaction` that gives its connection back at its end: committed, rolled back, closed, or forgotten
- * for `idleTimeout`. It does not wait for locks: a `write` transaction has its own from the start, and in a `deferred`
- * one that began to read before another wrote, only a new transaction helps.
+ * A libSQL `Transaction` that returns its connection when it ends: committed, rolled back, closed, or idle for
+ * `idleTimeout`. It does not wait for locks: a `write` transaction holds the lock from its beginning, and a `deferred`
+ * one that read before another connection wrote can only fail and be started again.
  */
 export function createFileTransaction(options: FileTransactionOptions): Transaction {
   const { leased, transaction, checkOpen, idleTimeout } = options
   const { connection } = leased
   connection.transaction = transaction
   let ended = false
-  let idle: ReturnType<typeof setTimeout> | undefined
-  let forgotten = false
-  watch()
+  let idleTimer: ReturnType<typeof setTimeout> | undefined
+  let timedOut = false
+  restartIdleTimer()
 
-  function watch(): void {
-    clearTimeout(idle)
-    idle = setTimeout(() => {
-      forgotten = true
+  function restartIdleTimer(): void {
+    clearTimeout(idleTimer)
+    idleTimer = setTimeout(() => {
+      timedOut = true
       connection.tainted = true
       end()
     }, idleTimeout)
-    idle.unref()
+    idleTimer.unref()
   }
 
   function end(): void {
     if (ended) return
     ended = true
-    clearTimeout(idle)
+    clearTimeout(idleTimer)
     if (connection.tainted) leased.destroy()
     else {
       connection.transaction = undefined
@@ -51,16 +52,19 @@ export function createFileTransaction(options: FileTransactionOptions): Transact
 
   async function run<Result>(texts: readonly string[], work: () => Promise<Result>): Promise<Result> {
     try {
-      if (forgotten) throw new TenancyError('timeout', `The transaction was not used for ${idleTimeout} ms`)
-      // First: closing it also ends the lease, which says less.
+      if (timedOut) {
+        const message = `The transaction was rolled back after ${idleTimeout} ms without a statement (transactionIdleTimeout)`
+        throw new TenancyError('timeout', message)
+      }
+      // Before the lease is used: closing the file ends the lease too, whose error says less.
       if (!ended) checkOpen()
-      // The lease may have been ended by others; then this throws.
-      for (const text of texts) if (leased.connection.guard(text).taints) connection.tainted = true
-      if (!ended) watch()
+      // Throws when the lease was ended, for example by the deletion of the tenant.
+      for (const text of texts) if (leased.connection.checkSql(text).taints) connection.tainted = true
+      if (!ended) restartIdleTimer()
       return await work()
     } catch (error) {
-      if (!leavesNoDoubt(error)) connection.tainted = true
-      return surface(error)
+      if (!leavesConnectionClean(error)) connection.tainted = true
+      return throwClientError(error)
     }
   }
 
@@ -85,7 +89,7 @@ export function createFileTransaction(options: FileTransactionOptions): Transact
         await transaction.rollback()
       } catch (error) {
         connection.tainted = true
-        surface(error)
+        throwClientError(error)
       } finally {
         end()
       }

@@ -1,15 +1,15 @@
 import type { TenancyErrorCode } from '@tenantry/multi-tenancy/provider'
 
-/** What the libSQL clients throw for an answer of the database; told by name, since each entry has a copy of the class. */
+/** An error of the database, as the libSQL clients throw it. Each entry of the driver has a class of its own. */
 export interface SqlError extends Error {
   /** Such as `SQLITE_CONSTRAINT`. */
   readonly code: string
   readonly extendedCode?: string
-  /** SQLite's own number, where the database is a file. */
+  /** SQLite's own number, for database files only. */
   readonly rawCode?: number
 }
 
-/** Whether a libSQL client threw it. */
+/** Whether a libSQL client threw the error. Checked by name, because there are several classes. */
 export function isSqlError(error: unknown): error is SqlError {
   return (
     error instanceof Error &&
@@ -18,12 +18,12 @@ export function isSqlError(error: unknown): error is SqlError {
   )
 }
 
-/** Another connection holds the lock. */
+/** Whether another connection holds the lock. */
 export function isBusy(error: unknown): boolean {
   return isSqlError(error) && (error.code.startsWith('SQLITE_BUSY') || error.code.startsWith('SQLITE_LOCKED'))
 }
 
-/** Reads or writes are blocked: by its configuration, or because a limit was met. */
+/** Whether reads or writes are blocked, by the database's configuration or by a limit. */
 export function isBlocked(error: unknown): boolean {
   return isSqlError(error) && /(?:^|_)BLOCKED$/.test(error.code)
 }
@@ -40,7 +40,7 @@ const CODES: Readonly<Record<string, TenancyErrorCode>> = {
   BLOCKED: 'quota_exceeded',
   SQL_READ_BLOCKED: 'quota_exceeded',
   SQL_WRITE_BLOCKED: 'quota_exceeded',
-  // sqld ends a transaction after five seconds, and a stream nobody uses after ten.
+  // sqld ends a transaction after five seconds, and an idle stream after ten.
   TRANSACTION_TIMEOUT: 'timeout',
   STREAM_EXPIRED: 'timeout',
   HRANA_CLOSED_ERROR: 'provider_unavailable',
@@ -48,12 +48,12 @@ const CODES: Readonly<Record<string, TenancyErrorCode>> = {
   CLIENT_CLOSED: 'closed',
 }
 
-/** Our code for theirs; everything else is a statement the database refused. */
-export function codeOf({ code }: SqlError): TenancyErrorCode {
+/** Our code for the driver's. An unknown one means that the database refused a statement. */
+export function classifySqlError({ code }: SqlError): TenancyErrorCode {
   return CODES[code] ?? CODES[/^SQLITE_[A-Z]+/.exec(code)?.[0] ?? ''] ?? 'provider_rejected'
 }
 
-/** The database refused a statement: native code expects the driver's own error for that. */
+/** Whether the database refused a statement. Callers get the driver's own error for that. */
 export function isRefusedStatement(error: unknown): error is SqlError {
-  return isSqlError(error) && codeOf(error) === 'provider_rejected'
+  return isSqlError(error) && classifySqlError(error) === 'provider_rejected'
 }

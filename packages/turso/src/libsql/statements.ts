@@ -1,6 +1,6 @@
 import type { InArgs, InStatement } from '@libsql/client/web'
 
-/** A statement whose text was read once: what is checked is what runs, even if an object's getter changes later. */
+/** A statement whose text was read once: the text that was checked is the text that runs. */
 export interface PlainStatement {
   readonly sql: string
   readonly args: InArgs
