@@ -12,6 +12,13 @@ export interface ProcessOptions {
   readonly showErrors?: boolean
   /** Flags of Node itself, for `startNode`. */
   readonly nodeOptions?: readonly string[]
+  /**
+   * Starts the process as the leader of a group of its own. Signals then go to the whole group, as a terminal sends
+   * Ctrl-C to every process it runs.
+   *
+   * @default false
+   */
+  readonly group?: boolean
   readonly uid?: number
   readonly gid?: number
 }
@@ -42,13 +49,25 @@ export interface RunningProcess {
    * @throws when the process ends without one
    */
   receive(): Promise<string>
-  /** Ends this process (and no other), if it still runs, and waits until it has ended. @param signal default SIGKILL */
+  /** Ends this process (and no other, but for `group`), if it still runs, and waits until it has ended. @param signal default SIGKILL */
   stop(signal?: NodeJS.Signals): Promise<ProcessExit>
 }
 
-const running = new Set<ChildProcess>()
+/** The children that run, each with whether it leads a process group. */
+const running = new Map<ChildProcess, boolean>()
 function endChildren(): void {
-  for (const child of running) child.kill('SIGKILL')
+  for (const [child, group] of running) sendSignal(child, 'SIGKILL', group)
+}
+
+function sendSignal(child: ChildProcess, signal: NodeJS.Signals, group: boolean): void {
+  if (!group || child.pid === undefined) child.kill(signal)
+  else {
+    try {
+      process.kill(-child.pid, signal)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    }
+  }
 }
 process.once('exit', endChildren)
 // Vitest ends a worker by this signal, for which there is no `exit` event.
@@ -61,17 +80,18 @@ process.once('SIGTERM', () => {
 export function startProcess(
   command: string,
   args: readonly string[],
-  { cwd, env, messages = false, showErrors = false, uid, gid }: ProcessOptions = {},
+  { cwd, env, messages = false, showErrors = false, group = false, uid, gid }: ProcessOptions = {},
 ): RunningProcess {
   const options: SpawnOptions = {
     env: { ...process.env, ...env },
+    detached: group,
     stdio: ['ignore', 'pipe', showErrors ? 'inherit' : 'pipe', ...(messages ? (['ipc'] as const) : [])],
     ...(cwd !== undefined && { cwd }),
     ...(uid !== undefined && { uid }),
     ...(gid !== undefined && { gid }),
   }
   const child = spawn(command, args, options)
-  running.add(child)
+  running.set(child, group)
   const output = { stdout: '', stderr: '' }
   const inbox: string[] = []
   // Replaced by each event for which a caller may be waiting.
@@ -127,7 +147,7 @@ export function startProcess(
     },
     receive: () => waitFor(() => inbox.shift(), 'a message'),
     stop(signal = 'SIGKILL') {
-      if (exit === undefined) child.kill(signal)
+      if (exit === undefined) sendSignal(child, signal, group)
       return exited
     },
   }

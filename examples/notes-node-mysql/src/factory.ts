@@ -5,31 +5,34 @@ import { startServer } from './server.ts'
 
 interface Databases {
   readonly factory: TenantFactory<NotesAdapters>
-  /** Where the databases are, in words. */
-  readonly place: string
-  /** Called once the factory is closed. */
-  cleanUp(): Promise<void>
+  /** Where the databases are, for people. */
+  readonly location: string
+  close(): Promise<void>
 }
 
 /**
- * The only lines that know a provider. With `MYSQL_URL` and `USER_SECRET` tenants live on that server, else on a MariaDB
- * that comes with the demo and goes with it. `ISOLATION=shared` is for a server that lets you make no users.
+ * The only module that names a provider. With `MYSQL_URL` and `USER_SECRET` the tenants live on that server, otherwise on a
+ * MariaDB that the demo starts and stops. `ISOLATION=shared` is for a server that does not let you create users.
  */
-export async function openDatabases(env: NodeJS.ProcessEnv): Promise<Databases> {
+export async function openDatabases(
+  env: NodeJS.ProcessEnv,
+  createTemporaryFolder: (prefix: string) => string,
+): Promise<Databases> {
   const { MYSQL_URL: url, USER_SECRET: secret, ISOLATION: isolation = 'user' } = env
   const app = { migrations, seed: seedDemo, isolation: isolation as 'user' | 'shared' }
   if (url) {
     const factory = createMysqlFactory<NotesAdapters>({ connection: url, ...(secret && { secret }), ...app })
-    return { factory, place: `the server at ${new URL(url).host}`, async cleanUp() {} }
+    return { factory, location: `the server at ${new URL(url).host}`, close: factory.close }
   }
-  const server = await startServer()
+  const server = await startServer(createTemporaryFolder('tenantry-notes-mysql-'))
+  const ownSecret = crypto.randomUUID()
+  const factory = createMysqlFactory<NotesAdapters>({ connection: server.url, secret: ownSecret, ...app })
   return {
-    factory: createMysqlFactory<NotesAdapters>({
-      connection: server.url,
-      secret: crypto.randomUUID(),
-      ...app,
-    }),
-    place: `a MariaDB server in ${server.folder} (removed at the end)`,
-    cleanUp: server.stop,
+    factory,
+    location: `a MariaDB server in ${server.folder}, which is deleted when the demo stops`,
+    async close() {
+      await factory.close()
+      await server.stop()
+    },
   }
 }

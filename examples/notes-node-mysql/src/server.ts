@@ -1,28 +1,29 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
-import { tmpdir, userInfo } from 'node:os'
-import path from 'node:path'
+import { userInfo } from 'node:os'
+import { ExampleError, findFreePort } from '@tenantry-examples/notes/node'
 import { createConnection } from 'mysql2/promise'
 
 /**
- * A MariaDB server of the demo's own, in a folder that goes when it stops.
+ * Starts a MariaDB server that keeps its data in the folder.
  *
- * @throws with the command that installs it
+ * @throws when MariaDB is not installed, with the command that installs it
  */
-export async function startServer(): Promise<{ url: string; folder: string; stop(): Promise<void> }> {
+export async function startServer(
+  folder: string,
+): Promise<{ url: string; folder: string; stop(): Promise<void> }> {
   const binary = find('mariadbd')
   const installer = find('mariadb-install-db')
   if (!binary || !installer)
-    throw new Error('No MariaDB here: apt-get install mariadb-server-core, or set MYSQL_URL and USER_SECRET')
-  const folder = mkdtempSync(path.join(tmpdir(), 'tenantry-notes-mysql-'))
+    throw new ExampleError(
+      'MariaDB is not installed: run apt-get install mariadb-server-core, or set MYSQL_URL and USER_SECRET.',
+    )
   const common = ['--no-defaults', `--datadir=${folder}/data`, `--user=${userInfo().username}`]
-  const ways = ['--auth-root-authentication-method=normal', '--skip-test-db', '--skip-name-resolve']
-  execFileSync(installer, [...common, ...ways], { stdio: 'ignore' })
-  const port = await freePort()
+  const setup = ['--auth-root-authentication-method=normal', '--skip-test-db', '--skip-name-resolve']
+  execFileSync(installer, [...common, ...setup], { stdio: 'ignore' })
+  const port = await findFreePort(0)
   const files = [`--socket=${folder}/s.sock`, `--pid-file=${folder}/p.pid`]
-  // Detached: Ctrl-C in a terminal goes to every process there, and this one is to outlive the app's last statement.
+  // A process group of its own: a terminal's Ctrl-C must not end the server before the app has closed its connections.
   const server = spawn(binary, [...common, ...files, `--port=${port}`, '--bind-address=127.0.0.1', '--skip-name-resolve'], {
     stdio: 'ignore',
     detached: true,
@@ -30,7 +31,10 @@ export async function startServer(): Promise<{ url: string; folder: string; stop
   const exited = once(server, 'exit')
   const url = `mysql://root@127.0.0.1:${port}`
   for (let tries = 300; !(await answers(url)); tries--) {
-    if (tries === 0 || server.exitCode !== null) throw new Error('The MariaDB server did not start')
+    if (tries === 0 || server.exitCode !== null) {
+      server.kill()
+      throw new Error('The MariaDB server did not start within 30 s')
+    }
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
   return {
@@ -39,7 +43,6 @@ export async function startServer(): Promise<{ url: string; folder: string; stop
     async stop() {
       server.kill()
       await exited
-      rmSync(folder, { recursive: true, force: true })
     },
   }
 }
@@ -61,12 +64,4 @@ async function answers(url: string): Promise<boolean> {
   } catch {
     return false
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }

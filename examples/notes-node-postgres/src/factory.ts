@@ -5,19 +5,21 @@ import { startServer } from './server.ts'
 
 interface Databases {
   readonly factory: TenantFactory<NotesAdapters>
-  /** Where the schemas are, in words. */
-  readonly place: string
-  /** Called once the factory is closed. */
-  cleanUp(): Promise<void>
+  /** Where the schemas are, for people. */
+  readonly location: string
+  close(): Promise<void>
 }
 
 type Choice = Pick<PostgresSchemaFactoryOptions<NotesAdapters>, 'isolation' | 'pooler'>
 
 /**
- * The only lines that know a provider. With `DATABASE_URL` (and `ROLE_SECRET`, and if you like `ISOLATION` and
- * `POOLER`) tenants live in that database, else in a server that comes with the demo and goes with it.
+ * The only module that names a provider. With `DATABASE_URL` (and `ROLE_SECRET`, optionally `ISOLATION` and `POOLER`)
+ * the tenants live in that database, otherwise in a server that the demo starts and stops.
  */
-export async function openDatabases(env: NodeJS.ProcessEnv): Promise<Databases> {
+export async function openDatabases(
+  env: NodeJS.ProcessEnv,
+  createTemporaryFolder: (prefix: string) => string,
+): Promise<Databases> {
   const { DATABASE_URL: url, ROLE_SECRET: secret, ISOLATION: isolation, POOLER: pooler } = env
   const choice = { ...(isolation && { isolation }), ...(pooler && { pooler }) } as Choice
   const app = { migrations, seed: seedDemo, ...choice }
@@ -27,13 +29,21 @@ export async function openDatabases(env: NodeJS.ProcessEnv): Promise<Databases> 
       ...(secret && { secret }),
       ...app,
     })
-    return { factory, place: `the database ${new URL(url).pathname.slice(1)}`, async cleanUp() {} }
+    return { factory, location: `the database ${new URL(url).pathname.slice(1)}`, close: factory.close }
   }
-  const server = await startServer()
-  const own = { connection: server.url, secret: crypto.randomUUID() }
+  const server = await startServer(createTemporaryFolder('tenantry-notes-postgres-'))
+  const ownSecret = crypto.randomUUID()
+  const factory = createPostgresSchemaFactory<NotesAdapters>({
+    connection: server.url,
+    secret: ownSecret,
+    ...app,
+  })
   return {
-    factory: createPostgresSchemaFactory<NotesAdapters>({ ...own, ...app }),
-    place: `a PostgreSQL server in ${server.folder} (removed at the end)`,
-    cleanUp: server.stop,
+    factory,
+    location: `a PostgreSQL server in ${server.folder}, which is deleted when the demo stops`,
+    async close() {
+      await factory.close()
+      await server.stop()
+    },
   }
 }

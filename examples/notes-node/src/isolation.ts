@@ -2,46 +2,49 @@ import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
 import { json as readJson } from 'node:stream/consumers'
 
-interface Answer {
-  readonly status: number
-  readonly body: any
-}
-
-/** Real requests that try to cross from one tenant to the other. @throws when one of them gets anything */
+/**
+ * Sends real requests that try to read another tenant's note, and prints the status of each response.
+ *
+ * @throws when a response has another status than expected
+ */
 export async function showIsolation(port: number): Promise<void> {
-  const notes = '/t/acme/api/notes'
-  const { body } = await ask(port, 'localhost', notes)
-  const note = body.notes[0] ?? (await ask(port, 'localhost', notes, { title: 'Launch window' })).body
-  const path = `/api/notes/${note.id}`
+  const { id, title } = await getFirstNote(port)
+  const note = `/api/notes/${id}`
   const attempts = [
-    { what: `acme's note "${note.title}", asked of acme`, host: 'acme.localhost', path, expected: 200 },
-    { what: 'the same note id, asked of globex', host: 'globex.localhost', path, expected: 404 },
-    { what: 'the same, by path', host: 'localhost', path: `/t/globex${path}`, expected: 404 },
-    { what: 'a tenant that does not exist', host: 'initech.localhost', path, expected: 404 },
+    { text: `acme reads its note "${title}"`, host: 'acme.localhost', path: note, expected: 200 },
+    { text: 'globex asks for the same note id', host: 'globex.localhost', path: note, expected: 404 },
+    { text: 'globex asks for it by path', host: 'localhost', path: `/t/globex${note}`, expected: 404 },
+    { text: 'a tenant that does not exist', host: 'initech.localhost', path: note, expected: 404 },
+    { text: 'a forged Host header', host: 'acme.localhost.evil.example', path: note, expected: 404 },
     {
-      what: 'a forged Host, acme.localhost.evil.example',
-      host: 'acme.localhost.evil.example',
-      path,
-      expected: 404,
-    },
-    {
-      what: "globex's host with acme's path",
+      text: "globex's host with acme's path",
       host: 'globex.localhost',
-      path: `/t/acme${path}`,
+      path: `/t/acme${note}`,
       expected: 400,
     },
   ]
-  for (const { what, host, path, expected } of attempts) {
-    const { status, body } = await ask(port, host, path)
+  for (const { text, host, path, expected } of attempts) {
+    const { status, body } = await send(port, host, path)
     if (status !== expected || (status !== 200 && 'id' in body)) {
-      throw new Error(`${what}: expected ${expected}, got ${status}`)
+      throw new Error(`${text}: the status should be ${expected}, but is ${status}`)
     }
-    console.log(`  ${status}  ${what}`)
+    console.log(`  ${status}  ${text}`)
   }
 }
 
-/** `fetch` would not send a Host of our choosing. */
-async function ask(port: number, host: string, path: string, json?: unknown): Promise<Answer> {
+async function getFirstNote(port: number): Promise<{ id: string; title: string }> {
+  const path = '/t/acme/api/notes'
+  const { body } = await send(port, 'localhost', path)
+  return body.notes[0] ?? (await send(port, 'localhost', path, { title: 'Launch window' })).body
+}
+
+/** Sends a request with any Host header, which `fetch` does not allow. */
+async function send(
+  port: number,
+  host: string,
+  path: string,
+  json?: unknown,
+): Promise<{ readonly status: number; readonly body: any }> {
   const headers = { host: `${host}:${port}`, 'content-type': 'application/json' }
   const method = json === undefined ? 'GET' : 'POST'
   const sent = request({ host: '127.0.0.1', port, path, method, headers, agent: false })

@@ -4,16 +4,18 @@ import { createNotesApp } from '@tenantry-examples/notes'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { openDatabases } from '../src/factory.ts'
 
-test('with an organization and a token, tenants live on Turso', async () => {
+test('with an organization and a token, the tenants live on Turso', async () => {
   const emulator = await startTursoEmulator()
   onTestFinished(emulator.close)
   vi.stubGlobal('fetch', tursoEmulatorFetch(emulator.url, globalThis.fetch))
   onTestFinished(() => void vi.unstubAllGlobals())
   const { organization: TURSO_ORGANIZATION, apiToken: TURSO_API_TOKEN } = emulator
 
-  const { factory, place } = openDatabases({ TURSO_ORGANIZATION, TURSO_API_TOKEN })
-  onTestFinished(factory.close)
-  expect(place).toBe(`Turso, organization ${TURSO_ORGANIZATION}`)
+  const { factory, location, close } = openDatabases({ TURSO_ORGANIZATION, TURSO_API_TOKEN }, () =>
+    expect.unreachable('Turso needs no folder'),
+  )
+  onTestFinished(close)
+  expect(location).toBe(`the Turso organization ${TURSO_ORGANIZATION}`)
   await factory.provision('acme')
   await factory.provision('globex')
 

@@ -1,65 +1,54 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { startCloudflareEmulator } from '@tenantry/emulators'
 import { demoTenants } from '@tenantry-examples/notes'
-import { startWrangler } from './wrangler.ts'
+import { runExample, serveWithWrangler } from '@tenantry-examples/notes/node'
 
-const [, , way = 'dispatch'] = process.argv
-if (way !== 'dispatch' && way !== 'rest') throw new Error('Say dispatch or rest')
-const wanted = Number(process.env.PORT || 8787)
-if (!Number.isInteger(wanted) || wanted < 0 || wanted > 65_535)
-  throw new Error(`PORT: ${process.env.PORT} is not a valid port`)
+const [, , access = 'dispatch'] = process.argv
+if (access !== 'dispatch' && access !== 'rest') {
+  throw new Error(`The argument is "${access}", but must be dispatch or rest`)
+}
+const NAMESPACE = 'notes-tenants'
 
-// Not `once`: pnpm forwards a Ctrl-C that the terminal has sent to this process already.
-const stopping = new Promise<'stopped'>((resolve) => {
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve('stopped'))
+await runExample(async (example) => {
+  const folder = example.createTemporaryFolder('tenantry-worker-')
+  const emulator = await startCloudflareEmulator({ dispatchNamespaces: [NAMESPACE] })
+  try {
+    await serveWithWrangler(example, {
+      root: path.join(import.meta.dirname, '..'),
+      folder,
+      variables: {
+        CLOUDFLARE_ACCOUNT_ID: emulator.accountId,
+        CLOUDFLARE_API_TOKEN: emulator.apiToken,
+        CLOUDFLARE_EMULATOR_URL: emulator.url,
+        ...(access === 'dispatch' && { NAMESPACE, DISPATCH_SECRET: randomBytes(32).toString('hex') }),
+      },
+      async onReady(port) {
+        // The running Worker creates the tenants.
+        for (const { id } of demoTenants) await example.unlessStopped(createTenant(port, id))
+        printUrls(port)
+      },
+    })
+  } finally {
+    await emulator.close()
+  }
 })
 
-const NAMESPACE = 'notes-tenants'
-const directory = await mkdtemp(path.join(tmpdir(), 'tenantry-worker-'))
-const emulator = await startCloudflareEmulator({ dispatchNamespaces: [NAMESPACE] })
-try {
-  const wrangler = await startWrangler(wanted, directory, {
-    CLOUDFLARE_ACCOUNT_ID: emulator.accountId,
-    CLOUDFLARE_API_TOKEN: emulator.apiToken,
-    CLOUDFLARE_EMULATOR_URL: emulator.url,
-    ...(way === 'dispatch' ? { NAMESPACE, DISPATCH_SECRET: randomBytes(32).toString('hex') } : {}),
-  })
-  try {
-    const ended = wrangler.ended.then(() => 'ended' as const)
-    if ((await Promise.race([wrangler.ready, ended, stopping])) === 'ready') {
-      const { port } = wrangler
-      // The Worker creates them while it runs.
-      for (const { id } of demoTenants) await makeTenant(port, id)
-      if (port !== wanted && wanted !== 0) console.log(`Port ${wanted} is taken; using ${port}.`)
-      const reached = way === 'dispatch' ? 'through a Worker of its own' : 'over REST'
-      console.log(`\nNotes in a Worker, with a D1 database (emulated) for each tenant, reached ${reached}.\n`)
-      console.log(`  http://localhost:${port}/`)
-      for (const { id } of demoTenants) {
-        console.log(`  http://localhost:${port}/t/${id}/`)
-        console.log(`  http://${id}.localhost:${port}/`)
-      }
-      console.log(`\nAnother tenant: curl -X POST http://localhost:${port}/tenants/initech`)
-      console.log('\nReady. Ctrl-C stops.\n')
-      wrangler.showOutput()
-    }
-    if ((await Promise.race([ended, stopping])) === 'ended') {
-      console.error(wrangler.output())
-      process.exitCode = 1
-    }
-  } finally {
-    await wrangler.stop()
-  }
-} finally {
-  await emulator.close()
-  await rm(directory, { recursive: true, force: true })
-}
-console.log('\nStopped.')
-
-async function makeTenant(port: number, id: string): Promise<void> {
+async function createTenant(port: number, id: string): Promise<void> {
   const response = await fetch(`http://127.0.0.1:${port}/tenants/${id}`, { method: 'POST' })
-  if (response.status !== 201)
-    throw new Error(`${id} was not created: ${response.status} ${await response.text()}`)
+  if (response.status !== 201) {
+    throw new Error(`The tenant ${id} was not created: ${response.status} ${await response.text()}`)
+  }
+}
+
+function printUrls(port: number): void {
+  const reached = access === 'dispatch' ? 'through a Worker of its own' : 'over REST'
+  console.log(`\nNotes in a Worker. Each tenant has a D1 database (emulated), reached ${reached}.\n`)
+  console.log(`  http://localhost:${port}/`)
+  for (const { id } of demoTenants) {
+    console.log(`  http://localhost:${port}/t/${id}/`)
+    console.log(`  http://${id}.localhost:${port}/`)
+  }
+  console.log(`\nTo create another tenant: curl -X POST http://localhost:${port}/tenants/initech`)
+  console.log('\nReady. Press Ctrl-C to stop.\n')
 }
