@@ -151,7 +151,9 @@ describe('the directory', () => {
     }
     for (const option of ['busyTimeout', 'transactionIdleTimeout', 'drainTimeout'] as const) {
       for (const wrong of [-1, Number.NaN, '1']) {
-        expect(() => createLibsqlFileProvider({ root, [option]: wrong })).toThrow(new RegExp(`^\\[config_invalid\\] ${option}:`))
+        expect(() => createLibsqlFileProvider({ root, [option]: wrong })).toThrow(
+          new RegExp(`^\\[config_invalid\\] ${option}:`),
+        )
       }
     }
   })
