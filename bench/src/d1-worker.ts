@@ -63,7 +63,7 @@ app.get('/client', async (c) => {
   apps ??= createApps(c.env)
   const tenant = c.req.header('host')?.split('.')[0] ?? ''
   const locator = { name: `tenant_${tenant}`, uuid: '00000000-0000-0000-0000-000000000000' }
-  const target = { locator, purpose: 'serve' as const, verify: async () => {}, admit: () => {} }
+  const target = { locator, purpose: 'serve' as const, verify: async () => {}, beforeUse: () => {} }
   const client = await apps.provider.connect(target, { signal: c.req.raw.signal })
   return c.json(await read(client))
 })

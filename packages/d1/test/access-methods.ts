@@ -1,42 +1,42 @@
 import { type CloudflareEmulator, startCloudflareEmulator } from '@tenantry/emulators'
-import type { CallOptions } from '@tenantry/multi-tenancy'
+import { neverAborted } from '@tenantry/test-support'
 import { createD1Provider, type D1Access, type D1Database } from '../src/index.ts'
 import { startBindings } from './bindings.ts'
-import { dispatchWay, NAMESPACE } from './harness.ts'
+import { dispatchAccess, NAMESPACE } from './harness.ts'
 
-/** The ways to databases, each to a new one: `workerd` is its own binding, which the others are compared with. */
-export interface Ladder {
+type OpenDatabase = () => Promise<D1Database>
+
+/** Opens new databases by each access method. `workerd` is workerd's own binding, the reference for the others. */
+export interface AccessMethods {
   readonly emulator: CloudflareEmulator
-  open(): Record<'workerd' | 'binding' | 'dispatch' | 'rest', () => Promise<D1Database>>
+  readonly open: Readonly<Record<'workerd' | 'binding' | 'dispatch' | 'rest', OpenDatabase>>
   stop(): Promise<void>
 }
 
-/** A call nobody gives up. */
-export const call: CallOptions = { signal: new AbortController().signal }
-
-export async function startLadder(): Promise<Ladder> {
+/** @param databases the number of databases by binding that the tests need at most */
+export async function startAccessMethods(databases: number): Promise<AccessMethods> {
   const emulator = await startCloudflareEmulator({ dispatchNamespaces: [NAMESPACE] })
-  const bindings = await startBindings(emulator, 600)
-  let made = 0
+  const bindings = await startBindings(emulator, databases)
+  let created = 0
 
-  const by = (access: D1Access) => async (): Promise<D1Database> => {
+  async function open(access: D1Access): Promise<D1Database> {
     const { accountId, apiToken, fetch } = emulator
     const provider = createD1Provider({ accountId, apiToken, fetch, access: [access], rateLimit: 1_000_000 })
-    const { locator } = await provider.create(`ladder_${made++}`, call)
-    return provider.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
+    const { locator } = await provider.create(`database_${created++}`, neverAborted)
+    return provider.connect({ locator, purpose: 'manage', verify: async () => {} }, neverAborted)
   }
 
   return {
     emulator,
-    open: () => ({
-      workerd: bindings.fresh,
-      binding: async () => {
-        const DB = await bindings.fresh()
-        return by({ kind: 'binding', env: { DB }, bindingOf: () => 'DB' })()
+    open: {
+      workerd: bindings.createDatabase,
+      async binding() {
+        const DB = await bindings.createDatabase()
+        return open({ kind: 'binding', env: { DB }, bindingOf: () => 'DB' })
       },
-      dispatch: by(dispatchWay(emulator)),
-      rest: by({ kind: 'rest' }),
-    }),
+      dispatch: () => open(dispatchAccess(emulator)),
+      rest: () => open({ kind: 'rest' }),
+    },
     async stop() {
       await bindings.close()
       await emulator.close()

@@ -5,20 +5,20 @@ import type { D1Database } from '../src/index.ts'
 /** D1 in workerd, with a binding for each database of an emulated account. */
 export interface Bindings {
   /**
-   * The `env` of a Worker bound to every database there is: `DB_TENANT_A`. It stands for a Worker deployed anew with
-   * each database. What is written here is not what the emulator's own databases hold.
+   * The `env` of a Worker that is bound to every database of the account, as if deployed after each creation. Its data
+   * is separate from the data of the emulator's own databases.
    */
   readonly env: Record<string, D1Database>
-  /** A database no account has. */
-  fresh(): Promise<D1Database>
-  /** Around the client. */
+  /** Returns a database that belongs to no account. */
+  createDatabase(): Promise<D1Database>
+  /** Runs a statement without the client under test. */
   query(name: string, sql: string): Promise<Record<string, unknown>[]>
   close(): Promise<void>
 }
 
-/** @param count how many there may ever be: they are made ready beforehand, because a new one would restart workerd */
+/** @param count databases at most: all are created in advance, because a new one would restart workerd */
 export async function startBindings(emulator: CloudflareEmulator, count: number): Promise<Bindings> {
-  const names = Array.from({ length: count }, (_, at) => `DB${at}`)
+  const names = Array.from({ length: count }, (_, index) => `DB${index}`)
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
       modules: true,
@@ -27,73 +27,83 @@ export async function startBindings(emulator: CloudflareEmulator, count: number)
       d1Databases: Object.fromEntries(names.map((name) => [name, name])),
     }),
   )
-  const places = new Map<string, Promise<D1Database>>()
+  const databases = new Map<string, Promise<D1Database>>()
   let used = 0
 
-  async function fresh(): Promise<D1Database> {
+  async function createDatabase(): Promise<D1Database> {
     if (used >= count) throw new Error(`All ${count} databases are used`)
     return (await miniflare.getD1Database(`DB${used++}`)) as unknown as D1Database
   }
 
-  function placeOf(uuid: string): Promise<D1Database> {
-    const place = places.get(uuid) ?? fresh()
-    places.set(uuid, place)
-    return place
+  function getDatabase(uuid: string): Promise<D1Database> {
+    const database = databases.get(uuid) ?? createDatabase()
+    databases.set(uuid, database)
+    return database
   }
 
-  const uuidOf = (wanted: (name: string) => boolean): string | undefined =>
-    emulator.oracle.databases().find(({ name }) => wanted(name))?.uuid
-  const bound = (binding: string | symbol): string | undefined =>
-    uuidOf((name) => `DB_${name.replaceAll('-', '__').toUpperCase()}` === binding)
+  function findUuid(matches: (name: string) => boolean): string | undefined {
+    return emulator.oracle.databases().find(({ name }) => matches(name))?.uuid
+  }
+
+  function findBoundUuid(binding: string | symbol): string | undefined {
+    return findUuid((name) => `DB_${name.replaceAll('-', '__').toUpperCase()}` === binding)
+  }
 
   return {
-    fresh,
+    createDatabase,
     env: new Proxy<Record<string, D1Database>>(
       {},
       {
-        has: (_, binding) => bound(binding) !== undefined,
+        has: (_, binding) => findBoundUuid(binding) !== undefined,
         get(_, binding) {
-          const uuid = bound(binding)
+          const uuid = findBoundUuid(binding)
           if (uuid === undefined) return undefined
-          return mortal(async () => {
-            if (emulator.oracle.databases().some((each) => each.uuid === uuid)) return placeOf(uuid)
+          return createBinding(async () => {
+            if (emulator.oracle.databases().some((database) => database.uuid === uuid))
+              return getDatabase(uuid)
             throw new Error('D1_ERROR: The database could not be found')
           })
         },
       },
     ),
     async query(name, sql) {
-      const uuid = uuidOf((each) => each === name)
-      if (uuid === undefined) throw new Error(`There is no ${name}`)
-      return (await (await placeOf(uuid)).prepare(sql).all()).results as Record<string, unknown>[]
+      const uuid = findUuid((candidate) => candidate === name)
+      if (uuid === undefined) throw new Error(`The account has no database ${name}`)
+      return (await (await getDatabase(uuid)).prepare(sql).all()).results as Record<string, unknown>[]
     },
     close: () => miniflare.dispose(),
   }
 }
 
-/** workerd's own binding, which fails once its database is deleted. */
-function mortal(reach: () => Promise<D1Database>): D1Database {
+/** Wraps workerd's own binding so that it fails after its database was deleted. */
+function createBinding(getDatabase: () => Promise<D1Database>): D1Database {
   type Text = { readonly sql: string; readonly values: readonly unknown[] }
   const texts = new WeakMap<object, Text>()
-  const onto = (db: D1Database, { sql, values }: Text) =>
-    values.length === 0 ? db.prepare(sql) : db.prepare(sql).bind(...values)
-  const statement = (text: Text): any => {
-    const use = async (run: (native: any) => unknown): Promise<unknown> => run(onto(await reach(), text))
-    const made = {
-      bind: (...values: unknown[]) => statement({ sql: text.sql, values }),
-      all: () => use((native) => native.all()),
-      run: () => use((native) => native.run()),
-      first: (...args: unknown[]) => use((native) => native.first(...args)),
-      raw: (...args: unknown[]) => use((native) => native.raw(...args)),
-    }
-    texts.set(made, text)
-    return made
+
+  function prepare(database: D1Database, { sql, values }: Text) {
+    const statement = database.prepare(sql)
+    return values.length === 0 ? statement : statement.bind(...values)
   }
+
+  function createStatement(text: Text): any {
+    const run = async (call: (native: any) => unknown): Promise<unknown> =>
+      call(prepare(await getDatabase(), text))
+    const statement = {
+      bind: (...values: unknown[]) => createStatement({ sql: text.sql, values }),
+      all: () => run((native) => native.all()),
+      run: () => run((native) => native.run()),
+      first: (...args: unknown[]) => run((native) => native.first(...args)),
+      raw: (...args: unknown[]) => run((native) => native.raw(...args)),
+    }
+    texts.set(statement, text)
+    return statement
+  }
+
   return {
-    prepare: (sql: string) => statement({ sql, values: [] }),
+    prepare: (sql: string) => createStatement({ sql, values: [] }),
     async batch(statements: object[]) {
-      const db = await reach()
-      return db.batch(statements.map((each) => onto(db, texts.get(each) as Text)))
+      const database = await getDatabase()
+      return database.batch(statements.map((statement) => prepare(database, texts.get(statement) as Text)))
     },
   } as unknown as D1Database
 }

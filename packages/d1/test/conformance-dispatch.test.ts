@@ -1,7 +1,7 @@
 import { testProvider } from '@tenantry/conformance'
 import { type CloudflareEmulator, startCloudflareEmulator } from '@tenantry/emulators'
 import { afterAll, beforeAll } from 'vitest'
-import { createHarness, dispatchWay, NAMESPACE } from './harness.ts'
+import { createHarness, dispatchAccess, NAMESPACE } from './harness.ts'
 
 let emulator: CloudflareEmulator
 beforeAll(async () => {
@@ -9,4 +9,4 @@ beforeAll(async () => {
 })
 afterAll(() => emulator?.close())
 
-testProvider('dispatch', () => createHarness(emulator, dispatchWay(emulator)))
+testProvider('dispatch', () => createHarness(emulator, dispatchAccess(emulator)))

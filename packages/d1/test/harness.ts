@@ -4,10 +4,10 @@ import { createD1Provider, type D1Access, type D1Database } from '../src/index.t
 import type { Bindings } from './bindings.ts'
 
 export const NAMESPACE = 'tenants'
-export const SECRET = 'a secret of the whole app, long enough'
+export const SECRET = 'a secret of at least 32 characters of the app'
 
-/** The way through a tenant's Worker, in the emulator. */
-export function dispatchWay(emulator: CloudflareEmulator): D1Access {
+/** Access through tenants' Workers, in the emulator. */
+export function dispatchAccess(emulator: CloudflareEmulator): D1Access {
   return {
     kind: 'dispatch',
     namespace: NAMESPACE,
@@ -16,13 +16,13 @@ export function dispatchWay(emulator: CloudflareEmulator): D1Access {
   }
 }
 
-/** One account, shared by the cases: each has names of its own. The oracle looks past the API. */
+/** One account for all cases, which use names of their own. The oracle reads databases without the provider. */
 export function createHarness(
   { accountId, apiToken, fetch, oracle }: CloudflareEmulator,
   access: D1Access,
   query: Bindings['query'] = (name, sql) => oracle.execute(name, sql),
 ): Harness<D1Database> {
-  // The kit asks more in five minutes than Cloudflare lets; what the limit does is tested on a clock of its own.
+  // The kit sends more requests in five minutes than Cloudflare allows. rate.test.ts tests the limit.
   const options = { accountId, apiToken, fetch, access: [access], pageSize: 10, rateLimit: 1_000_000 }
   const createProvider = () => createD1Provider(options)
   return {

@@ -1,8 +1,8 @@
 import { type CloudflareEmulator, startCloudflareEmulator } from '@tenantry/emulators'
+import { captureError } from '@tenantry/test-support'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createD1Factory, type D1FactoryOptions } from '../src/index.ts'
-import { dispatchWay, NAMESPACE } from './harness.ts'
-import { failure } from './test-account.ts'
+import { dispatchAccess, NAMESPACE } from './harness.ts'
 
 let emulator: CloudflareEmulator
 beforeAll(async () => {
@@ -28,11 +28,11 @@ const TRIGGER = [
 ].join('\r\n')
 
 test.each(['rest', 'dispatch'] as const)(
-  'a trigger with CRLF and in lower case arrives whole: %s',
-  async (way) => {
-    const access = [way === 'rest' ? { kind: 'rest' as const } : dispatchWay(emulator)]
-    await factory({ access, migrations: { '001': TRIGGER } }).provision(`trigger-${way}`)
-    expect(await emulator.oracle.execute(`tenant_trigger-${way}`, 'SELECT what FROM log')).toEqual([
+  'a trigger in lower case with CRLF is created: %s',
+  async (method) => {
+    const access = [method === 'rest' ? { kind: 'rest' as const } : dispatchAccess(emulator)]
+    await factory({ access, migrations: { '001': TRIGGER } }).provision(`trigger-${method}`)
+    expect(await emulator.oracle.execute(`tenant_trigger-${method}`, 'SELECT what FROM log')).toEqual([
       { what: 'an x' },
       { what: 'end' },
       { what: 'begin;' },
@@ -41,13 +41,13 @@ test.each(['rest', 'dispatch'] as const)(
   },
 )
 
-test('a statement longer than D1 takes is named, and nothing of its migration is sent', async () => {
+test('a statement over the limit is named, and nothing of its migration is sent', async () => {
   const first = { '001': 'CREATE TABLE first (n INTEGER)' }
   await factory({ migrations: first }).provision('long')
   emulator.requests.length = 0
   const long = `INSERT INTO second VALUES ('${'x'.repeat(100_000)}')`
   const migrations = { ...first, '002': `CREATE TABLE second (t TEXT); ${long}` }
-  const error = await failure(factory({ migrations }).migrate('long'))
+  const error = await captureError(factory({ migrations }).migrate('long'))
   expect(error).toMatchObject({ code: 'migration_failed', step: '002' })
   expect(error.message).toContain('statement 2 of 2')
   expect(error.message).toContain('100,000 bytes')
@@ -55,7 +55,7 @@ test('a statement longer than D1 takes is named, and nothing of its migration is
   expect(await emulator.oracle.execute('tenant_long', tables)).toEqual([{ n: 0 }])
 })
 
-test('a Kysely migration runs statement by statement, and one that fails half way leaves the tenant dirty', async () => {
+test('a Kysely migration that fails after its first statement leaves the tenant migration_dirty', async () => {
   const up = async (db: any): Promise<void> => {
     await db.schema.createTable('half').addColumn('n', 'integer').execute()
     await db.insertInto('nowhere').values({ n: 1 }).execute()
@@ -63,11 +63,11 @@ test('a Kysely migration runs statement by statement, and one that fails half wa
   const first = { '001': 'CREATE TABLE first (n INTEGER)' }
   await factory({ migrations: first }).provision('half')
   const broken = factory({ migrations: { ...first, '002': { up } } })
-  expect((await failure(broken.migrate('half'))).code).toBe('migration_failed')
-  expect((await failure(broken.getAdapters('half'))).code).toBe('migration_dirty')
+  expect((await captureError(broken.migrate('half'))).code).toBe('migration_failed')
+  expect((await captureError(broken.getAdapters('half'))).code).toBe('migration_dirty')
 })
 
-test('one runner applies what several run at once', async () => {
+test('concurrent runs apply each migration once', async () => {
   const first = { '001': 'CREATE TABLE hits (n INTEGER)' }
   await factory({ migrations: first }).provision('raced')
   const all = { ...first, '002': 'INSERT INTO hits VALUES (1)' }

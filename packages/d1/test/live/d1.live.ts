@@ -6,7 +6,7 @@ const apiToken = required('CLOUDFLARE_API_TOKEN')
 const base = `https://api.cloudflare.com/client/v4/accounts/${accountId}/d1/database`
 const access: D1Access[] = [{ kind: 'rest' }]
 
-/** The account itself, asked without the provider: the API by hand. */
+/** The oracle sends requests to the API without the provider. */
 function createLiveHarness(): Harness<D1Database> {
   const createProvider = () => createD1Provider({ accountId, apiToken, access, pageSize: 10 })
   return {
@@ -17,12 +17,12 @@ function createLiveHarness(): Harness<D1Database> {
     roundsIntegers: 'D1 returns every number as a JavaScript number',
     oracle: {
       async listDatabases(prefix) {
-        const found: { name: string }[] = await ask('GET', `?name=${prefix}&per_page=1000`)
-        return found.map(({ name }) => name).filter((name) => name.startsWith(prefix))
+        const databases: { name: string }[] = await sendRequest('GET', `?name=${prefix}&per_page=1000`)
+        return databases.map(({ name }) => name).filter((name) => name.startsWith(prefix))
       },
       async query(name, sql) {
-        const { uuid } = await ask('GET', `/${name}`)
-        return (await ask('POST', `/${uuid}/query`, { sql }))[0].results
+        const { uuid } = await sendRequest('GET', `/${name}`)
+        return (await sendRequest('POST', `/${uuid}/query`, { sql }))[0].results
       },
       async execute(name, sql) {
         await this.query(name, sql)
@@ -32,12 +32,12 @@ function createLiveHarness(): Harness<D1Database> {
   }
 }
 
-/** It waits as long as it is told: the kit asks more than 1,200 times. */
-async function ask(method: string, path: string, body?: unknown): Promise<any> {
+/** Waits for the rate limit: the kit sends more than 1,200 requests. */
+async function sendRequest(method: string, path: string, body?: unknown): Promise<any> {
   for (;;) {
     const headers = { authorization: `Bearer ${apiToken}`, 'content-type': 'application/json' }
-    const sent = body === undefined ? null : JSON.stringify(body)
-    const response = await fetch(base + path, { method, headers, body: sent })
+    const text = body === undefined ? null : JSON.stringify(body)
+    const response = await fetch(base + path, { method, headers, body: text })
     if (response.ok) return ((await response.json()) as { result: unknown }).result
     if (response.status !== 429)
       throw new Error(`Cloudflare answered ${response.status} to ${method} ${path}`)
@@ -48,9 +48,9 @@ async function ask(method: string, path: string, body?: unknown): Promise<any> {
 
 function required(name: string): string {
   const value = process.env[name]
-  if (!value) throw new Error(`Set ${name}: this suite makes and deletes databases in a real account`)
+  if (!value) throw new Error(`Set ${name}: this suite creates and deletes databases in a real account`)
   return value
 }
 
-// By its rate limit Cloudflare makes the kit's many requests wait for hours, not minutes.
+// Under Cloudflare's rate limit the kit's requests take hours.
 testProvider('d1 (live)', createLiveHarness, { timeout: 3_600_000 })
