@@ -25,7 +25,7 @@ function readText(file: string): string {
 }
 
 function isProgram({ run, code }: Snippet): boolean {
-  return run || code.includes('serve({ fetch: ') || code.includes('export default {')
+  return run || /\bserve\(\{ fetch: |^export default \{/m.test(code)
 }
 
 /** A program, or a block that another block of the same text imports. */
@@ -45,13 +45,13 @@ function showsName({ file, line, name, code }: Snippet): boolean {
   )
 }
 
-/** The section has a command that runs the file: Node, a test runner, or wrangler with the file's configuration. */
+/** The section has a command that runs the file. */
 function showsCommand({ file, line, name }: Snippet): boolean {
   const lines = readText(file).split('\n')
   const start = lines.findLastIndex((text, at) => at < line && /^#{1,3} /.test(text))
   const end = lines.findIndex((text, at) => at > line && /^#{1,3} /.test(text))
   const section = lines.slice(start, end === -1 ? undefined : end).join('\n')
-  return [`node ${name}.ts`, `vitest run ${name}`, `wrangler dev ${name}.ts`].some((command) =>
+  return [`node ${name}.ts`, `bun run ${name}.ts`, `wrangler dev ${name}.ts`].some((command) =>
     section.includes(command),
   )
 }

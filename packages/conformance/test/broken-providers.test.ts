@@ -7,7 +7,7 @@ import { CLIENT_MISTAKES } from './broken/clients.ts'
 import { DATABASE_MISTAKES } from './broken/databases.ts'
 import { FLEET_MISTAKES } from './broken/fleet.ts'
 import { createMemoryHarness } from './memory-harness.ts'
-import { createPooledHarness, type PoolMistake } from './pooled-harness.ts'
+import { createPooledHarness, POOL_MISTAKES } from './pooled-harness.ts'
 
 /** A case must fail for the mistake that it is written for, and pass for the intact provider. */
 describe('a broken provider fails the case for its mistake', () => {
@@ -40,18 +40,7 @@ describe('a broken provider fails the case for its mistake', () => {
     )
   }
 
-  const poolMistakes: readonly (readonly [PoolMistake, string])[] = [
-    ['no connection is verified', 'verifies every physical connection before its first other use'],
-    [
-      'only the first connection is verified',
-      'verifies every physical connection before its first other use',
-    ],
-    [
-      'a failed use keeps its connection',
-      'returns every connection to its pool after a failed statement, batch or transaction',
-    ],
-  ]
-  it.each(poolMistakes)('%s', (mistake, fails) =>
+  it.each(POOL_MISTAKES)('%s', (mistake, fails) =>
     prove(
       mistake,
       fails,

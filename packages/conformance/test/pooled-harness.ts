@@ -3,11 +3,22 @@ import type { MemoryClient } from '@tenantry/multi-tenancy/memory'
 import type { Harness } from '../src/index.ts'
 import type { Provider } from './broken/broken-provider.ts'
 
-/** A mistake with physical connections. */
+const VERIFY = 'verifies every physical connection before its first other use'
+
 export type PoolMistake =
   | 'no connection is verified'
   | 'only the first connection is verified'
   | 'a failed use keeps its connection'
+
+/** Mistakes with physical connections, and the case that must fail. */
+export const POOL_MISTAKES: readonly (readonly [PoolMistake, string])[] = [
+  ['no connection is verified', VERIFY],
+  ['only the first connection is verified', VERIFY],
+  [
+    'a failed use keeps its connection',
+    'returns every connection to its pool after a failed statement, batch or transaction',
+  ],
+]
 
 const MAX_CONNECTIONS = 8
 

@@ -1,6 +1,7 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { defineFactory } from '@tenantry/multi-tenancy'
 import { createMemoryProvider, createMemoryServer } from '@tenantry/multi-tenancy/memory'
+import { captureError, neverAborted } from '@tenantry/test-support'
 import { describe, it } from 'vitest'
 import { conformanceCases, recordCalls, withFaults } from '../src/index.ts'
 
@@ -50,7 +51,6 @@ describe('recordCalls', () => {
 })
 
 describe('withFaults', () => {
-  const call = { signal: new AbortController().signal }
   const create = (each: { member: string }): boolean => each.member === 'create'
 
   it('fails before or after the call is sent', async () => {
@@ -61,11 +61,11 @@ describe('withFaults', () => {
     ] as const) {
       const server = createMemoryServer()
       const { provider, fired } = withFaults(createMemoryProvider(server), { kind, at: create })
-      const error = await provider.create('tenant_a', call).catch((thrown: unknown) => thrown)
-      equal(provider.mapError(error).code, kind === 'fatal' ? 'provider_rejected' : 'provider_unavailable')
+      const { code } = await captureError(provider.create('tenant_a', neverAborted))
+      equal(code, kind === 'fatal' ? 'provider_rejected' : 'provider_unavailable')
       equal(server.size, there, kind)
       equal(fired()?.member, 'create')
-      await provider.create('tenant_a', call)
+      await provider.create('tenant_a', neverAborted)
       equal(server.size, 1)
     }
   })
@@ -87,7 +87,7 @@ describe('withFaults', () => {
         returned = true
       })
     await died
-    void provider.find('tenant_acme', call).finally(() => {
+    void provider.find('tenant_acme', neverAborted).finally(() => {
       returned = true
     })
     const client = server.get('tenant_acme')
@@ -102,8 +102,11 @@ describe('withFaults', () => {
     const plain = createMemoryProvider(server)
     const inner = { ...plain, capabilities: { ...plain.capabilities, transactionalDdl: false } }
     const { provider, died } = withFaults(inner, { kind: 'dies-midway', at: 0 })
-    const { locator } = await provider.create('tenant_a', call)
-    const client = await provider.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
+    const { locator } = await provider.create('tenant_a', neverAborted)
+    const client = await provider.connect(
+      { locator, purpose: 'manage', verify: async () => {} },
+      neverAborted,
+    )
     void provider.batch(client, [
       { sql: 'CREATE TABLE one (id INTEGER)' },
       { sql: 'CREATE TABLE two (id INTEGER)' },

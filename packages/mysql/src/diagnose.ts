@@ -1,6 +1,6 @@
-import type { CallOptions } from '@tenantry/multi-tenancy'
+import type { CallOptions } from '@tenantry/multi-tenancy/provider'
 import type { Run, Server } from './connections/pool.ts'
-import { sessionModeOf } from './connections/sql-mode.ts'
+import { requireStrictMode } from './connections/sql-mode.ts'
 import type { Databases } from './control-plane/databases.ts'
 import type { Settings } from './options.ts'
 
@@ -46,7 +46,7 @@ async function inspect(
     [maxConnections > limit('max_connections'), `maxConnections is ${maxConnections}, the server has ${has.max_connections} (max_connections)`],
     [limit('max_user_connections') > 0 && settings.maxConnectionsPerTenant > limit('max_user_connections'), `maxConnectionsPerTenant is ${settings.maxConnectionsPerTenant}, a user may have ${has.max_user_connections} (max_user_connections)`],
     [Number(has.lower_case_table_names) !== 0, `lower_case_table_names is ${has.lower_case_table_names}: names of tables are folded here, and databases move to no server with another value`],
-    [sessionModeOf(String(has.sql_mode ?? '')).statement !== undefined, `sql_mode is ${JSON.stringify(has.sql_mode)}: each session of ours costs a statement more to be strict`],
+    [requireStrictMode(String(has.sql_mode ?? '')).statement !== undefined, `sql_mode is ${JSON.stringify(has.sql_mode)}: each session of ours costs a statement more to be strict`],
     [open !== undefined, `any user may use databases named like ${open}: DELETE FROM mysql.db WHERE User IN ('', 'PUBLIC'); FLUSH PRIVILEGES`],
   ] // biome-ignore format: a table
   return findings.filter(([applies]) => applies).map(([, sentence]) => `server ${server.name}: ${sentence}`)

@@ -1,14 +1,14 @@
-import { configError } from '@tenantry/multi-tenancy'
+import { configError } from '@tenantry/multi-tenancy/provider'
 import type { ConnectionOptions as DriverOptions } from 'mysql2'
 import type { ConnectionOptions } from './options.ts'
 
-/** Who logs in, and where. */
+/** A user of the server, its password and its database. */
 export interface Login {
   readonly user: string
   readonly password: string
   readonly database: string | undefined
-  /** One user for all: that it was let in says nothing of whose database it is. */
-  readonly shared?: boolean
+  /** One user for all tenants: its login does not prove to which tenant the database belongs. */
+  readonly isShared?: boolean
 }
 
 /**
@@ -83,12 +83,12 @@ export function adminLogin(options: DriverOptions): Login {
   return { user, password: password ?? password1 ?? '', database }
 }
 
-/** The options with another login, and nothing of the administrator's. */
+/** The options with another login, without any credential of the administrator. */
 export function withLogin(options: DriverOptions, { user, password, database }: Login): DriverOptions {
   const { password1, password2, password3, passwordSha1, database: _, ...rest } = options
   const flags = [rest.flags ?? []].flat().flatMap((flag) => String(flag).split(','))
   return {
-    // They end with each lease, and to forget them takes the driver as long as there is room for.
+    // Prepared statements end with each lease, and to forget them takes the driver as long as it has room for.
     maxPreparedStatements: 100,
     // Without it the driver rounds integers beyond 2^53; with it they are strings.
     supportBigNumbers: true,
@@ -96,13 +96,13 @@ export function withLogin(options: DriverOptions, { user, password, database }: 
     user,
     password,
     ...(database && { database }),
-    // The driver's own flag holds for a new session and not for one that changed its user: no difference, please.
-    // And no SQL makes the server ask for a file of ours: the driver would not wait for what it says after that.
+    // IGNORE_SPACE would hold for a new session, but not after COM_CHANGE_USER. With LOCAL_FILES a statement could make
+    // the server ask for a file of the app.
     flags: [...flags, '-IGNORE_SPACE', '-LOCAL_FILES'],
   }
 }
 
-/** What shapes statements and rows, without what opens a connection. */
+/** The options that convert values and rows, without those that open a connection. */
 export function formatOptions(options: DriverOptions): DriverOptions {
   const { namedPlaceholders, timezone, stringifyObjects, trace, rowsAsArray, nestTables } = options
   const { typeCast, dateStrings, supportBigNumbers, bigNumberStrings, decimalNumbers } = options

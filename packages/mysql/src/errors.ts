@@ -4,7 +4,7 @@ import {
   type Redactor,
   TenancyError,
   type TenancyErrorCode,
-} from '@tenantry/multi-tenancy'
+} from '@tenantry/multi-tenancy/provider'
 
 /** The numbers of server errors; any other is `provider_rejected`. MySQL and MariaDB share those below 1900. */
 const CODES: readonly (readonly [TenancyErrorCode, readonly number[]])[] = [

@@ -1,4 +1,4 @@
-import { defineFactory, type FactoryOptions, type TenantFactory } from '@tenantry/multi-tenancy'
+import { defineFactory, type FactoryOptions, type TenantFactory } from '@tenantry/multi-tenancy/provider'
 import type { Kysely } from 'kysely'
 import type { Pool } from 'mysql2/promise'
 import type { MysqlProviderOptions } from './options.ts'

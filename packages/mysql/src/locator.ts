@@ -1,4 +1,4 @@
-import { type Locator, TenancyError } from '@tenantry/multi-tenancy'
+import { type Locator, TenancyError } from '@tenantry/multi-tenancy/provider'
 
 /** One tenant's database, as its locator names it. */
 export interface DatabasePlace {

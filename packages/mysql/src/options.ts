@@ -1,4 +1,4 @@
-import { checkConnectionLimits, configError } from '@tenantry/multi-tenancy'
+import { checkConnectionLimits, configError } from '@tenantry/multi-tenancy/provider'
 import type { ConnectionOptions as DriverOptions } from 'mysql2'
 import { driverOptions } from './driver-options.ts'
 

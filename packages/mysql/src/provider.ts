@@ -4,19 +4,21 @@ import {
   createRedactor,
   type DatabaseStatus,
   getServer,
+  type Lease,
   leadingKeyword,
+  mysqlMigrationSql,
   type Row,
   type ServerControlPlane,
   type Statement,
   spreadOverServers,
   TenancyError,
   type TenantProvider,
-} from '@tenantry/multi-tenancy'
-import { mysqlMigrationSql } from '@tenantry/multi-tenancy/provider'
+} from '@tenantry/multi-tenancy/provider'
 import { Kysely } from 'kysely'
 import type { Pool, PoolConnection } from 'mysql2/promise'
-import { OneByOne, runTogether } from './client/multi-statement.ts'
-import { createTenantPool, tenantPoolOptions } from './client/tenant-pool.ts'
+import { MultiStatementUnsupported, runMultiStatement } from './client/multi-statement.ts'
+import { createTenantPool } from './client/tenant-pool.ts'
+import type { Connection } from './connections/connection.ts'
 import { createServer, type Server, type TenantTarget } from './connections/pool.ts'
 import { STRICT_SESSION } from './connections/sql-mode.ts'
 import { createDatabases, type Databases } from './control-plane/databases.ts'
@@ -26,10 +28,18 @@ import { mysqlKysely } from './kysely.ts'
 import { type DatabasePlace, locatorOf, MAX_NAME_LENGTH, placeOf } from './locator.ts'
 import { type MysqlProviderOptions, mysqlSettings } from './options.ts'
 
+interface CoreAccess {
+  readonly purpose: ConnectTarget['purpose']
+  readonly leaseBatch: () => Promise<Lease<Connection>>
+}
+
 interface Site {
   readonly server: Server
   readonly databases: Databases
 }
+
+/** How the core's own statements reach the database of a client. */
+const coreAccess = new WeakMap<Pool, CoreAccess>()
 
 /** The account is locked (MySQL, MariaDB). */
 const LOCKED = [3118, 4151]
@@ -50,11 +60,10 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
   const { isolation } = settings
   const redactor = createRedactor()
   redactor.keep(settings.secret)
-  const { mapError, toClientError: tell } = mysqlErrors(redactor)
-  const leftover = settings.cleaning === 'always' ? 'plain' : 'session'
+  const { mapError, toClientError } = mysqlErrors(redactor)
   const sites = new Map<string, Site>()
   for (const [name, each] of settings.servers) {
-    const server = createServer(name, each, settings, redactor)
+    const server = createServer({ ...each, name }, settings, redactor)
     sites.set(name, { server, databases: createDatabases(server, settings) })
   }
 
@@ -114,9 +123,10 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
 
   async function connect({
     locator,
+    purpose,
     verify,
-    beforeUse: admit,
-    onDatabaseGone: lost = () => {},
+    beforeUse,
+    onDatabaseGone = () => {},
   }: ConnectTarget): Promise<Pool> {
     const place = placeOf(locator)
     const { server } = siteOf(place.server)
@@ -128,35 +138,38 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
         await verify(({ sql, params }: Statement) => ask(sql, params))
       },
     }
-    return createTenantPool({
-      async lease() {
-        await admit?.()
-        return server.lease(target).catch((error: unknown) => explain(place, error, lost))
-      },
-      tell,
+    const lease = async (wanted: TenantTarget): Promise<Lease<Connection>> => {
+      await beforeUse?.()
+      return server.lease(wanted).catch((error: unknown) => explain(place, error, onDatabaseGone))
+    }
+    const client = createTenantPool({
+      lease: () => lease(target),
+      toClientError,
       format: server.format,
       max: settings.maxConnectionsPerTenant,
-      onEnd: lost,
+      onEnd: onDatabaseGone,
     })
+    const batchTarget: TenantTarget = { ...target, kind: 'batch' }
+    coreAccess.set(client, { purpose, leaseBatch: () => lease(batchTarget) })
+    return client
   }
 
-  /** Runs the core's own statements in order on one connection, in a session in which its fences hold. */
-  async function strictly(client: Pool, statements: readonly Statement[]): Promise<Row[]> {
-    const options = tenantPoolOptions(client)
+  /** Runs the core's own statements in order on one connection, in a strict session. */
+  async function runStrict(client: Pool, statements: readonly Statement[]): Promise<Row[]> {
+    const access = coreAccess.get(client)
     try {
-      if (options !== undefined)
-        return await runTogether(await options.lease(), statements, { tell, leftover })
+      if (access !== undefined) return await runMultiStatement(await access.leaseBatch(), statements)
     } catch (error) {
-      if (!(error instanceof OneByOne)) throw error
+      if (!(error instanceof MultiStatementUnsupported)) throw toClientError(error)
     }
-    const held = await client.getConnection()
+    const connection = await client.getConnection()
     try {
-      await held.query(STRICT_SESSION)
+      await connection.query(STRICT_SESSION)
       let rows: Row[] = []
-      for (const statement of statements) rows = await rowsOf(held, statement)
+      for (const statement of statements) rows = await rowsOf(connection, statement)
       return rows
     } finally {
-      held.release()
+      connection.release()
     }
   }
 
@@ -169,11 +182,11 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
     ...spread,
     connect,
     query: (client, statement) =>
-      leadingKeyword(statement.sql, 'mysql') === 'SELECT'
+      coreAccess.get(client)?.purpose !== 'manage' && leadingKeyword(statement.sql, 'mysql') === 'SELECT'
         ? rowsOf(client, statement)
-        : strictly(client, [statement]),
+        : runStrict(client, [statement]),
     async batch(client, statements) {
-      if (statements.length > 0) await strictly(client, statements)
+      if (statements.length > 0) await runStrict(client, statements)
     },
     kysely: (client) => new Kysely<any>({ dialect: mysqlKysely(client) }),
     mapError,
@@ -182,7 +195,8 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
 }
 
 async function rowsOf(on: Pool | PoolConnection, { sql, params = [] }: Statement): Promise<Row[]> {
-  const [rows] = await on.query(sql, [...params])
+  const shape = { rowsAsArray: false, nestTables: false, typeCast: true }
+  const [rows] = await on.query({ sql, values: [...params], ...shape })
   return Array.isArray(rows) ? (rows as Row[]) : []
 }
 

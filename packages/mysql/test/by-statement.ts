@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { splitStatements } from '@tenantry/multi-tenancy'
 
-const [QUERY, SET_OPTION, RESET] = [3, 0x1b, 0x1f]
+const [QUERY, RESET] = [3, 0x1f]
 const [OK, END, ERROR] = [0, 0xfe, 0xff]
 const MORE_RESULTS = 8
 
@@ -25,7 +25,6 @@ interface Task {
 export function byStatement(inner: Socket): Duplex {
   const tasks: Task[] = []
   let current: Task | undefined
-  let several = false
   let answers = 0
   let ends = 0
   let left = 0
@@ -41,17 +40,15 @@ export function byStatement(inner: Socket): Duplex {
 
   function take(message: Buffer): void {
     const command = message[3] === 0 ? message[4] : undefined
-    if (command === QUERY && several) {
+    const units = command === QUERY ? unitsOf(splitStatements(message.toString('utf8', 5), 'mysql')) : []
+    if (units.length > 1) {
       answers = 0
-      const units = unitsOf(splitStatements(message.toString('utf8', 5), 'mysql'))
       units.forEach((unit, at) => {
         const more = at < units.length - 1
         tasks.push({ message: queryMessage(unit.join('; ')), more, results: unit.length })
       })
-    } else if (command === SET_OPTION || command === RESET) {
-      if (command === SET_OPTION) several = message[5] === 0
-      tasks.push({ message })
-    } else tasks.push({ message, through: true })
+    } else if (command === RESET) tasks.push({ message })
+    else tasks.push({ message, through: true })
     if (current === undefined) next()
   }
 

@@ -239,7 +239,7 @@ it('a tenant whose SQL changed its own password is refused until it is opened an
 
 describe('a database that a crash left half made', () => {
   it.each(['its entry', 'its user too'])(
-    '%s: is not found, is listed as remains, and is made with another user',
+    '%s: is not found, is listed with what is left, and is made with another user',
     async (left) => {
       const id = '0123456789abcdefghijklm'
       const name = `${world.prefix}half-made`
@@ -251,7 +251,7 @@ describe('a database that a crash left half made', () => {
       if (left === 'its user too') await world.sql(`CREATE USER tenantry_${id} IDENTIFIED BY 'of before'`)
       expect(await world.provider.find(name, call)).toBeUndefined()
       const { databases } = await world.provider.list({ prefix: name }, call)
-      expect(databases).toMatchObject([{ name, remains: 'user' }])
+      expect(databases).toMatchObject([{ name, leftover: 'user' }])
       const { locator, created } = await world.provider.create(name, call)
       expect(created).toBe(true)
       expect(locator.id).not.toBe(id)
@@ -295,7 +295,7 @@ describe('list', () => {
     await world.sql(`DELETE FROM \`${world.registry}\`.tenantry_databases WHERE name = ?`, [other.name])
     await world.sql(`DROP DATABASE \`${other.name}\``)
     const { databases } = await world.provider.list({ prefix: `${world.prefix}left-` }, call)
-    expect(databases.map(({ name, leftover: remains }) => [name, remains])).toEqual([
+    expect(databases.map(({ name, leftover }) => [name, leftover])).toEqual([
       [one.name, 'user'],
       [other.name, 'user'],
     ])

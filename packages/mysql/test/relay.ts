@@ -21,8 +21,19 @@ export interface Relay {
   close(): Promise<void>
 }
 
+export interface RelayOptions {
+  /** The server learns that the client never sends several statements in one message, and refuses them. */
+  readonly oneStatement?: boolean
+}
+
+/** CLIENT_MULTI_STATEMENTS, in the third byte of the flags with which a login begins. */
+const MULTI_STATEMENTS = 1
+
 /** @param target the server's URL */
-export async function startRelay(target: string): Promise<Relay> {
+export async function startRelay(
+  target: string,
+  { oneStatement = false }: RelayOptions = {},
+): Promise<Relay> {
   const { hostname, port } = new URL(target)
   const sockets = new Set<Socket>()
   let trap: { text: string; fate: Fate; met: () => void } | undefined
@@ -46,6 +57,8 @@ export async function startRelay(target: string): Promise<Relay> {
     let swallow = false
     let lose = false
     let unread: Buffer = Buffer.alloc(0)
+    if (oneStatement)
+      client.once('data', (login: Buffer) => login.writeUInt8(login.readUInt8(6) & ~MULTI_STATEMENTS, 6))
     client.on('data', (chunk) => {
       unread = Buffer.concat([unread, chunk])
       const messages = messagesIn(unread)

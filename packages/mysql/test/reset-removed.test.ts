@@ -2,18 +2,13 @@ import { expect, it, vi } from 'vitest'
 import { HIDDEN, POLLUTERS, pollute, snapshot } from './polluters.ts'
 import { createWorld } from './support.ts'
 
-// The mutation that proves the matrix in sessions.test.ts: without COM_CHANGE_USER between leases it would be red.
-vi.mock('../src/connections/connection.ts', async (importOriginal) => {
-  const original = await importOriginal<typeof import('../src/connections/connection.ts')>()
-  const forget = async (connection: import('../src/connections/connection.ts').Connection): Promise<void> => {
-    connection.trace = 'none'
+// A mutation that proves the matrix in sessions.test.ts: without a reset between leases it would be red.
+vi.mock('../src/connections/reset.ts', async (importOriginal) => {
+  const original = await importOriginal<typeof import('../src/connections/reset.ts')>()
+  const skip = async (connection: import('../src/connections/connection.ts').Connection): Promise<void> => {
+    connection.taint = 'none'
   }
-  return {
-    ...original,
-    changeUser: forget,
-    renew: forget,
-    renewSoon: forget,
-  }
+  return { ...original, changeUser: skip, resetSession: skip, scheduleReset: skip }
 })
 
 it('without COM_CHANGE_USER, what one lease leaves reaches the next', async () => {

@@ -1,8 +1,9 @@
 import { once } from 'node:events'
-import { createConnection, type Pool } from 'mysql2/promise'
+import type { Pool } from 'mysql2/promise'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
-import { type Connection, renew } from '../src/connections/connection.ts'
+import { openConnection } from '../src/connections/connection.ts'
 import { passwordOf } from '../src/connections/credentials.ts'
+import { resetSession } from '../src/connections/reset.ts'
 import { SECRET } from './harness.ts'
 import { HIDDEN, HIDDEN_CLEAN_UP, LEFT, POLLUTERS, pollute, snapshot } from './polluters.ts'
 import { createWorld, type World } from './support.ts'
@@ -170,16 +171,20 @@ it('COM_RESET_CONNECTION, which follows plain statements, clears all but the dat
   const { locator, name } = await world.open('alice')
   const { hostname: host, port } = new URL(inject('mysqlUrl'))
   const user = world.userOf(locator)
-  const flags = ['-IGNORE_SPACE']
-  const login = { host, port: Number(port || 3306), user, database: name, flags }
-  const own = await createConnection({ ...login, password: await passwordOf(SECRET, user) })
-  const { connection: client } = own as unknown as { connection: Connection['client'] }
-  const { charsetNumber: charset } = client.config as { charsetNumber?: number }
+  const connection = await openConnection({
+    kind: 'tenant',
+    options: { host, port: Number(port || 3306) },
+    login: { user, database: name, password: await passwordOf(SECRET, user) },
+    signal: new AbortController().signal,
+    onEnd() {},
+  })
+  const own = connection.driver.promise()
   const fresh = await snapshot(own)
   for (const [what, statements] of Object.entries(POLLUTERS)) {
     await pollute(own, statements)
-    const held = { client, charset, mariadb: true, trace: 'plain', preparation: undefined } as Connection
-    await renew(held)
+    // A statement whose text does not show what it leaves.
+    connection.taint = 'plain'
+    await resetSession(connection)
     if (what.startsWith('another database')) {
       expect((await own.query('SELECT DATABASE() AS db'))[0], what).toEqual([{ db: 'information_schema' }])
       await own.query(`USE \`${name}\``)

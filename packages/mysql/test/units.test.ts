@@ -1,12 +1,13 @@
 import type { RowDataPacket } from 'mysql2/promise'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { nativeHash, passwordOf } from '../src/connections/credentials.ts'
-import { grantPattern, traceOf } from '../src/connections/session-taint.ts'
-import { sessionModeOf } from '../src/connections/sql-mode.ts'
+import { classifyTaint } from '../src/connections/session-taint.ts'
+import { requireStrictMode } from '../src/connections/sql-mode.ts'
 import { assertGrants } from '../src/control-plane/privileges.ts'
 import { adminLogin, driverOptions, withLogin } from '../src/driver-options.ts'
 import { createMysqlProvider, type MysqlProviderOptions } from '../src/index.ts'
 import { mysqlSettings } from '../src/options.ts'
+import { escapeGrantPattern } from '../src/sql-text.ts'
 import { SECRET } from './harness.ts'
 import { startServer } from './server.ts'
 import { call, createWorld, type World } from './support.ts'
@@ -20,14 +21,14 @@ describe('what a statement can leave', () => {
     "SELECT '``' AS x",
     'WITH t AS (SELECT 1) SELECT * FROM t',
     '-- a remark\nSELECT 1',
-  ])('%s: nothing of its own', (sql) => expect(traceOf(sql)).toBe('plain'))
+  ])('%s: nothing of its own', (sql) => expect(classifyTaint(sql)).toBe('plain'))
 
   // Each of the kind is left by a lease in sessions.test.ts, and cleared.
   it.each([
     'BEGIN', 'begin work', ' BEGIN ;', 'START TRANSACTION', 'START TRANSACTION READ ONLY', 'COMMIT', 'ROLLBACK',
     'ROLLBACK TO SAVEPOINT a', 'SAVEPOINT a', 'RELEASE SAVEPOINT a', 'CREATE TABLE x (id INT)',
     'ALTER TABLE x ADD COLUMN y INT', 'DROP TABLE x', 'CREATE UNIQUE INDEX i ON x (y)',
-  ])('%s: something of a session, which a reset clears', (sql) => expect(traceOf(sql)).toBe('session')) // biome-ignore format: a list
+  ])('%s: something of a session, which a reset clears', (sql) => expect(classifyTaint(sql)).toBe('session')) // biome-ignore format: a list
 
   it.each([
     'SELECT @a := 1',
@@ -45,7 +46,7 @@ describe('what a statement can leave', () => {
     "BEGIN NOT ATOMIC EXECUTE IMMEDIATE 'USE other'; END", 'CREATE TABLE x AS SELECT @a := 1', 'COMMIT /*! */',
     'DROP /* */ DATABASE own', 'ALTER DATABASE own CHARACTER SET latin1', 'CREATE PROCEDURE p() SELECT 1',
     'CREATE TEMPORARY TABLE x (id INT)', 'PREPARE s FROM "SELECT 1"', 'HANDLER notes OPEN', 'DO 1', '', 'XA START "x"', ';USE other',
-  ])('%s: anything', (sql) => expect(traceOf(sql)).toBe('any')) // biome-ignore format: a list
+  ])('%s: anything', (sql) => expect(classifyTaint(sql)).toBe('any')) // biome-ignore format: a list
 })
 
 describe('options', () => {
@@ -159,9 +160,9 @@ describe('options', () => {
 
 describe('small facts', () => {
   it('a session is strict and knows backslash escapes, by one statement where the server is not', () => {
-    expect(sessionModeOf('STRICT_TRANS_TABLES,NO_ZERO_DATE').statement).toBeUndefined()
-    expect(sessionModeOf('').statement).toBe("SET SESSION sql_mode = 'STRICT_TRANS_TABLES'")
-    expect(sessionModeOf('ANSI_QUOTES,STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES').mode).toBe(
+    expect(requireStrictMode('STRICT_TRANS_TABLES,NO_ZERO_DATE').statement).toBeUndefined()
+    expect(requireStrictMode('').statement).toBe("SET SESSION sql_mode = 'STRICT_TRANS_TABLES'")
+    expect(requireStrictMode('ANSI_QUOTES,STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES').mode).toBe(
       'ANSI_QUOTES,STRICT_ALL_TABLES',
     )
   })
@@ -178,7 +179,7 @@ describe('small facts', () => {
   })
 
   it('grants of another width are refused', () => {
-    const own = grantPattern('tenant_a')
+    const own = escapeGrantPattern('tenant_a')
     const usage = { g: 'GRANT USAGE ON *.* TO `u`@`%`' }
     const right = { g: 'GRANT ALL PRIVILEGES ON `tenant\\_a`.* TO `u`@`%`' }
     assertGrants([usage, right], own)

@@ -1,222 +1,220 @@
 import { EventEmitter, errorMonitor } from 'node:events'
-import { type Lease, TenancyError } from '@tenantry/multi-tenancy'
+import { type Lease, TenancyError } from '@tenantry/multi-tenancy/provider'
 import type { PoolConnection } from 'mysql2'
-import { type Connection, changeUser, type Holder } from '../connections/connection.ts'
-import type { Internals } from '../connections/messages.ts'
-import { type Trace, traceOf, worse } from '../connections/session-taint.ts'
+import { type Connection, connectionEnded, type Holder } from '../connections/connection.ts'
+import { changeUser } from '../connections/reset.ts'
+import { classifyTaint, maxTaint, type SessionTaint } from '../connections/session-taint.ts'
 import { leavesNoDoubt } from '../errors.ts'
 
-type Callback = (error: unknown, ...results: unknown[]) => void
+export type Callback = (error: unknown, ...results: unknown[]) => void
 
-/** What the driver's `query` and `execute` give: an emitter that ends once. */
-interface Command extends EventEmitter {
-  onResult?: Callback
-  sql?: string
-}
+/** What the driver's `query` and `execute` return: an emitter that emits `end` once. */
+type Command = EventEmitter
 
-/** What the driver's `prepare` gives. */
-interface Prepared {
-  execute(...given: unknown[]): Command
+/** What the driver's `prepare` returns. */
+interface PreparedStatement {
+  execute(...args: unknown[]): Command
   close(): void
 }
 
 /**
- * A `PoolConnection` of `mysql2` that works until it is released, and never reaches the connection after that. It
- * goes back only when nothing of it is under way; in doubt it is ended.
+ * Creates a `PoolConnection` of `mysql2` that works until it is released, and never reaches the connection after that.
+ * The connection goes back to the pool only when nothing runs on it; in doubt it is closed.
  *
- * @param tell what the user of the client gets for an error
+ * @param toClientError converts an error for the user of the client
  */
-export function createLeasedConnection(
-  held: Lease<Connection>,
-  tell: (error: unknown) => unknown,
+export function createTenantConnection(
+  lease: Lease<Connection>,
+  toClientError: (error: unknown) => unknown,
 ): PoolConnection {
-  const { connection } = held
-  const { client } = connection
-  /** Callbacks that wait for the server. */
+  const { connection } = lease
+  const { driver } = connection
+  /** The callbacks that wait for the server. */
   const pending = new Set<(error: unknown) => void>()
   const emitter = new EventEmitter()
-  let busy = 0
-  let doubt = false
-  let over = false
+  let running = 0
+  let isInDoubt = false
+  let isOver = false
 
   const holder: Holder = {
     onEnd() {
-      finish(true)
+      destroy()
       emitter.emit('end')
     },
     onError: (error) => void (emitter.listenerCount('error') > 0 && emitter.emit('error', error)),
   }
   connection.holder = holder
 
-  function finish(broken: boolean): void {
-    if (over) return
-    over = true
-    if (connection.holder === holder) connection.holder = undefined
-    if (!broken && !doubt && busy === 0) {
-      // Paused, it would answer nobody.
-      if ((client as unknown as Internals)._paused) client.resume()
-      held.release()
+  function release(): void {
+    if (isOver) return
+    if (isInDoubt || running > 0) {
+      destroy()
       return
     }
-    held.destroy()
-    // The driver forgets who waits on a connection that was destroyed.
-    const error = new TenancyError('provider_unavailable', 'The database connection ended', { retryAfter: 1 })
+    isOver = true
+    connection.holder = undefined
+    // A connection that was left paused would never answer its next user.
+    driver.resume()
+    lease.release()
+  }
+
+  function destroy(): void {
+    if (isOver) return
+    isOver = true
+    if (connection.holder === holder) connection.holder = undefined
+    connection.isAbandoned = true
+    lease.destroy()
+    // The driver does not call the callbacks of a connection that is destroyed.
+    const error = connectionEnded()
     for (const reject of [...pending]) reject(error)
   }
 
-  /** Throws once the lease is over. */
-  function note(trace: Trace): void {
-    const { connection } = held
-    connection.trace = worse(connection.trace, trace)
+  /** Records what a statement may leave. Throws once the lease is over. */
+  function addTaint(taint: SessionTaint): void {
+    const { connection } = lease
+    connection.taint = maxTaint(connection.taint, taint)
   }
 
   /** The callback, called once: with the answer, or when the connection ends without one. */
   function watch(callback: Callback): Callback {
-    let settled = false
-    const settle = (error: unknown, ...results: unknown[]): void => {
-      if (settled) return
-      settled = true
+    let isSettled = false
+    const settle: Callback = (error, ...results) => {
+      if (isSettled) return
+      isSettled = true
       pending.delete(settle)
       if (!error) {
         callback(null, ...results)
         return
       }
-      if (!leavesNoDoubt(error)) doubt = true
-      // The server goes on with it, and what it answers must not reach another.
-      if ((error as { code?: unknown }).code === 'PROTOCOL_SEQUENCE_TIMEOUT') finish(true)
-      callback(tell(error))
+      if (!leavesNoDoubt(error)) isInDoubt = true
+      // The server goes on with the statement, and its answer must not reach another one.
+      if ((error as { code?: unknown }).code === 'PROTOCOL_SEQUENCE_TIMEOUT') destroy()
+      callback(toClientError(error))
     }
     pending.add(settle)
     return settle
   }
 
-  /** The same, and the connection is busy until then. */
-  function awaited(callback: Callback): Callback {
-    busy++
+  /** As `watch`, for a command without events: the connection is busy until the callback is called. */
+  function watchRunning(callback: Callback): Callback {
+    running++
     return watch((...answer) => {
-      busy--
+      running--
       callback(...answer)
     })
   }
 
-  /** Sends a command of the driver, its callback watched. */
-  function send(trace: Trace, given: unknown[], run: (...passed: any[]) => unknown): unknown {
-    note(trace)
-    // A pool's `query` hands over a command it made before it had a connection.
-    const command = given[0] as Command
-    if (typeof command?.onResult === 'function') command.onResult = watch(command.onResult)
-    const passed = given.map((each) => (typeof each === 'function' ? watch(each as Callback) : each))
-    busy++
+  /** Calls the driver with watched callbacks, and counts the command until it ends. */
+  function send(taint: SessionTaint, args: unknown[], call: (args: any[]) => unknown): Command {
+    addTaint(taint)
+    const hasCallback = args.some((arg) => typeof arg === 'function')
+    running++
     try {
-      const sent = run(...passed) as Command
-      const drop = (error: unknown): void =>
-        void (sent.listenerCount('error') > 0 && sent.emit('error', error))
-      if (passed.length > 0 && !passed.some((each) => typeof each === 'function') && !command?.onResult) {
-        pending.add(drop)
-        sent.on(errorMonitor, (error) => {
-          if (!leavesNoDoubt(error)) doubt = true
+      const command = call(
+        args.map((arg) => (typeof arg === 'function' ? watch(arg as Callback) : arg)),
+      ) as Command
+      const reject = (error: unknown): void =>
+        void (command.listenerCount('error') > 0 && command.emit('error', error))
+      if (!hasCallback) {
+        pending.add(reject)
+        command.on(errorMonitor, (error) => {
+          if (!leavesNoDoubt(error)) isInDoubt = true
         })
       }
-      sent.once('end', () => {
-        pending.delete(drop)
-        busy--
+      command.once('end', () => {
+        pending.delete(reject)
+        running--
       })
-      return sent
+      return command
     } catch (error) {
-      busy--
+      running--
       throw error
     }
   }
 
-  /** For as long as the lease: the driver's own reaches the connection ever after. */
-  function bind(prepared: Prepared): Prepared {
-    const bound: Prepared = {
-      execute: (...given) => send('any', given, (...passed) => prepared.execute(...passed)) as Command,
-      close: () => void (over || prepared.close()),
-    }
-    return Object.assign(Object.create(prepared) as Prepared, bound)
+  /** Limits a prepared statement to the lease. The driver's own would reach the connection afterwards. */
+  function limitToLease(prepared: PreparedStatement): PreparedStatement {
+    return Object.assign(Object.create(prepared) as PreparedStatement, {
+      execute: (...args: unknown[]) => send('any', args, (watched) => prepared.execute(...watched)),
+      close: () => void (isOver || prepared.close()),
+    })
   }
 
-  const query = (...given: unknown[]) =>
-    send(traceIn(given), given, (...passed) => client.query(...(passed as [string])))
+  const query = (...args: unknown[]): Command =>
+    send(classifyArguments(args), args, (watched) => driver.query(...(watched as [string])))
   const statement = (sql: string) => (callback?: Callback) => query(...(callback ? [sql, callback] : [sql]))
-  const refuse = (callback?: Callback): void => {
-    const error = new TenancyError('not_supported', 'The connection is one tenant’s: it changes no user')
+  const refuse = (message: string, callback?: unknown): void => {
+    const error = new TenancyError('not_supported', message)
     if (typeof callback !== 'function') throw error
     callback(error)
   }
 
-  const leased = {
+  const members = {
     query,
-    execute: (...given: unknown[]) =>
-      send(traceIn(given), given, (...passed) => client.execute(...(passed as [string]))),
+    execute: (...args: unknown[]) =>
+      send(classifyArguments(args), args, (watched) => driver.execute(...(watched as [string]))),
     prepare(options: string, callback: Callback = () => {}) {
-      note('any')
-      const done = awaited(callback)
-      return client.prepare(options, (error, prepared) =>
-        error ? done(error) : done(null, bind(prepared as unknown as Prepared)),
+      addTaint('any')
+      const done = watchRunning(callback)
+      return driver.prepare(options, (error, prepared) =>
+        error ? done(error) : done(null, limitToLease(prepared as unknown as PreparedStatement)),
       )
     },
-    unprepare: (sql: string) => held.connection.client.unprepare(sql),
+    unprepare: (sql: string) => lease.connection.driver.unprepare(sql),
     beginTransaction: statement('START TRANSACTION'),
     commit: statement('COMMIT'),
     rollback: statement('ROLLBACK'),
     ping(callback: Callback = () => {}) {
-      note('none')
-      client.ping(awaited(callback))
+      addTaint('none')
+      driver.ping(watchRunning(callback))
     },
     reset(callback: Callback = () => {}) {
-      note('any')
-      const done = awaited(callback)
+      addTaint('any')
+      const done = watchRunning(callback)
       changeUser(connection, connection.login).then(() => {
-        // What was sent meanwhile comes after it.
-        connection.trace = 'any'
+        // Statements that were sent meanwhile run after the reset.
+        connection.taint = 'any'
         done(null)
       }, done)
     },
-    changeUser: (_: unknown, callback?: Callback) => refuse(callback),
-    escape: (value: unknown) => client.escape(value),
-    escapeId: (value: string) => client.escapeId(value),
-    format: (sql: string, values?: unknown) => client.format(sql, values as unknown[]),
-    pause: () => held.connection.client.pause(),
-    resume: () => held.connection.client.resume(),
-    connect(callback?: Callback) {
-      callback?.(null)
-    },
-    release: () => finish(false),
-    destroy: () => finish(true),
-    close: () => finish(true),
+    changeUser: (_: unknown, callback?: Callback) =>
+      refuse('changeUser() is not supported on a tenant connection', callback),
+    escape: (value: unknown) => driver.escape(value),
+    escapeId: (value: string) => driver.escapeId(value),
+    format: (sql: string, values?: unknown) => driver.format(sql, values as unknown[]),
+    pause: () => lease.connection.driver.pause(),
+    resume: () => lease.connection.driver.resume(),
+    connect: (callback?: Callback) => callback?.(null),
+    release,
+    destroy,
+    close: destroy,
     end(callback?: Callback) {
-      finish(false)
+      release()
       callback?.(null)
     },
-    promise(): never {
-      throw new TenancyError('not_supported', 'Take the connection from the pool of promises')
-    },
-    threadId: client.threadId,
+    promise: () => refuse('promise() is not supported on a tenant connection; use pool.promise()'),
+    threadId: driver.threadId,
   }
-  // Without the password. To copy it all takes a while, and few look at it.
-  const config = (): object => ({ ...client.config, password: undefined, passwordSha1: undefined })
-  return Object.defineProperty(Object.assign(emitter, leased), 'config', {
-    get: config,
-  }) as unknown as PoolConnection
+  // Without the password. A getter, because to copy the options takes a while and few read them.
+  const config = {
+    get: (): object => ({ ...driver.config, password: undefined, passwordSha1: undefined }),
+  }
+  return Object.defineProperty(Object.assign(emitter, members), 'config', config) as unknown as PoolConnection
 }
 
-/** A value that brings SQL of its own (`mysql.raw`) makes a text that nobody has looked at. */
-function traceIn([input, values]: readonly unknown[]): Trace {
-  const { sql = '', values: own } = (
-    typeof input === 'object' && input !== null ? input : { sql: input }
-  ) as {
-    sql?: unknown
-    values?: unknown
-  }
-  return bringsSql([values, own]) ? 'any' : traceOf(String(sql))
+/** Classifies the statement in the arguments of `query`. A value with SQL of its own (`mysql.raw`) makes it unknown. */
+function classifyArguments([input, values]: readonly unknown[]): SessionTaint {
+  const isObject = typeof input === 'object' && input !== null
+  const { sql = '', values: ownValues }: { sql?: unknown; values?: unknown } = isObject
+    ? input
+    : { sql: input }
+  return containsSql([values, ownValues]) ? 'any' : classifyTaint(String(sql))
 }
 
-/** Looks as deep as the driver does: into lists of lists, and columns of an object, which may have a name itself. */
-function bringsSql(value: unknown, objects = 2): boolean {
+/** Searches as deep as the driver does: in lists of lists, and in the columns of an object. */
+function containsSql(value: unknown, objects = 2): boolean {
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return false
   if (typeof (value as { toSqlString?: unknown }).toSqlString === 'function') return true
-  if (Array.isArray(value)) return value.some((each) => bringsSql(each, objects))
-  return objects > 0 && Object.values(value).some((each) => bringsSql(each, objects - 1))
+  if (Array.isArray(value)) return value.some((each) => containsSql(each, objects))
+  return objects > 0 && Object.values(value).some((each) => containsSql(each, objects - 1))
 }

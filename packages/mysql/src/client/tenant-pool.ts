@@ -1,64 +1,69 @@
-import { type Lease, TenancyError } from '@tenantry/multi-tenancy'
-import { type Pool as CallbackPool, type ConnectionOptions, createPool, type PoolConnection } from 'mysql2'
+import { type Lease, TenancyError } from '@tenantry/multi-tenancy/provider'
+import { type ConnectionOptions, createPool, type PoolConnection } from 'mysql2'
 import type { Pool } from 'mysql2/promise'
 import type { Connection } from '../connections/connection.ts'
-import { createLeasedConnection } from './tenant-connection.ts'
+import { type Callback, createTenantConnection } from './tenant-connection.ts'
 
-/** What the client of one tenant works with. */
 export interface TenantPoolOptions {
-  /** A connection for the tenant, once it may be served; it throws what the user of the client gets. */
+  /** Leases a connection for the tenant, once it may be served. Throws the error for the user of the client. */
   readonly lease: () => Promise<Lease<Connection>>
-  /** What the user of the client gets for the error of a statement. */
-  readonly tell: (error: unknown) => unknown
+  /** Converts the error of a statement for the user of the client. */
+  readonly toClientError: (error: unknown) => unknown
   readonly format: ConnectionOptions
-  /** Connections one tenant may have. */
+  /** Connections that one tenant may have. */
   readonly max: number
-  /** Called once the client was ended by a handler: the next request needs another one. */
+  /** Called when a handler ended the client, which is cached: the next request needs another one. */
   readonly onEnd: () => void
 }
 
-const optionsOf = new WeakMap<Pool, TenantPoolOptions>()
-
-/** What a client was made with; `undefined` for one that was not made here. */
-export function tenantPoolOptions(client: Pool): TenantPoolOptions | undefined {
-  return optionsOf.get(client)
-}
-
 /**
- * A `mysql2/promise` pool bound to one tenant, that holds no connection: each query leases one and gives it back, and
- * `getConnection` leases one until `release`. Ending it closes no connection.
+ * Creates a `mysql2/promise` pool bound to one tenant. It holds no connection: each query leases one and gives it back,
+ * and `getConnection` leases one until `release`. Ending it closes no connection.
  */
-export function createTenantPool(options: TenantPoolOptions): Pool {
-  const { lease, tell, format, max, onEnd } = options
-  // A real one that never connects, so that whatever libraries expect of the driver's is there.
+export function createTenantPool({ lease, toClientError, format, max, onEnd }: TenantPoolOptions): Pool {
+  // A pool of the driver that never connects has every member that libraries expect.
   const pool = createPool({ ...format, connectionLimit: max, maxIdle: max })
-  let ended = false
+  const queryWithoutCallback = pool.query.bind(pool)
+  let isEnded = false
 
   async function connect(): Promise<PoolConnection> {
-    if (ended) throw new TenancyError('closed', 'The client was closed')
-    return createLeasedConnection(await lease(), tell)
+    if (isEnded) throw new TenancyError('closed', 'The client was closed')
+    const connection = createTenantConnection(await lease(), toClientError)
+    pool.emit('acquire', connection)
+    return connection
+  }
+
+  function query(...args: unknown[]): unknown {
+    const callback = args.find((arg): arg is Callback => typeof arg === 'function')
+    // The driver returns an emitter for the rows, and sends the statement by our `getConnection`.
+    if (callback === undefined) return queryWithoutCallback(...(args as [string]))
+    connect().then((connection) => {
+      const end = (): void => connection.release()
+      try {
+        connection.query(...(args as [string])).once('end', end)
+      } catch (error) {
+        end()
+        callback(error)
+      }
+    }, callback)
+    return undefined
+  }
+
+  function getConnection(callback: (error: unknown, connection?: PoolConnection) => void): void {
+    connect().then((connection) => callback(null, connection), callback)
   }
 
   Object.assign(pool, {
-    getConnection(callback: (error: unknown, connection?: PoolConnection) => void) {
-      connect().then(
-        (connection) => {
-          pool.emit('acquire', connection)
-          callback(null, connection)
-        },
-        (error: unknown) => callback(error),
-      )
-    },
+    query,
+    getConnection,
     releaseConnection: (connection: PoolConnection) => connection.release(),
     end(callback?: (error: unknown) => void) {
-      if (!ended) {
-        ended = true
+      if (!isEnded) {
+        isEnded = true
         onEnd()
       }
       callback?.(null)
     },
-  } as unknown as Partial<CallbackPool>)
-  const client = pool.promise()
-  optionsOf.set(client, options)
-  return client
+  })
+  return pool.promise()
 }

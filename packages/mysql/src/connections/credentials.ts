@@ -1,4 +1,4 @@
-import { configError } from '@tenantry/multi-tenancy'
+import { configError } from '@tenantry/multi-tenancy/provider'
 
 const encoder = new TextEncoder()
 

@@ -5,38 +5,27 @@ import {
   type LeasePool,
   type Redactor,
   TenancyError,
-} from '@tenantry/multi-tenancy'
+} from '@tenantry/multi-tenancy/provider'
 import type { ConnectionOptions } from 'mysql2'
 import { adminLogin, driverOptions, formatOptions, type Login, passwordsIn } from '../driver-options.ts'
 import { leavesNoDoubt } from '../errors.ts'
 import { type DatabasePlace, userOf } from '../locator.ts'
 import type { ServerOptions, Settings } from '../options.ts'
-import {
-  ask,
-  askConfirmed,
-  type Connection,
-  changeUser,
-  closeConnection,
-  confirmLogin,
-  openConnection,
-  type Row,
-  renew,
-  renewSoon,
-  renewWithNext,
-  settleRenewal,
-  untilAborted,
-} from './connection.ts'
+import { ensureAccountConfirmed, readConfirmingAccount } from './account.ts'
+import { type Connection, closeConnection, openConnection } from './connection.ts'
 import { passwordOf } from './credentials.ts'
+import { cancelOrAwaitReset, changeUser, resetSession, scheduleReset } from './reset.ts'
+import { type Row, rejectOnAbort, runStatement } from './run-statement.ts'
 
-/** Whom a connection is for. */
+/** What a connection is opened for. */
 export type Target = { readonly kind: 'admin' } | TenantTarget
 
-/** One client of one tenant; the object is the client's identity. */
+/** One client of one tenant, which the object identifies. A client of the core has a `batch` target too. */
 export interface TenantTarget {
-  readonly kind: 'tenant'
+  readonly kind: 'tenant' | 'batch'
   readonly place: DatabasePlace
-  /** Looks whose database the connection has before anything else does. */
-  readonly verify: (ask: (sql: string, values?: readonly unknown[]) => Promise<Row[]>) => Promise<void>
+  /** Checks over a new connection that the database is the tenant's, before any other statement. */
+  readonly verify: (query: (sql: string, values?: readonly unknown[]) => Promise<Row[]>) => Promise<void>
 }
 
 /** Runs one statement on the administrator's connection. */
@@ -45,74 +34,64 @@ export type Run = (sql: string, values?: readonly unknown[]) => Promise<Row[]>
 /** One server. */
 export interface Server {
   readonly name: string
-  /** The administrator, for messages. */
+  /** The administrator's user name, for messages. */
   readonly admin: string
-  /** How values become SQL and rows values, for clients. */
+  /** How clients convert values and rows. */
   readonly format: ConnectionOptions
-  /** A connection for a tenant, verified by this very client, and like new. */
+  /** Leases a connection for a tenant, verified for this very client, with a clean session. */
   lease(target: TenantTarget): Promise<Lease<Connection>>
   /** Runs statements as the administrator, all on one connection. */
   administer<Result>(call: CallOptions, work: (run: Run) => Promise<Result>): Promise<Result>
+  /** Closes the connections of one database, and runs `during` before new ones may open. */
   drain(place: DatabasePlace, during: () => Promise<void>): Promise<void>
   close(): Promise<void>
 }
 
+/** @param server the name and the options of the server */
 export function createServer(
-  name: string,
-  { connection }: ServerOptions,
+  { name, connection }: ServerOptions & { readonly name: string },
   settings: Settings,
   redactor: Redactor,
 ): Server {
-  const { isolation, secret, cleaning, drainTimeout: deadline } = settings
+  const { cleaning, connectTimeout, drainTimeout: deadline } = settings
   const options = driverOptions(connection)
   const admin = adminLogin(options)
   for (const password of passwordsIn(options)) redactor.keep(password)
-
-  /** Deriving a password takes as long as a query. */
-  const logins = new WeakMap<TenantTarget, Login>()
-
-  async function loginOf(target: Target): Promise<Login> {
-    if (target.kind === 'admin') return admin
-    const known = logins.get(target)
-    const login = known ?? (await makeLogin(target.place))
-    logins.set(target, login)
-    if (isolation === 'user') redactor.add(login.password)
-    return login
-  }
-
-  async function makeLogin({ database, id }: DatabasePlace): Promise<Login> {
-    if (isolation === 'shared') return { ...admin, database, shared: true }
-    const user = userOf(id)
-    return { user, password: await passwordOf(secret, user), database }
-  }
+  const findLogin = createLogins(admin, settings, redactor)
 
   const pool: LeasePool<Connection, Target> = createLeasePool<Connection, Target>({
     async open(target, { signal }) {
-      const login = await loginOf(target)
-      const made = await openConnection(target.kind, options, login, signal, (ended) =>
-        pool.invalidate(ended),
-      )
+      const login = await findLogin(target)
+      const connection = await openConnection({
+        kind: target.kind,
+        options,
+        login,
+        signal,
+        onEnd: (ended) => pool.invalidate(ended),
+      })
       try {
-        await untilAborted(signal, verify(made, target))
-        return made
+        await rejectOnAbort(signal, verify(connection, target))
+        return connection
       } catch (error) {
-        await closeConnection(made)
+        connection.isAbandoned = true
+        await closeConnection(connection)
         throw error
       }
     },
-    async retarget(held, target) {
-      if (held.kind !== 'tenant' || target.kind !== 'tenant')
-        throw new TenancyError('internal', 'The connection is the administrator’s')
-      await settleRenewal(held)
-      await changeUser(held, await loginOf(target))
-      // The server let this tenant's own user in to its own database.
-      if (!held.verified.has(target)) await verify(held, target)
+    async retarget(connection, target) {
+      if (connection.kind === 'admin' || connection.kind !== target.kind)
+        throw new TenancyError('internal', 'The connection is of another kind')
+      await cancelOrAwaitReset(connection)
+      await changeUser(connection, await findLogin(target))
+      // A user of the tenant's own can log in to the tenant's database only, so the first check is enough.
+      if (!connection.verifiedTargets.has(target)) await verify(connection, target)
     },
-    clean(held) {
-      if (held.kind === 'admin' || held.trace === 'none') return true
-      if (held.trace !== 'plain') return renew(held).then(() => true)
-      // What a plain statement left holds nobody up.
-      if (cleaning === 'always') renewSoon(held, () => pool.invalidate(held))
+    clean(connection) {
+      const { kind, taint } = connection
+      if (kind === 'admin' || taint === 'none') return true
+      if (taint !== 'plain') return resetSession(connection).then(() => true)
+      // A plain statement can leave nothing that delays others, so its reset need not come first.
+      if (cleaning === 'always') scheduleReset(connection, () => pool.invalidate(connection))
       return true
     },
     close: closeConnection,
@@ -120,17 +99,25 @@ export function createServer(
     maxPerKey: Math.min(settings.maxConnections, settings.maxConnectionsPerTenant),
     maxWaiting: settings.maxWaiting,
     queueTimeout: settings.queueTimeout,
-    openTimeout: settings.connectTimeout,
+    openTimeout: connectTimeout,
     idleTimeout: settings.idleTimeout,
     maxLifetime: settings.maxLifetime,
   })
 
-  async function verify(held: Connection, target: Target): Promise<void> {
-    if (target.kind === 'tenant') {
-      await target.verify((sql, values) => askConfirmed(held, sql, values))
-      await confirmLogin(held)
+  async function verify(connection: Connection, target: Target): Promise<void> {
+    if (target.kind !== 'admin') {
+      await target.verify((sql, values) => readConfirmingAccount(connection, sql, values))
+      await ensureAccountConfirmed(connection)
     }
-    held.verified.add(target)
+    connection.verifiedTargets.add(target)
+  }
+
+  /** Finishes or runs the reset of the previous lease, and the check of a client that is new on this connection. */
+  async function prepareLease(connection: Connection, target: TenantTarget): Promise<void> {
+    await cancelOrAwaitReset(connection)
+    if (connection.taint !== 'none' && cleaning === 'always') await resetSession(connection)
+    // The client that verified the connection may have known an older state of the tenant.
+    if (!connection.verifiedTargets.has(target)) await verify(connection, target)
   }
 
   return {
@@ -138,41 +125,81 @@ export function createServer(
     admin: admin.user,
     format: formatOptions(options),
     async lease(target) {
-      const held = await pool.acquire(keyOf(target.place), target)
-      const { connection } = held
+      const lease = await pool.acquire(poolKey(target.place, target.kind), target)
+      const { connection } = lease
+      const { pendingReset, taint, verifiedTargets } = connection
+      if (pendingReset === undefined && taint === 'none' && verifiedTargets.has(target)) return lease
+      const late = new AbortController()
+      const timer = setTimeout(
+        () =>
+          late.abort(
+            new TenancyError('timeout', `The server did not reset a session within ${connectTimeout} ms`),
+          ),
+        connectTimeout,
+      )
       try {
-        const { signal } = connection.ended
-        const renewing = settleRenewal(connection)
-        if (renewing !== undefined) await untilAborted(signal, renewing)
-        if (connection.trace !== 'none' && cleaning === 'always' && !renewWithNext(connection))
-          await untilAborted(signal, renew(connection))
-        // Another client of this tenant verified it; what that one knew of the tenant may be out of date.
-        if (!connection.verified.has(target)) await untilAborted(signal, verify(connection, target))
-        return held
+        const signal = AbortSignal.any([connection.ended.signal, late.signal])
+        await rejectOnAbort(signal, prepareLease(connection, target))
+        return lease
       } catch (error) {
-        held.destroy()
+        connection.isAbandoned = true
+        lease.destroy()
         throw error
+      } finally {
+        clearTimeout(timer)
       }
     },
     async administer({ signal }, work) {
-      const held = await pool.acquire('', { kind: 'admin' }, { signal })
-      const { client, ended } = held.connection
-      const stop = AbortSignal.any([signal, ended.signal])
+      const lease = await pool.acquire('', { kind: 'admin' }, { signal })
+      const { connection } = lease
+      const stop = AbortSignal.any([signal, connection.ended.signal])
       try {
-        const result = await work((sql, values) => untilAborted(stop, ask(client, sql, values)))
-        held.release()
+        const result = await work((sql, values) =>
+          rejectOnAbort(stop, runStatement(connection.driver, sql, values)),
+        )
+        lease.release()
         return result
       } catch (error) {
-        if (leavesNoDoubt(error)) held.release()
-        else held.destroy()
+        if (leavesNoDoubt(error)) lease.release()
+        else {
+          connection.isAbandoned = true
+          lease.destroy()
+        }
         throw error
       }
     },
-    drain: (place, during) => pool.drain(keyOf(place), { deadline, during }),
+    drain: (place, during) =>
+      pool.drain(poolKey(place, 'batch'), {
+        deadline,
+        during: () => pool.drain(poolKey(place, 'tenant'), { deadline, during }),
+      }),
     close: () => pool.close({ deadline }),
   }
 }
 
-function keyOf({ database, id }: DatabasePlace): string {
-  return `${database}/${id}`
+/** Finds the login of a target. Each is derived once, because that takes as long as a query. */
+function createLogins(
+  admin: Login,
+  { isolation, secret }: Settings,
+  redactor: Redactor,
+): (target: Target) => Promise<Login> {
+  const logins = new WeakMap<TenantTarget, Login>()
+
+  async function deriveLogin({ database, id }: DatabasePlace): Promise<Login> {
+    if (isolation === 'shared') return { ...admin, database, isShared: true }
+    const user = userOf(id)
+    return { user, password: await passwordOf(secret, user), database }
+  }
+
+  return async (target) => {
+    if (target.kind === 'admin') return admin
+    const login = logins.get(target) ?? (await deriveLogin(target.place))
+    logins.set(target, login)
+    if (isolation === 'user') redactor.add(login.password)
+    return login
+  }
+}
+
+function poolKey({ database, id }: DatabasePlace, kind: TenantTarget['kind']): string {
+  return `${database}/${id}/${kind}`
 }

@@ -1,51 +1,40 @@
-import { leadingKeyword } from '@tenantry/multi-tenancy'
+import { leadingKeyword } from '@tenantry/multi-tenancy/provider'
 
 /**
- * What a statement that was sent can leave on its connection: nothing on its own but what it runs might; something of
- * a session, an open transaction for one; another database, for which a session made anew in place is not enough.
+ * How much session state the statements of a connection may have left, in rising order:
+ *
+ * - `none`: the session is as after its login.
+ * - `plain`: the statements leave nothing themselves. A trigger or function that they run may.
+ * - `session`: session state that `COM_RESET_CONNECTION` clears, such as an open transaction.
+ * - `any`: also another current database, which `COM_RESET_CONNECTION` keeps.
  */
-export type Trace = (typeof TRACES)[number]
-const TRACES = ['none', 'plain', 'session', 'any'] as const
+export type SessionTaint = (typeof LEVELS)[number]
+const LEVELS = ['none', 'plain', 'session', 'any'] as const
 
 const PLAIN = /^(?:SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH|VALUES)$/
-/** One of them, with nothing before it. */
-const PLAINLY = /^(?:SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH|VALUES)\s/i
+/** The same keywords as the first characters of a statement. */
+const STARTS_PLAIN = /^(?:SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH|VALUES)\s/i
 
-/** Transactions, and what changes a schema without leaving it. */
+/** Transactions, and DDL that cannot change the current database. */
 const SESSION =
   /^\s*(?:START\s+TRANSACTION\b|BEGIN(?:\s+WORK)?\s*;?\s*$|COMMIT\b|ROLLBACK\b|(?:RELEASE\s+)?SAVEPOINT\b|(?:CREATE|ALTER|DROP)\s+(?:TABLE|(?:UNIQUE\s+)?INDEX)\s)/i
 
-/** Variables, functions that take named locks or set what the session answers, and `SELECT … INTO`. */
+/** Variables, functions that take named locks or set what the session reports, and `SELECT … INTO`. */
 const LASTING =
   /@|:=|\b(?:into\s+(?:out|dump)file|get_lock|release_all_locks|setval|nextval|last_insert_id)\b/i
 
 /**
- * `plain` when the statement itself leaves nothing behind: one read or write, without variables and locks. Triggers,
- * views and functions it runs are not seen here. In doubt: `any`.
+ * Classifies the text of a statement. Triggers, views and functions that the statement runs are not visible in it, and
+ * any doubt is `any`.
  */
-export function traceOf(sql: string): Trace {
-  // Also inside quotes: what is quoted is not worth finding out. Comments may hold what only MySQL executes.
+export function classifyTaint(sql: string): SessionTaint {
+  // Quoted text is not told apart: the cost of a wrong `any` is a longer reset. MySQL executes some comments.
   if (sql.includes('/*') || LASTING.test(sql)) return 'any'
-  if (PLAINLY.test(sql) || PLAIN.test(leadingKeyword(sql, 'mysql'))) return 'plain'
+  if (STARTS_PLAIN.test(sql) || PLAIN.test(leadingKeyword(sql, 'mysql'))) return 'plain'
   return SESSION.test(sql) ? 'session' : 'any'
 }
 
-/** Of both together: nothing undoes `any`. */
-export function worse(one: Trace, other: Trace): Trace {
-  return TRACES.indexOf(one) < TRACES.indexOf(other) ? other : one
-}
-
-/** The name in backquotes. */
-export function quote(name: string): string {
-  return `\`${name.replaceAll('`', '``')}\``
-}
-
-/** The text in quotes, for statements that take no parameters; sessions of ours know backslash escapes. */
-export function literal(text: string): string {
-  return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`
-}
-
-/** A database's name as GRANT reads it: there `_` and `%` are patterns unless escaped. */
-export function grantPattern(name: string): string {
-  return name.replace(/[\\_%]/g, '\\$&')
+/** The higher level of the two. */
+export function maxTaint(one: SessionTaint, other: SessionTaint): SessionTaint {
+  return LEVELS.indexOf(one) < LEVELS.indexOf(other) ? other : one
 }

@@ -1,10 +1,10 @@
-import { type CallOptions, type ListedDatabase, TenancyError } from '@tenantry/multi-tenancy'
+import { type CallOptions, type ListedDatabase, TenancyError } from '@tenantry/multi-tenancy/provider'
 import { lockName, randomId } from '../connections/credentials.ts'
 import type { Run, Server } from '../connections/pool.ts'
-import { quote } from '../connections/session-taint.ts'
 import { isNumber } from '../errors.ts'
 import { type DatabasePlace, idOfUser, isName, locatorOf } from '../locator.ts'
 import type { Settings } from '../options.ts'
+import { quoteName } from '../sql-text.ts'
 import { asAdmin } from './privileges.ts'
 import { type Access, createRegistry, type Registry } from './registry.ts'
 import { createUsers, kill } from './users.ts'
@@ -95,7 +95,7 @@ export function createDatabases(server: Server, settings: Settings): Databases {
       const id = randomId()
       await registry.write(run, name, { id, access: 'open' })
       if (isolation === 'user') await users.make(run, name, id)
-      const statement = `CREATE DATABASE ${quote(name)} CHARACTER SET utf8mb4`
+      const statement = `CREATE DATABASE ${quoteName(name)} CHARACTER SET utf8mb4`
       await asAdmin('CREATE DATABASE', admin, run(statement)).catch((error: unknown) => {
         throw isNumber(error, 1007) ? taken() : error
       })
@@ -133,7 +133,7 @@ export function createDatabases(server: Server, settings: Settings): Databases {
     else await kill(run, admin, 'db', database)
     // Whoever else reads in there (a backup) would hold this up for a day, and what XA prepared for ever.
     await run('SET SESSION lock_wait_timeout = 5, innodb_lock_wait_timeout = 5')
-    await asAdmin('DROP DATABASE', admin, run(`DROP DATABASE IF EXISTS ${quote(database)}`))
+    await asAdmin('DROP DATABASE', admin, run(`DROP DATABASE IF EXISTS ${quoteName(database)}`))
     await registry.remove(run, database)
   }
 
@@ -194,7 +194,7 @@ export function createDatabases(server: Server, settings: Settings): Databases {
     const known = await run(`SELECT id FROM ${registry.table}`).catch(() => [])
     const ids = new Set(known.map(({ id }) => String(id)))
     const stray = found.filter(({ id }) => !ids.has(id))
-    return stray.map(({ name, id }) => ({ name, locator: locatorOf(place(name, id)), remains: 'user' }))
+    return stray.map(({ name, id }) => ({ name, locator: locatorOf(place(name, id)), leftover: 'user' }))
   }
 
   return { registry, create, find, drop, setAccess, list }

@@ -1,6 +1,6 @@
-import { TenancyError } from '@tenantry/multi-tenancy'
-import { quote } from '../connections/session-taint.ts'
+import { TenancyError } from '@tenantry/multi-tenancy/provider'
 import { isNumber } from '../errors.ts'
+import { quoteName } from '../sql-text.ts'
 
 /** The administrator's statements that a server or a host may refuse, and the right each needs. */
 const RIGHTS = {
@@ -59,7 +59,7 @@ export async function asAdmin<Result>(
  */
 export function assertGrants(rows: readonly Record<string, unknown>[], pattern: string): void {
   const grants = rows.map((row) => String(Object.values(row)[0]))
-  const own = quote(pattern)
+  const own = quoteName(pattern)
   const fine = (grant: string): boolean =>
     !grant.includes('WITH GRANT OPTION') &&
     (grant.startsWith('GRANT USAGE ON *.* TO ') || grant.startsWith(`GRANT ALL PRIVILEGES ON ${own}.* TO `))

@@ -1,6 +1,6 @@
 import type { Run } from '../connections/pool.ts'
-import { quote } from '../connections/session-taint.ts'
 import { isNumber } from '../errors.ts'
+import { quoteName } from '../sql-text.ts'
 import { asAdmin } from './privileges.ts'
 
 /** `dropping` from the first step of a deletion to its last. */
@@ -32,7 +32,7 @@ export interface Registry {
 const MISSING = [1049, 1146]
 
 export function createRegistry(name: string, admin: string): Registry {
-  const table = `${quote(name)}.tenantry_databases`
+  const table = `${quoteName(name)}.tenantry_databases`
   let prepared = false
 
   return {
@@ -44,7 +44,7 @@ export function createRegistry(name: string, admin: string): Registry {
         [name, 'tenantry_databases'],
       )
       if (found === undefined) {
-        await asAdmin('CREATE DATABASE', admin, run(`CREATE DATABASE IF NOT EXISTS ${quote(name)}`))
+        await asAdmin('CREATE DATABASE', admin, run(`CREATE DATABASE IF NOT EXISTS ${quoteName(name)}`))
         const key = 'CHARACTER SET ascii COLLATE ascii_bin NOT NULL'
         const create =
           `CREATE TABLE IF NOT EXISTS ${table} (name VARCHAR(64) ${key} PRIMARY KEY, id CHAR(23) ${key} UNIQUE, ` +

@@ -1,10 +1,10 @@
-import { TenancyError } from '@tenantry/multi-tenancy'
+import { TenancyError } from '@tenantry/multi-tenancy/provider'
 import { nativeHash, passwordOf } from '../connections/credentials.ts'
 import type { Run } from '../connections/pool.ts'
-import { grantPattern, literal, quote } from '../connections/session-taint.ts'
 import { isNumber } from '../errors.ts'
 import { userOf } from '../locator.ts'
 import type { Settings } from '../options.ts'
+import { escapeGrantPattern, quoteName, quoteText } from '../sql-text.ts'
 import { asAdmin, assertGrants } from './privileges.ts'
 
 /** The users of one server's tenants. */
@@ -21,7 +21,7 @@ export interface Users {
 const NO_GRANT = 1141
 
 export function createUsers(admin: string, { userHost, secret }: Settings): Users {
-  const account = (id: string, host = userHost): string => `${literal(userOf(id))}@${literal(host)}`
+  const account = (id: string, host = userHost): string => `${quoteText(userOf(id))}@${quoteText(host)}`
 
   /** Those of another `userHost` too: what was made with an option that has changed lets in as before. */
   async function accounts(run: Run, id: string): Promise<string[]> {
@@ -33,15 +33,15 @@ export function createUsers(admin: string, { userHost, secret }: Settings): User
     const [facts] = await run('SELECT VERSION() AS version')
     const password = await passwordOf(secret, userOf(id))
     return /mariadb/i.test(String(facts?.version))
-      ? `IDENTIFIED BY PASSWORD ${literal(await nativeHash(password))}`
-      : `IDENTIFIED BY ${literal(password)}`
+      ? `IDENTIFIED BY PASSWORD ${quoteText(await nativeHash(password))}`
+      : `IDENTIFIED BY ${quoteText(password)}`
   }
 
   async function make(run: Run, database: string, id: string): Promise<void> {
     const [partial] = await run("SHOW GLOBAL VARIABLES LIKE 'partial_revokes'")
     // With them a database's name in GRANT is no pattern: https://dev.mysql.com/doc/refman/8.4/en/partial-revokes.html
     const escaped = String(partial?.Value ?? 'OFF').toUpperCase() !== 'ON'
-    const pattern = escaped ? grantPattern(database) : database
+    const pattern = escaped ? escapeGrantPattern(database) : database
     if (pattern.length > 64)
       throw new TenancyError(
         'provider_rejected',
@@ -57,7 +57,7 @@ export function createUsers(admin: string, { userHost, secret }: Settings): User
     await refuseStrangers(run, database)
     if (there === undefined)
       await asAdmin('CREATE USER', admin, run(`CREATE USER ${account(id)} ${await identified(run, id)}`))
-    await asAdmin('GRANT', admin, run(`GRANT ALL PRIVILEGES ON ${quote(pattern)}.* TO ${account(id)}`))
+    await asAdmin('GRANT', admin, run(`GRANT ALL PRIVILEGES ON ${quoteName(pattern)}.* TO ${account(id)}`))
     assertGrants(await show(), pattern)
   }
 
