@@ -6,7 +6,7 @@ import {
   type TenancyErrorCode,
 } from '@tenantry/multi-tenancy/provider'
 
-/** The numbers of server errors; any other is `provider_rejected`. MySQL and MariaDB share those below 1900. */
+/** The codes of server errors by number. Any other number is `provider_rejected`. MySQL and MariaDB share those below 1900. */
 const CODES: readonly (readonly [TenancyErrorCode, readonly number[]])[] = [
   // Access denied, no password shown, account locked (MySQL, MariaDB), host not allowed, password expired.
   ['credentials_rejected', [1045, 1130, 1251, 1275, 1449, 1698, 1820, 1862, 3118, 4151]],
@@ -32,27 +32,51 @@ const BY_NUMBER: ReadonlyMap<number, TenancyErrorCode> = new Map(
 const NETWORK =
   /^(?:E(?:AI_AGAIN|CONNABORTED|CONNREFUSED|CONNRESET|HOSTUNREACH|NETUNREACH|NOTFOUND|PIPE|TIMEDOUT)|PROTOCOL_CONNECTION_LOST|ER_CON_COUNT_ERROR)$/
 
-/** The driver's own words, which have no code. */
+/** Messages of the driver without a code. */
 const LOST = /closed state|connection lost|connection is in closed/i
+/** TLS refused or unknown, an authentication that the driver does not support: settings that must change. */
+const LOGIN = /^(?:HANDSHAKE_|AUTH_SWITCH_|ERR_TLS|CERT_|DEPTH_|SELF_SIGNED|UNABLE_TO)/
 
-/** @param redactor knows the passwords and the secret */
+/**
+ * Server errors after which the server closes the connection: it was killed, the server goes down, it was idle for too
+ * long, the server cannot read what it was sent.
+ */
+const CLOSING = [1053, 1079, 1080, 1152, 1153, 1156, 1157, 1158, 1159, 1160, 1161, 1184, 1927, 4031]
+/** The server became read-only, as after a failover: another connection may reach the new primary. */
+const READ_ONLY = [1290, 1792, 1836]
+
+/**
+ * Creates the provider's error map. An app gets the driver's own error for whatever its statement met (a duplicate key,
+ * a deadlock, a time limit), so that code which reads `err.code` or `err.errno` works. Errors of the connection get a
+ * code of ours.
+ *
+ * @param redactor knows the passwords and the secret
+ */
 export function mysqlErrors(redactor: Redactor): ErrorMap {
   return createErrorMap({
     redactor,
-    classify: codeOf,
-    isRefusedStatement: (error) => isServerError(error) && codeOf(error) === 'provider_rejected',
+    classify,
+    isRefusedStatement: (error) => error instanceof Error && !isConnectionError(error),
   })
 }
 
-function codeOf(error: Error): TenancyErrorCode {
+function classify(error: Error): TenancyErrorCode {
   if (isServerError(error)) return BY_NUMBER.get(error.errno) ?? 'provider_rejected'
-  const { code } = error as { code?: unknown }
+  const code = readCode(error)
   if (code === 'PROTOCOL_SEQUENCE_TIMEOUT') return 'timeout'
-  if (NETWORK.test(String(code)) || LOST.test(error.message)) return 'provider_unavailable'
-  // TLS refused or unknown, an authentication the driver cannot do: settings, not a moment's trouble.
-  if (/^(?:HANDSHAKE_|AUTH_SWITCH_|ERR_TLS|CERT_|DEPTH_|SELF_SIGNED|UNABLE_TO)/.test(String(code)))
-    return 'provider_rejected'
-  return 'internal'
+  if (NETWORK.test(code) || LOST.test(error.message)) return 'provider_unavailable'
+  return LOGIN.test(code) ? 'provider_rejected' : 'internal'
+}
+
+function isConnectionError(error: Error): boolean {
+  if (error instanceof TenancyError) return true
+  if (isServerError(error)) return CLOSING.includes(error.errno)
+  const code = readCode(error)
+  return NETWORK.test(code) || LOGIN.test(code) || LOST.test(error.message)
+}
+
+function readCode(error: Error): string {
+  return String((error as { code?: unknown }).code)
 }
 
 /** Whether the server itself sent the error. */
@@ -71,13 +95,9 @@ export function isNumber(error: unknown, ...numbers: readonly number[]): boolean
   return isServerError(error) && numbers.includes(error.errno)
 }
 
-/** Killed, going down, timed out for idleness, what it cannot read: the server has closed the connection, or is about to. */
-const ENDING = [
-  1053, 1079, 1080, 1152, 1153, 1156, 1157, 1158, 1159, 1160, 1161, 1184, 1290, 1792, 1836, 1927, 4031,
-]
-
-/** Whether a statement's failure leaves no doubt about its connection: the server answered, and goes on listening. */
+/** Whether the connection is still usable after a statement failed: the server answered, and keeps reading. */
 export function leavesNoDoubt(error: unknown): boolean {
   if (error instanceof TenancyError) return error.code === 'not_supported'
-  return isServerError(error) && !ENDING.includes(error.errno) && !(error as { fatal?: boolean }).fatal
+  if (!isServerError(error) || (error as { fatal?: boolean }).fatal) return false
+  return !CLOSING.includes(error.errno) && !READ_ONLY.includes(error.errno)
 }

@@ -145,6 +145,7 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
     const client = createTenantPool({
       lease: () => lease(target),
       toClientError,
+      cancel: server.cancel,
       format: server.format,
       max: settings.maxConnectionsPerTenant,
       onEnd: onDatabaseGone,

@@ -162,6 +162,58 @@ describe('the pool', () => {
   })
 })
 
+describe('an error of a statement is the driver’s own', () => {
+  it('for a deadlock, so that an app can repeat its transaction', async () => {
+    await client.query("INSERT INTO notes VALUES (1, 'one'), (2, 'two')")
+    const [first, second] = [await client.getConnection(), await client.getConnection()]
+    for (const [each, id] of [
+      [first, 1],
+      [second, 2],
+    ] as const) {
+      await each.beginTransaction()
+      await each.query('UPDATE notes SET body = ? WHERE id = ?', ['locked', id])
+    }
+    const outcomes = await Promise.allSettled([
+      first.query("UPDATE notes SET body = 'first' WHERE id = 2"),
+      second.query("UPDATE notes SET body = 'second' WHERE id = 1"),
+    ])
+    for (const each of [first, second]) {
+      await each.rollback()
+      each.release()
+    }
+    const [victim] = outcomes.filter(({ status }) => status === 'rejected')
+    expect(victim).toMatchObject({
+      reason: {
+        code: 'ER_LOCK_DEADLOCK',
+        errno: 1213,
+        sqlState: '40001',
+        sql: expect.stringContaining('UPDATE'),
+      },
+    })
+  })
+
+  it.each([
+    ['a lock that is not free', 'SELECT * FROM notes WHERE id = 1 FOR UPDATE NOWAIT', { code: 'ER_LOCK_WAIT_TIMEOUT', errno: 1205 }],
+    ['a time limit of the server', 'SET STATEMENT max_statement_time = 0.01 FOR SELECT SLEEP(5)', { errno: 1969 }],
+    ['a time limit of the query', { sql: 'SELECT SLEEP(5)', timeout: 20 }, { code: 'PROTOCOL_SEQUENCE_TIMEOUT' }],
+    ['a read-only transaction', 'INSERT INTO notes VALUES (9, "x")', { errno: 1792 }],
+    ['a value that the app cannot read', { sql: 'SELECT 1 AS one', typeCast: () => { throw new RangeError('unreadable') } }, { name: 'RangeError' }],
+  ] as const)('for %s', async (what, sql, expected) => {
+    await client.query(ONE)
+    const [blocker, own] = [await client.getConnection(), await client.getConnection()]
+    await blocker.beginTransaction()
+    await blocker.query("UPDATE notes SET body = 'locked' WHERE id = 1")
+    if (what === 'a read-only transaction') await own.query('START TRANSACTION READ ONLY')
+    const error = await own.query(sql as string).catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject(expected)
+    expect(error).not.toHaveProperty('retryable')
+    own.release()
+    await blocker.rollback()
+    blocker.release()
+    expect(await bodies()).toEqual(['one'])
+  }) // biome-ignore format: a table
+})
+
 describe('with builders', () => {
   it('Kysely reads, writes, streams, and rolls back', async () => {
     const db = new Kysely<{ notes: { id: number; body: string } }>({ dialect: mysqlKysely(client) })
@@ -202,6 +254,63 @@ describe('with builders', () => {
   })
 })
 
+describe('a statement whose connection is destroyed', () => {
+  const SLOW = "INSERT INTO notes SELECT 1, CONCAT('written', SLEEP(2))"
+
+  /** The statements that the server runs for the tenant now. */
+  const listRunning = (name: string) =>
+    world.sql(
+      "SELECT id FROM information_schema.processlist WHERE db = ? AND info LIKE 'INSERT INTO notes SELECT%'",
+      [world.prefix + name],
+    )
+
+  it.each([1, 5])(
+    'is cancelled on the server before it is reported (%i connections)',
+    async (maxConnections) => {
+      const { client: own } = await world.open('destroyed', world.another({ maxConnections }))
+      await own.query('DELETE FROM notes')
+      const held = await own.getConnection()
+      const outcome = held.query(SLOW).catch((error: unknown) => error)
+      while ((await listRunning('destroyed')).length === 0);
+      held.destroy()
+      expect(await outcome).toMatchObject({
+        code: 'provider_unavailable',
+        message: expect.stringContaining('was cancelled'),
+      })
+      while ((await listRunning('destroyed')).length > 0);
+      expect((await own.query('SELECT * FROM notes'))[0]).toEqual([])
+    },
+  )
+
+  it('and cannot be cancelled is reported so', async () => {
+    const { client: own } = await world.open('finished', world.another({ maxConnections: 2 }))
+    await own.query('DELETE FROM notes')
+    const held = await own.getConnection()
+    const outcome = held.query('SELECT SLEEP(60)').catch((error: unknown) => error)
+    // The server has ended the connection, and the client does not know it yet.
+    const met = new Promise<void>((resolve) => held.connection.once('end', resolve))
+    await world.sql(`KILL CONNECTION ${held.threadId}`)
+    held.destroy()
+    expect(await outcome).toMatchObject({ code: 'provider_unavailable' })
+    expect(String((await outcome) as Error)).not.toContain('was cancelled')
+    await Promise.race([met, outcome])
+  })
+
+  it('by Kysely’s strategy "kill session" writes nothing', async () => {
+    const { client: own } = await world.open('killed', world.another({ maxConnections: 2 }))
+    await own.query('DELETE FROM notes')
+    const db = new Kysely({ dialect: mysqlKysely(own) })
+    const controller = new AbortController()
+    const options = { signal: controller.signal, inflightQueryAbortStrategy: 'kill session' } as const
+    const outcome = db.executeQuery(sql.raw(SLOW).compile(db), options).catch((error: unknown) => error)
+    while ((await listRunning('killed')).length === 0);
+    controller.abort(new Error('given up'))
+    expect(await outcome).toMatchObject({ message: 'given up' })
+    while ((await listRunning('killed')).length > 0);
+    expect((await own.query('SELECT * FROM notes'))[0]).toEqual([])
+  })
+})
+
 describe('a connection that fails', () => {
   it('under a query tells its user, and the next query has another', async () => {
     const { client: own } = await world.open('fails', world.another({ maxConnections: 1 }))
@@ -238,12 +347,12 @@ describe('a connection that fails', () => {
   it('to answer in time is ended, and its late answer reaches nobody', async () => {
     const { client: own } = await world.open('late', world.another({ maxConnections: 1 }))
     const slow = own.query({ sql: "SELECT SLEEP(0.2), 'late' AS answer", timeout: 20 })
-    await expect(slow).rejects.toMatchObject({ code: 'timeout' })
+    await expect(slow).rejects.toMatchObject({ code: 'PROTOCOL_SEQUENCE_TIMEOUT' })
     for (let at = 0; at < 20; at++)
       expect((await own.query('SELECT ? AS answer', [at]))[0]).toEqual([{ answer: at }])
     // Nor is it waited for.
     const slower = own.query({ sql: 'SELECT SLEEP(30)', timeout: 20 })
-    await expect(slower).rejects.toMatchObject({ code: 'timeout' })
+    await expect(slower).rejects.toMatchObject({ code: 'PROTOCOL_SEQUENCE_TIMEOUT' })
     expect((await own.query('SELECT 1 AS one'))[0]).toEqual([{ one: 1 }])
   })
 

@@ -17,15 +17,22 @@ interface PreparedStatement {
   close(): void
 }
 
+export interface TenantConnectionOptions {
+  /** Converts an error for the user of the client. */
+  readonly toClientError: (error: unknown) => unknown
+  /** Has the server end a connection that was destroyed, and with it the statement that still runs there. */
+  readonly cancel: (connection: Connection) => Promise<void>
+}
+
 /**
  * Creates a `PoolConnection` of `mysql2` that works until it is released, and never reaches the connection after that.
  * The connection goes back to the pool only when nothing runs on it; in doubt it is closed.
  *
- * @param toClientError converts an error for the user of the client
+ * Destroyed while a statement runs, it has the server cancel that statement before the statement's caller gets an error.
  */
 export function createTenantConnection(
   lease: Lease<Connection>,
-  toClientError: (error: unknown) => unknown,
+  { toClientError, cancel }: TenantConnectionOptions,
 ): PoolConnection {
   const { connection } = lease
   const { driver } = connection
@@ -61,12 +68,31 @@ export function createTenantConnection(
   function destroy(): void {
     if (isOver) return
     isOver = true
+    const isRunning = running > 0 && !connection.ended.signal.aborted
     if (connection.holder === holder) connection.holder = undefined
     connection.isAbandoned = true
     lease.destroy()
-    // The driver does not call the callbacks of a connection that is destroyed.
-    const error = connectionEnded()
+    if (isRunning) void rejectCancelled()
+    else rejectPending(connectionEnded())
+  }
+
+  /** The driver does not call the callbacks of a connection that is destroyed. */
+  function rejectPending(error: TenancyError): void {
     for (const reject of [...pending]) reject(error)
+  }
+
+  async function rejectCancelled(): Promise<void> {
+    const [outcome] = await Promise.allSettled([cancel(connection)])
+    const isCancelled = outcome.status === 'fulfilled'
+    rejectPending(
+      new TenancyError(
+        'provider_unavailable',
+        isCancelled
+          ? 'The database connection was destroyed, and its statement was cancelled'
+          : 'The database connection was destroyed, and its statement could not be cancelled: it may have completed',
+        isCancelled ? { retryAfter: 1 } : { cause: toClientError(outcome.reason) },
+      ),
+    )
   }
 
   /** Records what a statement may leave. Throws once the lease is over. */

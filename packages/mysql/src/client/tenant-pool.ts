@@ -2,13 +2,11 @@ import { type Lease, TenancyError } from '@tenantry/multi-tenancy/provider'
 import { type ConnectionOptions, createPool, type PoolConnection } from 'mysql2'
 import type { Pool } from 'mysql2/promise'
 import type { Connection } from '../connections/connection.ts'
-import { type Callback, createTenantConnection } from './tenant-connection.ts'
+import { type Callback, createTenantConnection, type TenantConnectionOptions } from './tenant-connection.ts'
 
-export interface TenantPoolOptions {
+export interface TenantPoolOptions extends TenantConnectionOptions {
   /** Leases a connection for the tenant, once it may be served. Throws the error for the user of the client. */
   readonly lease: () => Promise<Lease<Connection>>
-  /** Converts the error of a statement for the user of the client. */
-  readonly toClientError: (error: unknown) => unknown
   readonly format: ConnectionOptions
   /** Connections that one tenant may have. */
   readonly max: number
@@ -20,7 +18,13 @@ export interface TenantPoolOptions {
  * Creates a `mysql2/promise` pool bound to one tenant. It holds no connection: each query leases one and gives it back,
  * and `getConnection` leases one until `release`. Ending it closes no connection.
  */
-export function createTenantPool({ lease, toClientError, format, max, onEnd }: TenantPoolOptions): Pool {
+export function createTenantPool({
+  lease,
+  format,
+  max,
+  onEnd,
+  ...connectionOptions
+}: TenantPoolOptions): Pool {
   // A pool of the driver that never connects has every member that libraries expect.
   const pool = createPool({ ...format, connectionLimit: max, maxIdle: max })
   const queryWithoutCallback = pool.query.bind(pool)
@@ -28,7 +32,7 @@ export function createTenantPool({ lease, toClientError, format, max, onEnd }: T
 
   async function connect(): Promise<PoolConnection> {
     if (isEnded) throw new TenancyError('closed', 'The client was closed')
-    const connection = createTenantConnection(await lease(), toClientError)
+    const connection = createTenantConnection(await lease(), connectionOptions)
     pool.emit('acquire', connection)
     return connection
   }

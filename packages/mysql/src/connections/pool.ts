@@ -42,6 +42,8 @@ export interface Server {
   lease(target: TenantTarget): Promise<Lease<Connection>>
   /** Runs statements as the administrator, all on one connection. */
   administer<Result>(call: CallOptions, work: (run: Run) => Promise<Result>): Promise<Result>
+  /** Ends on the server a connection that was destroyed here, with the statement that it runs. */
+  cancel(connection: Connection): Promise<void>
   /** Closes the connections of one database, and runs `during` before new ones may open. */
   drain(place: DatabasePlace, during: () => Promise<void>): Promise<void>
   close(): Promise<void>
@@ -120,6 +122,29 @@ export function createServer(
     if (!connection.verifiedTargets.has(target)) await verify(connection, target)
   }
 
+  async function administer<Result>(
+    { signal }: CallOptions,
+    work: (run: Run) => Promise<Result>,
+  ): Promise<Result> {
+    const lease = await pool.acquire('', { kind: 'admin' }, { signal })
+    const { connection } = lease
+    const stop = AbortSignal.any([signal, connection.ended.signal])
+    try {
+      const result = await work((sql, values) =>
+        rejectOnAbort(stop, runStatement(connection.driver, sql, values)),
+      )
+      lease.release()
+      return result
+    } catch (error) {
+      if (leavesNoDoubt(error)) lease.release()
+      else {
+        connection.isAbandoned = true
+        lease.destroy()
+      }
+      throw error
+    }
+  }
+
   return {
     name,
     admin: admin.user,
@@ -149,24 +174,10 @@ export function createServer(
         clearTimeout(timer)
       }
     },
-    async administer({ signal }, work) {
-      const lease = await pool.acquire('', { kind: 'admin' }, { signal })
-      const { connection } = lease
-      const stop = AbortSignal.any([signal, connection.ended.signal])
-      try {
-        const result = await work((sql, values) =>
-          rejectOnAbort(stop, runStatement(connection.driver, sql, values)),
-        )
-        lease.release()
-        return result
-      } catch (error) {
-        if (leavesNoDoubt(error)) lease.release()
-        else {
-          connection.isAbandoned = true
-          lease.destroy()
-        }
-        throw error
-      }
+    administer,
+    async cancel({ driver }) {
+      const signal = AbortSignal.timeout(settings.queueTimeout + connectTimeout)
+      await administer({ signal }, (run) => run(`KILL CONNECTION ${Number(driver.threadId)}`))
     },
     drain: (place, during) =>
       pool.drain(poolKey(place, 'batch'), {
