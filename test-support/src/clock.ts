@@ -1,3 +1,5 @@
+import { runMacrotask } from './gate.ts'
+
 /** A clock for the `environment` option: time passes only when the code under test sleeps or the test says so. */
 export interface SimulatedClock {
   readonly runtime: 'node' | 'workers'
@@ -6,11 +8,10 @@ export interface SimulatedClock {
   /** Resolves once the clock has reached the time, after every earlier sleeper. */
   sleep(ms: number): Promise<void>
   random(): number
-  /**
-   * Lets time pass. Where nothing sleeps until then, the clock moves synchronously; otherwise every sleeper is woken
-   * in order first.
-   */
+  /** Lets time pass as a sleeper does: resolves after every sleeper with an earlier time. */
   advance(ms: number): Promise<void>
+  /** Moves the clock immediately. Sleepers whose time has come wake up afterwards, in order. */
+  skip(ms: number): void
   /** The durations of all calls of `sleep`, in order. */
   readonly slept: readonly number[]
 }
@@ -52,7 +53,7 @@ export function createSimulatedClock({
   const sleepers: { readonly wakeAt: number; readonly wake: () => void }[] = []
 
   async function waitUntilIdle(): Promise<void> {
-    await new Promise((resolve) => setImmediate(resolve))
+    await runMacrotask()
     if (isBusy === undefined) return
     for (let checks = 0; checks < IDLE_CHECKS; checks = isBusy() ? 0 : checks + 1)
       await new Promise((resolve) => setTimeout(resolve, 2))
@@ -88,11 +89,9 @@ export function createSimulatedClock({
       slept.push(ms)
       return sleepUntil(now + ms)
     },
-    advance(ms) {
-      const until = now + ms
-      if (sleepers.some(({ wakeAt }) => wakeAt <= until)) return sleepUntil(until)
-      now = until
-      return Promise.resolve()
+    advance: (ms) => sleepUntil(now + ms),
+    skip(ms) {
+      now += ms
     },
   }
 }

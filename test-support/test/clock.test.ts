@@ -17,10 +17,13 @@ it('wakes sleepers in the order of their times', async () => {
   expect(clock.slept).toEqual([3_600_000, 1, 60_000])
 })
 
-it('moves synchronously when nothing sleeps', () => {
+it('moves immediately when time is skipped, and wakes the sleepers whose time has come', async () => {
   const clock = createSimulatedClock({ start: 5 })
-  void clock.advance(10)
-  expect(clock.now()).toBe(15)
+  const sleeping = clock.sleep(10)
+  clock.skip(100)
+  expect(clock.now()).toBe(105)
+  await sleeping
+  expect(clock.now()).toBe(105)
 })
 
 it('wakes every sleeper whose time comes while the clock is advanced', async () => {

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import type { AccessControlOptions } from '../../src/types/access-control.ts'
-import { type ApiWorld, CONTROL, createApi } from './world.ts'
+import { CONTROL, createTestApi, type TestApi } from './test-api.ts'
 
 /** Every route there is, of a tenant that is there and of one that is not, and what is no route. */
-function everyCall({ document }: ApiWorld, uid: string, operation: string): [string, string, unknown][] {
+function everyCall({ document }: TestApi, uid: string, operation: string): [string, string, unknown][] {
   const calls: [string, string, unknown][] = []
   for (const [template, item] of Object.entries<object>(document.paths)) {
     for (const method of Object.keys(item)) {
@@ -46,9 +46,9 @@ describe('every route, and what is none, refuses', () => {
   test.each(tokens)('%s: alike for every tenant, and nothing is looked at', async (_, payload, code) => {
     const accessControl = { controlPlaneTenantId: 'main', issuer: 'us' }
     const queries: string[] = []
-    const api = await createApi({ accessControl: { authorizeControlPlane: () => true } })
+    const api = await createTestApi({ accessControl: { authorizeControlPlane: () => true } })
     const { body } = await api.call('POST', '/', { id: 'acme' })
-    const guarded = await createApi({ beside: api, accessControl, document: api.document })
+    const guarded = await createTestApi({ beside: api, accessControl, document: api.document })
     const calls = everyCall(api, body.uid, body.lastOperation)
     expect(calls.length).toBeGreaterThan(50)
     guarded.watch(queries)
@@ -79,8 +79,8 @@ describe('every route, and what is none, refuses', () => {
     ['the predicate says no', { authorizeControlPlane: () => false }],
     ['the predicate is unsure', { authorizeControlPlane: () => 1 as never }],
   ])('everybody where %s', async (_, accessControl) => {
-    const api = await createApi()
-    const guarded = await createApi({ beside: api, accessControl, document: api.document })
+    const api = await createTestApi()
+    const guarded = await createTestApi({ beside: api, accessControl, document: api.document })
     for (const [method, path, sent] of everyCall(api, '', '')) {
       if (method === 'HEAD') continue
       const answer = await guarded.call(method, path, sent)
@@ -91,7 +91,7 @@ describe('every route, and what is none, refuses', () => {
 
 test('the control plane’s token reaches every route, and the matrix left none out', async () => {
   const headers = { 'x-test-payload': '{"iss":"us","tenant_id":"main"}' }
-  const api = await createApi({ accessControl: { controlPlaneTenantId: 'main', issuer: 'us' }, headers })
+  const api = await createTestApi({ accessControl: { controlPlaneTenantId: 'main', issuer: 'us' }, headers })
   const { body } = await api.call('POST', '/', { id: 'acme' })
   for (const [method, path, sent] of everyCall(api, body.uid, body.lastOperation)) {
     const { status } = await api.call(method, path, sent)
@@ -105,7 +105,7 @@ test('the control plane’s token reaches every route, and the matrix left none 
 })
 
 test('whom authorizeControlPlane lets in needs no token', async () => {
-  const api = await createApi({
+  const api = await createTestApi({
     accessControl: { authorizeControlPlane: async (c) => c.req.header('x-admin') === 'yes' },
     headers: { 'x-admin': 'yes' },
   })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { createApi } from './world.ts'
+import { createTestApi } from './test-api.ts'
 
 describe('a body', () => {
   const long = 'x'.repeat(4_000)
@@ -49,7 +49,7 @@ describe('a body', () => {
     ['POST', '/acme/resume', '[]', 'invalid_request'],
     ['DELETE', '/acme', { retention: 0 }, 'invalid_request'],
   ])('%s %s %j is answered with %s', async (method, path, body, code) => {
-    const api = await createApi()
+    const api = await createTestApi()
     const before = (await api.call('POST', '/', { id: 'acme' })).body
     expect((await api.call(method, path, body)).body.code).toBe(code)
     expect((await api.call('GET', '/?total=true')).body).toMatchObject({ total: 1, tenants: [before] })
@@ -62,7 +62,7 @@ describe('a body', () => {
     'text/json',
     'multipart/form-data',
   ])('of type %s is refused, also an empty one', async (type) => {
-    const api = await createApi()
+    const api = await createTestApi()
     for (const body of ['{"id":"new"}', '']) {
       const answer = await api.call('POST', '/', body, { 'content-type': type })
       expect(answer.body).toMatchObject({ status: 400, code: 'invalid_request' })
@@ -73,7 +73,7 @@ describe('a body', () => {
   test.each(['application/json; charset=utf-8', 'Application/JSON', 'application/merge-patch+json'])(
     'may be of type %s',
     async (type) => {
-      const api = await createApi()
+      const api = await createTestApi()
       await api.call('POST', '/', { id: 'acme' })
       const patch = { metadata: { a: 'ü', b: '' } }
       const { status, body } = await api.call('PATCH', '/acme', patch, { 'content-type': type })
@@ -82,7 +82,7 @@ describe('a body', () => {
   )
 
   test('of 4 KB of metadata is taken, and given back byte for byte', async () => {
-    const api = await createApi()
+    const api = await createTestApi()
     const metadata = {
       quotes: `'"\`;--`,
       controls: '\u0000\u0007\ud800',
@@ -95,7 +95,7 @@ describe('a body', () => {
   })
 
   test('without end is not read to its end', async () => {
-    const api = await createApi()
+    const api = await createTestApi()
     let pulled = 0
     let cancelled = false
     const body = new ReadableStream({
@@ -146,7 +146,7 @@ describe('what the server owns', () => {
   const others = { id: 'globex', placement: 'us' }
 
   test('is every member a record has beside the metadata', async () => {
-    const api = await createApi()
+    const api = await createTestApi()
     await api.call('POST', '/', { id: 'acme' })
     const record = await api.lifecycle.get('acme')
     expect({ ...owned, ...others, metadata: {} }).toMatchObject(
@@ -155,7 +155,7 @@ describe('what the server owns', () => {
   })
 
   test.each(Object.entries(owned))('%s cannot be written, in no way', async (name, value) => {
-    const api = await createApi()
+    const api = await createTestApi()
     const before = (await api.call('POST', '/', { id: 'acme' })).body
     const tries = [
       await api.call('POST', '/', { id: 'new', [name]: value }),
@@ -171,7 +171,7 @@ describe('what the server owns', () => {
   })
 
   test.each(Object.entries(others))('%s cannot be changed', async (name, value) => {
-    const api = await createApi()
+    const api = await createTestApi()
     await api.call('POST', '/', { id: 'acme' })
     expect((await api.call('PATCH', '/acme', { metadata: {}, [name]: value })).body.code).toBe(
       'invalid_request',

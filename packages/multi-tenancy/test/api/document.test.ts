@@ -3,11 +3,11 @@ import fc from 'fast-check'
 import { Hono } from 'hono'
 import { describe, expect, test } from 'vitest'
 import { createContract } from './contract.ts'
-import { CONTROL, createApi } from './world.ts'
+import { CONTROL, createTestApi } from './test-api.ts'
 
 describe('the document', () => {
   test('is valid OpenAPI 3.1, and its references lead somewhere', async () => {
-    const { document } = await createApi()
+    const { document } = await createTestApi()
     const validator = new Validator()
     expect(await validator.validate(structuredClone(document))).toEqual({ valid: true })
     expect(validator.version).toBe('3.1')
@@ -18,7 +18,7 @@ describe('the document', () => {
   })
 
   test('has a unique operationId, a summary and every error for each route', async () => {
-    const { document } = await createApi()
+    const { document } = await createTestApi()
     const routes = Object.values<object>(document.paths).flatMap((item) => Object.values<any>(item))
     expect(routes).toHaveLength(13)
     expect(new Set(routes.map(({ operationId }) => operationId)).size).toBe(13)
@@ -29,7 +29,7 @@ describe('the document', () => {
   })
 
   test('names the paths where the API is mounted', async () => {
-    const { multiTenancy } = await createApi()
+    const { multiTenancy } = await createTestApi()
     for (const mount of ['', '/admin/tenants']) {
       const app = new Hono()
       app.use(async (c, next) => {
@@ -46,7 +46,7 @@ describe('the document', () => {
 })
 
 test('whatever is sent, the answer is one of those described, and never the server’s fault', async () => {
-  const api = await createApi()
+  const api = await createTestApi()
   const bodies: Record<string, unknown[]> = {
     'POST /tenants': [{ id: 'acme' }, { id: 'globex', metadata: { a: 1 } }],
     'PATCH /tenants/{id}': [{ metadata: { a: null, b: 'x' } }, { metadata: {} }],

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { createApi } from './world.ts'
+import { createTestApi } from './test-api.ts'
 
 /** What is sent as it is, but for what no URL can hold. */
 const query = (name: string, value: string) => `/?${name}=${encodeURIComponent(value)}`
@@ -7,7 +7,7 @@ const query = (name: string, value: string) => `/?${name}=${encodeURIComponent(v
 describe('a filter', () => {
   test('narrows by what it says, all of it together', async () => {
     let now = Date.parse('2026-01-01T00:00:00Z')
-    const api = await createApi({ now: () => now })
+    const api = await createTestApi({ now: () => now })
     for (const [id, placement] of [
       ['acme', 'eu'],
       ['acme-labs', 'us'],
@@ -15,7 +15,7 @@ describe('a filter', () => {
       ['globex', undefined],
     ] as const) {
       expect((await api.call('POST', '/', { id })).status).toBe(201)
-      await api.alter(id, { placement: placement ?? null })
+      await api.updateTenantRow(id, { placement: placement ?? null })
       now += 60_000
     }
     await api.call('POST', '/acorn/suspend')
@@ -54,7 +54,7 @@ describe('a filter', () => {
   const names = ['state', 'idPrefix', 'createdAfter', 'createdBefore', 'total', 'limit', 'cursor']
 
   test.each(names)('%s takes no hostile text', async (name) => {
-    const api = await createApi()
+    const api = await createTestApi()
     await api.call('POST', '/', { id: 'acme' })
     for (const value of hostile) {
       const { status, body } = await api.call('GET', query(name, value))
@@ -64,9 +64,9 @@ describe('a filter', () => {
   })
 
   test('placement compares as text, or is refused', async () => {
-    const api = await createApi()
+    const api = await createTestApi()
     await api.call('POST', '/', { id: 'acme' })
-    await api.alter('acme', { placement: '%' })
+    await api.updateTenantRow('acme', { placement: '%' })
     for (const value of hostile) {
       const { status, body } = await api.call('GET', query('placement', value))
       if (status === 200) expect(body.tenants, value).toHaveLength(value === '%' ? 1 : 0)
@@ -100,7 +100,7 @@ describe('a filter', () => {
     '/acme/operations?total=true',
     '/openapi.json?x=1',
   ])('GET %s is refused', async (path) => {
-    const api = await createApi()
+    const api = await createTestApi()
     await api.call('POST', '/', { id: 'acme' })
     expect((await api.call('GET', path)).body).toMatchObject({ status: 400, code: 'invalid_request' })
   })
@@ -121,7 +121,7 @@ describe('a filter', () => {
     '0',
     '',
   ])('the retention %j is refused, and nothing is deleted', async (retention) => {
-    const api = await createApi()
+    const api = await createTestApi()
     await api.call('POST', '/', { id: 'acme' })
     expect((await api.call('DELETE', `/acme?retention=${retention}`)).body.code).toBe('invalid_request')
     expect((await api.call('GET', '/acme')).body.state).toBe('active')
@@ -134,7 +134,7 @@ describe('a filter', () => {
     ['P1DT1H1M1S', 90_061],
     ['P99999D', 8_639_913_600],
   ])('the retention %s is %i seconds', async (retention, seconds) => {
-    const api = await createApi()
+    const api = await createTestApi()
     await api.call('POST', '/', { id: 'acme' })
     const { body } = await api.call('DELETE', `/acme?retention=${retention}`)
     expect(Date.parse(body.purgeAfter) - Date.parse(body.deletedAt)).toBe(seconds * 1_000)

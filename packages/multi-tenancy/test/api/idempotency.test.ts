@@ -1,13 +1,13 @@
+import { createGate } from '@tenantry/test-support'
 import { describe, expect, test } from 'vitest'
-import { gate } from '../factory/world.ts'
-import { createApi } from './world.ts'
+import { createTestApi } from './test-api.ts'
 
 const key = (value: string) => ({ 'idempotency-key': value })
 
 describe('an Idempotency-Key', () => {
   test('makes a repeated request the same request: one tenant, one operation, the same answer', async () => {
     const calls: string[] = []
-    const api = await createApi({
+    const api = await createTestApi({
       config: () => ({
         hooks: { beforeCreate: (id) => void calls.push(id), afterCreate: (id) => void calls.push(id) },
       }),
@@ -16,7 +16,7 @@ describe('an Idempotency-Key', () => {
     const first = await api.call('POST', '/', body, key('k1'))
     expect(first.status).toBe(201)
     // The answer was lost, and the process restarted.
-    const restarted = await createApi({ beside: api })
+    const restarted = await createTestApi({ beside: api })
     for (const process of [api, restarted]) {
       const again = await process.call('POST', '/', body, key('k1'))
       expect([again.status, again.headers.get('location'), again.body]).toEqual([
@@ -31,26 +31,24 @@ describe('an Idempotency-Key', () => {
   })
 
   test('in parallel, from two processes, makes one tenant', async () => {
-    const entered = gate()
-    const goOn = gate()
+    const gate = createGate()
     let created = 0
     const config = () => ({
       hooks: {
         async afterCreate() {
           created += 1
-          entered.open()
-          await goOn.promise
+          await gate.pass()
         },
       },
     })
-    const one = await createApi({ config })
-    const two = await createApi({ config, beside: one })
+    const one = await createTestApi({ config })
+    const two = await createTestApi({ config, beside: one })
     const send = (api: typeof one) => api.call('POST', '/', { id: 'acme' }, key('same'))
     const first = send(one)
-    await entered.promise
+    await gate.reached
     // The first is at work: nobody who asks for the same waits for it.
     const others = await Promise.all([send(one), send(two), send(one), send(two)])
-    goOn.open()
+    gate.open()
     const done = await first
     expect(done.status).toBe(201)
     const { lastOperation } = done.body
@@ -64,8 +62,8 @@ describe('an Idempotency-Key', () => {
   })
 
   test('all at once makes one tenant', async () => {
-    const one = await createApi()
-    const two = await createApi({ beside: one })
+    const one = await createTestApi()
+    const two = await createTestApi({ beside: one })
     const answers = await Promise.all(
       Array.from({ length: 20 }, (_, index) =>
         (index % 2 ? one : two).call('POST', '/', { id: 'acme' }, key('race')),
@@ -82,7 +80,7 @@ describe('an Idempotency-Key', () => {
     ['no metadata', { id: 'acme' }],
     ['a placement', { id: 'acme', metadata: { plan: 'pro' }, placement: 'eu' }],
   ])('of one request is no key of %s', async (_, body) => {
-    const api = await createApi()
+    const api = await createTestApi()
     await api.call('POST', '/', { id: 'acme', metadata: { plan: 'pro' } }, key('k'))
     const answer = await api.call('POST', '/', body, key('k'))
     expect(answer.body).toMatchObject({ status: 409, code: 'conflict' })
@@ -90,7 +88,7 @@ describe('an Idempotency-Key', () => {
   })
 
   test('is compared as it is: case, blanks and all', async () => {
-    const api = await createApi()
+    const api = await createTestApi()
     const keys = ['Key', 'key', 'k ey', 'k  ey', `'; --`, '%', 'k'.repeat(255)]
     for (const [index, value] of keys.entries()) {
       expect((await api.call('POST', '/', { id: `t${index}` }, key(value))).status).toBe(201)
@@ -102,7 +100,7 @@ describe('an Idempotency-Key', () => {
   })
 
   test.each(['', 'k'.repeat(256), 'kéy', 'k\tey'])('cannot be %j', async (value) => {
-    const api = await createApi()
+    const api = await createTestApi()
     const { body } = await api.call('POST', '/', { id: 'acme' }, key(value))
     expect(body).toMatchObject({ status: 400, code: 'invalid_request' })
     expect((await api.call('GET', '/acme')).status).toBe(404)
@@ -110,7 +108,7 @@ describe('an Idempotency-Key', () => {
 
   test('of what failed answers the same failure, and a retry ends it', async () => {
     let broken = true
-    const api = await createApi({
+    const api = await createTestApi({
       config: (factory) => ({
         databaseIsolation: {
           ...factory,
@@ -128,7 +126,7 @@ describe('an Idempotency-Key', () => {
   })
 
   test('is not in the way of keys the app’s own code uses', async () => {
-    const api = await createApi()
+    const api = await createTestApi()
     await api.lifecycle.provision('globex', { request: { key: 'k', hash: 'h' } })
     expect((await api.call('POST', '/', { id: 'acme' }, key('k'))).status).toBe(201)
   })

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import { createApi } from './world.ts'
+import { createTestApi } from './test-api.ts'
 
 describe('the life of a tenant over HTTP', () => {
   test('made, shown, changed, suspended, resumed, deleted, brought back, purged', async () => {
-    const api = await createApi()
+    const api = await createTestApi()
     const made = await api.call('POST', '/', { id: 'acme', metadata: { plan: 'pro', seats: 3 } })
     expect([made.status, made.headers.get('location')]).toEqual([201, '/tenants/acme'])
     expect(made.body).toMatchObject({
@@ -55,7 +55,7 @@ describe('the life of a tenant over HTTP', () => {
   })
 
   test('without retention nothing is left, and the id begins anew', async () => {
-    const api = await createApi()
+    const api = await createTestApi()
     const first = await api.call('POST', '/', { id: 'acme' })
     expect(await api.call('DELETE', '/acme?retention=PT0S')).toMatchObject({ status: 204, body: undefined })
     const second = await api.call('POST', '/', { id: 'acme' })
@@ -64,12 +64,12 @@ describe('the life of a tenant over HTTP', () => {
   })
 
   test('a tenant that was never there is as good as deleted', async () => {
-    const api = await createApi()
+    const api = await createTestApi()
     expect((await api.call('DELETE', '/nobody')).status).toBe(204)
   })
 
   test('an id that is taken is a conflict', async () => {
-    const api = await createApi()
+    const api = await createTestApi()
     await api.call('POST', '/', { id: 'acme' })
     const again = await api.call('POST', '/', { id: 'acme' })
     expect([again.status, again.body.code]).toEqual([409, 'conflict'])
@@ -77,7 +77,7 @@ describe('the life of a tenant over HTTP', () => {
 
   test('what failed is shown with its step, and can be tried again', async () => {
     let broken = true
-    const api = await createApi({
+    const api = await createTestApi({
       config: (factory) => ({
         databaseIsolation: {
           ...factory,
@@ -112,7 +112,7 @@ describe('the life of a tenant over HTTP', () => {
   })
 
   test('what was done is listed, the newest first, page by page', async () => {
-    const api = await createApi()
+    const api = await createTestApi()
     await api.call('POST', '/', { id: 'acme' })
     for (const action of ['suspend', 'resume', 'suspend', 'resume']) await api.call('POST', `/acme/${action}`)
     const kinds: string[] = []
@@ -130,7 +130,7 @@ describe('the life of a tenant over HTTP', () => {
   })
 
   test('the control-plane tenant is neither deleted, suspended nor purged', async () => {
-    const api = await createApi()
+    const api = await createTestApi()
     expect((await api.call('POST', '/', { id: 'main' })).status).toBe(201)
     const { uid } = (await api.call('GET', '/main')).body
     for (const [method, path, body] of [
@@ -146,9 +146,9 @@ describe('the life of a tenant over HTTP', () => {
   })
 
   test('nothing that is shown says where a database is', async () => {
-    const api = await createApi()
+    const api = await createTestApi()
     await api.call('POST', '/', { id: 'acme' })
-    await api.alter('acme', { locator: '{"name":"tenant_acme","secret":"canary-locator"}' })
+    await api.updateTenantRow('acme', { locator: '{"name":"tenant_acme","secret":"canary-locator"}' })
     await api.call('POST', '/acme/suspend')
     const { body } = await api.call('GET', '/acme')
     const answers = await Promise.all(
@@ -165,7 +165,7 @@ describe('the life of a tenant over HTTP', () => {
 describe('with an executor', () => {
   test('answers 202 at once, with the operation that is to be asked for', async () => {
     const handed: string[] = []
-    const api = await createApi({ executor: async (id) => void handed.push(id) })
+    const api = await createTestApi({ executor: async (id) => void handed.push(id) })
     const accepted = await api.call('POST', '/', { id: 'acme' })
     expect(accepted).toMatchObject({ status: 202, body: { state: 'provisioning', operation: handed[0] } })
     expect(accepted.headers.get('location')).toBe('/tenants/acme')
@@ -198,7 +198,7 @@ describe('with an executor', () => {
 
 describe('a tenant called operations', () => {
   test('is a tenant like any other', async () => {
-    const api = await createApi()
+    const api = await createTestApi()
     const made = await api.call('POST', '/', { id: 'operations' })
     expect([made.status, made.headers.get('location')]).toEqual([201, '/tenants/operations'])
     expect((await api.call('GET', '/operations')).body.id).toBe('operations')
@@ -234,7 +234,7 @@ describe('a path', () => {
     ['GET', '/operations/%00', 'tenant_not_found'],
     ['GET', "/operations/'%20OR%20'1'='1", 'tenant_not_found'],
   ])('%s %s is answered with %s, and acme is left alone', async (method, path, code) => {
-    const api = await createApi()
+    const api = await createTestApi()
     await api.call('POST', '/', { id: 'acme' })
     const body = method === 'PATCH' ? { metadata: { touched: true } } : undefined
     expect((await api.call(method, path, body)).body.code).toBe(code)
@@ -250,13 +250,13 @@ describe('a path', () => {
     ['DELETE', '/acme/operations', 'GET, HEAD'],
     ['POST', '/openapi.json', 'GET, HEAD'],
   ])('%s %s is no method of it', async (method, path, allow) => {
-    const api = await createApi()
+    const api = await createTestApi()
     const { status, body, headers } = await api.call(method, path)
     expect([status, body.code, headers.get('allow')]).toEqual([400, 'invalid_request', allow])
   })
 
   test('HEAD tells as much as GET without its body', async () => {
-    const api = await createApi()
+    const api = await createTestApi()
     expect(await api.call('HEAD', '/acme')).toMatchObject({ status: 404, body: undefined })
     await api.call('POST', '/', { id: 'acme' })
     expect(await api.call('HEAD', '/acme')).toMatchObject({ status: 200, body: undefined })

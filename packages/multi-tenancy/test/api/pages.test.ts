@@ -1,12 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { type ApiWorld, createApi } from './world.ts'
+import { createTestApi, type TestApi } from './test-api.ts'
 
 /** Every id, page by page; `between` happens after each page. */
-async function walk(
-  api: ApiWorld,
-  query: string,
-  between = async (_page: number) => {},
-): Promise<string[][]> {
+async function walk(api: TestApi, query: string, between = async (_page: number) => {}): Promise<string[][]> {
   const pages: string[][] = []
   let cursor: string | null = null
   do {
@@ -20,7 +16,7 @@ async function walk(
   return pages
 }
 
-async function populate(api: ApiWorld, ids: readonly string[]): Promise<void> {
+async function populate(api: TestApi, ids: readonly string[]): Promise<void> {
   for (const id of ids) expect((await api.call('POST', '/', { id })).status).toBe(201)
 }
 
@@ -28,7 +24,7 @@ const ids = Array.from({ length: 11 }, (_, index) => `t${String(index).padStart(
 
 describe('pages of tenants', () => {
   test('are in order, complete, none longer than asked for, and the last says so', async () => {
-    const api = await createApi()
+    const api = await createTestApi()
     await populate(api, [...ids].reverse())
     for (const limit of [1, 3, 10, 11, 12, 100]) {
       const pages = await walk(api, `limit=${limit}`)
@@ -40,7 +36,7 @@ describe('pages of tenants', () => {
   })
 
   test('have 50 tenants unless told, and 100 at most', async () => {
-    const api = await createApi()
+    const api = await createTestApi()
     await populate(api, ['acme'])
     const row = await api.db.selectFrom('tenantry_tenants').selectAll().executeTakeFirstOrThrow()
     for (let n = 100; n < 220; n++) {
@@ -64,7 +60,7 @@ describe('pages of tenants', () => {
   })
 
   test('lose nobody and repeat nobody while tenants come and go', async () => {
-    const api = await createApi()
+    const api = await createTestApi()
     await populate(api, ids)
     const pages = await walk(api, 'limit=3&total=true', async (page) => {
       if (page > 3) return
@@ -78,7 +74,7 @@ describe('pages of tenants', () => {
 
 describe('a cursor', () => {
   test('that was tampered with, or is of another list, is refused', async () => {
-    const api = await createApi()
+    const api = await createTestApi()
     await populate(api, ['a1', 'a2'])
     await api.call('POST', '/a1/suspend')
     const tenants = (await api.call('GET', '/?limit=1')).body.cursor
@@ -101,7 +97,7 @@ describe('a cursor', () => {
   })
 
   test('of one tenant’s operations shows nothing of another’s', async () => {
-    const api = await createApi()
+    const api = await createTestApi()
     await populate(api, ['a1', 'a2'])
     for (const action of ['suspend', 'resume']) {
       await api.call('POST', `/a1/${action}`)

@@ -19,7 +19,7 @@ import { type Contract, createContract } from './contract.ts'
 
 type Adapters = { db: Kysely<any> }
 
-export interface ApiWorld extends Contract {
+export interface TestApi extends Contract {
   /** The API is at `/tenants`, behind a stand-in for a token check. */
   readonly app: Hono
   readonly multiTenancy: MultiTenancy<Adapters>
@@ -32,7 +32,7 @@ export interface ApiWorld extends Contract {
   /** Notes every statement the catalog is asked from now on. */
   watch(statements: string[]): void
   /** Writes into the catalog behind everybody's back. */
-  alter(id: string, change: Partial<TenantRow>): Promise<void>
+  updateTenantRow(id: string, change: Partial<TenantRow>): Promise<void>
 }
 
 export interface Answer {
@@ -46,7 +46,7 @@ export interface ApiOptions {
   readonly executor?: (operationId: string) => Promise<void>
   readonly now?: () => number
   /** Another process over the same catalog and databases. */
-  readonly beside?: ApiWorld
+  readonly beside?: TestApi
   /** What every call says. @default the control plane's token */
   readonly headers?: Record<string, string>
   /** Where the caller may not read it. */
@@ -58,7 +58,7 @@ export interface ApiOptions {
 export const CONTROL = { 'x-test-payload': '{"tenant_id":"main"}' }
 
 /** The tenants API over a catalog in SQLite and databases in memory. */
-export async function createApi({
+export async function createTestApi({
   accessControl = { controlPlaneTenantId: 'main' },
   executor,
   now,
@@ -66,7 +66,7 @@ export async function createApi({
   headers: own = CONTROL,
   document,
   config = () => ({}),
-}: ApiOptions = {}): Promise<ApiWorld> {
+}: ApiOptions = {}): Promise<TestApi> {
   const db: Kysely<any> = beside?.db ?? openSqlite()
   let watching: string[] | undefined
   const watched = db.withPlugin({
@@ -119,7 +119,7 @@ export async function createApi({
     watch(statements) {
       watching = statements
     },
-    async alter(id, change) {
+    async updateTenantRow(id, change) {
       await db.updateTable('tenantry_tenants').set(change).where('tenant_id', '=', id).execute()
     },
   }

@@ -1,5 +1,5 @@
-import { type Address, connect, dialectOf } from './databases.ts'
-import { storesOf, tenantRow } from './stores.ts'
+import { type Address, connect, dialectOf } from './test-databases.ts'
+import { storesOf, tenantRow } from './test-stores.ts'
 
 // A process of its own: says when it stands ready, opens the catalog when told to, and writes a tenant.
 const address = JSON.parse(process.argv[2] ?? '') as Address

@@ -4,10 +4,10 @@ import { openCatalogDatabase } from '../../src/catalog/connection.ts'
 import { createCatalog } from '../../src/catalog.ts'
 import { readStamp, stampStatements, stampStateStatement } from '../../src/database/identity.ts'
 import { createMemoryFactory, createMemoryServer, openSqlite as sqlite } from '../../src/memory/index.ts'
-import { startChild } from './children.ts'
-import { kindsHere, makeDatabase, type TestDatabase } from './databases.ts'
-import { dying } from './faults.ts'
-import { asId, type Stores, storesOf, tenantRow } from './stores.ts'
+import { dying } from './faulty-kysely.ts'
+import { startReadyProcess } from './ready-process.ts'
+import { kindsHere, makeDatabase, type TestDatabase } from './test-databases.ts'
+import { asId, type Stores, storesOf, tenantRow } from './test-stores.ts'
 
 for (const kind of await kindsHere()) {
   describe(`the catalog's tables on ${kind}`, () => {
@@ -18,13 +18,15 @@ for (const kind of await kindsHere()) {
     afterAll(() => database?.cleanup())
 
     it('are made once by four processes at once', { timeout: 60_000 }, async () => {
-      const module = new URL('./process.ts', import.meta.url)
+      const module = new URL('./child-process.ts', import.meta.url)
       const children = await Promise.all(
-        [0, 1, 2, 3].map((n) => startChild(module, [JSON.stringify(database.address), `made-by-${n}`])),
+        [0, 1, 2, 3].map((n) =>
+          startReadyProcess(module, [JSON.stringify(database.address), `made-by-${n}`]),
+        ),
       )
       for (const child of children) child.send('go')
       expect(await Promise.all(children.map((child) => child.receive()))).toEqual(Array(4).fill('done'))
-      await Promise.all(children.map((child) => child.end()))
+      await Promise.all(children.map((child) => child.stop()))
       const { db, tenants } = storesOf(database.open(), database.dialect)
       expect(await tenants.count({})).toBe(4)
       const untyped = db as Kysely<any>

@@ -18,7 +18,7 @@ export function lostConnection(): Error {
   return Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' })
 }
 
-export function faulty(bare: Kysely<any>): FaultyKysely {
+export function createFaultyKysely(bare: Kysely<any>): FaultyKysely {
   let count = 0
   let armed: { index: number; mode: 'before' | 'after' | 'outage' } | undefined
   const plugin: KyselyPlugin = {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { openSqlite as sqlite } from '../../src/memory/index.ts'
 import type { OperationError } from '../../src/types/record.ts'
-import { type FaultyKysely, faulty } from './faults.ts'
-import { asId, newOperation, type Stores, storesOf, tenantRow } from './stores.ts'
+import { createFaultyKysely, type FaultyKysely } from './faulty-kysely.ts'
+import { asId, newOperation, type Stores, storesOf, tenantRow } from './test-stores.ts'
 
 const T = asId('acme')
 const REF = { id: T, generation: 1 }
@@ -67,7 +67,7 @@ interface World {
 }
 
 async function createWorld(): Promise<World> {
-  const faults = faulty(sqlite())
+  const faults = createFaultyKysely(sqlite())
   const stores = storesOf(faults.db, 'sqlite')
   const { tenants, operations } = stores
   await tenants.insert(tenantRow('acme', { uid: 'acme', revision: 'r1' }))

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { kindsHere, makeDatabase, type TestDatabase } from './databases.ts'
-import { asId, newOperation, type Stores, storesOf, tenantRow } from './stores.ts'
+import { kindsHere, makeDatabase, type TestDatabase } from './test-databases.ts'
+import { asId, newOperation, type Stores, storesOf, tenantRow } from './test-stores.ts'
 
 const YEAR_9999 = 253_402_300_799_999
 

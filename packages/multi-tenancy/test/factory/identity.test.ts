@@ -1,7 +1,7 @@
+import { createGate } from '@tenantry/test-support'
 import { describe, expect, test } from 'vitest'
 import { defineFactory } from '../../src/factory/define-factory.ts'
 import { createMemoryProvider, createMemoryServer, type MemoryServer } from '../../src/memory/index.ts'
-import { gate } from './world.ts'
 
 const coded = (code: string): object => expect.objectContaining({ code })
 
@@ -109,16 +109,14 @@ describe('the identity stamp', () => {
 
 describe('a tenant that is not ready', () => {
   test('is not served while its seed runs, and is afterwards', async () => {
-    const seeding = gate()
-    const begun = gate()
+    const seeding = createGate()
     const factory = defineFactory(createMemoryProvider(), {
       seed: async () => {
-        begun.open()
-        await seeding.promise
+        await seeding.pass()
       },
     })
     const provisioned = factory.provision('acme')
-    await begun.promise
+    await seeding.reached
     await expect(factory.getAdapters('acme')).rejects.toEqual(coded('tenant_not_ready'))
     seeding.open()
     await provisioned
@@ -140,18 +138,16 @@ describe('a tenant that is not ready', () => {
   })
 
   test('provision and deprovision of one tenant do not cross', async () => {
-    const seeding = gate()
-    const begun = gate()
+    const seeding = createGate()
     const server = createMemoryServer()
     const factory = defineFactory(createMemoryProvider(server), {
       seed: async () => {
-        begun.open()
-        await seeding.promise
+        await seeding.pass()
       },
     })
     const elsewhere = defineFactory(createMemoryProvider(server))
     const provisioned = factory.provision('acme')
-    await begun.promise
+    await seeding.reached
     const deprovisioned = factory.deprovision('acme')
     await expect(factory.provision('acme')).rejects.toEqual(coded('conflict'))
     seeding.open()

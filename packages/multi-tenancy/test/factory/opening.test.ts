@@ -1,11 +1,12 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import { createGate, createSimulatedClock } from '@tenantry/test-support'
 import { describe, expect, test } from 'vitest'
 import { TenancyError } from '../../src/errors.ts'
 import { defineFactory } from '../../src/factory/define-factory.ts'
 import { createMemoryProvider, createMemoryServer } from '../../src/memory/index.ts'
 import { HOSTILE_IDS } from '../hostile-ids.ts'
-import { gate, recorded, virtualTime } from './world.ts'
+import { createRecordedProvider } from './recorded-provider.ts'
 
 // What is kept is counted, not what nobody has collected yet.
 setFlagsFromString('--expose-gc')
@@ -15,7 +16,7 @@ const coded = (code: string): object => expect.objectContaining({ code })
 
 describe('opening a tenant', () => {
   test('1,000 concurrent first requests open it once', async () => {
-    const { provider, calls } = recorded()
+    const { provider, calls } = createRecordedProvider()
     const factory = defineFactory(provider)
     await factory.provision('acme')
     calls.connect = calls.find = 0
@@ -26,7 +27,7 @@ describe('opening a tenant', () => {
   })
 
   test('a warm tenant costs the provider nothing', async () => {
-    const { provider, calls } = recorded()
+    const { provider, calls } = createRecordedProvider()
     const factory = defineFactory(provider)
     await factory.provision('acme')
     await factory.getAdapters('acme')
@@ -38,7 +39,7 @@ describe('opening a tenant', () => {
   test('a failure is told to all who wait and kept for nobody', async () => {
     let broken = true
     const memory = createMemoryProvider()
-    const { provider, calls } = recorded({
+    const { provider, calls } = createRecordedProvider({
       ...memory,
       connect: (...args) =>
         broken ? Promise.reject(new TenancyError('credentials_rejected', 'no')) : memory.connect(...args),
@@ -58,16 +59,16 @@ describe('opening a tenant', () => {
   })
 
   test('the least recently used of more than `max` is opened again, after `ttl` each is', async () => {
-    const world = virtualTime()
-    const { provider, calls } = recorded()
-    const factory = defineFactory(provider, { environment: world, cache: { max: 2, ttl: 1_000 } })
+    const clock = createSimulatedClock()
+    const { provider, calls } = createRecordedProvider()
+    const factory = defineFactory(provider, { environment: clock, cache: { max: 2, ttl: 1_000 } })
     for (const id of ['one', 'two', 'three']) await factory.provision(id)
     calls.connect = 0
     for (const id of ['one', 'two', 'one', 'three', 'one']) await factory.getAdapters(id)
     expect(calls.connect).toBe(3)
     await factory.getAdapters('two')
     expect(calls.connect).toBe(4)
-    world.advance(1_001)
+    clock.skip(1_001)
     await factory.getAdapters('two')
     expect(calls.connect).toBe(5)
   })
@@ -80,7 +81,7 @@ describe('opening a tenant', () => {
   })
 
   test('a transient failure is tried again after what the service asks for, and no longer than `openTimeout`', async () => {
-    const world = virtualTime()
+    const clock = createSimulatedClock()
     const memory = createMemoryProvider()
     let failures = 0
     let retryAfter: number | undefined
@@ -93,18 +94,18 @@ describe('opening a tenant', () => {
       },
     }
     const factory = defineFactory(flaky, {
-      environment: world,
+      environment: clock,
       openTimeout: 10_000,
       cache: { locatorTtl: 0, max: 0 },
     })
     await factory.provision('acme')
     failures = 2
     await factory.getAdapters('acme')
-    expect(world.slept).toEqual([50, 100])
+    expect(clock.slept).toEqual([50, 100])
     failures = 1
     retryAfter = 3
     await factory.getAdapters('acme')
-    expect(world.slept.at(-1)).toBe(3_000)
+    expect(clock.slept.at(-1)).toBe(3_000)
     failures = 1
     retryAfter = 300
     await expect(factory.getAdapters('acme')).rejects.toMatchObject({
@@ -121,7 +122,7 @@ describe('opening a tenant', () => {
   })
 
   test('no hostile id reaches the provider', async () => {
-    const { provider, calls } = recorded()
+    const { provider, calls } = createRecordedProvider()
     const factory = defineFactory(provider)
     for (const id of HOSTILE_IDS) {
       for (const call of [factory.getAdapters, factory.provision, factory.deprovision, factory.migrate]) {
@@ -136,10 +137,10 @@ describe('unknown tenants', () => {
   test('100,000 random ids cost at most the look-ups of the bound, one listing a window, and bounded memory', {
     timeout: 60_000,
   }, async () => {
-    const world = virtualTime()
-    const { provider, calls, server } = recorded()
+    const clock = createSimulatedClock()
+    const { provider, calls, server } = createRecordedProvider()
     const factory = defineFactory(provider, {
-      environment: world,
+      environment: clock,
       cache: { unknownLookups: 100, negativeTtl: 10_000 },
     })
     await factory.provision('acme')
@@ -166,7 +167,7 @@ describe('unknown tenants', () => {
   })
 
   test('a burst in parallel stays within the bound too', async () => {
-    const { provider, calls } = recorded()
+    const { provider, calls } = createRecordedProvider()
     const factory = defineFactory(provider, { cache: { unknownLookups: 100 } })
     await Promise.allSettled(
       Array.from({ length: 5_000 }, (_, index) => factory.getAdapters(`burst-${index}`)),
@@ -175,10 +176,10 @@ describe('unknown tenants', () => {
   })
 
   test('one created here is served at once, one created elsewhere within `negativeTtl`', async () => {
-    const world = virtualTime()
+    const clock = createSimulatedClock()
     const server = createMemoryServer()
     const here = defineFactory(createMemoryProvider(server), {
-      environment: world,
+      environment: clock,
       cache: { negativeTtl: 10_000 },
     })
     const elsewhere = defineFactory(createMemoryProvider(server))
@@ -187,7 +188,7 @@ describe('unknown tenants', () => {
     await here.provision('acme')
     await expect(here.getAdapters('acme')).resolves.toBeDefined()
     await elsewhere.provision('bolt')
-    world.advance(10_001)
+    clock.skip(10_001)
     await expect(here.getAdapters('bolt')).resolves.toBeDefined()
   })
 
@@ -208,8 +209,8 @@ describe('unknown tenants', () => {
 
 describe('on Workers', () => {
   test('nothing with I/O outlives a request: every one gets a client of its own, from a remembered locator', async () => {
-    const { provider, calls } = recorded()
-    const factory = defineFactory(provider, { environment: virtualTime('workers') })
+    const { provider, calls } = createRecordedProvider()
+    const factory = defineFactory(provider, { environment: createSimulatedClock({ runtime: 'workers' }) })
     await factory.provision('acme')
     calls.connect = 0
     const [one, two] = [await factory.getAdapters('acme'), await factory.getAdapters('acme')]
@@ -219,7 +220,7 @@ describe('on Workers', () => {
 
   test('no request waits for another’s promise', async () => {
     const memory = createMemoryProvider()
-    const stuck = gate()
+    const stuck = createGate()
     let first = true
     const factory = defineFactory(
       {
@@ -227,12 +228,12 @@ describe('on Workers', () => {
         connect: async (...args) => {
           if (first) {
             first = false
-            await stuck.promise
+            await stuck.pass()
           }
           return memory.connect(...args)
         },
       },
-      { environment: virtualTime('workers') },
+      { environment: createSimulatedClock({ runtime: 'workers' }) },
     )
     await defineFactory(memory).provision('acme')
     const leader = factory.getAdapters('acme')

@@ -1,10 +1,10 @@
+import { createGate, createSimulatedClock } from '@tenantry/test-support'
 import { describe, expect, test } from 'vitest'
 import { defineFactory } from '../../src/factory/define-factory.ts'
 import { createLookupCache } from '../../src/factory/lookup.ts'
 import { createMemoryProvider } from '../../src/memory/index.ts'
 import { parseTenantId } from '../../src/tenant-id.ts'
 import { createEnvironment } from '../../src/util/environment.ts'
-import { gate, virtualTime } from './world.ts'
 
 const id = parseTenantId('acme')
 const call = { signal: new AbortController().signal }
@@ -67,7 +67,7 @@ describe('a look-up that something happened during', () => {
 })
 
 test('a deletion is done although the tenant was made anew at once', async () => {
-  const world = virtualTime()
+  const clock = createSimulatedClock()
   const memory = createMemoryProvider()
   let generation = 0
   const factory = defineFactory(
@@ -84,22 +84,22 @@ test('a deletion is done although the tenant was made anew at once', async () =>
         await memory.create(String(locator.name), given)
       },
     },
-    { environment: world },
+    { environment: clock },
   )
   await factory.provision('acme')
   await factory.deprovision('acme')
-  expect(world.slept).toEqual([])
+  expect(clock.slept).toEqual([])
 })
 
 test('a step may be given more time than a timer holds', async () => {
-  const held = gate()
+  const held = createGate()
   const memory = createMemoryProvider()
   let calls = 0
   const factory = defineFactory(memory, {
     stepTimeout: 2 ** 40,
     async seed() {
       calls++
-      await held.promise
+      await held.pass()
     },
   })
   const made = factory.provision('acme')

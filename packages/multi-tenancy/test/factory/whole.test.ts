@@ -6,7 +6,7 @@ import { createMemoryProvider, createMemoryServer } from '../../src/memory/index
 import type { TenantProvider } from '../../src/types/provider.ts'
 
 /** A provider that writes down what is asked of it. */
-function recorded(): { provider: TenantProvider<any>; calls: string[] } {
+function createRecordedProvider(): { provider: TenantProvider<any>; calls: string[] } {
   const provider = createMemoryProvider(createMemoryServer())
   const calls: string[] = []
   return {
@@ -46,7 +46,7 @@ async function journalOf(provider: TenantProvider<any>, migrations: MigrationSou
 
 describe('a database that was made just now', () => {
   test('is stamped, migrated and ready in one batch', async () => {
-    const { provider, calls } = recorded()
+    const { provider, calls } = createRecordedProvider()
     await defineFactory(provider, { migrations: { ...SQL, ...KYSELY } }).provision('acme')
     const [create, ...rest] = calls.filter((call) => call !== 'query')
     expect([create, rest.length]).toEqual(['create', 1])
@@ -66,7 +66,7 @@ describe('a database that was made just now', () => {
   })
 
   test('is seeded before it is ready', async () => {
-    const { provider } = recorded()
+    const { provider } = createRecordedProvider()
     const seen: unknown[] = []
     const factory = defineFactory<any, { db: Kysely<any> }>(provider, {
       migrations: SQL,
@@ -95,7 +95,7 @@ describe('a database that was made just now', () => {
     ['has a transaction of its own', { '003_x': { transaction: false, up: (db) => db.transaction().execute((trx) => trx.schema.createTable('empty').addColumn('id', 'integer').execute()) } }],
     ['swallows that it was refused', { '003_x': { up: (db) => db.insertInto('notes').values({ id: '1' }).execute().catch(() => {}) } }],
   ])('runs a Kysely migration that %s by itself, after the batch', async (_, more) => {
-    const { provider } = recorded()
+    const { provider } = createRecordedProvider()
     const migrations = { ...SQL, ...(more as object) } as MigrationSource
     await defineFactory(provider, { migrations }).provision('acme')
     const rows = await journalOf(provider, migrations, 'acme')
@@ -107,7 +107,7 @@ describe('a database that was made just now', () => {
   }) // biome-ignore format: a table
 
   test('runs `up` for each tenant anew: what it makes up is no other tenant’s', async () => {
-    const { provider } = recorded()
+    const { provider } = createRecordedProvider()
     const migrations = {
       '001_secret': {
         up: (db: Kysely<any>) =>
@@ -128,7 +128,7 @@ describe('a database that was made just now', () => {
   })
 
   test('names the culprit, and keeps what came before it', async () => {
-    const { provider } = recorded()
+    const { provider } = createRecordedProvider()
     const migrations = {
       ...SQL,
       '003_bad': 'CREATE TABLE notes (id TEXT)',
@@ -152,7 +152,7 @@ describe('a database that was made just now', () => {
   })
 
   test('is looked at first when the service says that it was there', async () => {
-    const { provider, calls } = recorded()
+    const { provider, calls } = createRecordedProvider()
     const found = {
       ...provider,
       create: async (...given: Parameters<typeof provider.create>) => ({
@@ -165,7 +165,7 @@ describe('a database that was made just now', () => {
   })
 
   test('that another process stamped meanwhile is not stamped over', async () => {
-    const { provider } = recorded()
+    const { provider } = createRecordedProvider()
     const factory = defineFactory(provider, { migrations: SQL, databasePrefix: 'tenant_' })
     const late = {
       ...provider,
@@ -180,7 +180,7 @@ describe('a database that was made just now', () => {
   })
 
   test('refuses a migration that would end the batch’s own transaction', async () => {
-    const { provider, calls } = recorded()
+    const { provider, calls } = createRecordedProvider()
     const factory = defineFactory(provider, {
       migrations: { ...SQL, '003_end': 'COMMIT; CREATE TABLE late (id TEXT)' },
     })

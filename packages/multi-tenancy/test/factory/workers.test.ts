@@ -1,26 +1,27 @@
+import { createSimulatedClock } from '@tenantry/test-support'
 import { expect, test, vi } from 'vitest'
 import { defineFactory } from '../../src/factory/define-factory.ts'
 import type { CallOptions } from '../../src/types/provider.ts'
-import { recorded, virtualTime } from './world.ts'
+import { createRecordedProvider } from './recorded-provider.ts'
 
 test('where every request connects anew, an isolate reads a tenant’s stamp once while it remembers its locator', async () => {
-  const world = virtualTime('workers')
-  const { provider, calls } = recorded()
-  const options = { environment: world, cache: { locatorTtl: 60_000 } }
+  const clock = createSimulatedClock({ runtime: 'workers' })
+  const { provider, calls } = createRecordedProvider()
+  const options = { environment: clock, cache: { locatorTtl: 60_000 } }
   await defineFactory(provider, options).provision('acme')
   const factory = defineFactory(provider, options)
   await factory.getAdapters('acme')
   const { query, connect } = { ...calls }
   for (let request = 0; request < 10; request++) await factory.getAdapters('acme')
   expect(calls).toMatchObject({ query, connect: connect + 10 })
-  world.advance(60_001)
+  clock.skip(60_001)
   await factory.getAdapters('acme')
   expect(calls.query).toBe(query + 1)
 })
 
 test('what provision saw is not what a request needs to see', async () => {
-  const { provider, calls } = recorded()
-  const factory = defineFactory(provider, { environment: virtualTime('workers') })
+  const { provider, calls } = createRecordedProvider()
+  const factory = defineFactory(provider, { environment: createSimulatedClock({ runtime: 'workers' }) })
   await factory.provision('acme')
   calls.query = 0
   await factory.getAdapters('acme')
@@ -28,7 +29,7 @@ test('what provision saw is not what a request needs to see', async () => {
 })
 
 test('a tenant that is known is opened without a timer and without a signal, each dear in a Worker', async () => {
-  const { provider } = recorded()
+  const { provider } = createRecordedProvider()
   const asked: string[] = []
   const factory = defineFactory(
     {
@@ -56,7 +57,7 @@ test('a tenant that is known is opened without a timer and without a signal, eac
 })
 
 test('work that hears late of its signal hears that it was given up', async () => {
-  const { provider } = recorded()
+  const { provider } = createRecordedProvider()
   let given: CallOptions | undefined
   const factory = defineFactory(
     {

@@ -1,7 +1,7 @@
 import { createCatalog } from '../../src/catalog.ts'
 import { defineFactory } from '../../src/factory/define-factory.ts'
-import { type Address, connect, dialectOf } from '../catalog/databases.ts'
-import { createFileProvider } from './files.ts'
+import { type Address, connect, dialectOf } from '../catalog/test-databases.ts'
+import { createFileProvider } from './file-provider.ts'
 
 /** What a process of its own is told to do. */
 export interface Orders {

@@ -1,7 +1,8 @@
+import { getOutcome } from '@tenantry/test-support'
 import { describe, expect, it } from 'vitest'
 import { TenancyError } from '../../src/errors.ts'
 import type { StepRunner } from '../../src/types/lifecycle.ts'
-import { createWorld, LEASE, outcome, type Process, type World } from './world.ts'
+import { createTestEnv, LEASE, type Process, type TestEnv } from './test-env.ts'
 
 /**
  * A durable engine, as Cloudflare Workflows is one: it runs a function again from its start whenever it dies, and
@@ -48,13 +49,13 @@ function died(): Promise<never> {
   return new Promise<never>(() => {})
 }
 
-async function setUp(world: World) {
+async function setUp(env: TestEnv) {
   const queue: string[] = []
   const engine = createEngine(async (id, step, owner) => {
     await runner.lifecycle.run(id, { step, owner })
   })
-  const runner: Process = await world.start()
-  const caller = await world.start({
+  const runner: Process = await env.start()
+  const caller = await env.start({
     waitTimeout: 10_000,
     async executor(id) {
       queue.push(id)
@@ -62,15 +63,15 @@ async function setUp(world: World) {
   })
   /** Has the engine take what waits; not awaited, as it dies at times. */
   async function work(): Promise<void> {
-    for (const id of queue.splice(0)) await Promise.race([engine.start(id), world.time.advance(1)])
+    for (const id of queue.splice(0)) await Promise.race([engine.start(id), env.time.advance(1)])
   }
   return { queue, engine, caller, runner, work }
 }
 
 describe('an executor', () => {
   it('runs what it is handed, and the caller gets what came of it', async () => {
-    const world = createWorld()
-    const { queue, engine, caller, work } = await setUp(world)
+    const env = createTestEnv()
+    const { queue, engine, caller, work } = await setUp(env)
     const made = caller.lifecycle.provision('acme')
     while (queue.length === 0) await Promise.resolve()
     await work()
@@ -79,8 +80,8 @@ describe('an executor', () => {
   })
 
   it('with `wait: false` the caller goes on, and finds the operation', async () => {
-    const world = createWorld()
-    const { caller, work } = await setUp(world)
+    const env = createTestEnv()
+    const { caller, work } = await setUp(env)
     const record = await caller.lifecycle.provision('acme', { wait: false })
     expect(record).toMatchObject({ state: 'provisioning' })
     expect((await caller.lifecycle.provision('acme', { wait: false })).operation).toBe(record.operation)
@@ -93,8 +94,8 @@ describe('an executor', () => {
     const steps = ['create', 'stamp', 'migrate', 'seed', 'ready', 'activate']
     for (const name of steps) {
       for (const when of ['before', 'after', 'unremembered'] as const) {
-        const world = createWorld()
-        const { caller, engine, work, queue } = await setUp(world)
+        const env = createTestEnv()
+        const { caller, engine, work, queue } = await setUp(env)
         engine.die(name, when)
         const { operation = '' } = await caller.lifecycle.provision('acme', { wait: false })
         await work()
@@ -109,20 +110,18 @@ describe('an executor', () => {
           engine.done.filter((step, index) => engine.done.indexOf(step) !== index),
           `${when} ${name}`,
         ).toEqual([])
-        expect(world.service.calls.filter((call) => call.startsWith('create'))).toEqual([
-          'create tenant_acme',
-        ])
+        expect(env.service.calls.filter((call) => call.startsWith('create'))).toEqual(['create tenant_acme'])
       }
     }
   })
 
   it('an operation taken from a dead engine is not failed by it when it comes back', async () => {
-    const world = createWorld()
-    const { caller, engine, runner, work, queue } = await setUp(world)
+    const env = createTestEnv()
+    const { caller, engine, runner, work, queue } = await setUp(env)
     engine.die('migrate', 'before')
     const { operation = '' } = await caller.lifecycle.provision('acme', { wait: false })
     await work()
-    await world.time.advance(LEASE)
+    await env.time.advance(LEASE)
     await runner.lifecycle.sweep()
     expect((await caller.lifecycle.get('acme')).state).toBe('active')
     engine.live()
@@ -133,9 +132,9 @@ describe('an executor', () => {
   })
 
   it('a failure that the engine made anew fails the operation', async () => {
-    const world = createWorld()
-    const { caller, work, queue, engine } = await setUp(world)
-    const failing = await world.start({
+    const env = createTestEnv()
+    const { caller, work, queue, engine } = await setUp(env)
+    const failing = await env.start({
       around: async (member, run) => {
         if (member === 'batch') throw new TenancyError('quota_exceeded', 'full')
         return run()
@@ -163,30 +162,30 @@ describe('an executor', () => {
   })
 
   it('what waits for it is not taken for dead before its time, and is finished without it after', async () => {
-    const world = createWorld()
-    const { caller, runner, queue } = await setUp(world)
+    const env = createTestEnv()
+    const { caller, runner, queue } = await setUp(env)
     await caller.lifecycle.provision('acme', { wait: false })
-    await world.time.advance(1_000)
+    await env.time.advance(1_000)
     expect((await runner.lifecycle.sweep()).finished).toEqual([])
     expect(queue).toHaveLength(1)
-    await world.time.advance(LEASE)
+    await env.time.advance(LEASE)
     expect((await runner.lifecycle.sweep()).finished).toHaveLength(1)
     expect((await caller.lifecycle.get('acme')).state).toBe('active')
   })
 
   it('one that cannot take it is an error with a code, and the operation is finished by a sweep', async () => {
-    const world = createWorld()
-    const broken = await world.start({ executor: async () => Promise.reject(new Error('the queue is gone')) })
+    const env = createTestEnv()
+    const broken = await env.start({ executor: async () => Promise.reject(new Error('the queue is gone')) })
     const error = await broken.lifecycle.provision('acme').catch((cause: unknown) => cause)
     expect(error).toBeInstanceOf(TenancyError)
-    await world.time.advance(LEASE)
-    await (await world.start()).lifecycle.sweep()
+    await env.time.advance(LEASE)
+    await (await env.start()).lifecycle.sweep()
     expect((await broken.lifecycle.get('acme')).state).toBe('active')
   })
 
   it('is asked for each operation, purges that are due too', async () => {
-    const world = createWorld()
-    const { caller, work, queue } = await setUp(world)
+    const env = createTestEnv()
+    const { caller, work, queue } = await setUp(env)
     const step = async (begun: Promise<unknown>) => {
       await begun
       await work()
@@ -199,12 +198,12 @@ describe('an executor', () => {
     await step(caller.lifecycle.undelete('acme', { wait: false }))
     expect((await caller.lifecycle.get('acme')).state).toBe('active')
     await step(caller.lifecycle.deprovision('acme', { wait: false, retention: 1 }))
-    await world.time.advance(10)
+    await env.time.advance(10)
     // Handed over is not purged.
     expect((await caller.lifecycle.sweep()).purged).toEqual([])
     expect(queue).toHaveLength(1)
     await work()
-    expect(await outcome(caller.lifecycle.get('acme'))).toBe('tenant_not_found')
-    expect(world.service.databases.size).toBe(0)
+    expect(await getOutcome(caller.lifecycle.get('acme'))).toBe('tenant_not_found')
+    expect(env.service.databases.size).toBe(0)
   })
 })

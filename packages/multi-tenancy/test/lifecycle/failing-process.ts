@@ -1,11 +1,11 @@
 import type { Kysely } from 'kysely'
 import { TenancyError } from '../../src/errors.ts'
-import { lostConnection } from '../catalog/faults.ts'
-import type { Around } from './service.ts'
-import type { Process, World } from './world.ts'
+import { lostConnection } from '../catalog/faulty-kysely.ts'
+import type { Process, TestEnv } from './test-env.ts'
+import type { Around } from './test-service.ts'
 
 /** A process that a test kills, or whose calls it makes fail. */
-export interface Mortal extends Process {
+export interface FailingProcess extends Process {
   /** Before the call after so many, or after it, with its reply lost, it is dead: nothing it calls is done any more. */
   killIn(calls: number): void
   kill(): void
@@ -16,14 +16,17 @@ export interface Mortal extends Process {
   readonly dead: boolean
 }
 
-export interface MortalOptions {
+export interface FailingProcessOptions {
   readonly migrations: Record<string, string>
   /** From 0 to below 1; decides how long each reply takes, in turns of the queue. */
   readonly random: () => number
 }
 
 /** Starts a process all of whose calls, to the catalog and to the service, count as points where it may die. */
-export async function startMortal(world: World, { migrations, random }: MortalOptions): Promise<Mortal> {
+export async function startFailingProcess(
+  env: TestEnv,
+  { migrations, random }: FailingProcessOptions,
+): Promise<FailingProcess> {
   let calls = 0
   let deadAt = Number.POSITIVE_INFINITY
   let fault: { at: number; when: 'before' | 'after' } | undefined
@@ -66,7 +69,7 @@ export async function startMortal(world: World, { migrations, random }: MortalOp
       },
     })
 
-  const process = await world.start({ around, wrap, migrations, waitTimeout: 20_000 })
+  const process = await env.start({ around, wrap, migrations, waitTimeout: 20_000 })
   calls = 0
   return {
     ...process,

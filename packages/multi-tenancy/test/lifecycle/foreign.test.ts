@@ -1,9 +1,10 @@
+import { getOutcome } from '@tenantry/test-support'
 import { describe, expect, it } from 'vitest'
 import { createMemoryFactory } from '../../src/memory/index.ts'
-import { createWorld, MIGRATIONS, outcome, RETENTION, type World } from './world.ts'
+import { createTestEnv, MIGRATIONS, RETENTION, type TestEnv } from './test-env.ts'
 
 /** Somebody else's database, of the name a tenant would get. */
-async function occupy({ service }: World, name: string): Promise<void> {
+async function occupy({ service }: TestEnv, name: string): Promise<void> {
   const provider = service.provider()
   await provider.create(name, { signal: new AbortController().signal })
   const database = service.databases.get(name)
@@ -13,95 +14,95 @@ async function occupy({ service }: World, name: string): Promise<void> {
 
 describe('a database that is somebody else’s', () => {
   it('is not taken, nor destroyed, and the tenant whose name it has can be deleted and made anew', async () => {
-    const world = createWorld()
-    const { lifecycle } = await world.start()
-    await occupy(world, 'tenant_acme')
-    world.service.calls.length = 0
-    expect(await outcome(lifecycle.provision('acme'))).toBe('name_taken')
+    const env = createTestEnv()
+    const { lifecycle } = await env.start()
+    await occupy(env, 'tenant_acme')
+    env.service.calls.length = 0
+    expect(await getOutcome(lifecycle.provision('acme'))).toBe('name_taken')
     expect(await lifecycle.get('acme')).toMatchObject({
       state: 'failed',
       error: { code: 'name_taken', step: 'stamp' },
     })
     const deleted = await lifecycle.deprovision('acme')
     expect(deleted?.state).toBe('deleted')
-    await world.time.advance(RETENTION)
+    await env.time.advance(RETENTION)
     expect((await lifecycle.sweep()).purged).toEqual([{ tenantId: 'acme', generation: 1 }])
-    expect(world.service.calls.filter((call) => /^(drop|closed|open) /.test(call))).toEqual([])
-    expect(await world.service.rows('tenant_acme', 'SELECT body FROM theirs')).toEqual([{ body: 'not ours' }])
+    expect(env.service.calls.filter((call) => /^(drop|closed|open) /.test(call))).toEqual([])
+    expect(await env.service.rows('tenant_acme', 'SELECT body FROM theirs')).toEqual([{ body: 'not ours' }])
     expect(await lifecycle.provision('acme')).toMatchObject({ generation: 2, state: 'active' })
   })
 
   it('is no tenant’s of ours either when it carries another stamp', async () => {
-    const world = createWorld()
-    const { lifecycle } = await world.start()
+    const env = createTestEnv()
+    const { lifecycle } = await env.start()
     // Of the same tenant id, made by a catalog that is lost.
-    await createMemoryFactory({ server: world.service.databases, migrations: MIGRATIONS }).provision('acme')
+    await createMemoryFactory({ server: env.service.databases, migrations: MIGRATIONS }).provision('acme')
     const failed = await lifecycle.provision('acme').catch((error: unknown) => error)
     expect(failed).toMatchObject({ code: 'name_taken', step: 'stamp' })
     expect(String(failed)).toContain('adopt')
     await lifecycle.deprovision('acme', { retention: 0 })
-    expect(world.service.databases.has('tenant_acme')).toBe(true)
+    expect(env.service.databases.has('tenant_acme')).toBe(true)
     expect((await lifecycle.provision('acme')).generation).toBe(2)
   })
 
   it('is not destroyed where a ready tenant’s record points to it', async () => {
-    const world = createWorld()
-    const { lifecycle } = await world.start()
+    const env = createTestEnv()
+    const { lifecycle } = await env.start()
     await lifecycle.provision('acme')
-    await occupy(world, 'theirs')
-    await world.alter('acme', { locator: '{"name":"theirs"}' })
-    expect(await outcome(lifecycle.deprovision('acme', { retention: 0 }))).toBe('name_taken')
+    await occupy(env, 'theirs')
+    await env.updateTenantRow('acme', { locator: '{"name":"theirs"}' })
+    expect(await getOutcome(lifecycle.deprovision('acme', { retention: 0 }))).toBe('name_taken')
     expect(await lifecycle.get('acme')).toMatchObject({ state: 'failed', error: { step: 'mark' } })
-    expect(world.service.databases.has('theirs')).toBe(true)
-    expect(world.service.closed.has('theirs')).toBe(false)
+    expect(env.service.databases.has('theirs')).toBe(true)
+    expect(env.service.closed.has('theirs')).toBe(false)
   })
 })
 
 describe('adopt', () => {
   it('takes a database made without a catalog, as it is', async () => {
-    const world = createWorld()
-    const plain = createMemoryFactory({ server: world.service.databases, migrations: MIGRATIONS })
+    const env = createTestEnv()
+    const plain = createMemoryFactory({ server: env.service.databases, migrations: MIGRATIONS })
     await plain.provision('acme')
     const { db } = await plain.getAdapters('acme')
     await db.insertInto('notes').values({ body: 'kept' }).execute()
-    const process = await world.start()
+    const process = await env.start()
     const record = await process.lifecycle.adopt('acme')
     expect(record).toMatchObject({ state: 'active', generation: 1, locator: { name: 'tenant_acme' } })
     const adapters = await process.factory.getAdapters('acme')
     expect(await adapters.db.selectFrom('notes').select('body').execute()).toEqual([{ body: 'kept' }])
-    expect(await outcome(process.lifecycle.adopt('acme'))).toBe('conflict')
-    expect(await outcome(process.lifecycle.provision('acme'))).toBe('done')
+    expect(await getOutcome(process.lifecycle.adopt('acme'))).toBe('conflict')
+    expect(await getOutcome(process.lifecycle.provision('acme'))).toBe('succeeded')
     expect((await process.lifecycle.deprovision('acme', { retention: 0 }))?.state).toBe('purged')
   })
 
   it('takes the place of a provision that would not have it, and refuses what is not this tenant’s', async () => {
-    const world = createWorld()
-    const { lifecycle } = await world.start()
-    await createMemoryFactory({ server: world.service.databases, migrations: MIGRATIONS }).provision('acme')
-    await outcome(lifecycle.provision('acme'))
+    const env = createTestEnv()
+    const { lifecycle } = await env.start()
+    await createMemoryFactory({ server: env.service.databases, migrations: MIGRATIONS }).provision('acme')
+    await getOutcome(lifecycle.provision('acme'))
     expect((await lifecycle.adopt('acme')).state).toBe('active')
 
-    await occupy(world, 'tenant_beta')
-    expect(await outcome(lifecycle.adopt('beta'))).toBe('wrong_tenant')
-    expect(await outcome(lifecycle.adopt('nobody'))).toBe('tenant_not_found')
-    const acme = world.service.databases.get('tenant_acme')
-    if (acme) world.service.databases.set('tenant_gamma', acme)
-    expect(await outcome(lifecycle.adopt('gamma'))).toBe('wrong_tenant')
-    await world.service.rows('tenant_acme', `UPDATE tenantry_identity SET state = 'provisioning' RETURNING 1`)
-    await world.db.deleteFrom('tenantry_tenants').where('tenant_id', '=', 'acme').execute()
-    expect(await outcome(lifecycle.adopt('acme'))).toBe('tenant_not_ready')
+    await occupy(env, 'tenant_beta')
+    expect(await getOutcome(lifecycle.adopt('beta'))).toBe('wrong_tenant')
+    expect(await getOutcome(lifecycle.adopt('nobody'))).toBe('tenant_not_found')
+    const acme = env.service.databases.get('tenant_acme')
+    if (acme) env.service.databases.set('tenant_gamma', acme)
+    expect(await getOutcome(lifecycle.adopt('gamma'))).toBe('wrong_tenant')
+    await env.service.rows('tenant_acme', `UPDATE tenantry_identity SET state = 'provisioning' RETURNING 1`)
+    await env.db.deleteFrom('tenantry_tenants').where('tenant_id', '=', 'acme').execute()
+    expect(await getOutcome(lifecycle.adopt('acme'))).toBe('tenant_not_ready')
     expect((await lifecycle.list()).tenants).toEqual([])
   })
 
   it('two at once write one record', async () => {
-    const world = createWorld()
-    await createMemoryFactory({ server: world.service.databases, migrations: MIGRATIONS }).provision('acme')
-    const [one, other] = [await world.start(), await world.start()]
+    const env = createTestEnv()
+    await createMemoryFactory({ server: env.service.databases, migrations: MIGRATIONS }).provision('acme')
+    const [one, other] = [await env.start(), await env.start()]
     const results = await Promise.all([
-      outcome(one.lifecycle.adopt('acme')),
-      outcome(other.lifecycle.adopt('acme')),
+      getOutcome(one.lifecycle.adopt('acme')),
+      getOutcome(other.lifecycle.adopt('acme')),
     ])
-    expect(results).toContain('done')
+    expect(results).toContain('succeeded')
     expect((await one.lifecycle.list({ total: true })).total).toBe(1)
   })
 })

@@ -1,11 +1,11 @@
+import { createGate, getOutcome } from '@tenantry/test-support'
 import { describe, expect, it } from 'vitest'
-import { gate } from '../factory/world.ts'
-import { createWorld, MAX_AGE, MIGRATIONS, outcome, RETENTION, read, write } from './world.ts'
+import { createTestEnv, MAX_AGE, MIGRATIONS, RETENTION, read, write } from './test-env.ts'
 
 describe('delete and make anew', () => {
   it('gives a new generation: new name, new uid, none of the old data', async () => {
-    const world = createWorld()
-    const process = await world.start()
+    const env = createTestEnv()
+    const process = await env.start()
     const { lifecycle } = process
     const first = await lifecycle.provision('acme')
     await write(process, 'acme', 'of the first')
@@ -15,87 +15,85 @@ describe('delete and make anew', () => {
     expect(second.uid).not.toBe(first.uid)
     expect(await read(process, 'acme')).toEqual([])
     expect((await process.factory.open('acme')).generation).toBe(2)
-    expect(await outcome(lifecycle.undelete('acme'))).toBe('done')
-    expect((await world.row('acme')).state).toBe('deleted')
+    expect(await getOutcome(lifecycle.undelete('acme'))).toBe('succeeded')
+    expect((await env.row('acme')).state).toBe('deleted')
   })
 
   it('refuses whatever still holds the old one: handles, in every process', async () => {
-    const world = createWorld()
-    const [one, other] = [await world.start(), await world.start()]
+    const env = createTestEnv()
+    const [one, other] = [await env.start(), await env.start()]
     await one.lifecycle.provision('acme')
     await write(one, 'acme', 'of the first')
     const held = await Promise.all([one.factory.getAdapters('acme'), other.factory.getAdapters('acme')])
     await one.lifecycle.deprovision('acme')
     await one.lifecycle.provision('acme')
     const insert = (index: number) =>
-      outcome(held[index]?.db.insertInto('notes').values({ body: 'late' }).execute() ?? Promise.resolve())
+      getOutcome(held[index]?.db.insertInto('notes').values({ body: 'late' }).execute() ?? Promise.resolve())
     expect(await insert(0)).toBe('stale_tenant')
     // The other process learns of it at the latest when what it knows is too old.
     expect(['stale_tenant', 'tenant_suspended']).toContain(await insert(1))
-    await world.time.advance(30_000)
+    await env.time.advance(30_000)
     expect(await insert(1)).toBe('stale_tenant')
     expect(await read(one, 'acme')).toEqual([])
     expect(await read(other, 'acme')).toEqual([])
-    expect(await world.service.rows('tenant_acme', 'SELECT body FROM notes')).toEqual([
+    expect(await env.service.rows('tenant_acme', 'SELECT body FROM notes')).toEqual([
       { body: 'of the first' },
     ])
   })
 
   it('refuses a job that was begun for the old one', async () => {
-    const world = createWorld()
-    const [one, other] = [await world.start(), await world.start()]
+    const env = createTestEnv()
+    const [one, other] = [await env.start(), await env.start()]
     await one.lifecycle.provision('acme')
     const { generation } = await one.factory.open('acme')
-    expect(await outcome(other.factory.open('acme', generation))).toBe('done')
+    expect(await getOutcome(other.factory.open('acme', generation))).toBe('succeeded')
     await one.lifecycle.deprovision('acme')
-    expect(await outcome(one.factory.open('acme', generation))).toBe('tenant_not_found')
+    expect(await getOutcome(one.factory.open('acme', generation))).toBe('tenant_not_found')
     await one.lifecycle.provision('acme')
-    expect(await outcome(one.factory.open('acme', generation))).toBe('tenant_not_found')
-    await world.time.advance(30_000)
-    expect(await outcome(other.factory.open('acme', generation))).toBe('tenant_not_found')
-    expect(await outcome(other.factory.open('acme', 2))).toBe('done')
+    expect(await getOutcome(one.factory.open('acme', generation))).toBe('tenant_not_found')
+    await env.time.advance(30_000)
+    expect(await getOutcome(other.factory.open('acme', generation))).toBe('tenant_not_found')
+    expect(await getOutcome(other.factory.open('acme', 2))).toBe('succeeded')
   })
 
   it('a late step of the old incarnation changes nothing of the new one', async () => {
-    const world = createWorld()
-    const reached = gate()
-    const held = gate()
-    const slow = await world.start({
+    const env = createTestEnv()
+    const gate = createGate()
+    const slow = await env.start({
       around: async (member, run) => {
         const value = await run()
         if (member === 'create tenant_acme') {
-          reached.open()
-          await held.promise
+          await gate.pass()
         }
         return value
       },
     })
     const late = slow.lifecycle.provision('acme').catch((error: unknown) => error)
-    await reached.promise
-    await world.time.advance(60_000)
-    const { lifecycle } = await world.start()
+    await gate.reached
+    await env.time.advance(60_000)
+    const { lifecycle } = await env.start()
     await lifecycle.provision('acme')
     await lifecycle.deprovision('acme', { retention: 0 })
     const second = await lifecycle.provision('acme')
-    held.open()
+    gate.open()
     await late
     expect(await lifecycle.get('acme')).toEqual(second)
-    expect([...world.service.databases.keys()]).toEqual(['tenant_acme_g2'])
+    expect([...env.service.databases.keys()]).toEqual(['tenant_acme_g2'])
   })
 
   it('an undelete and a new incarnation at once: one of them, never both', async () => {
     for (let turn = 0; turn < 12; turn++) {
-      const world = createWorld()
-      const [one, other] = [await world.start(), await world.start()]
+      const env = createTestEnv()
+      const [one, other] = [await env.start(), await env.start()]
       await one.lifecycle.provision('acme')
       await write(one, 'acme', 'kept')
       await one.lifecycle.deprovision('acme')
       // Every interleaving of their first steps: one begins so many turns of the queue after the other.
-      const first = outcome(one.lifecycle.undelete('acme'))
+      const first = getOutcome(one.lifecycle.undelete('acme'))
       for (let wait = 0; wait < turn * 4; wait++) await Promise.resolve()
-      const second = outcome(other.lifecycle.provision('acme'))
+      const second = getOutcome(other.lifecycle.provision('acme'))
       await Promise.all([first, second])
-      const rows = await world.db.selectFrom('tenantry_tenants').selectAll().execute()
+      const rows = await env.db.selectFrom('tenantry_tenants').selectAll().execute()
       const live = rows.filter(({ state }) => state === 'active')
       expect(live).toHaveLength(1)
       if (rows.length === 1) expect(await read(one, 'acme')).toEqual(['kept'])
@@ -104,68 +102,66 @@ describe('delete and make anew', () => {
   })
 
   it('a process that dies between giving the place away and taking it leaves the id free', async () => {
-    const world = createWorld()
-    const { lifecycle } = await world.start()
+    const env = createTestEnv()
+    const { lifecycle } = await env.start()
     await lifecycle.provision('acme')
     await lifecycle.deprovision('acme')
-    await world.alter('acme', { superseded: 1 })
+    await env.updateTenantRow('acme', { superseded: 1 })
     // Somebody may be about to take it.
-    expect(await outcome(lifecycle.undelete('acme'))).toBe('conflict')
-    expect(await outcome(lifecycle.suspend('acme'))).toBe('tenant_not_found')
+    expect(await getOutcome(lifecycle.undelete('acme'))).toBe('conflict')
+    expect(await getOutcome(lifecycle.suspend('acme'))).toBe('tenant_not_found')
     expect((await lifecycle.provision('acme')).generation).toBe(2)
   })
 
   it('an incarnation whose place was taken is destroyed after its retention, and the new one is not', async () => {
-    const world = createWorld()
-    const process = await world.start()
+    const env = createTestEnv()
+    const process = await env.start()
     const { lifecycle } = process
     await lifecycle.provision('acme')
     await lifecycle.deprovision('acme')
     await lifecycle.provision('acme')
     await write(process, 'acme', 'of the second')
     expect((await lifecycle.sweep()).purged).toEqual([])
-    await world.time.advance(RETENTION)
+    await env.time.advance(RETENTION)
     expect((await lifecycle.sweep()).purged).toEqual([{ tenantId: 'acme', generation: 1 }])
-    expect([...world.service.databases.keys()]).toEqual(['tenant_acme_g2'])
+    expect([...env.service.databases.keys()]).toEqual(['tenant_acme_g2'])
     expect(await read(process, 'acme')).toEqual(['of the second'])
     expect((await lifecycle.list({ total: true })).total).toBe(1)
   })
 
   it('provision while it is being deleted is refused, and works when that is done', async () => {
-    const world = createWorld()
-    const reached = gate()
-    const held = gate()
-    const slow = await world.start({
+    const env = createTestEnv()
+    const gate = createGate()
+    const slow = await env.start({
       around: async (member, run) => {
         if (member.startsWith('closed')) {
-          reached.open()
-          await held.promise
+          await gate.pass()
         }
         return run()
       },
     })
-    const { lifecycle } = await world.start()
+    const { lifecycle } = await env.start()
     await lifecycle.provision('acme')
     const deleting = slow.lifecycle.deprovision('acme', { retention: 0 })
-    await reached.promise
-    expect(await outcome(lifecycle.provision('acme'))).toBe('conflict')
-    held.open()
+    await gate.reached
+    expect(await getOutcome(lifecycle.provision('acme'))).toBe('conflict')
+    gate.open()
     expect((await deleting)?.state).toBe('purged')
     expect((await lifecycle.provision('acme')).generation).toBe(2)
   })
 
   it('a deletion without retention succeeds, also when the id is made anew between its two halves', async () => {
-    const world = createWorld()
-    const rival = await world.start()
+    const env = createTestEnv()
+    const rival = await env.start()
     await rival.lifecycle.provision('acme')
     let raced: Promise<unknown> | undefined
-    const other = await world.start({
+    const other = await env.start({
       wrap: (db) =>
         db.withPlugin({
           transformQuery: ({ node }) => node,
           async transformResult({ result }) {
             // Before the second half begins.
-            const [row] = await world.db.selectFrom('tenantry_tenants').selectAll().execute()
+            const [row] = await env.db.selectFrom('tenantry_tenants').selectAll().execute()
             if (row?.state === 'deleted' && row.operation_id === null && raced === undefined) {
               raced = rival.lifecycle.provision('acme')
               await raced
@@ -174,19 +170,19 @@ describe('delete and make anew', () => {
           },
         }),
     })
-    expect(await outcome(other.lifecycle.deprovision('acme', { retention: 0 }))).toBe('done')
+    expect(await getOutcome(other.lifecycle.deprovision('acme', { retention: 0 }))).toBe('succeeded')
     expect(raced).toBeDefined()
     await rival.lifecycle.sweep()
     expect((await rival.lifecycle.get('acme')).generation).toBe(2)
-    expect([...world.service.databases.keys()]).toEqual(['tenant_acme_g2'])
+    expect([...env.service.databases.keys()]).toEqual(['tenant_acme_g2'])
   })
 })
 
 describe('undelete and purge', () => {
   it('undelete within retention gives back every byte, as it was', async () => {
     for (const was of ['active', 'suspended'] as const) {
-      const world = createWorld()
-      const process = await world.start()
+      const env = createTestEnv()
+      const process = await env.start()
       const { lifecycle } = process
       await lifecycle.provision('acme', { metadata: { plan: 'pro' } })
       const texts = ['plain', '“Größe” 😀', 'x'.repeat(100_000)]
@@ -194,8 +190,8 @@ describe('undelete and purge', () => {
       if (was === 'suspended') await lifecycle.suspend('acme')
       const before = await lifecycle.get('acme')
       await lifecycle.deprovision('acme')
-      expect(world.service.closed).toEqual(new Set(['tenant_acme']))
-      await world.time.advance(RETENTION - 1)
+      expect(env.service.closed).toEqual(new Set(['tenant_acme']))
+      await env.time.advance(RETENTION - 1)
       expect((await lifecycle.sweep()).purged).toEqual([])
       const after = await lifecycle.undelete('acme')
       expect(after.state).toBe(was)
@@ -210,84 +206,86 @@ describe('undelete and purge', () => {
         undefined,
         undefined,
       ])
-      expect(world.service.closed.size).toBe(was === 'suspended' ? 1 : 0)
+      expect(env.service.closed.size).toBe(was === 'suspended' ? 1 : 0)
       if (was === 'suspended') await lifecycle.resume('acme')
       expect(await read(process, 'acme')).toEqual(texts)
     }
   })
 
   it('a failed undelete leaves it as deleted as it was: closed', async () => {
-    const world = createWorld()
-    const { lifecycle } = await world.start()
+    const env = createTestEnv()
+    const { lifecycle } = await env.start()
     await lifecycle.provision('acme')
     await lifecycle.deprovision('acme')
-    const failing = await world.start({
+    const failing = await env.start({
       around: async (member, run) => {
         if (member === 'batch') throw new Error('refused')
         return run()
       },
     })
-    expect(await outcome(failing.lifecycle.undelete('acme'))).toBe('provider_rejected')
+    expect(await getOutcome(failing.lifecycle.undelete('acme'))).toBe('provider_rejected')
     expect((await lifecycle.get('acme')).state).toBe('deleted')
-    expect(world.service.closed).toEqual(new Set(['tenant_acme']))
+    expect(env.service.closed).toEqual(new Set(['tenant_acme']))
     expect((await lifecycle.undelete('acme')).state).toBe('active')
   })
 
   it('undelete brings nothing back that is not complete', async () => {
-    const world = createWorld()
-    const { lifecycle } = await world.start()
+    const env = createTestEnv()
+    const { lifecycle } = await env.start()
     await lifecycle.provision('acme')
     await lifecycle.deprovision('acme')
-    await world.service.rows('tenant_acme', `UPDATE tenantry_identity SET state = 'provisioning' RETURNING 1`)
-    expect(await outcome(lifecycle.undelete('acme'))).toBe('conflict')
+    await env.service.rows('tenant_acme', `UPDATE tenantry_identity SET state = 'provisioning' RETURNING 1`)
+    expect(await getOutcome(lifecycle.undelete('acme'))).toBe('conflict')
     expect((await lifecycle.get('acme')).state).toBe('deleted')
   })
 
   it('a failed resume leaves it as suspended as it was: closed', async () => {
-    const world = createWorld()
-    const { lifecycle } = await world.start()
+    const env = createTestEnv()
+    const { lifecycle } = await env.start()
     await lifecycle.provision('acme')
     await lifecycle.suspend('acme')
-    const failing = await world.start({
+    const failing = await env.start({
       migrations: {
         '0001_notes': 'CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL)',
         '0002_bad': 'CREATE TABLE nonsense (',
       },
     })
-    expect(await outcome(failing.lifecycle.resume('acme'))).toBe('migration_failed')
+    expect(await getOutcome(failing.lifecycle.resume('acme'))).toBe('migration_failed')
     expect((await lifecycle.get('acme')).state).toBe('suspended')
-    expect(world.service.closed).toEqual(new Set(['tenant_acme']))
+    expect(env.service.closed).toEqual(new Set(['tenant_acme']))
     expect((await lifecycle.resume('acme')).state).toBe('active')
   })
 
   it('a migration that failed half-way fails the tenant in every process, one that was undone does not', async () => {
     for (const transaction of [true, false]) {
-      const world = createWorld()
-      const { factory, lifecycle } = await world.start()
+      const env = createTestEnv()
+      const { factory, lifecycle } = await env.start()
       await lifecycle.provision('acme')
       await factory.getAdapters('acme')
-      const failing = await world.start({
+      const failing = await env.start({
         migrations: { ...MIGRATIONS, '0002_bad': { sql: 'CREATE TABLE tags (id); NONSENSE', transaction } },
       })
-      expect(await outcome(failing.lifecycle.migrate('acme'))).toBe('migration_failed')
+      expect(await getOutcome(failing.lifecycle.migrate('acme'))).toBe('migration_failed')
       expect((await lifecycle.get('acme')).state).toBe(transaction ? 'active' : 'failed')
-      await world.time.advance(MAX_AGE)
-      expect(await outcome(factory.getAdapters('acme'))).toBe(transaction ? 'done' : 'tenant_not_ready')
+      await env.time.advance(MAX_AGE)
+      expect(await getOutcome(factory.getAdapters('acme'))).toBe(
+        transaction ? 'succeeded' : 'tenant_not_ready',
+      )
     }
   })
 
   it('purge before the end of retention takes the uid, and no other tenant’s', async () => {
-    const world = createWorld()
-    const { lifecycle } = await world.start()
+    const env = createTestEnv()
+    const { lifecycle } = await env.start()
     const acme = await lifecycle.provision('acme')
     const beta = await lifecycle.provision('beta')
     for (const id of ['acme', 'beta']) await lifecycle.deprovision(id)
-    expect(await outcome(lifecycle.purge('acme'))).toBe('conflict')
-    expect(await outcome(lifecycle.purge('acme', { uid: beta.uid }))).toBe('conflict')
-    expect(await outcome(lifecycle.purge('acme', { uid: '' }))).toBe('conflict')
-    expect([...world.service.databases.keys()]).toEqual(['tenant_acme', 'tenant_beta'])
+    expect(await getOutcome(lifecycle.purge('acme'))).toBe('conflict')
+    expect(await getOutcome(lifecycle.purge('acme', { uid: beta.uid }))).toBe('conflict')
+    expect(await getOutcome(lifecycle.purge('acme', { uid: '' }))).toBe('conflict')
+    expect([...env.service.databases.keys()]).toEqual(['tenant_acme', 'tenant_beta'])
     expect((await lifecycle.purge('acme', { uid: acme.uid })).state).toBe('purged')
-    expect([...world.service.databases.keys()]).toEqual(['tenant_beta'])
+    expect([...env.service.databases.keys()]).toEqual(['tenant_beta'])
   })
 
   it('purge destroys no database but the one that is stamped as this incarnation', async () => {
@@ -296,43 +294,43 @@ describe('undelete and purge', () => {
       'another uid': { uid: 'another', code: 'stale_tenant' },
     }
     for (const [what, { code, ...change }] of Object.entries(swaps)) {
-      const world = createWorld()
-      const { lifecycle } = await world.start()
+      const env = createTestEnv()
+      const { lifecycle } = await env.start()
       for (const id of ['acme', 'beta']) await lifecycle.provision(id)
       await lifecycle.deprovision('acme')
-      await world.alter('acme', change)
+      await env.updateTenantRow('acme', change)
       const { uid } = await lifecycle.get('acme')
-      expect(await outcome(lifecycle.purge('acme', { uid })), what).toBe(code)
-      expect([...world.service.databases.keys()], what).toEqual(['tenant_acme', 'tenant_beta'])
+      expect(await getOutcome(lifecycle.purge('acme', { uid })), what).toBe(code)
+      expect([...env.service.databases.keys()], what).toEqual(['tenant_acme', 'tenant_beta'])
       expect(await lifecycle.get('acme'), what).toMatchObject({
         state: 'deleted',
         error: { code, step: 'drop' },
       })
       expect((await lifecycle.get('beta')).state).toBe('active')
-      expect(world.service.closed.has('tenant_beta'), what).toBe(false)
-      await world.time.advance(RETENTION)
+      expect(env.service.closed.has('tenant_beta'), what).toBe(false)
+      await env.time.advance(RETENTION)
       const { purged } = await lifecycle.sweep()
       expect(purged[0]?.error?.code, what).toBe(code)
-      expect([...world.service.databases.keys()], what).toEqual(['tenant_acme', 'tenant_beta'])
+      expect([...env.service.databases.keys()], what).toEqual(['tenant_acme', 'tenant_beta'])
     }
   })
 
   it('deprovision marks and closes no database but the one that is stamped as this incarnation', async () => {
-    const world = createWorld()
-    const process = await world.start()
+    const env = createTestEnv()
+    const process = await env.start()
     const { lifecycle } = process
     for (const id of ['acme', 'beta']) await lifecycle.provision(id)
-    await world.alter('acme', { locator: '{"name":"tenant_beta"}' })
-    expect(await outcome(lifecycle.deprovision('acme'))).toBe('wrong_tenant')
-    expect(world.service.closed.size).toBe(0)
+    await env.updateTenantRow('acme', { locator: '{"name":"tenant_beta"}' })
+    expect(await getOutcome(lifecycle.deprovision('acme'))).toBe('wrong_tenant')
+    expect(env.service.closed.size).toBe(0)
     await write(process, 'beta', 'unharmed')
     expect(await read(process, 'beta')).toEqual(['unharmed'])
   })
 
   it('those whose purge fails do not keep the others from being purged', async () => {
-    const world = createWorld()
-    const { lifecycle } = await world.start()
-    const stubborn = await world.start({
+    const env = createTestEnv()
+    const { lifecycle } = await env.start()
+    const stubborn = await env.start({
       around: async (member, run) => {
         if (/^drop tenant_bad/.test(member)) throw new Error('refused')
         return run()
@@ -341,21 +339,21 @@ describe('undelete and purge', () => {
     for (const id of ['bad-1', 'bad-2', 'good-1', 'good-2']) {
       await lifecycle.provision(id)
       await lifecycle.deprovision(id)
-      await world.time.advance(1)
+      await env.time.advance(1)
     }
-    await world.time.advance(RETENTION)
+    await env.time.advance(RETENTION)
     for (let sweep = 0; sweep < 3; sweep++) await stubborn.lifecycle.sweep({ limit: 2 })
-    expect([...world.service.databases.keys()]).toEqual(['tenant_bad-1', 'tenant_bad-2'])
+    expect([...env.service.databases.keys()]).toEqual(['tenant_bad-1', 'tenant_bad-2'])
   })
 
   it('retention 0 destroys at once, and only when it is said', async () => {
-    const world = createWorld()
-    const { lifecycle } = await world.start()
+    const env = createTestEnv()
+    const { lifecycle } = await env.start()
     await lifecycle.provision('acme')
     expect((await lifecycle.deprovision('acme', { retention: 0 }))?.state).toBe('purged')
-    expect(world.service.databases.size).toBe(0)
+    expect(env.service.databases.size).toBe(0)
     for (const retention of [-1, Number.NaN, Number.POSITIVE_INFINITY, '0' as unknown as number]) {
-      expect(await outcome(lifecycle.deprovision('acme', { retention }))).toBe('config_invalid')
+      expect(await getOutcome(lifecycle.deprovision('acme', { retention }))).toBe('config_invalid')
     }
   })
 })

@@ -1,6 +1,7 @@
+import { getOutcome } from '@tenantry/test-support'
 import { describe, expect, it } from 'vitest'
 import type { OperationHooks } from '../../src/types/lifecycle.ts'
-import { createWorld, LEASE, outcome } from './world.ts'
+import { createTestEnv, LEASE } from './test-env.ts'
 
 function recording(log: string[], fail: Partial<Record<keyof OperationHooks, Error>> = {}): OperationHooks {
   const hook = (name: keyof OperationHooks) => async (id: string) => {
@@ -19,9 +20,9 @@ function recording(log: string[], fail: Partial<Record<keyof OperationHooks, Err
 
 describe('hooks as steps of an operation', () => {
   it('run in order, each recorded as a step, and only for operations begun with them', async () => {
-    const world = createWorld()
+    const env = createTestEnv()
     const log: string[] = []
-    const { lifecycle } = await world.start({ hooks: recording(log) })
+    const { lifecycle } = await env.start({ hooks: recording(log) })
     await lifecycle.provision('acme', { hooks: true })
     const { operations } = await lifecycle.operations('acme')
     const { steps } = await lifecycle.operation(operations[0]?.id ?? '')
@@ -38,29 +39,29 @@ describe('hooks as steps of an operation', () => {
   })
 
   it('one that fails before the thing is done fails it; done again, it runs again', async () => {
-    const world = createWorld()
+    const env = createTestEnv()
     const log: string[] = []
     const fail: Partial<Record<keyof OperationHooks, Error>> = { onProvision: new Error('billing is down') }
-    const { lifecycle, factory } = await world.start({ hooks: recording(log, fail) })
-    expect(await outcome(lifecycle.provision('acme', { hooks: true }))).not.toBe('done')
+    const { lifecycle, factory } = await env.start({ hooks: recording(log, fail) })
+    expect(await getOutcome(lifecycle.provision('acme', { hooks: true }))).not.toBe('succeeded')
     expect(await lifecycle.get('acme')).toMatchObject({ state: 'failed', error: { step: 'onProvision' } })
-    expect(await outcome(factory.getAdapters('acme'))).toBe('tenant_not_ready')
+    expect(await getOutcome(factory.getAdapters('acme'))).toBe('tenant_not_ready')
     delete fail.onProvision
     // As it was begun: with hooks.
     expect((await lifecycle.retry('acme')).state).toBe('active')
     expect(log).toEqual(['onProvision acme', 'onProvision acme', 'afterCreate acme'])
     fail.onDeprovision = new Error('still in use')
-    expect(await outcome(lifecycle.deprovision('acme', { hooks: true }))).not.toBe('done')
+    expect(await getOutcome(lifecycle.deprovision('acme', { hooks: true }))).not.toBe('succeeded')
     expect(await lifecycle.get('acme')).toMatchObject({ state: 'failed', error: { step: 'onDeprovision' } })
-    expect(world.service.databases.size).toBe(1)
+    expect(env.service.databases.size).toBe(1)
     delete fail.onDeprovision
     expect((await lifecycle.retry('acme')).state).toBe('deleted')
   })
 
   it('one that fails afterwards is told of, and changes nothing', async () => {
-    const world = createWorld()
+    const env = createTestEnv()
     const log: string[] = []
-    const { lifecycle } = await world.start({
+    const { lifecycle } = await env.start({
       hooks: recording(log, { afterCreate: new Error('no mail'), afterDelete: new Error('no mail') }),
     })
     expect((await lifecycle.provision('acme', { hooks: true })).state).toBe('active')
@@ -71,10 +72,10 @@ describe('hooks as steps of an operation', () => {
   })
 
   it('after a crash only a process that has them goes on, and the steps that were done are not done again', async () => {
-    const world = createWorld()
+    const env = createTestEnv()
     const log: string[] = []
     let dead = false
-    const dying = await world.start({
+    const dying = await env.start({
       hooks: {
         ...recording(log),
         onProvision: (id) => {
@@ -85,21 +86,21 @@ describe('hooks as steps of an operation', () => {
       },
     })
     void dying.lifecycle.provision('acme', { hooks: true })
-    while (!dead) await world.time.advance(1)
-    await world.time.advance(LEASE)
-    const without = await world.start()
+    while (!dead) await env.time.advance(1)
+    await env.time.advance(LEASE)
+    const without = await env.start()
     expect((await without.lifecycle.sweep()).finished).toEqual([])
     expect((await without.lifecycle.get('acme')).state).toBe('provisioning')
-    world.service.calls.length = 0
-    const own = await world.start({ hooks: recording(log) })
+    env.service.calls.length = 0
+    const own = await env.start({ hooks: recording(log) })
     expect((await own.lifecycle.sweep()).finished).toMatchObject([{ kind: 'provision', tenantId: 'acme' }])
     expect((await own.lifecycle.get('acme')).state).toBe('active')
     expect(log).toEqual(['onProvision acme', 'onProvision acme', 'afterCreate acme'])
-    expect(world.service.calls.filter((call) => call.startsWith('create'))).toEqual([])
+    expect(env.service.calls.filter((call) => call.startsWith('create'))).toEqual([])
   })
 
   it('are set once', async () => {
-    const { lifecycle } = await createWorld().start({ hooks: {} })
+    const { lifecycle } = await createTestEnv().start({ hooks: {} })
     expect(() => lifecycle.attachHooks({})).toThrow(/hooks/)
   })
 })

@@ -1,9 +1,10 @@
+import { getOutcome } from '@tenantry/test-support'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import { type FailingProcess, startFailingProcess } from './failing-process.ts'
 import { type Action, checkAlways, createLedger, effect, isState, keepHistory, type Ledger } from './model.ts'
-import { type Mortal, startMortal } from './mortal.ts'
-import { createService } from './service.ts'
-import { createWorld, LEASE, MAX_AGE, MIGRATIONS, outcome, RETENTION, type World } from './world.ts'
+import { createTestEnv, LEASE, MAX_AGE, MIGRATIONS, RETENTION, type TestEnv } from './test-env.ts'
+import { createService } from './test-service.ts'
 
 /** More of them, and a seed to see a failure again: `TENANTRY_MODEL_RUNS=5000 TENANTRY_MODEL_SEED=1`. */
 const RUNS = Number(process.env.TENANTRY_MODEL_RUNS ?? 100)
@@ -73,10 +74,10 @@ type Command = typeof command extends fc.Arbitrary<infer Value> ? Value : never
 type Act = typeof act extends fc.Arbitrary<infer Value> ? Value : never
 
 interface Run {
-  readonly world: World
+  readonly env: TestEnv
   readonly ledger: Ledger
-  readonly processes: Mortal[]
-  readonly start: () => Promise<Mortal>
+  readonly processes: FailingProcess[]
+  readonly start: () => Promise<FailingProcess>
   /** What was not waited for. */
   readonly meanwhile: Set<Promise<unknown>>
   /** Whether nobody but the command at hand is at work, and nothing fails. */
@@ -85,8 +86,8 @@ interface Run {
 }
 
 async function perform(run: Run, command: Command): Promise<void> {
-  const { world, ledger } = run
-  if (command.type === 'wait') return world.time.advance(command.ms)
+  const { env, ledger } = run
+  if (command.type === 'wait') return env.time.advance(command.ms)
   if (command.type === 'race') {
     const [one, other] = [await processOf(run, 0), await processOf(run, 1)]
     const { before, first: action, second } = command.scene
@@ -107,12 +108,12 @@ async function perform(run: Run, command: Command): Promise<void> {
   if (command.type === 'sweep') return void (await coded(process, process.lifecycle.sweep()))
   if (command.type === 'release') return process.factory.release(command.id)
   // What the driver throws at who queries is the driver's.
-  if (command.type === 'write') return void (await outcome(ledger.write(process, command.id)))
+  if (command.type === 'write') return void (await getOutcome(ledger.write(process, command.id)))
   if (command.type === 'request') await ledger.request(process, command.id)
 }
 
 /** A living one. */
-async function processOf({ processes, start }: Run, index: number): Promise<Mortal> {
+async function processOf({ processes, start }: Run, index: number): Promise<FailingProcess> {
   const process = processes[index]
   if (process !== undefined && !process.dead) return process
   const next = await start()
@@ -120,11 +121,11 @@ async function processOf({ processes, start }: Run, index: number): Promise<Mort
   return next
 }
 
-async function doAct(run: Run, process: Mortal, command: Act): Promise<void> {
+async function doAct(run: Run, process: FailingProcess, command: Act): Promise<void> {
   const { action, id, die, fail, meanwhile } = command
   if (die !== null) process.killIn(die)
   if (fail !== null) process.failIn(fail.in, fail.when)
-  const before = await stateOf(run.world, id)
+  const before = await stateOf(run.env, id)
   const alone = run.calm && die === null && meanwhile === null
   const work = coded(process, begin(process, action, id)).finally(process.disarm)
   if (meanwhile !== null) {
@@ -139,24 +140,24 @@ async function doAct(run: Run, process: Mortal, command: Act): Promise<void> {
   if (!predictable) return
   const expected = effect(action, before)
   expect(result, `${action} of ${before}`).toBe(expected.result)
-  const after = await stateOf(run.world, id)
+  const after = await stateOf(run.env, id)
   if (action !== 'undelete') expect(after, `${action} of ${before}`).toBe(expected.state)
 }
 
-async function begin({ lifecycle }: Mortal, action: Action, id: string): Promise<unknown> {
+async function begin({ lifecycle }: FailingProcess, action: Action, id: string): Promise<unknown> {
   if (action !== 'purge') return lifecycle[action](id)
   const { uid } = await lifecycle.get(id).catch(() => ({ uid: undefined }))
   return lifecycle.purge(id, { uid })
 }
 
 /** Whatever comes of it has a code; what becomes of the dead does not matter. */
-async function coded(process: Mortal, work: Promise<unknown>): Promise<string> {
-  const result = await outcome(work)
+async function coded(process: FailingProcess, work: Promise<unknown>): Promise<string> {
+  const result = await getOutcome(work)
   if (!process.dead) expect(result).not.toMatch(/^(uncoded|internal)/)
   return result
 }
 
-async function stateOf({ db, time }: World, id: string): Promise<string> {
+async function stateOf({ db, time }: TestEnv, id: string): Promise<string> {
   const row = await db
     .selectFrom('tenantry_tenants')
     .select(['state', 'operation_id', 'ready_at', 'superseded', 'purge_after'])
@@ -174,24 +175,24 @@ async function stateOf({ db, time }: World, id: string): Promise<string> {
 
 /** Faults have stopped: everything comes to an end, and can be used and taken away. */
 async function settle(run: Run): Promise<void> {
-  const { world, ledger } = run
+  const { env, ledger } = run
   for (const process of run.processes) process?.kill()
   await Promise.all([...run.meanwhile])
   run.newest = true
   const process = await run.start()
   const { lifecycle } = process
   for (let sweep = 0; sweep < 3; sweep++) {
-    await world.time.advance(LEASE)
+    await env.time.advance(LEASE)
     await lifecycle.sweep()
-    await checkAlways(world)
+    await checkAlways(env)
   }
-  const open = await world.db
+  const open = await env.db
     .selectFrom('tenantry_operations')
     .selectAll()
     .where('state', '=', 'running')
     .execute()
   expect(open).toEqual([])
-  const rows = await world.db.selectFrom('tenantry_tenants').selectAll().execute()
+  const rows = await env.db.selectFrom('tenantry_tenants').selectAll().execute()
   for (const { operation_id, state, error, tenant_id } of rows) {
     expect(operation_id, tenant_id).toBeNull()
     expect(['active', 'suspended', 'deleted', 'purged', 'failed'], tenant_id).toContain(state)
@@ -206,13 +207,13 @@ async function settle(run: Run): Promise<void> {
       await lifecycle.resume(tenant)
     await lifecycle.provision(tenant)
     await lifecycle.migrate(tenant)
-    expect(await ledger.request(process, tenant)).toBe('done')
+    expect(await ledger.request(process, tenant)).toBe('succeeded')
     await lifecycle.deprovision(tenant, { retention: 0 })
   }
-  await world.time.advance(RETENTION)
+  await env.time.advance(RETENTION)
   await lifecycle.sweep()
-  expect([...world.service.databases.keys()]).toEqual([])
-  await checkAlways(world)
+  expect([...env.service.databases.keys()]).toEqual([])
+  await checkAlways(env)
 }
 
 it(`${RUNS} lives of two tenants in ${PROCESSES} processes that die, fail and race: nothing crossed, lost or stuck (seed ${SEED})`, {
@@ -233,14 +234,14 @@ it(`${RUNS} lives of two tenants in ${PROCESSES} processes that die, fail and ra
           return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
         }
         // A service that closes nothing leaves it all to the states.
-        const world = createWorld(createService({ setAccess: chance % 2 === 0 }), random)
-        await world.start()
-        await keepHistory(world)
+        const env = createTestEnv(createService({ setAccess: chance % 2 === 0 }), random)
+        await env.start()
+        await keepHistory(env)
         const run: Run = {
-          world,
-          ledger: createLedger(world),
+          env,
+          ledger: createLedger(env),
           processes: [],
-          start: () => startMortal(world, { migrations: run.newest ? NEWER : MIGRATIONS, random }),
+          start: () => startFailingProcess(env, { migrations: run.newest ? NEWER : MIGRATIONS, random }),
           meanwhile: new Set(),
           calm: true,
           newest: false,
@@ -248,7 +249,7 @@ it(`${RUNS} lives of two tenants in ${PROCESSES} processes that die, fail and ra
         for (const next of commands) {
           await perform(run, next)
           run.calm = run.meanwhile.size === 0
-          await checkAlways(world)
+          await checkAlways(env)
         }
         await settle(run)
       },

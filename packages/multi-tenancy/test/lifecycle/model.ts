@@ -1,6 +1,7 @@
+import { getOutcome } from '@tenantry/test-support'
 import { expect } from 'vitest'
 import { readStamp } from '../../src/database/identity.ts'
-import { MAX_AGE, outcome, type Process, type World } from './world.ts'
+import { MAX_AGE, type Process, type TestEnv } from './test-env.ts'
 
 export type Action = 'provision' | 'deprovision' | 'suspend' | 'resume' | 'undelete' | 'purge' | 'migrate'
 export type State = 'unknown' | 'active' | 'suspended' | 'deleted' | 'purged'
@@ -25,7 +26,7 @@ export function isState(state: string): state is State {
 /** What an action must come to; `state` is what the tenant is in afterwards. */
 export function effect(action: Action, state: State): { result: string; state: State } {
   const next = EFFECTS[action][state]
-  return isState(next) ? { result: 'done', state: next } : { result: next, state }
+  return isState(next) ? { result: 'succeeded', state: next } : { result: next, state }
 }
 
 /** What was written to each incarnation: surely, and perhaps. */
@@ -35,7 +36,7 @@ export interface Ledger {
   request(process: Process, id: string): Promise<string>
 }
 
-export function createLedger(world: World): Ledger {
+export function createLedger(env: TestEnv): Ledger {
   const sure = new Map<string, Set<string>>()
   const perhaps = new Set<string>()
   let count = 0
@@ -51,7 +52,7 @@ export function createLedger(world: World): Ledger {
     },
     async request({ factory }, id) {
       let seen: { generation: number; before: Set<string>; bodies: Set<string> } | undefined
-      const result = await outcome(async () => {
+      const result = await getOutcome(async () => {
         const { generation, adapters } = await factory.open(id)
         const before = new Set(sure.get(`${id}#${generation}`))
         const rows = await adapters.db.selectFrom('notes').select('body').execute()
@@ -64,16 +65,16 @@ export function createLedger(world: World): Ledger {
         expect(perhaps.has(body)).toBe(true)
       }
       for (const body of before) expect(bodies.has(body), `${body} is lost`).toBe(true)
-      await servedRightly(world, id, generation)
+      await servedRightly(env, id, generation)
       return result
     },
   }
 }
 
 /** Whoever is served was to be served at some time within `stateMaxAge`. */
-async function servedRightly(world: World, id: string, generation: number): Promise<void> {
-  const history = await historyOf(world, id, generation)
-  const now = world.time.now()
+async function servedRightly(env: TestEnv, id: string, generation: number): Promise<void> {
+  const history = await historyOf(env, id, generation)
+  const now = env.time.now()
   const rightly = history.some(({ state }, index) => {
     const until = history[index + 1]?.at ?? now
     return (state === 'active' || state === 'upgrading') && until >= now - MAX_AGE
@@ -87,7 +88,7 @@ interface Entry {
   readonly at: number
 }
 
-async function historyOf({ db }: World, id: string, generation: number): Promise<Entry[]> {
+async function historyOf({ db }: TestEnv, id: string, generation: number): Promise<Entry[]> {
   const untyped = db as unknown as import('kysely').Kysely<any>
   return (await untyped
     .selectFrom('history')
@@ -99,7 +100,7 @@ async function historyOf({ db }: World, id: string, generation: number): Promise
 }
 
 /** Notes every state a tenant is ever in, whoever writes it. */
-export async function keepHistory({ db }: World): Promise<void> {
+export async function keepHistory({ db }: TestEnv): Promise<void> {
   const { sql } = await import('kysely')
   const entry =
     'INSERT INTO history (tenant_id, generation, state, superseded, at) VALUES (new.tenant_id, new.generation, new.state, new.superseded, new.updated_at)'
@@ -124,21 +125,21 @@ const NEXT: Record<string, readonly string[]> = {
 }
 
 /** What is true at any time, whatever happens. */
-export async function checkAlways(world: World): Promise<void> {
-  const rows = await world.db.selectFrom('tenantry_tenants').selectAll().orderBy('generation').execute()
+export async function checkAlways(env: TestEnv): Promise<void> {
+  const rows = await env.db.selectFrom('tenantry_tenants').selectAll().orderBy('generation').execute()
   const living = new Map<string, number>()
   for (const { tenant_id: id, generation, state, superseded, name, operation_id } of rows) {
     const what = `${id} g${generation} ${state}`
     if (superseded) expect(['deleted', 'purged'], `${what}, superseded`).toContain(state)
     else living.set(id, (living.get(id) ?? 0) + 1)
-    if (state === 'purged') expect(world.service.databases.has(name), what).toBe(false)
+    if (state === 'purged') expect(env.service.databases.has(name), what).toBe(false)
     const served = ['active', 'upgrading', 'suspended'].includes(state)
     if (served || (state === 'deleted' && operation_id === null)) {
-      const database = await stampOf(world, name)
+      const database = await stampOf(env, name)
       const ready = rows.find((row) => row.name === name)?.ready_at !== null
       if (ready) expect(database, what).toMatchObject({ tenantId: id, generation: Number(generation) })
     }
-    const history = await historyOf(world, id, Number(generation))
+    const history = await historyOf(env, id, Number(generation))
     history.reduce((before, after) => {
       const ok = before.state === after.state || NEXT[before.state]?.includes(after.state)
       expect(ok, `${id} g${generation}: ${before.state} → ${after.state}`).toBe(true)
@@ -149,11 +150,10 @@ export async function checkAlways(world: World): Promise<void> {
   }
   for (const [id, count] of living) expect(count, `incarnations of ${id}`).toBe(1)
   const names = new Set(rows.map(({ name }) => name))
-  for (const name of world.service.databases.keys())
-    expect(names.has(name), `${name} has no record`).toBe(true)
+  for (const name of env.service.databases.keys()) expect(names.has(name), `${name} has no record`).toBe(true)
 }
 
-async function stampOf({ service }: World, name: string) {
+async function stampOf({ service }: TestEnv, name: string) {
   if (!service.databases.has(name)) return undefined
   return readStamp('sqlite', ({ sql }) => service.rows(name, sql))
 }

@@ -1,13 +1,14 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import type { RunningProcess } from '@tenantry/test-support'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createCatalog } from '../../src/catalog.ts'
 import { defineFactory } from '../../src/factory/define-factory.ts'
-import { type Child, startChild } from '../catalog/children.ts'
-import { kindsHere, makeDatabase, type TestDatabase } from '../catalog/databases.ts'
-import { createFileProvider } from './files.ts'
-import type { Orders } from './process.ts'
+import { startReadyProcess } from '../catalog/ready-process.ts'
+import { kindsHere, makeDatabase, type TestDatabase } from '../catalog/test-databases.ts'
+import type { Orders } from './child-process.ts'
+import { createFileProvider } from './file-provider.ts'
 
 /** What each of three processes calls: 50 provisions in all; then deletions and provisions by turns. */
 const ROUNDS: readonly ((index: number) => Orders['rounds'][number])[] = [
@@ -20,7 +21,7 @@ for (const kind of await kindsHere()) {
   describe(`three processes, with their catalog on ${kind}`, () => {
     let database: TestDatabase
     let folder: string
-    let children: Child[]
+    let children: RunningProcess[]
     beforeAll(async () => {
       database = await makeDatabase(kind)
       folder = mkdtempSync(path.join(tmpdir(), 'tenantry-processes-'))
@@ -28,12 +29,12 @@ for (const kind of await kindsHere()) {
         [0, 1, 2].map((index) => {
           const rounds = ROUNDS.map((calls) => calls(index))
           const orders: Orders = { catalog: database.address, folder, rounds }
-          return startChild(new URL('./process.ts', import.meta.url), [JSON.stringify(orders)])
+          return startReadyProcess(new URL('./child-process.ts', import.meta.url), [JSON.stringify(orders)])
         }),
       )
     })
     afterAll(async () => {
-      await Promise.all(children?.map((child) => child.end()) ?? [])
+      await Promise.all(children?.map((child) => child.stop()) ?? [])
       await database?.cleanup()
       rmSync(folder, { recursive: true, force: true })
     })

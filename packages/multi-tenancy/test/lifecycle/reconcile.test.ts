@@ -1,9 +1,9 @@
+import { createGate, getOutcome } from '@tenantry/test-support'
 import { describe, expect, it } from 'vitest'
 import { TenancyError } from '../../src/errors.ts'
 import type { FindingKind, ReconcileReport } from '../../src/types/lifecycle.ts'
-import { gate } from '../factory/world.ts'
-import { createService } from './service.ts'
-import { createWorld, LEASE, outcome, RETENTION, type World } from './world.ts'
+import { createTestEnv, LEASE, RETENTION, type TestEnv } from './test-env.ts'
+import { createService } from './test-service.ts'
 
 const GRACE = 3_600_000
 const ALL: FindingKind[] = ['orphan', 'remains', 'missing', 'mismatch', 'stuck']
@@ -14,14 +14,14 @@ function shown({ findings }: ReconcileReport): string[] {
     .sort()
 }
 
-async function make({ service }: World, name: string, table = true): Promise<void> {
+async function make({ service }: TestEnv, name: string, table = true): Promise<void> {
   await service.provider().create(name, { signal: new AbortController().signal })
   if (table) await service.databases.get(name)?.schema.createTable('theirs').addColumn('x', 'text').execute()
 }
 
 /** A tenant that was purged, and whose database is still there: the service said otherwise. */
-async function undead(world: World, id: string): Promise<void> {
-  const { lifecycle } = await world.start({
+async function undead(env: TestEnv, id: string): Promise<void> {
+  const { lifecycle } = await env.start({
     around: async (member, run) => (/^(drop|find) /.test(member) ? (undefined as never) : run()),
   })
   await lifecycle.provision(id)
@@ -30,53 +30,53 @@ async function undead(world: World, id: string): Promise<void> {
 
 describe('reconcile', () => {
   it('says nothing of a fleet where all is well, in whatever state', async () => {
-    const world = createWorld(createService({ pageSize: 2 }))
-    const { lifecycle } = await world.start()
+    const env = createTestEnv(createService({ pageSize: 2 }))
+    const { lifecycle } = await env.start()
     for (const id of ['a', 'b', 'c', 'd', 'e']) await lifecycle.provision(id)
     await lifecycle.suspend('b')
     await lifecycle.deprovision('c')
     await lifecycle.deprovision('d', { retention: 0 })
     await lifecycle.deprovision('e')
     await lifecycle.provision('e')
-    await make(world, 'other_app')
+    await make(env, 'other_app')
     for (let run = 0; run < 3; run++) {
       const report = await lifecycle.reconcile({ repair: ALL, stamps: true, grace: 0 })
       expect(shown(report)).toEqual([])
       // With both incarnations of `e`; `d` is purged.
       expect([report.tenants, report.databases]).toEqual([5, 5])
-      await world.time.advance(GRACE)
+      await env.time.advance(GRACE)
     }
-    expect(world.service.databases.size).toBe(6)
+    expect(env.service.databases.size).toBe(6)
   })
 
   it('finds each kind of what does not fit, and repairs what is ours, is old enough and was seen twice', async () => {
-    const world = createWorld()
-    const process = await world.start()
+    const env = createTestEnv()
+    const process = await env.start()
     const { lifecycle } = process
-    await make(world, 'tenant_foreign')
-    await make(world, 'tenant_empty', false)
-    await undead(world, 'undead')
+    await make(env, 'tenant_foreign')
+    await make(env, 'tenant_empty', false)
+    await undead(env, 'undead')
     for (const id of ['well', 'missing', 'swapped', 'other']) await lifecycle.provision(id)
-    world.service.databases.delete('tenant_missing')
-    await world.alter('swapped', { locator: '{"name":"tenant_other"}' })
+    env.service.databases.delete('tenant_missing')
+    await env.updateTenantRow('swapped', { locator: '{"name":"tenant_other"}' })
     await lifecycle.provision('gone')
     await lifecycle.deprovision('gone', { retention: 0 })
-    world.service.remains.push({ name: 'tenant_gone', locator: { name: 'tenant_gone' }, leftover: 'role' })
-    world.service.remains.push({
+    env.service.remains.push({ name: 'tenant_gone', locator: { name: 'tenant_gone' }, leftover: 'role' })
+    env.service.remains.push({
       name: 'tenant_stranger',
       locator: { name: 'tenant_stranger' },
       leftover: 'user',
     })
     let dead = false
-    const dying = await world.start({
+    const dying = await env.start({
       around: async (member, run) => {
         dead ||= member.startsWith('closed')
         return dead ? new Promise<never>(() => {}) : run()
       },
     })
     void dying.lifecycle.suspend('well')
-    while (!dead) await world.time.advance(1)
-    await world.time.advance(LEASE)
+    while (!dead) await env.time.advance(1)
+    await env.time.advance(LEASE)
 
     const found = [
       'mismatch tenant_swapped (not repairable)',
@@ -86,21 +86,21 @@ describe('reconcile', () => {
       'orphan tenant_undead',
       'remains tenant_gone',
       'remains tenant_stranger (not repairable)',
-      `stuck ${(await world.row('well')).operation_id}`,
+      `stuck ${(await env.row('well')).operation_id}`,
     ]
     // A report alone changes nothing.
-    const before = [...world.service.databases.keys()]
+    const before = [...env.service.databases.keys()]
     expect(shown(await lifecycle.reconcile({ stamps: true }))).toEqual(found)
     // Seen once: nothing is repaired, however old the clock says it is.
     const early = await lifecycle.reconcile({ stamps: true, repair: ALL })
     expect(early.findings.filter(({ repair, confirmed }) => repair !== undefined || confirmed)).toEqual([])
-    await world.time.advance(GRACE - 1)
+    await env.time.advance(GRACE - 1)
     const still = await lifecycle.reconcile({ stamps: true, repair: ALL })
     expect(still.findings.filter(({ repair }) => repair !== undefined)).toEqual([])
-    await world.time.advance(1)
+    await env.time.advance(1)
     // Only what is asked for.
     await lifecycle.reconcile({ stamps: true, repair: [] })
-    expect([...world.service.databases.keys()]).toEqual(before)
+    expect([...env.service.databases.keys()]).toEqual(before)
     const repaired = await lifecycle.reconcile({ stamps: true, repair: ALL })
     expect(
       Object.fromEntries(repaired.findings.map(({ kind, name, repair }) => [`${kind} ${name}`, repair])),
@@ -113,7 +113,7 @@ describe('reconcile', () => {
       'remains tenant_stranger': undefined,
       'mismatch tenant_swapped': undefined,
     })
-    expect([...world.service.databases.keys()].sort()).toEqual(
+    expect([...env.service.databases.keys()].sort()).toEqual(
       before.filter((name) => name !== 'tenant_undead').sort(),
     )
     expect((await lifecycle.get('well')).state).toBe('suspended')
@@ -128,16 +128,14 @@ describe('reconcile', () => {
 
   it('never lists what is in progress: created, deleted, or changed while it looks', async () => {
     for (const member of ['create', 'batch', 'closed', 'drop']) {
-      const world = createWorld()
-      const { lifecycle } = await world.start()
+      const env = createTestEnv()
+      const { lifecycle } = await env.start()
       for (const before of [true, false]) {
-        const reached = gate()
-        const held = gate()
-        const slow = await world.start({
+        const gate = createGate()
+        const slow = await env.start({
           around: async (name, run) => {
             const stop = async () => {
-              reached.open()
-              await held.promise
+              await gate.pass()
             }
             if (before && name.startsWith(member)) await stop()
             const value = await run()
@@ -150,24 +148,24 @@ describe('reconcile', () => {
           await slow.lifecycle.provision(id)
           await slow.lifecycle.deprovision(id, { retention: 0 })
         })()
-        await reached.promise
+        await gate.reached
         for (let run = 0; run < 3; run++) {
           const report = await lifecycle.reconcile({ repair: ALL, stamps: true, grace: 0 })
           expect(shown(report), `${before ? 'before' : 'after'} ${member}`).toEqual([])
-          await world.time.advance(1_000)
+          await env.time.advance(1_000)
         }
-        held.open()
+        gate.open()
         await running
       }
     }
   })
 
   it('a tenant that is made between its looks is not an orphan, and one that is purged not missing', async () => {
-    const world = createWorld(createService({ pageSize: 1 }))
-    const rival = await world.start()
+    const env = createTestEnv(createService({ pageSize: 1 }))
+    const rival = await env.start()
     for (const id of ['a', 'b', 'z']) await rival.lifecycle.provision(id)
     let pages = 0
-    const process = await world.start({
+    const process = await env.start({
       around: async (member, run) => {
         const page = await run()
         if (member.startsWith('list') && pages++ === 0) {
@@ -180,27 +178,27 @@ describe('reconcile', () => {
     })
     for (let run = 0; run < 2; run++) {
       expect(shown(await process.lifecycle.reconcile({ repair: ALL, stamps: true, grace: 0 }))).toEqual([])
-      await world.time.advance(1_000)
+      await env.time.advance(1_000)
     }
     expect(pages).toBeGreaterThan(2)
   })
 
   it('with a list that fails midway nothing is judged, and nothing forgotten', async () => {
-    const world = createWorld(createService({ pageSize: 1 }))
-    const healthy = await world.start()
+    const env = createTestEnv(createService({ pageSize: 1 }))
+    const healthy = await env.start()
     for (const id of ['a', 'b', 'c']) await healthy.lifecycle.provision(id)
-    await make(world, 'tenant_foreign')
+    await make(env, 'tenant_foreign')
     const first = await healthy.lifecycle.reconcile()
     expect(shown(first)).toEqual(['orphan tenant_foreign (not repairable)'])
     let pages = 0
-    const failing = await world.start({
+    const failing = await env.start({
       around: async (member, run) => {
         if (member.startsWith('list') && pages++ > 0) throw new TenancyError('provider_rejected', 'no more')
         return run()
       },
     })
-    await world.time.advance(GRACE)
-    expect(await outcome(failing.lifecycle.reconcile({ repair: ALL, grace: 0 }))).toBe('provider_rejected')
+    await env.time.advance(GRACE)
+    expect(await getOutcome(failing.lifecycle.reconcile({ repair: ALL, grace: 0 }))).toBe('provider_rejected')
     const second = await healthy.lifecycle.reconcile()
     expect(second.findings.map(({ firstSeen }) => firstSeen)).toEqual(
       first.findings.map(({ firstSeen }) => firstSeen),
@@ -213,81 +211,81 @@ describe('reconcile', () => {
   })
 
   it('what was gone in between is seen anew', async () => {
-    const world = createWorld()
-    const { lifecycle } = await world.start()
-    await make(world, 'tenant_foreign')
+    const env = createTestEnv()
+    const { lifecycle } = await env.start()
+    await make(env, 'tenant_foreign')
     const [first] = (await lifecycle.reconcile()).findings
-    await world.time.advance(GRACE)
-    const database = world.service.databases.get('tenant_foreign')
-    world.service.databases.delete('tenant_foreign')
+    await env.time.advance(GRACE)
+    const database = env.service.databases.get('tenant_foreign')
+    env.service.databases.delete('tenant_foreign')
     expect(shown(await lifecycle.reconcile())).toEqual([])
-    if (database) world.service.databases.set('tenant_foreign', database)
+    if (database) env.service.databases.set('tenant_foreign', database)
     const [again] = (await lifecycle.reconcile()).findings
     expect(again?.firstSeen).toBe((first?.firstSeen ?? 0) + GRACE)
     expect(again?.confirmed).toBe(false)
   })
 
   it('drops at most so many, and says so of the rest', async () => {
-    const world = createWorld()
-    const process = await world.start()
-    for (let index = 0; index < 12; index++) await undead(world, `undead-${index}`)
+    const env = createTestEnv()
+    const process = await env.start()
+    for (let index = 0; index < 12; index++) await undead(env, `undead-${index}`)
     await process.lifecycle.reconcile()
-    await world.time.advance(GRACE)
+    await env.time.advance(GRACE)
     const { findings } = await process.lifecycle.reconcile({ repair: ['orphan'], maxDrops: 5 })
     expect(findings.filter(({ repair }) => repair === 'dropped')).toHaveLength(5)
     expect(findings.filter(({ repair }) => /^left alone: 5 /.test(repair ?? ''))).toHaveLength(7)
-    expect(world.service.databases.size).toBe(7)
+    expect(env.service.databases.size).toBe(7)
     await process.lifecycle.reconcile({ repair: ['orphan'] })
-    expect(world.service.databases.size).toBe(0)
+    expect(env.service.databases.size).toBe(0)
   })
 
   it('drops no orphan whose stamp has changed since it was listed', async () => {
-    const world = createWorld()
-    const owner = await world.start()
-    await undead(world, 'undead')
+    const env = createTestEnv()
+    const owner = await env.start()
+    await undead(env, 'undead')
     await owner.lifecycle.reconcile()
-    await world.time.advance(GRACE)
+    await env.time.advance(GRACE)
     let connects = 0
-    const process = await world.start({
+    const process = await env.start({
       around: async (member, run) => {
         if (member.startsWith('connect') && ++connects === 2) {
-          await world.service.rows('tenant_undead', `UPDATE tenantry_identity SET uid = 'new' RETURNING 1`)
+          await env.service.rows('tenant_undead', `UPDATE tenantry_identity SET uid = 'new' RETURNING 1`)
         }
         return run()
       },
     })
     const { findings } = await process.lifecycle.reconcile({ repair: ALL })
     expect(findings.map(({ repair }) => repair)).toEqual(['left alone: its stamp changed'])
-    expect(world.service.databases.has('tenant_undead')).toBe(true)
+    expect(env.service.databases.has('tenant_undead')).toBe(true)
   })
 
   it('leaves a copy of a tenant’s database alone, whatever its stamp says', async () => {
-    const world = createWorld()
-    const { lifecycle } = await world.start()
+    const env = createTestEnv()
+    const { lifecycle } = await env.start()
     await lifecycle.provision('acme')
-    const database = world.service.databases.get('tenant_acme')
-    if (database) world.service.databases.set('tenant_copy', database)
+    const database = env.service.databases.get('tenant_acme')
+    if (database) env.service.databases.set('tenant_copy', database)
     await lifecycle.reconcile()
-    await world.time.advance(GRACE)
+    await env.time.advance(GRACE)
     const report = await lifecycle.reconcile({ repair: ALL })
     expect(shown(report)).toEqual(['orphan tenant_copy (not repairable)'])
-    expect([...world.service.databases.keys()]).toEqual(['tenant_acme', 'tenant_copy'])
+    expect([...env.service.databases.keys()]).toEqual(['tenant_acme', 'tenant_copy'])
   })
 
   it('a missing database is looked for once more, and its tenant may move on meanwhile', async () => {
-    const world = createWorld()
-    const { lifecycle } = await world.start()
+    const env = createTestEnv()
+    const { lifecycle } = await env.start()
     await lifecycle.provision('acme')
     // It is missing from the list alone.
-    const blind = await world.start({
+    const blind = await env.start({
       around: async (member, run) => (member.startsWith('list') ? ({ databases: [] } as never) : run()),
     })
     expect(shown(await blind.lifecycle.reconcile({ repair: ALL, grace: 0 }))).toEqual([])
-    const database = world.service.databases.get('tenant_acme')
-    world.service.databases.delete('tenant_acme')
+    const database = env.service.databases.get('tenant_acme')
+    env.service.databases.delete('tenant_acme')
     await lifecycle.reconcile()
-    await world.time.advance(GRACE)
-    const racing = await world.start({
+    await env.time.advance(GRACE)
+    const racing = await env.start({
       around: async (member, run) => {
         const value = await run()
         if (member.startsWith('find')) await lifecycle.update('acme', { touched: true })
@@ -296,17 +294,17 @@ describe('reconcile', () => {
     })
     const { findings } = await racing.lifecycle.reconcile({ repair: ALL })
     expect(findings[0]?.repair).toBe('left alone: it changed')
-    if (database) world.service.databases.set('tenant_acme', database)
+    if (database) env.service.databases.set('tenant_acme', database)
     expect((await lifecycle.get('acme')).state).toBe('active')
   })
 
   it('tenants in retention are not orphans, and are not missed when purged', async () => {
-    const world = createWorld()
-    const { lifecycle } = await world.start()
+    const env = createTestEnv()
+    const { lifecycle } = await env.start()
     await lifecycle.provision('acme')
     await lifecycle.deprovision('acme')
-    await world.time.advance(RETENTION * 2)
+    await env.time.advance(RETENTION * 2)
     expect(shown(await lifecycle.reconcile({ repair: ALL, grace: 0 }))).toEqual([])
-    expect(world.service.databases.size).toBe(1)
+    expect(env.service.databases.size).toBe(1)
   })
 })

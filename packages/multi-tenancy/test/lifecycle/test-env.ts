@@ -1,16 +1,15 @@
+import { createSimulatedClock, type SimulatedClock } from '@tenantry/test-support'
 import type { Kysely } from 'kysely'
 import type { CatalogTables, TenantRow } from '../../src/catalog/schema.ts'
 import { createCatalog } from '../../src/catalog.ts'
 import type { MigrationRecord } from '../../src/database/migrations/index.ts'
-import { TenancyError } from '../../src/errors.ts'
 import { defineFactory } from '../../src/factory/define-factory.ts'
 import { openSqlite as sqlite } from '../../src/memory/index.ts'
 import type { Lifecycle, OperationHooks } from '../../src/types/lifecycle.ts'
 import type { Report } from '../../src/types/progress.ts'
 import type { TenantFactory } from '../../src/types/tenant-factory.ts'
-import { faulty } from '../catalog/faults.ts'
-import { type Around, createService, type TestService } from './service.ts'
-import { type SimulatedTime, simulatedTime } from './time.ts'
+import { createFaultyKysely } from '../catalog/faulty-kysely.ts'
+import { type Around, createService, type TestService } from './test-service.ts'
 
 export const LEASE = 60_000
 export const MAX_AGE = 30_000
@@ -20,12 +19,12 @@ export const MIGRATIONS = {
   '0001_notes': 'CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL)',
 }
 
-/** One process of a world: a factory with its own caches over the catalog and service that all share. */
+/** One process of a env: a factory with its own caches over the catalog and service that all share. */
 export interface Process {
   readonly factory: TenantFactory<{ db: Kysely<any> }>
   readonly lifecycle: Lifecycle
   /** The catalog as this process reaches it, to make fail. */
-  readonly catalog: ReturnType<typeof faulty>
+  readonly catalog: ReturnType<typeof createFaultyKysely>
 }
 
 export interface ProcessOptions {
@@ -39,19 +38,19 @@ export interface ProcessOptions {
   readonly wrap?: (db: Kysely<any>) => Kysely<any>
 }
 
-export interface World {
-  readonly time: SimulatedTime
+export interface TestEnv {
+  readonly time: SimulatedClock
   readonly service: TestService
   /** The catalog, around all processes. */
   readonly db: Kysely<CatalogTables>
   start(options?: ProcessOptions): Promise<Process>
   row(id: string, generation?: number): Promise<TenantRow>
   /** Writes into the catalog behind everybody's back. */
-  alter(id: string, change: Partial<TenantRow>): Promise<void>
+  updateTenantRow(id: string, change: Partial<TenantRow>): Promise<void>
 }
 
-export function createWorld(service: TestService = createService(), random?: () => number): World {
-  const time = simulatedTime(random)
+export function createTestEnv(service: TestService = createService(), random?: () => number): TestEnv {
+  const time = createSimulatedClock(random && { random })
   const db: Kysely<CatalogTables> = sqlite()
 
   async function start({
@@ -64,7 +63,7 @@ export function createWorld(service: TestService = createService(), random?: () 
     cache = {},
     wrap = (bare) => bare,
   }: ProcessOptions = {}): Promise<Process> {
-    const catalog = faulty(wrap(db))
+    const catalog = createFaultyKysely(wrap(db))
     const factory = defineFactory<Kysely<any>>(service.provider(around), {
       migrations,
       environment: time,
@@ -100,20 +99,9 @@ export function createWorld(service: TestService = createService(), random?: () 
         .where('tenant_id', '=', id)
         .where('generation', '=', generation)
         .executeTakeFirstOrThrow(),
-    async alter(id, change) {
+    async updateTenantRow(id, change) {
       await db.updateTable('tenantry_tenants').set(change).where('tenant_id', '=', id).execute()
     },
-  }
-}
-
-/** The code of what a call threw; `done` when it did not. */
-export async function outcome(call: Promise<unknown> | (() => Promise<unknown>)): Promise<string> {
-  try {
-    await (typeof call === 'function' ? call() : call)
-    return 'done'
-  } catch (error) {
-    if (error instanceof TenancyError) return error.code
-    return `uncoded: ${error}`
   }
 }
 

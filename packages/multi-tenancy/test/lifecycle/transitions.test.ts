@@ -1,24 +1,24 @@
+import { createGate, getOutcome } from '@tenantry/test-support'
 import { describe, expect, it } from 'vitest'
 import { TenancyError } from '../../src/errors.ts'
 import type { OperationKind } from '../../src/types/record.ts'
-import { gate } from '../factory/world.ts'
-import { createWorld, outcome, type Process, RETENTION, type World } from './world.ts'
+import { createTestEnv, type Process, RETENTION, type TestEnv } from './test-env.ts'
 
 const ID = 'acme'
 
-/** A world with a tenant brought to a state, and who is to act on it next. */
+/** A env with a tenant brought to a state, and who is to act on it next. */
 interface Stage {
-  readonly world: World
+  readonly env: TestEnv
   readonly actor: Process
   /** Ends what is under way. */
   finish?(): Promise<unknown>
 }
 
 async function active(): Promise<Stage> {
-  const world = createWorld()
-  const actor = await world.start({ waitTimeout: 1_000 })
+  const env = createTestEnv()
+  const actor = await env.start({ waitTimeout: 1_000 })
   await actor.lifecycle.provision(ID)
-  return { world, actor }
+  return { env, actor }
 }
 
 /** Begins an operation in another process, which stands still in it, alive. */
@@ -28,26 +28,24 @@ async function underWay(
   begin: (it: Process) => Promise<unknown>,
   newer = false,
 ): Promise<Stage> {
-  const { world, actor } = await from()
-  const reached = gate()
-  const held = gate()
-  const other = await world.start({
+  const { env, actor } = await from()
+  const gate = createGate()
+  const other = await env.start({
     ...(newer && { migrations: NEWER }),
     around: async (name, run) => {
       if (name.startsWith(member)) {
-        reached.open()
-        await held.promise
+        await gate.pass()
       }
       return run()
     },
   })
   const running = begin(other)
-  await Promise.race([reached.promise, running])
+  await Promise.race([gate.reached, running])
   return {
-    world,
+    env,
     actor,
     async finish() {
-      held.open()
+      gate.open()
       await running
     },
   }
@@ -60,8 +58,8 @@ async function failing(
   begin: (it: Process) => Promise<unknown>,
   newer = false,
 ): Promise<Stage> {
-  const { world, actor } = await from()
-  const other = await world.start({
+  const { env, actor } = await from()
+  const other = await env.start({
     ...(newer && { migrations: NEWER }),
     around: async (name, run) => {
       if (name.startsWith(member)) throw new TenancyError('provider_rejected', 'refused')
@@ -74,7 +72,7 @@ async function failing(
     },
     () => {},
   )
-  return { world, actor }
+  return { env, actor }
 }
 
 const NEWER = {
@@ -83,13 +81,13 @@ const NEWER = {
 }
 
 const unknown = async (): Promise<Stage> => {
-  const world = createWorld()
-  return { world, actor: await world.start({ waitTimeout: 1_000 }) }
+  const env = createTestEnv()
+  return { env, actor: await env.start({ waitTimeout: 1_000 }) }
 }
 const then =
-  (stage: () => Promise<Stage>, next: (it: Process, world: World) => Promise<unknown>) => async () => {
+  (stage: () => Promise<Stage>, next: (it: Process, env: TestEnv) => Promise<unknown>) => async () => {
     const reached = await stage()
-    await next(reached.actor, reached.world)
+    await next(reached.actor, reached.env)
     return reached
   }
 const suspended = then(active, ({ lifecycle }) => lifecycle.suspend(ID))
@@ -133,10 +131,10 @@ const STATES: Record<string, () => Promise<Stage>> = {
       'drop',
       ({ lifecycle }) => lifecycle.purge(ID),
     ),
-  'failed: its database went missing': then(active, async (_, world) => {
-    await world.service.databases.get('tenant_acme')?.destroy()
-    world.service.databases.delete('tenant_acme')
-    await world.alter(ID, { state: 'failed' })
+  'failed: its database went missing': then(active, async (_, env) => {
+    await env.service.databases.get('tenant_acme')?.destroy()
+    env.service.databases.delete('tenant_acme')
+    await env.updateTenantRow(ID, { state: 'failed' })
   }),
 }
 
@@ -209,8 +207,8 @@ const CODES: Record<string, string> = {
   'is suspended': 'tenant_suspended',
 }
 
-async function stateOf({ world }: Stage): Promise<string> {
-  const rows = await world.db.selectFrom('tenantry_tenants').selectAll().orderBy('generation').execute()
+async function stateOf({ env }: Stage): Promise<string> {
+  const rows = await env.db.selectFrom('tenantry_tenants').selectAll().orderBy('generation').execute()
   return rows.length === 0 ? 'unknown' : `${rows.at(-1)?.state}${rows.length > 1 ? `·${rows.length}` : ''}`
 }
 
@@ -226,11 +224,11 @@ describe('every action in every state', () => {
       for (const [index, act] of Object.values(ACTIONS).entries()) {
         const stage = await (STATES[state] ?? unknown)()
         const before = await stateOf(stage)
-        const result = await outcome(act(stage.actor))
+        const result = await getOutcome(act(stage.actor))
         const cell = cells[index] ?? ''
         const code = CODES[cell]
         const what = `${COLUMNS[index + 1]} of a tenant that is ${state}`
-        expect(result, what).toBe(code ?? 'done')
+        expect(result, what).toBe(code ?? 'succeeded')
         expect(await stateOf(stage), what).toBe(code === undefined ? cell : before)
         await stage.finish?.()
       }

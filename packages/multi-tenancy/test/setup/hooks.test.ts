@@ -1,9 +1,9 @@
+import { createGate, getOutcome } from '@tenantry/test-support'
 import { describe, expect, test, vi } from 'vitest'
 import { TenancyError } from '../../src/errors.ts'
 import type { DatabaseIsolation } from '../../src/request/env.ts'
 import { type MultiTenancyConfig, setupMultiTenancy } from '../../src/setup.ts'
-import { gate } from '../factory/world.ts'
-import { createWorld, LEASE, outcome, type Process, type World } from '../lifecycle/world.ts'
+import { createTestEnv, LEASE, type Process, type TestEnv } from '../lifecycle/test-env.ts'
 
 const NAMES = [
   'beforeCreate', 'onProvision', 'afterCreate', 'beforeUpdate', 'afterUpdate', 'beforeDelete', 'onDeprovision',
@@ -41,15 +41,15 @@ async function operationsOf({ lifecycle }: Process, id = 'acme'): Promise<string
   return operations.map(({ kind, state }) => `${kind} ${state}`).sort()
 }
 
-const stepsOf = async ({ db }: World) =>
+const stepsOf = async ({ db }: TestEnv) =>
   (await db.selectFrom('tenantry_operation_steps').select('name').orderBy('started_at').execute()).map(
     ({ name }) => name,
   )
 
 describe('with a catalog', () => {
   test('every hook is called, in order, with what was asked for', async () => {
-    const world = createWorld()
-    const process = await world.start()
+    const env = createTestEnv()
+    const process = await env.start()
     const { own, calls, onHookError } = recording()
     const asked: unknown[] = []
     const { tenants } = setUp(process, {
@@ -80,16 +80,16 @@ describe('with a catalog', () => {
       { retention: 5_000 },
     ])
     expect(onHookError).not.toHaveBeenCalled()
-    const steps = await stepsOf(world)
+    const steps = await stepsOf(env)
     for (const step of ['onProvision', 'afterCreate', 'onDeprovision', 'afterDelete'])
       expect(steps).toContain(step)
   })
 
   test('the tenant is not served in onProvision and is in afterCreate; its database outlives afterDelete', async () => {
-    const process = await createWorld().start()
+    const process = await createTestEnv().start()
     const seen: string[] = []
     const look = (when: string) => async (id: string) => {
-      seen.push(`${when}: ${await outcome(process.factory.getAdapters(id))}`)
+      seen.push(`${when}: ${await getOutcome(process.factory.getAdapters(id))}`)
     }
     const { tenants } = setUp(process, {
       source: { onProvision: look('onProvision'), onDeprovision: look('onDeprovision') },
@@ -99,7 +99,7 @@ describe('with a catalog', () => {
     await tenants.delete('acme')
     expect(seen).toEqual([
       'onProvision: tenant_not_ready',
-      'afterCreate: done',
+      'afterCreate: succeeded',
       'onDeprovision: tenant_not_found',
       'afterDelete: tenant_not_found',
     ])
@@ -109,14 +109,14 @@ describe('with a catalog', () => {
   test('a before that throws stops it there, and nothing is recorded', async () => {
     const error = new TenancyError('quota_exceeded', 'three tenants is what you pay for')
     for (const cause of [error, new Error('no')]) {
-      const world = createWorld()
-      const process = await world.start()
+      const env = createTestEnv()
+      const process = await env.start()
       const { own, calls } = recording(['beforeCreate', 'beforeUpdate', 'beforeDelete'], cause)
       const { tenants } = setUp(process, own)
       const code = cause === error ? 'quota_exceeded' : 'internal'
       await expect(tenants.create('acme')).rejects.toMatchObject({ code })
-      expect(await outcome(tenants.get('acme'))).toBe('tenant_not_found')
-      expect(world.service.databases.size).toBe(0)
+      expect(await getOutcome(tenants.get('acme'))).toBe('tenant_not_found')
+      expect(env.service.databases.size).toBe(0)
 
       await process.lifecycle.provision('acme', { metadata: { kept: true } })
       await expect(tenants.update('acme', { kept: false })).rejects.toMatchObject({ code })
@@ -128,7 +128,7 @@ describe('with a catalog', () => {
   })
 
   test('a before is asked once, and only when there is something to do', async () => {
-    const process = await createWorld().start()
+    const process = await createTestEnv().start()
     const { own, calls } = recording()
     const { tenants } = setUp(process, own)
     const count = (name: Name) => calls.filter((call) => call.startsWith(name)).length
@@ -136,12 +136,14 @@ describe('with a catalog', () => {
     await tenants.create('acme', { request })
     await tenants.create('acme', { request })
     await tenants.create('acme')
-    expect(await outcome(tenants.create('acme', { exclusive: true }))).toBe('conflict')
-    expect(await outcome(tenants.create('WWW'))).toBe('invalid_tenant_id')
-    expect(await outcome(tenants.create('globex', { metadata: { a: {} as never } }))).toBe('invalid_request')
+    expect(await getOutcome(tenants.create('acme', { exclusive: true }))).toBe('conflict')
+    expect(await getOutcome(tenants.create('WWW'))).toBe('invalid_tenant_id')
+    expect(await getOutcome(tenants.create('globex', { metadata: { a: {} as never } }))).toBe(
+      'invalid_request',
+    )
     expect([count('beforeCreate'), count('afterCreate')]).toEqual([1, 1])
-    expect(await outcome(tenants.update('nobody', {}))).toBe('tenant_not_found')
-    expect(await outcome(tenants.update('acme', { a: {} as never }))).toBe('invalid_request')
+    expect(await getOutcome(tenants.update('nobody', {}))).toBe('tenant_not_found')
+    expect(await getOutcome(tenants.update('acme', { a: {} as never }))).toBe('invalid_request')
     expect(count('beforeUpdate')).toBe(0)
     await tenants.delete('nobody')
     await tenants.delete('acme', { retention: 0 })
@@ -155,7 +157,7 @@ describe('with a catalog', () => {
   })
 
   test('a before is asked once, however often the record changes under the call', async () => {
-    const process = await createWorld().start()
+    const process = await createTestEnv().start()
     const { lifecycle } = process
     let asked = 0
     const disturb = async (id: string) => {
@@ -172,8 +174,8 @@ describe('with a catalog', () => {
   })
 
   test('parallel creates of one tenant are one operation, whose hooks run once', async () => {
-    const world = createWorld()
-    const [one, two] = [await world.start(), await world.start()]
+    const env = createTestEnv()
+    const [one, two] = [await env.start(), await env.start()]
     const { own, calls } = recording()
     const all = [setUp(one, own), setUp(two, own)].flatMap(({ tenants }) =>
       Array.from({ length: 5 }, () => tenants.create('acme')),
@@ -189,7 +191,7 @@ describe('with a catalog', () => {
   test.each(['onProvision', 'onDeprovision'] as const)(
     'a failing %s fails the operation with its own words, and a retry goes on from there',
     async (name) => {
-      const process = await createWorld().start()
+      const process = await createTestEnv().start()
       const failing: Name[] = [name]
       // To a provider this would be a network error to try again.
       const { own, calls } = recording(failing, Object.assign(new Error('no DNS'), { code: 'ECONNREFUSED' }))
@@ -213,7 +215,7 @@ describe('with a catalog', () => {
   test.each(['afterCreate', 'afterUpdate', 'afterDelete'] as const)(
     'a failing %s is reported, and the thing is done',
     async (name) => {
-      const process = await createWorld().start()
+      const process = await createTestEnv().start()
       const { own, calls, onHookError } = recording([name])
       const { tenants } = setUp(process, own)
       onHookError.mockRejectedValueOnce(new Error('no log'))
@@ -230,9 +232,9 @@ describe('with a catalog', () => {
   test.each(['onProvision', 'afterCreate'] as const)(
     'when the process dies in %s, another one that has the hooks finishes, and only that',
     async (name) => {
-      const world = createWorld()
-      const dying = await world.start()
-      const died = gate()
+      const env = createTestEnv()
+      const dying = await env.start()
+      const died = createGate()
       const { own } = recording()
       const deadly = () => {
         died.open()
@@ -245,12 +247,12 @@ describe('with a catalog', () => {
           : { hooks: { afterCreate: deadly } }),
       })
       void tenants.create('acme')
-      await died.promise
-      await world.time.advance(LEASE + 1)
+      await died.opened
+      await env.time.advance(LEASE + 1)
 
-      const bare = await world.start()
+      const bare = await env.start()
       expect((await bare.lifecycle.sweep()).finished).toEqual([])
-      const heir = await world.start()
+      const heir = await env.start()
       const { own: left, calls } = recording()
       setUp(heir, left)
       expect((await heir.lifecycle.sweep()).finished).toMatchObject([{ kind: 'provision', tenantId: 'acme' }])
@@ -261,13 +263,13 @@ describe('with a catalog', () => {
   )
 
   test('what a hook reports is written down, and it is not taken for dead', async () => {
-    const world = createWorld()
-    const [one, two] = [await world.start(), await world.start()]
+    const env = createTestEnv()
+    const [one, two] = [await env.start(), await env.start()]
     const { tenants } = setUp(one, {
       source: {
         async onProvision(_, { report }) {
           for (let part = 1; part <= 3; part++) {
-            await world.time.advance(LEASE - 1_000)
+            await env.time.advance(LEASE - 1_000)
             await report(`${part} of 3`)
             const { operations } = await two.lifecycle.operations('acme')
             const { steps } = await two.lifecycle.operation(operations[0]?.id ?? '')
@@ -286,7 +288,7 @@ describe('with a catalog', () => {
   })
 
   test('what is done past the set-up runs no hooks', async () => {
-    const process = await createWorld().start()
+    const process = await createTestEnv().start()
     const { own, calls } = recording()
     setUp(process, own)
     await process.factory.provision('acme')
@@ -296,7 +298,7 @@ describe('with a catalog', () => {
   })
 
   test('a factory is set up once, unless nothing of the set-up runs in its operations', async () => {
-    const process = await createWorld().start()
+    const process = await createTestEnv().start()
     setUp(process)
     setUp(process, { hooks: { beforeCreate: () => {} } })
     setUp(process, { hooks: { afterCreate: () => {} } })
@@ -311,8 +313,8 @@ describe('with a catalog', () => {
 
 describe('a hook may call for what it is a step of', () => {
   test('the factory’s members given as hooks', async () => {
-    const world = createWorld()
-    const process = await world.start()
+    const env = createTestEnv()
+    const process = await env.start()
     const { provision: onProvision, deprovision: onDeprovision } = process.factory
     const { tenants } = setUp(process, { source: { onProvision, onDeprovision } })
     expect(await tenants.create('acme')).toMatchObject({ state: 'active' })
@@ -321,7 +323,7 @@ describe('a hook may call for what it is a step of', () => {
   })
 
   test('the specification’s way: provision, then the app’s own work', async () => {
-    const process = await createWorld().start()
+    const process = await createTestEnv().start()
     const { factory } = process
     const log: string[] = []
     const { tenants, hooks } = setUp(process, {
@@ -349,7 +351,7 @@ describe('a hook may call for what it is a step of', () => {
   })
 
   test('many tenants at once, and several calls in one hook', async () => {
-    const process = await createWorld().start()
+    const process = await createTestEnv().start()
     const { factory } = process
     const { tenants } = setUp(process, {
       source: {
@@ -367,15 +369,15 @@ describe('a hook may call for what it is a step of', () => {
   })
 
   test('but for another tenant it is done, and for the opposite it is refused', async () => {
-    const process = await createWorld().start()
+    const process = await createTestEnv().start()
     const { factory } = process
     const { tenants } = setUp(process, {
       source: {
         async onProvision(id) {
           if (id !== 'acme') return
           await factory.provision('annex')
-          expect(await outcome(factory.getAdapters('annex'))).toBe('done')
-          expect(await outcome(factory.deprovision('acme'))).toBe('conflict')
+          expect(await getOutcome(factory.getAdapters('annex'))).toBe('succeeded')
+          expect(await getOutcome(factory.deprovision('acme'))).toBe('conflict')
         },
       },
     })
@@ -383,19 +385,17 @@ describe('a hook may call for what it is a step of', () => {
   })
 
   test('and whoever creates the tenant meanwhile still waits for the whole', async () => {
-    const process = await createWorld().start()
-    const entered = gate()
-    const goOn = gate()
+    const process = await createTestEnv().start()
+    const gate = createGate()
     const { tenants } = setUp(process, {
       source: {
         async onProvision() {
-          entered.open()
-          await goOn.promise
+          await gate.pass()
         },
       },
     })
     const first = tenants.create('acme')
-    await entered.promise
+    await gate.reached
     let done = false
     const second = tenants.create('acme').then((record) => {
       done = true
@@ -403,18 +403,18 @@ describe('a hook may call for what it is a step of', () => {
     })
     await new Promise((resolve) => setImmediate(resolve))
     expect(done).toBe(false)
-    goOn.open()
+    gate.open()
     expect((await second).state).toBe('active')
     expect((await first).state).toBe('active')
   })
 
   test('the step over, a provision is a provision again', async () => {
-    const process = await createWorld().start()
+    const process = await createTestEnv().start()
     const { tenants } = setUp(process, {
       source: { onProvision: () => Promise.reject(new Error('no')) },
     })
-    expect(await outcome(tenants.create('acme'))).toBe('internal')
+    expect(await getOutcome(tenants.create('acme'))).toBe('internal')
     await process.factory.provision('acme')
-    expect(await outcome(process.factory.getAdapters('acme'))).toBe('done')
+    expect(await getOutcome(process.factory.getAdapters('acme'))).toBe('succeeded')
   })
 })
