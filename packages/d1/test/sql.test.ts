@@ -1,6 +1,6 @@
+import { tokenizeSql } from '@tenantry/multi-tenancy/provider'
 import { describe, expect, test } from 'vitest'
 import { toRestSql, toRestStatements } from '../src/client/rest-sql.ts'
-import { tokenize } from '../src/client/sql-tokens.ts'
 import { checkStatementLimits } from '../src/client/statement-limits.ts'
 import { toBindable, toD1Value, toRestParams } from '../src/client/values.ts'
 
@@ -16,13 +16,13 @@ const TEXTS = [
 
 describe('the tokenizer', () => {
   test.each(TEXTS)('loses no character of %s', (sql) => {
-    const tokens = tokenize(sql).map(({ value }) => value)
+    const tokens = Array.from(tokenizeSql(sql, 'sqlite'), ({ text }) => text)
     expect(tokens.join('')).toBe(sql)
   })
 
   test('finds the placeholders that SQLite binds, and no other', () => {
     const placeholders = TEXTS.map((sql) =>
-      tokenize(sql).flatMap(({ kind, value }) => (kind === 'placeholder' ? [value] : [])),
+      Array.from(tokenizeSql(sql, 'sqlite')).flatMap(({ kind, text }) => (kind === 'variable' ? [text] : [])),
     )
     expect(placeholders).toEqual([['?', '?'], ['?'], ['?1', ':name', '@at', '$dollar'], [], [], [], []])
   })
@@ -31,7 +31,7 @@ describe('the tokenizer', () => {
     for (const piece of ["'", '/*', '[', 'a', '--', '?', '"x']) {
       const sql = piece.repeat(100_000)
       const begin = performance.now()
-      tokenize(sql)
+      Array.from(tokenizeSql(sql, 'sqlite'))
       expect(performance.now() - begin).toBeLessThan(2_000)
     }
   })

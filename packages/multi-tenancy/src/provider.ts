@@ -78,3 +78,4 @@ export type {
 export type { DatabaseFactory, OpenTenant, Tenant, TenantFactory } from './types/tenant-factory.ts'
 export type { Environment } from './util/environment.ts'
 export { leadingKeyword, leadingWords, splitStatements } from './util/sql/split.ts'
+export { type SqlToken, significantTokens, tokenizeSql, unquote } from './util/sql/tokens.ts'

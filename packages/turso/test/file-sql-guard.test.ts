@@ -8,7 +8,7 @@ import type { TenantProvider } from '@tenantry/multi-tenancy'
 import { CompiledQuery } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createLibsqlFileProvider } from '../src/file/index.ts'
-import { tokenize } from '../src/file/lexer.ts'
+import { readTokens } from '../src/file/sql-guard.ts'
 import { DEADLY_SQL, hostileSql, INNOCENT_SQL } from './hostile-sql.ts'
 
 const SECRET = 'secret of the victim'
@@ -297,10 +297,10 @@ describe('the lexer', () => {
     ['a--b\nc/*d*/e/*f', ['a', 'c', 'e']],
     ['/*', ['/', '*']],
     ['1e5x.5', ['1e5x', '.', '5']],
-    ['$a:b@c::d?1', ['?', '?', '?', '?', '1']],
+    ['$a:b@c::d?1', ['?', '?', '?', '?']],
     ['\ufeffa\ufeffb', ['a\ufeffb']],
     ["x'ab''; cd'e", ['x', "ab'; cd", 'e']],
   ])('cuts %j as SQLite does', (sql, values) => {
-    expect(tokenize(sql)?.map(({ value }) => value)).toEqual(values)
+    expect(readTokens(sql)?.map(({ value }) => value)).toEqual(values)
   })
 })

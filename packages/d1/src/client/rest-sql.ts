@@ -1,6 +1,5 @@
-import { splitStatements } from '@tenantry/multi-tenancy/provider'
+import { type SqlToken, splitStatements, tokenizeSql } from '@tenantry/multi-tenancy/provider'
 import { createD1Error } from '../errors.ts'
-import { tokenize } from './sql-tokens.ts'
 import { type BoundStatement, toRestParams } from './values.ts'
 
 /**
@@ -30,18 +29,22 @@ function encodeStatement(statement: BoundStatement): BoundStatement {
 }
 
 function hasPlaceholder(sql: string): boolean {
-  return tokenize(sql).some(({ kind }) => kind === 'placeholder')
+  return tokenize(sql).some(({ kind }) => kind === 'variable')
 }
 
 /** Whether the last `;` is followed by comments only. */
 function endsWithComment(sql: string): boolean {
   const tokens = tokenize(sql)
-  const trailing = tokens.slice(tokens.findLastIndex(({ value }) => value === ';') + 1)
+  const trailing = tokens.slice(tokens.findLastIndex(({ text }) => text === ';') + 1)
   return trailing.some(({ kind }) => kind === 'comment') && trailing.every(isIgnored)
 }
 
-function isIgnored({ kind, value }: { kind: string; value: string }): boolean {
-  return kind === 'comment' || value.trim() === ''
+function isIgnored({ kind }: SqlToken): boolean {
+  return kind === 'comment' || kind === 'space'
+}
+
+function tokenize(sql: string): SqlToken[] {
+  return Array.from(tokenizeSql(sql, 'sqlite'))
 }
 
 /**
@@ -54,11 +57,11 @@ function isIgnored({ kind, value }: { kind: string; value: string }): boolean {
 export function toRestSql(sql: string): string {
   if (!sql.includes('\r\n') && !/\btrigger\b/i.test(sql)) return sql
   const tokens = tokenize(sql)
-  const isTrigger = tokens.some(({ kind, value }) => kind === 'word' && /^trigger$/i.test(value))
+  const isTrigger = tokens.some(({ kind, text }) => kind === 'word' && /^trigger$/i.test(text))
   return tokens
-    .map(({ kind, value }) => {
-      if (kind === 'newline') return '\n'
-      return isTrigger && kind === 'word' && /^(begin|end|case)$/i.test(value) ? value.toUpperCase() : value
+    .map(({ kind, text }) => {
+      if (kind === 'space') return text.replaceAll('\r\n', '\n')
+      return isTrigger && kind === 'word' && /^(begin|end|case)$/i.test(text) ? text.toUpperCase() : text
     })
     .join('')
 }

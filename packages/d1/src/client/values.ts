@@ -1,4 +1,4 @@
-import { tokenize } from './sql-tokens.ts'
+import { tokenizeSql } from '@tenantry/multi-tenancy/provider'
 
 /** A statement with values in a form that the next hop accepts. */
 export interface BoundStatement {
@@ -73,10 +73,10 @@ function wrapPlaceholders(
     if (placeholder !== '?') positions.set(placeholder, position)
     return position
   }
-  return tokenize(sql)
-    .map(({ kind, value }) => {
-      if (kind !== 'placeholder') return value
-      return wrap(params[getPosition(value) - 1])?.replace('?', () => value) ?? value
+  return Array.from(tokenizeSql(sql, 'sqlite'))
+    .map(({ kind, text }) => {
+      if (kind !== 'variable') return text
+      return wrap(params[getPosition(text) - 1])?.replace('?', () => text) ?? text
     })
     .join('')
 }

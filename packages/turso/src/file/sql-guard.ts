@@ -1,5 +1,4 @@
-import { TenancyError } from '@tenantry/multi-tenancy/provider'
-import { type Token, tokenize } from './lexer.ts'
+import { significantTokens, TenancyError, unquote } from '@tenantry/multi-tenancy/provider'
 
 /**
  * Checks SQL before it runs.
@@ -59,9 +58,37 @@ export function createSqlGuard(forbidden: ReadonlySet<string>): SqlCheck {
   }
 }
 
+/** A token of SQLite; spaces and comments are left out. */
+interface Token {
+  /** `word`: unquoted, so possibly a keyword. `string`: SQLite also accepts it as a name. */
+  readonly kind: 'word' | 'name' | 'string' | 'symbol'
+  /** Without its quotes, in lower case: SQLite compares names so. */
+  readonly value: string
+}
+
+/**
+ * Reads SQL as SQLite does, so that nothing can hide in what SQLite takes for code. `undefined` for the two texts over
+ * which the two could disagree: a NUL, at which SQLite stops, and a Tcl variable such as `$a(')`, whose parentheses hide
+ * a quote from SQLite.
+ */
+export function readTokens(sql: string): Token[] | undefined {
+  if (sql.includes('\0')) return undefined
+  const tokens: Token[] = []
+  for (const token of significantTokens(sql, 'sqlite')) {
+    const { kind, text, end } = token
+    if (kind === 'variable') {
+      if (!text.startsWith('?') && sql.charAt(end) === '(') return undefined
+      tokens.push({ kind: 'symbol', value: '?' })
+    } else if (kind === 'word' || kind === 'name' || kind === 'string')
+      tokens.push({ kind, value: unquote(token).toLowerCase() })
+    else tokens.push({ kind: 'symbol', value: text })
+  }
+  return tokens
+}
+
 /** @throws `statement_refused` */
 function check(sql: string, forbidden: ReadonlySet<string>): ReturnType<SqlCheck> {
-  const tokens = tokenize(sql)
+  const tokens = readTokens(sql)
   if (tokens === undefined) throw createRefusal('a NUL character or a variable with parentheses')
   let taints = false
   for (const [index, { kind, value }] of tokens.entries()) {
