@@ -15,6 +15,7 @@ export {
   type DatabaseStatus,
 } from './provider-kit/connection-loss.ts'
 export { type CreateOrFindOptions, createOrFind } from './provider-kit/create-or-find.ts'
+export { derivePassword, hmacSha256, randomId, toBase64, toHex } from './provider-kit/credentials.ts'
 export {
   createErrorMap,
   type ErrorClassification,
@@ -46,6 +47,7 @@ export {
   type ServerControlPlane,
   spreadOverServers,
 } from './provider-kit/multi-server.ts'
+export { isNetworkError, isTlsError } from './provider-kit/network-errors.ts'
 export type { Lease } from './provider-kit/pool/lease.ts'
 export {
   createLeasePool,
@@ -61,6 +63,18 @@ export {
 export { createRateGate, type RateGate } from './provider-kit/rate-gate.ts'
 export { createRedactor, type Redactor } from './provider-kit/redactor.ts'
 export { MAX_RETRY_AFTER, parseRetryAfter } from './provider-kit/retry-after.ts'
+export {
+  CONNECTION_POOL_OPTIONS,
+  type ConnectionPoolOptions,
+  type ConnectionPoolSettings,
+  checkSecret,
+  decodeUrlPart,
+  hasControlCharacter,
+  type Placement,
+  type PlacementOptions,
+  parsePlacement,
+  parsePoolOptions,
+} from './provider-kit/sql-server-options.ts'
 export type { TenantId } from './tenant-id.ts'
 export type { MigrationSql } from './types/migration-sql.ts'
 export type {

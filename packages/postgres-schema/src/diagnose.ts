@@ -1,4 +1,4 @@
-import type { CallOptions } from '@tenantry/multi-tenancy'
+import type { CallOptions } from '@tenantry/multi-tenancy/provider'
 import { escapeLiteral } from 'pg'
 import type { Server } from './connections/server.ts'
 import type { Settings } from './options.ts'

@@ -1,10 +1,12 @@
 import {
   createErrorMap,
   type ErrorMap,
+  isNetworkError,
+  isTlsError,
   type Redactor,
   TenancyError,
   type TenancyErrorCode,
-} from '@tenantry/multi-tenancy'
+} from '@tenantry/multi-tenancy/provider'
 
 /** SQLSTATEs, or the first two characters of a class; any other is `provider_rejected`. */
 const CODES: Readonly<Record<string, TenancyErrorCode>> = {
@@ -22,14 +24,8 @@ const CODES: Readonly<Record<string, TenancyErrorCode>> = {
   '58': 'provider_unavailable',
 }
 
-const NETWORK =
-  /^E(?:AI_AGAIN|CONNABORTED|CONNREFUSED|CONNRESET|HOSTUNREACH|NETUNREACH|NOTFOUND|PIPE|TIMEDOUT)$/
-
 /** The driver's own words, which have no code. */
 const LOST = /connection terminated|timeout expired|not queryable|connection error|client was closed/i
-
-/** Errors of TLS: trying again cures none of them. */
-const TLS = /^(?:ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_(?:GET|VERIFY)_)/
 
 /** @param redactor knows the passwords and the secret */
 export function postgresErrors(redactor: Redactor): ErrorMap {
@@ -48,17 +44,15 @@ export function postgresErrors(redactor: Redactor): ErrorMap {
 }
 
 function codeOf(error: Error): TenancyErrorCode {
-  const { code, syscall } = error as { code?: unknown; syscall?: unknown }
+  const { code } = error as { code?: unknown }
   if (isServerError(error)) {
     const state = String(code)
     return CODES[state] ?? CODES[state.slice(0, 3)] ?? CODES[state.slice(0, 2)] ?? 'provider_rejected'
   }
   if (/query read timeout/i.test(error.message)) return 'timeout'
-  if (TLS.test(String(code)) || /does not support ssl/i.test(error.message)) return 'config_invalid'
+  if (isTlsError(error) || /does not support ssl/i.test(error.message)) return 'config_invalid'
   if (/^SASL: .*password must be/i.test(error.message)) return 'credentials_rejected'
-  // The directory of a Unix socket.
-  if (syscall === 'connect' && /^E(?:NOENT|ACCES)$/.test(String(code))) return 'provider_unavailable'
-  if (NETWORK.test(String(code)) || LOST.test(error.message)) return 'provider_unavailable'
+  if (isNetworkError(error) || LOST.test(error.message)) return 'provider_unavailable'
   return 'internal'
 }
 

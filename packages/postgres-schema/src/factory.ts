@@ -1,4 +1,9 @@
-import { defineFactory, type FactoryOptions, type TenantFactory } from '@tenantry/multi-tenancy'
+import {
+  CONNECTION_POOL_OPTIONS,
+  defineFactory,
+  type FactoryOptions,
+  type TenantFactory,
+} from '@tenantry/multi-tenancy/provider'
 import type { Kysely } from 'kysely'
 import type { Pool } from 'pg'
 import type { PostgresSchemaProviderOptions } from './options.ts'
@@ -18,14 +23,7 @@ const OPTIONS: Readonly<Record<Exclude<keyof PostgresSchemaProviderOptions, 'env
   placement: true,
   extensionsSchema: true,
   distribute: true,
-  maxConnections: true,
-  maxConnectionsPerTenant: true,
-  maxWaiting: true,
-  queueTimeout: true,
-  connectTimeout: true,
-  idleTimeout: true,
-  maxLifetime: true,
-  drainTimeout: true,
+  ...CONNECTION_POOL_OPTIONS,
 }
 
 /**

@@ -1,4 +1,4 @@
-import { type ConnectTarget, type Locator, TenancyError } from '@tenantry/multi-tenancy'
+import { type ConnectTarget, type Locator, TenancyError } from '@tenantry/multi-tenancy/provider'
 
 /** One tenant's schema, as its locator names it. */
 export interface SchemaPlace {

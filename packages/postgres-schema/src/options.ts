@@ -1,4 +1,14 @@
-import { checkConnectionLimits, configError, type Environment } from '@tenantry/multi-tenancy'
+import type { Environment } from '@tenantry/multi-tenancy/provider'
+import {
+  type ConnectionPoolOptions,
+  type ConnectionPoolSettings,
+  checkSecret,
+  configError,
+  type Placement,
+  type PlacementOptions,
+  parsePlacement,
+  parsePoolOptions,
+} from '@tenantry/multi-tenancy/provider'
 import type { ClientConfig } from 'pg'
 import { checkServe, type ParsedConnection, parseConnection } from './connections/connection-config.ts'
 
@@ -49,7 +59,10 @@ export interface ServeOptions {
 }
 
 /** The database, who gets in how, and how many connections there may be. */
-export interface PostgresSchemaProviderOptions extends ServerOptions {
+export interface PostgresSchemaProviderOptions
+  extends ServerOptions,
+    ConnectionPoolOptions,
+    PlacementOptions<ServerOptions> {
   /** @default 'role' */
   readonly isolation?: Isolation
   /** @default 'session' */
@@ -59,14 +72,6 @@ export interface PostgresSchemaProviderOptions extends ServerOptions {
    * password. For `role`, and for `set_role` unless `serve.user` names a login of your own.
    */
   readonly secret?: string
-  /** Further databases, on this or other servers, by a name of yours; `connection` is the one named `default`. */
-  readonly servers?: Readonly<Record<string, ServerOptions>>
-  /**
-   * The name of the server a new tenant goes to, when the caller does not say.
-   *
-   * @default 'default'
-   */
-  readonly placement?: string | ((name: string) => string)
   /**
    * A schema that holds extensions for all tenants; it follows the tenant's own in `search_path`. Grant USAGE on it
    * to PUBLIC and nothing more.
@@ -80,70 +85,9 @@ export interface PostgresSchemaProviderOptions extends ServerOptions {
    * @default undefined
    */
   readonly distribute?: 'citus'
-  /**
-   * Connections to one server in all, the administrator's included.
-   *
-   * @default 20
-   */
-  readonly maxConnections?: number
-  /**
-   * Connections of one tenant.
-   *
-   * @default 5
-   */
-  readonly maxConnectionsPerTenant?: number
-  /**
-   * Queries and transactions of one tenant that may wait for a connection; the next one is refused with
-   * `pool_exhausted`. `Infinity` for no bound.
-   *
-   * @default 10_000
-   */
-  readonly maxWaiting?: number
-  /**
-   * Milliseconds to wait for a free connection.
-   *
-   * @default 5_000
-   */
-  readonly queueTimeout?: number
-  /**
-   * Milliseconds to wait for a new connection.
-   *
-   * @default 15_000
-   */
-  readonly connectTimeout?: number
-  /**
-   * Milliseconds a connection is kept unused.
-   *
-   * @default 30_000
-   */
-  readonly idleTimeout?: number
-  /**
-   * Milliseconds a connection is kept at all: a server process keeps what it learnt of every table it met.
-   *
-   * @default 1_800_000
-   */
-  readonly maxLifetime?: number
-  /**
-   * Milliseconds that deleting and closing wait for what is still running.
-   *
-   * @default 10_000
-   */
-  readonly drainTimeout?: number
   /** Replaces runtime detection, clock and sleep: for tests. */
   readonly environment?: Partial<Pick<Environment, 'runtime' | 'now' | 'sleep'>>
 }
-
-type Defaulted =
-  | 'isolation'
-  | 'pooler'
-  | 'maxConnections'
-  | 'maxConnectionsPerTenant'
-  | 'maxWaiting'
-  | 'queueTimeout'
-  | 'connectTimeout'
-  | 'idleTimeout'
-  | 'maxLifetime'
-  | 'drainTimeout'
 
 /** One server's options, with its connection parsed. */
 export interface ServerSettings extends ServerOptions {
@@ -151,76 +95,44 @@ export interface ServerSettings extends ServerOptions {
 }
 
 /** Every option with its default, checked. */
-export type Settings = Omit<
-  PostgresSchemaProviderOptions,
-  Defaulted | 'connection' | 'serve' | 'servers' | 'placement' | 'environment'
-> &
-  Required<Pick<PostgresSchemaProviderOptions, Defaulted>> & {
-    readonly servers: ReadonlyMap<string, ServerSettings>
-    readonly placement: (name: string) => string
-    readonly environment: Pick<Environment, 'runtime' | 'now' | 'sleep'>
-  }
+export interface Settings extends ConnectionPoolSettings, Placement<ServerSettings> {
+  readonly isolation: Isolation
+  readonly pooler: Pooler
+  readonly secret?: string
+  readonly extensionsSchema?: string
+  readonly distribute?: 'citus'
+  readonly environment: Pick<Environment, 'runtime' | 'now' | 'sleep'>
+}
 
 const SCHEMA = /^[a-z][a-z0-9_]{0,62}$/
 
 /** @throws `config_invalid`, naming the option */
-export function postgresSettings(options: PostgresSchemaProviderOptions): Settings {
-  const { isolation = 'role', pooler = 'session', placement = 'default', extensionsSchema } = options
-  const { connection, serve, secret, distribute } = options
-  if (!['role', 'set_role', 'search_path'].includes(isolation)) {
+export function parseOptions(options: PostgresSchemaProviderOptions): Settings {
+  const { isolation = 'role', pooler = 'session', extensionsSchema, secret, distribute } = options
+  if (!['role', 'set_role', 'search_path'].includes(isolation))
     throw configError('isolation', 'must be role, set_role or search_path')
-  }
   if (!['session', 'transaction'].includes(pooler))
     throw configError('pooler', 'must be session or transaction')
   if (distribute !== undefined && distribute !== 'citus') throw configError('distribute', 'must be citus')
-  if (extensionsSchema !== undefined && (!SCHEMA.test(extensionsSchema) || extensionsSchema === 'public')) {
+  if (extensionsSchema !== undefined && (!SCHEMA.test(extensionsSchema) || extensionsSchema === 'public'))
     throw configError('extensionsSchema', 'must be the name of a schema, and not public')
+  const placement = parsePlacement(options, options, parseServer)
+  const servers = [...placement.servers.values()]
+  if (isolation === 'role' || (isolation === 'set_role' && !servers.every(hasLogin)))
+    checkSecret(secret, `isolation: '${isolation}'`)
+  if (isolation === 'role' && servers.some(hasLogin)) {
+    const problem = "has no meaning for isolation: 'role', where each tenant has a role of its own"
+    throw configError('serve.user', problem)
   }
-  const all = new Map([['default', parseServer('', { connection, ...(serve && { serve }) })]])
-  for (const [name, server] of Object.entries(options.servers ?? {}))
-    all.set(name, parseServer(`servers.${name}.`, server))
-  const needsSecret = isolation === 'role' || (isolation === 'set_role' && !everyLogin(all))
-  if (needsSecret && (typeof secret !== 'string' || secret.length < 32)) {
-    throw configError('secret', `must have at least 32 characters for isolation: '${isolation}'`)
-  }
-  if (isolation === 'role' && [...all.values()].some(({ serve: own }) => own?.user !== undefined)) {
-    throw configError(
-      'serve.user',
-      "has no meaning for isolation: 'role', where each tenant has a role of its own",
-    )
-  }
-  const times = {
-    maxWaiting: 10_000,
-    queueTimeout: 5_000,
-    connectTimeout: 15_000,
-    idleTimeout: 30_000,
-    maxLifetime: 1_800_000,
-    drainTimeout: 10_000,
-  }
-  const numbers = {
-    maxConnections: 20,
-    maxConnectionsPerTenant: 5,
-    ...times,
-    ...given(options, Object.keys(times)),
-  }
-  checkConnectionLimits(numbers)
-  const place = typeof placement === 'function' ? placement : () => placement
-  if (typeof placement === 'string' && !all.has(placement)) throw configError('placement', 'names no server')
   return {
-    isolation, pooler, servers: all, placement: place, ...numbers,
-    ...(secret && { secret }), ...(distribute && { distribute }),
-    ...(extensionsSchema && { extensionsSchema }), environment: { ...realWorld(), ...options.environment },
+    isolation, pooler, ...placement, ...parsePoolOptions(options),
+    ...(secret && { secret }), ...(distribute && { distribute }), ...(extensionsSchema && { extensionsSchema }),
+    environment: { ...detectEnvironment(), ...options.environment },
   } // biome-ignore format: one object
 }
 
-function given(options: PostgresSchemaProviderOptions, times: readonly string[]): Record<string, number> {
-  const names = ['maxConnections', 'maxConnectionsPerTenant', ...times]
-  const found = Object.entries(options).filter(([name, value]) => names.includes(name) && value !== undefined)
-  return Object.fromEntries(found) as Record<string, number>
-}
-
-function everyLogin(servers: ReadonlyMap<string, ServerOptions>): boolean {
-  return [...servers.values()].every(({ serve }) => serve?.user !== undefined)
+function hasLogin({ serve }: ServerOptions): boolean {
+  return serve?.user !== undefined
 }
 
 function parseServer(path: string, { connection, serve }: ServerOptions): ServerSettings {
@@ -229,7 +141,7 @@ function parseServer(path: string, { connection, serve }: ServerOptions): Server
   return { connection, parsed, ...(serve && { serve }) }
 }
 
-function realWorld(): Settings['environment'] {
+function detectEnvironment(): Settings['environment'] {
   return {
     runtime: globalThis.navigator?.userAgent === 'Cloudflare-Workers' ? 'workers' : 'node',
     now: Date.now,

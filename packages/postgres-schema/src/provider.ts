@@ -5,13 +5,13 @@ import {
   createRedactor,
   getServer,
   type Lease,
+  postgresMigrationSql,
   type Row,
   type ServerControlPlane,
   spreadOverServers,
   TenancyError,
   type TenantProvider,
-} from '@tenantry/multi-tenancy'
-import { postgresMigrationSql } from '@tenantry/multi-tenancy/provider'
+} from '@tenantry/multi-tenancy/provider'
 import { Kysely } from 'kysely'
 import { escapeIdentifier, type Pool } from 'pg'
 import { createStatements, type Statements } from './client/statements.ts'
@@ -26,7 +26,7 @@ import { diagnose } from './diagnose.ts'
 import { isLoginRefused, isState, leavesNoDoubt, postgresErrors } from './errors.ts'
 import { postgresKysely } from './kysely.ts'
 import { locatorOf, placeOf, roleOf, type SchemaPlace } from './locator.ts'
-import { type PostgresSchemaProviderOptions, postgresSettings } from './options.ts'
+import { type PostgresSchemaProviderOptions, parseOptions } from './options.ts'
 
 interface Site {
   readonly server: Server
@@ -42,7 +42,7 @@ interface Site {
  * const provider = createPostgresSchemaProvider({ connection: process.env.DATABASE_URL, secret: process.env.ROLE_SECRET })
  */
 export function createPostgresSchemaProvider(options: PostgresSchemaProviderOptions): TenantProvider<Pool> {
-  const settings = postgresSettings(options)
+  const settings = parseOptions(options)
   const { isolation, pooler, extensionsSchema } = settings
   const redactor = createRedactor()
   redactor.keep(settings.secret)

@@ -1,4 +1,4 @@
-import { TenancyError } from '@tenantry/multi-tenancy'
+import { TenancyError } from '@tenantry/multi-tenancy/provider'
 
 /** Asks the server to cancel what the process runs, or to end the process. */
 export type CancelRequest = (action: 'cancel' | 'terminate', processID: number) => Promise<boolean>

@@ -1,4 +1,4 @@
-import { splitStatements, TenancyError } from '@tenantry/multi-tenancy'
+import { splitStatements, TenancyError } from '@tenantry/multi-tenancy/provider'
 import type { QueryResult, Submittable } from 'pg'
 import { type Connection, statusOf } from '../connections/connection.ts'
 import {

@@ -1,4 +1,4 @@
-import { leadingKeyword, leadingWords, TenancyError } from '@tenantry/multi-tenancy'
+import { leadingKeyword, leadingWords, TenancyError } from '@tenantry/multi-tenancy/provider'
 
 /** Statements that change the session they run in, by their first word. */
 const FIRST: Readonly<Record<string, string>> = {

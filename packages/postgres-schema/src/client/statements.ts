@@ -1,4 +1,4 @@
-import { TenancyError } from '@tenantry/multi-tenancy'
+import { TenancyError } from '@tenantry/multi-tenancy/provider'
 import type { QueryResult } from 'pg'
 import { type Connection, statusOf } from '../connections/connection.ts'
 import {

@@ -1,4 +1,4 @@
-import { type Lease, TenancyError } from '@tenantry/multi-tenancy'
+import { type Lease, TenancyError } from '@tenantry/multi-tenancy/provider'
 import {
   Client,
   escapeIdentifier,

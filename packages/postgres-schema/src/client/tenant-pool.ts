@@ -1,4 +1,4 @@
-import { type Lease, TenancyError } from '@tenantry/multi-tenancy'
+import { type Lease, TenancyError } from '@tenantry/multi-tenancy/provider'
 import { Pool, type PoolClient, type QueryResult, type Submittable } from 'pg'
 import type { Connection } from '../connections/connection.ts'
 import type { QueryInput } from '../connections/pipeline.ts'

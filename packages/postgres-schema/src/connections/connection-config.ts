@@ -1,4 +1,4 @@
-import { configError } from '@tenantry/multi-tenancy'
+import { configError, decodeUrlPart, hasControlCharacter } from '@tenantry/multi-tenancy/provider'
 import type { ClientConfig } from 'pg'
 import type { ConnectionOptions, ServeOptions } from '../options.ts'
 
@@ -103,10 +103,6 @@ function checkFields(option: string, fields: ClientConfig | ServeOptions): void 
     )
 }
 
-function hasControlCharacter(text: string): boolean {
-  return [...text].some((character) => character < ' ' || character === '\x7f')
-}
-
 function parseObject(option: string, connection: ClientConfig): ParsedConnection {
   if (typeof connection !== 'object' || connection === null) throw configError(option, 'is missing')
   if (connection.connectionString !== undefined)
@@ -126,13 +122,7 @@ function parseUrl(option: string, text: string): ParsedConnection {
   if (!URL.canParse(valid)) throw configError(option, 'must be a postgres:// URL, or an object')
   const url = new URL(valid)
   if (url.hash !== '') throw configError(option, 'contains an unescaped "#" (write %23)')
-  const decode = (part: string): string => {
-    try {
-      return decodeURIComponent(part)
-    } catch {
-      throw configError(option, 'contains an unescaped "%" (write %25)')
-    }
-  }
+  const decode = (part: string): string => decodeUrlPart(option, part)
   const fields: Record<string, unknown> = { ...parsePlace(option, url, hasHost ? decode(url.hostname) : '') }
   const user = decode(url.username)
   const password = decode(url.password)

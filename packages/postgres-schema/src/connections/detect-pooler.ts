@@ -1,4 +1,4 @@
-import { configError } from '@tenantry/multi-tenancy'
+import { configError } from '@tenantry/multi-tenancy/provider'
 import type { Client } from 'pg'
 import { destroy, openClient } from './connection.ts'
 

@@ -1,4 +1,4 @@
-import { configError, type TenancyError } from '@tenantry/multi-tenancy'
+import { configError, type TenancyError } from '@tenantry/multi-tenancy/provider'
 import { escapeLiteral } from 'pg'
 
 /**

@@ -1,14 +1,14 @@
 import {
   type CallOptions,
   createLeasePool,
+  derivePassword,
   type Lease,
   type LeasePool,
   type Redactor,
   TenancyError,
-} from '@tenantry/multi-tenancy'
+} from '@tenantry/multi-tenancy/provider'
 import type { Client, ClientConfig, QueryResult } from 'pg'
 import { createFacts, type Facts } from '../control-plane/server-info.ts'
-import { passwordOf } from '../credentials.ts'
 import { isState, leavesNoDoubt } from '../errors.ts'
 import { type Purpose, roleOf, type SchemaPlace } from '../locator.ts'
 import type { ServerSettings, Settings } from '../options.ts'
@@ -84,7 +84,7 @@ export function createServer(
   async function tenantConfig(target: Target, call: CallOptions): Promise<ClientConfig> {
     if (isolation === 'role') {
       const role = await server.tenantLogin(target, call)
-      const password = await passwordOf(settings.secret, role)
+      const password = await derivePassword(settings.secret, role)
       redactor.add(password)
       return toClientConfig(parsed, { ...serve, user: role, password })
     }
@@ -92,7 +92,7 @@ export function createServer(
     const baseline = pooler === 'session' ? { options: '-c search_path=' } : {}
     if (isolation === 'search_path') return toClientConfig(parsed, { ...serve, ...baseline })
     const login = await server.login(call)
-    const password = serve?.user === undefined ? await passwordOf(settings.secret, login) : serve.password
+    const password = serve?.user === undefined ? await derivePassword(settings.secret, login) : serve.password
     if (password !== undefined) redactor.keep(password)
     const credentials = { user: login, ...(password === undefined ? {} : { password }) }
     return toClientConfig(parsed, { ...serve, ...baseline, ...credentials })

@@ -1,12 +1,19 @@
-import { type CallOptions, type ListedDatabase, type Locator, TenancyError } from '@tenantry/multi-tenancy'
+import {
+  type CallOptions,
+  derivePassword,
+  type ListedDatabase,
+  type Locator,
+  randomId,
+  TenancyError,
+} from '@tenantry/multi-tenancy/provider'
 import { escapeIdentifier, escapeLiteral, type QueryResult } from 'pg'
 import { applicationName, searchPath } from '../connections/scope.ts'
 import type { Server } from '../connections/server.ts'
-import { passwordOf, randomId, scramVerifier } from '../credentials.ts'
 import { isState } from '../errors.ts'
 import { idIn, isName, locatorOf, markOf, roleOf, type SchemaPlace } from '../locator.ts'
 import type { Settings } from '../options.ts'
 import { distributeStatement } from './citus.ts'
+import { scramVerifier } from './scram.ts'
 import type { ServerFacts } from './server-info.ts'
 import {
   endSessions,
@@ -142,7 +149,7 @@ export function createSchemas(server: Server, settings: Settings): Schemas {
   /** Whether a role logs in, and with what. */
   async function loginOf(role: string): Promise<string> {
     if (isolation !== 'role') return 'NOLOGIN'
-    return `LOGIN PASSWORD ${escapeLiteral(await scramVerifier(await passwordOf(secret, role)))}`
+    return `LOGIN PASSWORD ${escapeLiteral(await scramVerifier(await derivePassword(secret, role)))}`
   }
 
   async function find(name: string, options: CallOptions): Promise<FoundSchema | undefined> {

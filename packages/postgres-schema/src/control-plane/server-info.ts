@@ -1,8 +1,8 @@
-import type { CallOptions } from '@tenantry/multi-tenancy'
+import { type CallOptions, derivePassword } from '@tenantry/multi-tenancy/provider'
 import { escapeIdentifier, escapeLiteral, type QueryResult } from 'pg'
 import { CREATE_ROUTINE, ROUTINE_IS_THERE } from '../connections/reset.ts'
-import { passwordOf, scramVerifier } from '../credentials.ts'
 import type { Settings } from '../options.ts'
+import { scramVerifier } from './scram.ts'
 
 /** What does not change while the process lives. */
 export interface ServerFacts {
@@ -75,7 +75,7 @@ export function createFacts(admin: Admin, settings: Settings): Facts {
     const { usage, mine } = schemas?.rows[0] ?? {}
     if (usage && mine) await admin('REVOKE ALL ON SCHEMA public FROM PUBLIC', options)
     if (isolation === 'set_role' && ownLogin && Number(logins?.rows[0].logins) === 0) {
-      const verifier = await scramVerifier(await passwordOf(secret, login))
+      const verifier = await scramVerifier(await derivePassword(secret, login))
       await admin(
         `CREATE ROLE ${escapeIdentifier(login)} LOGIN NOINHERIT PASSWORD ${escapeLiteral(verifier)}`,
         options,

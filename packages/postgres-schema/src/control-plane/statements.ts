@@ -1,5 +1,5 @@
+import { randomId } from '@tenantry/multi-tenancy/provider'
 import { escapeIdentifier, escapeLiteral } from 'pg'
-import { randomId } from '../credentials.ts'
 import { markOf, openMarker, type SchemaPlace } from '../locator.ts'
 import type { ServerFacts } from './server-info.ts'
 
