@@ -1,6 +1,6 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runNode } from '../src/process.ts'
 import { requestTenant } from '../src/request-tenant.ts'
@@ -100,6 +100,15 @@ describe('snippets of the documentation', () => {
         .map((target) => `${file}: ${target}`),
     )
     expect(broken).toEqual([])
+  })
+
+  test('stand in pages that an index lists', () => {
+    const pages = documents().filter((file) => file.startsWith('docs/') && !file.endsWith('README.md'))
+    const unlisted = pages.filter((file) => {
+      const index = file.startsWith('docs/internals/') ? 'docs/internals/README.md' : 'README.md'
+      return !readText(index).includes(`](${relative(dirname(index), file)})`)
+    })
+    expect(unlisted).toEqual([])
   })
 
   const programs = snippets.filter(({ run }) => run)
