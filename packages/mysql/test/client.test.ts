@@ -103,6 +103,30 @@ describe('the pool', () => {
     expect((await own.query('SELECT * FROM notes'))[0]).toEqual([])
   })
 
+  it('emits connection once for each physical connection of the tenant, acquire and release for each lease', async () => {
+    const provider = world.another({ maxConnections: 1 })
+    const { client: own } = await world.open('events', provider)
+    const { client: other } = await world.open('other-events', provider)
+    const events: string[] = []
+    for (const event of ['connection', 'acquire', 'release', 'enqueue'] as const)
+      own.pool.on(event as 'connection', (connection) => events.push(`${event} ${connection?.threadId}`))
+    const [rows] = await own.query<RowDataPacket[]>('SELECT CONNECTION_ID() AS id')
+    const id = rows[0]?.id
+    expect(events).toEqual([`connection ${id}`, `acquire ${id}`, `release ${id}`])
+    await other.query('SELECT 1')
+    const held = await own.getConnection()
+    await held.query('SELECT 1')
+    held.release()
+    expect(events.slice(3)).toEqual([`acquire ${id}`, `release ${id}`])
+    events.length = 0
+    await world.sql(`KILL CONNECTION ${id}`)
+    // The end of the first connection may or may not be known by now.
+    await own.query('SELECT 1').catch(() => {})
+    const [[next]] = await own.query<RowDataPacket[]>('SELECT CONNECTION_ID() AS id')
+    expect(next?.id).not.toBe(id)
+    expect(events.filter((event) => event === `connection ${next?.id}`)).toHaveLength(1)
+  })
+
   it('changes no user, and runs one statement at a time', async () => {
     const held = await client.getConnection()
     await expect(held.changeUser({ user: 'root', password: '' })).rejects.toMatchObject({

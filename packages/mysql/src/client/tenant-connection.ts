@@ -22,6 +22,8 @@ export interface TenantConnectionOptions {
   readonly toClientError: (error: unknown) => unknown
   /** Has the server end a connection that was destroyed, and with it the statement that still runs there. */
   readonly cancel: (connection: Connection) => Promise<void>
+  /** Called when the connection goes back to the pool. */
+  readonly onRelease: (connection: PoolConnection) => void
 }
 
 /**
@@ -32,7 +34,7 @@ export interface TenantConnectionOptions {
  */
 export function createTenantConnection(
   lease: Lease<Connection>,
-  { toClientError, cancel }: TenantConnectionOptions,
+  { toClientError, cancel, onRelease }: TenantConnectionOptions,
 ): PoolConnection {
   const { connection } = lease
   const { driver } = connection
@@ -63,6 +65,7 @@ export function createTenantConnection(
     // A connection that was left paused would never answer its next user.
     driver.resume()
     lease.release()
+    onRelease(tenantConnection)
   }
 
   function destroy(): void {
@@ -225,7 +228,9 @@ export function createTenantConnection(
   const config = {
     get: (): object => ({ ...driver.config, password: undefined, passwordSha1: undefined }),
   }
-  return Object.defineProperty(Object.assign(emitter, members), 'config', config) as unknown as PoolConnection
+  const shape = Object.defineProperty(Object.assign(emitter, members), 'config', config)
+  const tenantConnection = shape as unknown as PoolConnection
+  return tenantConnection
 }
 
 /** Classifies the statement in the arguments of `query`. A value with SQL of its own (`mysql.raw`) makes it unknown. */

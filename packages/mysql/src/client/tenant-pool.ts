@@ -4,7 +4,7 @@ import type { Pool } from 'mysql2/promise'
 import type { Connection } from '../connections/connection.ts'
 import { type Callback, createTenantConnection, type TenantConnectionOptions } from './tenant-connection.ts'
 
-export interface TenantPoolOptions extends TenantConnectionOptions {
+export interface TenantPoolOptions extends Omit<TenantConnectionOptions, 'onRelease'> {
   /** Leases a connection for the tenant, once it may be served. Throws the error for the user of the client. */
   readonly lease: () => Promise<Lease<Connection>>
   readonly format: ConnectionOptions
@@ -28,11 +28,21 @@ export function createTenantPool({
   // A pool of the driver that never connects has every member that libraries expect.
   const pool = createPool({ ...format, connectionLimit: max, maxIdle: max })
   const queryWithoutCallback = pool.query.bind(pool)
+  /** The physical connections for which this client has emitted `connection`. */
+  const announced = new WeakSet<Connection>()
   let isEnded = false
 
   async function connect(): Promise<PoolConnection> {
     if (isEnded) throw new TenancyError('closed', 'The client was closed')
-    const connection = createTenantConnection(await lease(), connectionOptions)
+    const leased = await lease()
+    const connection = createTenantConnection(leased, {
+      ...connectionOptions,
+      onRelease: (released) => pool.emit('release', released),
+    })
+    if (!announced.has(leased.connection)) {
+      announced.add(leased.connection)
+      pool.emit('connection', connection)
+    }
     pool.emit('acquire', connection)
     return connection
   }
