@@ -11,7 +11,7 @@ import { writeSnippets } from '../src/snippets/typecheck.ts'
 // The provider of the guide, exactly as printed, passes the suite that every provider runs.
 const guide = readFileSync(join(root, 'docs/writing-a-provider.md'), 'utf8')
 const snippets = markdownSnippets('docs/writing-a-provider.md', guide).filter(
-  ({ name }) => name === 'cabinet',
+  ({ name }) => name === 'cabinet' || name === 'cabinet-driver',
 )
 const folder = writeSnippets(snippets)
 afterAll(() => folder.remove())
