@@ -7,7 +7,7 @@ import {
   type Redactor,
 } from '@tenantry/multi-tenancy/provider'
 import { detailWithoutNames, isPlatformError } from './control-plane/platform-api.ts'
-import { classifySqlError, isRefusedStatement, isSqlError } from './libsql/sql-errors.ts'
+import { classifySqlError, isSqlError, isStatementError } from './libsql/sql-errors.ts'
 
 /** The core's error map, with a function that throws. */
 export interface TursoErrors extends ErrorMap {
@@ -23,10 +23,11 @@ export function createTursoErrors(redactor: Redactor): TursoErrors {
     classify(error) {
       const httpError = findHttpError(error)
       if (httpError !== undefined) return classify(httpError)
-      return isSqlError(error) ? classifySqlError(error) : 'internal'
+      if (isSqlError(error)) return classifySqlError(error)
+      return isTimeout(error) ? 'timeout' : 'internal'
     },
     isRefusedStatement: (error) =>
-      isRefusedStatement(error) && findHttpError(error) === undefined && hasNoSecret(fullText(error)),
+      isStatementError(error) && findHttpError(error) === undefined && hasNoSecret(fullText(error)),
   })
   return {
     ...errors,
@@ -34,6 +35,11 @@ export function createTursoErrors(redactor: Redactor): TursoErrors {
       throw errors.toClientError(error)
     },
   }
+}
+
+/** Whether the time of a request ended while the driver read its response. */
+function isTimeout(error: Error): boolean {
+  return [...causeChain(error)].some(({ name }) => name === 'TimeoutError')
 }
 
 /** The `HttpError` behind a libSQL error: the client's stream keeps what `fetch` threw as a cause. */

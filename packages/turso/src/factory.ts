@@ -17,6 +17,7 @@ const OPTIONS: Readonly<Record<Exclude<keyof TursoProviderOptions, 'environment'
   allowedHosts: true,
   baseUrl: true,
   requestTimeout: true,
+  intMode: true,
   fetch: true,
 }
 

@@ -1,4 +1,5 @@
 import { configError, type Environment, type Fetch } from '@tenantry/multi-tenancy/provider'
+import { type IntMode, parseIntMode } from './libsql/int-mode.ts'
 import { parseTimeout } from './timeout-option.ts'
 
 /** The account, and how it is reached. */
@@ -44,6 +45,13 @@ export interface TursoProviderOptions {
   readonly requestTimeout?: number
   /** @default globalThis.fetch */
   readonly fetch?: Fetch
+  /**
+   * How handlers receive integers, as in libSQL: `number` throws a `RangeError` for one beyond 2^53, `bigint` and
+   * `string` return every integer.
+   *
+   * @default 'number'
+   */
+  readonly intMode?: IntMode
   /** Replaces the clock, sleep and the detected runtime in tests. */
   readonly environment?: Partial<Environment>
 }
@@ -78,6 +86,7 @@ export function resolveTursoOptions(options: TursoProviderOptions): TursoSetting
     ...account,
     tokenLifetime,
     requestTimeout,
+    intMode: parseIntMode(options.intMode),
     fetch,
     environment: { ...systemEnvironment(), ...environment },
   }

@@ -13,7 +13,8 @@ import { createPlatformApi, type TursoDatabase } from './control-plane/platform-
 import { createTokenStore } from './control-plane/tokens.ts'
 import { createTursoErrors } from './errors.ts'
 import { libsqlKysely } from './kysely.ts'
-import { toBound, toRows } from './libsql/values.ts'
+import { getDriverClient, withIntMode } from './libsql/int-mode.ts'
+import { toBound, toCoreRows } from './libsql/values.ts'
 import { parseLocator, toLocator } from './locator.ts'
 import { resolveTursoOptions, type TursoProviderOptions } from './options.ts'
 
@@ -89,10 +90,11 @@ export function createTursoProvider(options: TursoProviderOptions): TenantProvid
     connect: withErrorMap(async ({ locator, beforeUse, onDatabaseGone = () => {} }, { signal }) => {
       const database = parseLocator(locator, checkHost)
       await tokens.get(database, signal)
-      return createClient(database, { ...(beforeUse && { beforeUse }), onDatabaseGone })
+      const client = createClient(database, { ...(beforeUse && { beforeUse }), onDatabaseGone })
+      return withIntMode(client, settings.intMode)
     }),
     async query(client, { sql, params = [] }) {
-      return toRows(await client.execute({ sql, args: params.map(toBound) }))
+      return toCoreRows(await getDriverClient(client).execute({ sql, args: params.map(toBound) }))
     },
     async batch(client, statements) {
       const plain = statements.map(({ sql, params = [] }) => ({ sql, args: params.map(toBound) }))

@@ -269,7 +269,7 @@ describe('a database', () => {
     const missing = path.join(root, 'missing.db')
     const files = { ...openDatabaseFiles(root), fingerprint: () => '1:1', path: () => missing }
     const target = { file: { name: 'tenant_a', id: '0123456789abcdef' }, verify }
-    await expect(openConnection(files, target)).rejects.toThrow('Unable to open')
+    await expect(openConnection(files, target, 'number')).rejects.toThrow('Unable to open')
     expect(existsSync(missing)).toBe(false)
   })
 

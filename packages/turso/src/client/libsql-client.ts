@@ -12,6 +12,7 @@ import type { TursoDatabase } from '../control-plane/platform-api.ts'
 import type { TokenStore } from '../control-plane/tokens.ts'
 import { findHttpError, type TursoErrors } from '../errors.ts'
 import { notifyClosed, onClose } from '../libsql/close-listeners.ts'
+import { type IntMode, toDriverIntMode } from '../libsql/int-mode.ts'
 import { isBlocked } from '../libsql/sql-errors.ts'
 import { toPlainStatement } from '../libsql/statements.ts'
 import { createTursoTransaction, type WithToken } from './transaction.ts'
@@ -22,6 +23,7 @@ export interface TursoClientOptions {
   readonly errors: TursoErrors
   readonly redactor: Redactor
   readonly fetch: Fetch
+  readonly intMode: IntMode
   readonly now: () => number
   /** Milliseconds one request may take. */
   readonly requestTimeout: number
@@ -49,7 +51,8 @@ export function createTursoClient(options: TursoClientOptions): Client {
   function clientFor(token: string): Client {
     if (current?.token !== token) {
       const url = `https://${database.hostname}`
-      current = { token, client: createClient({ url, authToken: token, fetch }) }
+      const intMode = toDriverIntMode(options.intMode)
+      current = { token, client: createClient({ url, authToken: token, fetch, intMode }) }
     }
     return current.client
   }

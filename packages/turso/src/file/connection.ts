@@ -1,6 +1,7 @@
 import { type Client, createClient, type Transaction } from '@libsql/client/sqlite3'
 import { type ConnectTarget, TenancyError } from '@tenantry/multi-tenancy/provider'
-import { toBound, toRows } from '../libsql/values.ts'
+import type { IntMode } from '../libsql/int-mode.ts'
+import { toBound, toCoreRows } from '../libsql/values.ts'
 import { listForbiddenFunctions } from './allowed-functions.ts'
 import type { DatabaseFile, DatabaseFiles } from './database-files.ts'
 import { createSqlGuard, type SqlCheck } from './sql-guard.ts'
@@ -32,17 +33,18 @@ export interface FileConnection {
 export async function openConnection(
   files: DatabaseFiles,
   { file, verify }: FileTarget,
+  intMode: IntMode,
 ): Promise<FileConnection> {
   const checkSql = await getSqlGuard()
   const fingerprint = files.fingerprint(file)
   // A native busy timeout would block this thread, in which the connection that holds the lock must run to release it.
-  const client = createClient({ url: toDriverUrl(files.path(file)), concurrency: 1, timeout: 0 })
+  const client = createClient({ url: toDriverUrl(files.path(file)), concurrency: 1, timeout: 0, intMode })
   try {
     // Before the schema is checked, no statement runs that could use a name from the file.
     await client.executeMultiple('PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON')
     await checkSchema(client, checkSql)
     await verify(async ({ sql, params = [] }) =>
-      toRows(await client.execute({ sql, args: params.map(toBound) })),
+      toCoreRows(await client.execute({ sql, args: params.map(toBound) })),
     )
     return { client, fingerprint, checkSql, tainted: false, transaction: undefined }
   } catch (error) {

@@ -4,7 +4,7 @@ import {
   TenancyError,
   type TenancyErrorCode,
 } from '@tenantry/multi-tenancy/provider'
-import { classifySqlError, isRefusedStatement, isSqlError } from '../libsql/sql-errors.ts'
+import { classifySqlError, isSqlError, isStatementError } from '../libsql/sql-errors.ts'
 
 /** Our codes for Node's file errors. Any other file error is `provider_rejected`. */
 const FILE_CODES: Readonly<Record<string, TenancyErrorCode>> = {
@@ -32,7 +32,7 @@ const errors = createErrorMap({
     const retry = code === 'provider_unavailable' ? { retryAfter: 1 } : {}
     return { code, message: `The file system reported ${nativeCode}`, ...retry }
   },
-  isRefusedStatement,
+  isRefusedStatement: isStatementError,
 })
 
 /** The coded error for anything that the native client or the file system threw. */

@@ -17,6 +17,7 @@ const OPTIONS: Readonly<Record<Exclude<keyof LibsqlFileProviderOptions, 'environ
   busyTimeout: true,
   transactionIdleTimeout: true,
   drainTimeout: true,
+  intMode: true,
 }
 
 /**

@@ -6,6 +6,7 @@ import {
   type LeasePool,
   TenancyError,
 } from '@tenantry/multi-tenancy/provider'
+import { toDriverIntMode } from '../libsql/int-mode.ts'
 import type { BusyRetry } from './busy-retry.ts'
 import { closeConnection, type FileConnection, type FileTarget, openConnection } from './connection.ts'
 import type { DatabaseFile, DatabaseFiles } from './database-files.ts'
@@ -32,7 +33,7 @@ export interface FilePool {
 export interface FilePoolOptions
   extends Pick<
     LibsqlFileSettings,
-    'maxConnections' | 'maxConnectionsPerTenant' | 'maxWaiting' | 'queueTimeout'
+    'maxConnections' | 'maxConnectionsPerTenant' | 'maxWaiting' | 'queueTimeout' | 'intMode'
   > {
   readonly files: DatabaseFiles
   readonly busyRetry: BusyRetry
@@ -40,8 +41,9 @@ export interface FilePoolOptions
 
 export function createFilePool(options: FilePoolOptions): FilePool {
   const { files, busyRetry, maxConnections, maxConnectionsPerTenant, maxWaiting, queueTimeout } = options
+  const intMode = toDriverIntMode(options.intMode)
   const pool = createLeasePool<FileConnection, FileTarget>({
-    open: (target) => busyRetry.run(() => openConnection(files, target), busyRetry.deadline()),
+    open: (target) => busyRetry.run(() => openConnection(files, target, intMode), busyRetry.deadline()),
     close: async (connection) => closeConnection(connection),
     clean: ({ tainted, client }) => !tainted && !client.closed,
     max: maxConnections,

@@ -1,5 +1,6 @@
 import path from 'node:path'
 import { checkConnectionLimits, configError, type Environment } from '@tenantry/multi-tenancy/provider'
+import { type IntMode, parseIntMode } from '../libsql/int-mode.ts'
 import { parseTimeout } from '../timeout-option.ts'
 
 /** Where the database files are, and how many connections may be open. */
@@ -50,6 +51,13 @@ export interface LibsqlFileProviderOptions {
    * @default 10_000
    */
   readonly drainTimeout?: number
+  /**
+   * How handlers receive integers, as in libSQL: `number` throws a `RangeError` for one beyond 2^53, `bigint` and
+   * `string` return every integer.
+   *
+   * @default 'number'
+   */
+  readonly intMode?: IntMode
   /** Replaces the clock and sleep in tests. */
   readonly environment?: Partial<Pick<Environment, 'now' | 'sleep'>>
 }
@@ -77,6 +85,7 @@ export function resolveFileOptions(options: LibsqlFileProviderOptions): LibsqlFi
   return {
     ...limits,
     root: path.resolve(root),
+    intMode: parseIntMode(options.intMode),
     busyTimeout: parseTimeout('busyTimeout', busyTimeout, 0),
     transactionIdleTimeout: parseTimeout('transactionIdleTimeout', transactionIdleTimeout, 0),
     drainTimeout: parseTimeout('drainTimeout', drainTimeout, 0),

@@ -2,7 +2,8 @@ import type { Client } from '@libsql/client/sqlite3'
 import { type ConnectTarget, sqliteMigrationSql, type TenantProvider } from '@tenantry/multi-tenancy/provider'
 import { Kysely } from 'kysely'
 import { libsqlKysely } from '../kysely.ts'
-import { toBound, toRows } from '../libsql/values.ts'
+import { getDriverClient, withIntMode } from '../libsql/int-mode.ts'
+import { toBound, toCoreRows } from '../libsql/values.ts'
 import { createBusyRetry } from './busy-retry.ts'
 import { createFileClient } from './client.ts'
 import { MAX_NAME_LENGTH, openDatabaseFiles } from './database-files.ts'
@@ -21,7 +22,7 @@ import { type LibsqlFileProviderOptions, resolveFileOptions } from './options.ts
  */
 export function createLibsqlFileProvider(options: LibsqlFileProviderOptions): TenantProvider<Client> {
   const settings = resolveFileOptions(options)
-  const { root, busyTimeout, transactionIdleTimeout, drainTimeout, environment } = settings
+  const { root, busyTimeout, transactionIdleTimeout, drainTimeout, intMode, environment } = settings
   const files = openDatabaseFiles(root)
   const busyRetry = createBusyRetry(busyTimeout, environment)
   const pool = createFilePool({ ...settings, files, busyRetry })
@@ -59,16 +60,17 @@ export function createLibsqlFileProvider(options: LibsqlFileProviderOptions): Te
       const file = parseLocator(locator)
       files.checkOpen(file)
       await pool.checkPresent(file, onDatabaseGone)
-      return createFileClient({
+      const client = createFileClient({
         lease: () => pool.lease({ file, verify }, { beforeUse, onDatabaseGone }),
         checkOpen: () => files.checkOpen(file),
         busyRetry,
         transactionIdleTimeout,
         onDatabaseGone,
       })
+      return withIntMode(client, intMode)
     },
     async query(client, { sql, params = [] }) {
-      return toRows(await client.execute({ sql, args: params.map(toBound) }))
+      return toCoreRows(await getDriverClient(client).execute({ sql, args: params.map(toBound) }))
     },
     async batch(client, statements) {
       await client.batch(

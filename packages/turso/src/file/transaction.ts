@@ -56,14 +56,16 @@ export function createFileTransaction(options: FileTransactionOptions): Transact
         const message = `The transaction was rolled back after ${idleTimeout} ms without a statement (transactionIdleTimeout)`
         throw new TenancyError('timeout', message)
       }
+      // The connection belongs to others by now. The driver throws its TRANSACTION_CLOSED.
+      if (ended) return await work()
       // Before the lease is used: closing the file ends the lease too, whose error says less.
-      if (!ended) checkOpen()
+      checkOpen()
       // Throws when the lease was ended, for example by the deletion of the tenant.
       for (const text of texts) if (leased.connection.checkSql(text).taints) connection.tainted = true
-      if (!ended) restartIdleTimer()
+      restartIdleTimer()
       return await work()
     } catch (error) {
-      if (!leavesConnectionClean(error)) connection.tainted = true
+      if (!ended && !leavesConnectionClean(error)) connection.tainted = true
       return throwClientError(error)
     }
   }
@@ -82,7 +84,17 @@ export function createFileTransaction(options: FileTransactionOptions): Transact
       const { sql: text } = toPlainStatement(sql)
       return run([text], () => transaction.executeMultiple(text))
     },
-    commit: () => run([], () => transaction.commit()).finally(end),
+    async commit() {
+      let committed = false
+      try {
+        await run([], () => transaction.commit())
+        committed = true
+      } finally {
+        // After a failed COMMIT (a deferred constraint) the driver's statement keeps its snapshot of the database open.
+        if (!committed && !ended) connection.tainted = true
+        end()
+      }
+    },
     async rollback() {
       if (ended) return
       try {

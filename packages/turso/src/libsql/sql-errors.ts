@@ -53,7 +53,11 @@ export function classifySqlError({ code }: SqlError): TenancyErrorCode {
   return CODES[code] ?? CODES[/^SQLITE_[A-Z]+/.exec(code)?.[0] ?? ''] ?? 'provider_rejected'
 }
 
-/** Whether the database refused a statement. Callers get the driver's own error for that. */
-export function isRefusedStatement(error: unknown): error is SqlError {
-  return isSqlError(error) && classifySqlError(error) === 'provider_rejected'
+/**
+ * Whether a statement of the caller failed: the database refused it, or the driver its arguments (`TypeError`,
+ * `RangeError`) or a value in its result. Callers get the driver's own error for that.
+ */
+export function isStatementError(error: unknown): error is Error {
+  if (isSqlError(error)) return classifySqlError(error) === 'provider_rejected'
+  return error instanceof TypeError || error instanceof RangeError
 }

@@ -25,6 +25,18 @@ export function toRows({ columns, rows }: ResultSet): Record<string, unknown>[] 
   })
 }
 
+/** The rows for the core, which reads integers as numbers whatever `intMode` is. */
+export function toCoreRows(result: ResultSet): Record<string, unknown>[] {
+  return toRows(result).map((row) =>
+    Object.fromEntries(
+      Object.entries(row).map(([column, value]) => {
+        const isSafe = typeof value === 'bigint' && Number.isSafeInteger(Number(value))
+        return [column, isSafe ? Number(value) : value]
+      }),
+    ),
+  )
+}
+
 /** An assignment with which `__proto__` becomes an ordinary column too. */
 function setColumn(row: Record<string, unknown>, column: string, value: unknown): void {
   if (column === '__proto__') {
