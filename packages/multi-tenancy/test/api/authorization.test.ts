@@ -42,8 +42,8 @@ const tokens: [string, object | undefined, string][] = [
   ['a list of tenants', { iss: 'us', tenant_id: ['main'] }, 'invalid_tenant_id'],
 ]
 
-describe('every route, and what is none, refuses', () => {
-  test.each(tokens)('%s: alike for every tenant, and nothing is looked at', async (_, payload, code) => {
+describe('every route and every unknown path', () => {
+  test.each(tokens)('rejects %s alike for every tenant, before any read', async (_, payload, code) => {
     const accessControl = { controlPlaneTenantId: 'main', issuer: 'us' }
     const queries: string[] = []
     const api = await createTestApi({ accessControl: { authorizeControlPlane: () => true } })
@@ -78,7 +78,7 @@ describe('every route, and what is none, refuses', () => {
     ['only tenants have a rule', { authorize: () => true }],
     ['the predicate says no', { authorizeControlPlane: () => false }],
     ['the predicate is unsure', { authorizeControlPlane: () => 1 as never }],
-  ])('everybody where %s', async (_, accessControl) => {
+  ])('rejects every caller when %s', async (_, accessControl) => {
     const api = await createTestApi()
     const guarded = await createTestApi({ beside: api, accessControl, document: api.document })
     for (const [method, path, sent] of everyCall(api, '', '')) {
@@ -89,7 +89,7 @@ describe('every route, and what is none, refuses', () => {
   })
 })
 
-test('the control plane’s token reaches every route, and the matrix left none out', async () => {
+test("accepts the control plane's token on every route of the document", async () => {
   const headers = { 'x-test-payload': '{"iss":"us","tenant_id":"main"}' }
   const api = await createTestApi({ accessControl: { controlPlaneTenantId: 'main', issuer: 'us' }, headers })
   const { body } = await api.call('POST', '/', { id: 'acme' })
@@ -104,7 +104,7 @@ test('the control plane’s token reaches every route, and the matrix left none 
   expect([...routes].sort()).toEqual(described.sort())
 })
 
-test('whom authorizeControlPlane lets in needs no token', async () => {
+test('accepts a caller that authorizeControlPlane allows without a token', async () => {
   const api = await createTestApi({
     accessControl: { authorizeControlPlane: async (c) => c.req.header('x-admin') === 'yes' },
     headers: { 'x-admin': 'yes' },

@@ -48,7 +48,7 @@ describe('a body', () => {
     ['POST', '/acme/suspend', { force: true }, 'invalid_request'],
     ['POST', '/acme/resume', '[]', 'invalid_request'],
     ['DELETE', '/acme', { retention: 0 }, 'invalid_request'],
-  ])('%s %s %j is answered with %s', async (method, path, body, code) => {
+  ])('responds to %s %s %j with %s', async (method, path, body, code) => {
     const api = await createTestApi()
     const before = (await api.call('POST', '/', { id: 'acme' })).body
     expect((await api.call(method, path, body)).body.code).toBe(code)
@@ -61,7 +61,7 @@ describe('a body', () => {
     'application/jsonp',
     'text/json',
     'multipart/form-data',
-  ])('of type %s is refused, also an empty one', async (type) => {
+  ])('of type %s is rejected, also when it is empty', async (type) => {
     const api = await createTestApi()
     for (const body of ['{"id":"new"}', '']) {
       const answer = await api.call('POST', '/', body, { 'content-type': type })
@@ -81,7 +81,7 @@ describe('a body', () => {
     },
   )
 
-  test('of 4 KB of metadata is taken, and given back byte for byte', async () => {
+  test('of 4 KB of metadata is stored and returned byte for byte', async () => {
     const api = await createTestApi()
     const metadata = {
       quotes: `'"\`;--`,
@@ -94,7 +94,7 @@ describe('a body', () => {
     expect((await api.call('GET', '/acme')).body.metadata).toEqual(metadata)
   })
 
-  test('without end is not read to its end', async () => {
+  test('without an end is rejected before it is read completely', async () => {
     const api = await createTestApi()
     let pulled = 0
     let cancelled = false
@@ -115,7 +115,7 @@ describe('a body', () => {
   })
 })
 
-describe('what the server owns', () => {
+describe('the members that the server owns', () => {
   const owned = {
     uid: crypto.randomUUID(),
     generation: 7,
@@ -145,7 +145,7 @@ describe('what the server owns', () => {
   }
   const others = { id: 'globex', placement: 'us' }
 
-  test('is every member a record has beside the metadata', async () => {
+  test('are all members of a record except the metadata', async () => {
     const api = await createTestApi()
     await api.call('POST', '/', { id: 'acme' })
     const record = await api.lifecycle.get('acme')

@@ -5,7 +5,7 @@ import { createTestApi } from './test-api.ts'
 const query = (name: string, value: string) => `/?${name}=${encodeURIComponent(value)}`
 
 describe('a filter', () => {
-  test('narrows by what it says, all of it together', async () => {
+  test('narrows the list by all of its conditions', async () => {
     let now = Date.parse('2026-01-01T00:00:00Z')
     const api = await createTestApi({ now: () => now })
     for (const [id, placement] of [
@@ -53,7 +53,7 @@ describe('a filter', () => {
   ] // biome-ignore format: one list
   const names = ['state', 'idPrefix', 'createdAfter', 'createdBefore', 'total', 'limit', 'cursor']
 
-  test.each(names)('%s takes no hostile text', async (name) => {
+  test.each(names)('%s rejects hostile text', async (name) => {
     const api = await createTestApi()
     await api.call('POST', '/', { id: 'acme' })
     for (const value of hostile) {
@@ -63,7 +63,7 @@ describe('a filter', () => {
     expect((await api.call('GET', '/')).body.tenants).toHaveLength(1)
   })
 
-  test('placement compares as text, or is refused', async () => {
+  test('compares a placement as text, or rejects it', async () => {
     const api = await createTestApi()
     await api.call('POST', '/', { id: 'acme' })
     await api.updateTenantRow('acme', { placement: '%' })
@@ -99,7 +99,7 @@ describe('a filter', () => {
     '/acme?fields=locator',
     '/acme/operations?total=true',
     '/openapi.json?x=1',
-  ])('GET %s is refused', async (path) => {
+  ])('rejects GET %s', async (path) => {
     const api = await createTestApi()
     await api.call('POST', '/', { id: 'acme' })
     expect((await api.call('GET', path)).body).toMatchObject({ status: 400, code: 'invalid_request' })
@@ -120,7 +120,7 @@ describe('a filter', () => {
     'P999999D',
     '0',
     '',
-  ])('the retention %j is refused, and nothing is deleted', async (retention) => {
+  ])('rejects the retention %j and deletes nothing', async (retention) => {
     const api = await createTestApi()
     await api.call('POST', '/', { id: 'acme' })
     expect((await api.call('DELETE', `/acme?retention=${retention}`)).body.code).toBe('invalid_request')
@@ -133,7 +133,7 @@ describe('a filter', () => {
     ['PT90M', 5_400],
     ['P1DT1H1M1S', 90_061],
     ['P99999D', 8_639_913_600],
-  ])('the retention %s is %i seconds', async (retention, seconds) => {
+  ])('reads the retention %s as %i seconds', async (retention, seconds) => {
     const api = await createTestApi()
     await api.call('POST', '/', { id: 'acme' })
     const { body } = await api.call('DELETE', `/acme?retention=${retention}`)

@@ -5,7 +5,7 @@ import { createTestApi } from './test-api.ts'
 const key = (value: string) => ({ 'idempotency-key': value })
 
 describe('an Idempotency-Key', () => {
-  test('makes a repeated request the same request: one tenant, one operation, the same answer', async () => {
+  test('creates one tenant in one operation for a repeated request', async () => {
     const calls: string[] = []
     const api = await createTestApi({
       config: () => ({
@@ -30,7 +30,7 @@ describe('an Idempotency-Key', () => {
     expect(calls).toEqual(['acme', 'acme'])
   })
 
-  test('in parallel, from two processes, makes one tenant', async () => {
+  test('creates one tenant for concurrent requests to two processes', async () => {
     const gate = createGate()
     let created = 0
     const config = () => ({
@@ -61,7 +61,7 @@ describe('an Idempotency-Key', () => {
     expect(one.server.size).toBe(1)
   })
 
-  test('all at once makes one tenant', async () => {
+  test('creates one tenant for many concurrent requests', async () => {
     const one = await createTestApi()
     const two = await createTestApi({ beside: one })
     const answers = await Promise.all(
@@ -79,7 +79,7 @@ describe('an Idempotency-Key', () => {
     ['other metadata', { id: 'acme', metadata: { plan: 'free' } }],
     ['no metadata', { id: 'acme' }],
     ['a placement', { id: 'acme', metadata: { plan: 'pro' }, placement: 'eu' }],
-  ])('of one request is no key of %s', async (_, body) => {
+  ])('cannot be reused for %s', async (_, body) => {
     const api = await createTestApi()
     await api.call('POST', '/', { id: 'acme', metadata: { plan: 'pro' } }, key('k'))
     const answer = await api.call('POST', '/', body, key('k'))
@@ -87,7 +87,7 @@ describe('an Idempotency-Key', () => {
     expect((await api.call('GET', '/?total=true')).body.total).toBe(1)
   })
 
-  test('is compared as it is: case, blanks and all', async () => {
+  test('is compared exactly, including case and blanks', async () => {
     const api = await createTestApi()
     const keys = ['Key', 'key', 'k ey', 'k  ey', `'; --`, '%', 'k'.repeat(255)]
     for (const [index, value] of keys.entries()) {
@@ -106,7 +106,7 @@ describe('an Idempotency-Key', () => {
     expect((await api.call('GET', '/acme')).status).toBe(404)
   })
 
-  test('of what failed answers the same failure, and a retry ends it', async () => {
+  test('returns the same failure until a retry succeeds', async () => {
     let broken = true
     const api = await createTestApi({
       config: (factory) => ({
@@ -125,7 +125,7 @@ describe('an Idempotency-Key', () => {
     expect((await api.call('POST', '/acme/retry')).body.state).toBe('active')
   })
 
-  test('is not in the way of keys the app’s own code uses', async () => {
+  test("is separate from the keys of the app's own code", async () => {
     const api = await createTestApi()
     await api.lifecycle.provision('globex', { request: { key: 'k', hash: 'h' } })
     expect((await api.call('POST', '/', { id: 'acme' }, key('k'))).status).toBe(201)

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { createTestApi } from './test-api.ts'
 
 describe('the life of a tenant over HTTP', () => {
-  test('made, shown, changed, suspended, resumed, deleted, brought back, purged', async () => {
+  test('creates, shows, changes, suspends, resumes, deletes, restores and purges a tenant', async () => {
     const api = await createTestApi()
     const made = await api.call('POST', '/', { id: 'acme', metadata: { plan: 'pro', seats: 3 } })
     expect([made.status, made.headers.get('location')]).toEqual([201, '/tenants/acme'])
@@ -54,7 +54,7 @@ describe('the life of a tenant over HTTP', () => {
     expect(api.server.size).toBe(0)
   })
 
-  test('without retention nothing is left, and the id begins anew', async () => {
+  test('leaves nothing without retention, and the id can be used again', async () => {
     const api = await createTestApi()
     const first = await api.call('POST', '/', { id: 'acme' })
     expect(await api.call('DELETE', '/acme?retention=PT0S')).toMatchObject({ status: 204, body: undefined })
@@ -63,19 +63,19 @@ describe('the life of a tenant over HTTP', () => {
     expect(second.body.uid).not.toBe(first.body.uid)
   })
 
-  test('a tenant that was never there is as good as deleted', async () => {
+  test('treats a tenant that never existed as deleted', async () => {
     const api = await createTestApi()
     expect((await api.call('DELETE', '/nobody')).status).toBe(204)
   })
 
-  test('an id that is taken is a conflict', async () => {
+  test('rejects an existing id with conflict', async () => {
     const api = await createTestApi()
     await api.call('POST', '/', { id: 'acme' })
     const again = await api.call('POST', '/', { id: 'acme' })
     expect([again.status, again.body.code]).toEqual([409, 'conflict'])
   })
 
-  test('what failed is shown with its step, and can be tried again', async () => {
+  test('shows a failed operation with its step, and retries it', async () => {
     let broken = true
     const api = await createTestApi({
       config: (factory) => ({
@@ -111,7 +111,7 @@ describe('the life of a tenant over HTTP', () => {
     })
   })
 
-  test('what was done is listed, the newest first, page by page', async () => {
+  test('lists operations in pages, the newest first', async () => {
     const api = await createTestApi()
     await api.call('POST', '/', { id: 'acme' })
     for (const action of ['suspend', 'resume', 'suspend', 'resume']) await api.call('POST', `/acme/${action}`)
@@ -129,7 +129,7 @@ describe('the life of a tenant over HTTP', () => {
     expect((await api.call('GET', `/operations/${crypto.randomUUID()}`)).status).toBe(404)
   })
 
-  test('the control-plane tenant is neither deleted, suspended nor purged', async () => {
+  test('rejects deleting, suspending or purging the control-plane tenant', async () => {
     const api = await createTestApi()
     expect((await api.call('POST', '/', { id: 'main' })).status).toBe(201)
     const { uid } = (await api.call('GET', '/main')).body
@@ -145,7 +145,7 @@ describe('the life of a tenant over HTTP', () => {
     expect((await api.call('PATCH', '/main', { metadata: { a: 1 } })).status).toBe(200)
   })
 
-  test('nothing that is shown says where a database is', async () => {
+  test('omits the location of the database from every response', async () => {
     const api = await createTestApi()
     await api.call('POST', '/', { id: 'acme' })
     await api.updateTenantRow('acme', { locator: '{"name":"tenant_acme","secret":"canary-locator"}' })
@@ -163,7 +163,7 @@ describe('the life of a tenant over HTTP', () => {
 })
 
 describe('with an executor', () => {
-  test('answers 202 at once, with the operation that is to be asked for', async () => {
+  test('responds 202 immediately, with the operation to poll', async () => {
     const handed: string[] = []
     const api = await createTestApi({ executor: async (id) => void handed.push(id) })
     const accepted = await api.call('POST', '/', { id: 'acme' })
@@ -197,7 +197,7 @@ describe('with an executor', () => {
 })
 
 describe('a tenant called operations', () => {
-  test('is a tenant like any other', async () => {
+  test('is reached like any other tenant', async () => {
     const api = await createTestApi()
     const made = await api.call('POST', '/', { id: 'operations' })
     expect([made.status, made.headers.get('location')]).toEqual([201, '/tenants/operations'])
@@ -233,7 +233,7 @@ describe('a path', () => {
     ['POST', '/acme/%73uspend/', 'tenant_not_found'],
     ['GET', '/operations/%00', 'tenant_not_found'],
     ['GET', "/operations/'%20OR%20'1'='1", 'tenant_not_found'],
-  ])('%s %s is answered with %s, and acme is left alone', async (method, path, code) => {
+  ])('responds to %s %s with %s and leaves acme unchanged', async (method, path, code) => {
     const api = await createTestApi()
     await api.call('POST', '/', { id: 'acme' })
     const body = method === 'PATCH' ? { metadata: { touched: true } } : undefined
@@ -249,13 +249,13 @@ describe('a path', () => {
     ['OPTIONS', '/acme/purge', 'POST'],
     ['DELETE', '/acme/operations', 'GET, HEAD'],
     ['POST', '/openapi.json', 'GET, HEAD'],
-  ])('%s %s is no method of it', async (method, path, allow) => {
+  ])('rejects the method of %s %s with 405 and Allow', async (method, path, allow) => {
     const api = await createTestApi()
     const { status, body, headers } = await api.call(method, path)
     expect([status, body.code, headers.get('allow')]).toEqual([400, 'invalid_request', allow])
   })
 
-  test('HEAD tells as much as GET without its body', async () => {
+  test('responds to HEAD like GET without a body', async () => {
     const api = await createTestApi()
     expect(await api.call('HEAD', '/acme')).toMatchObject({ status: 404, body: undefined })
     await api.call('POST', '/', { id: 'acme' })

@@ -23,7 +23,7 @@ async function populate(api: TestApi, ids: readonly string[]): Promise<void> {
 const ids = Array.from({ length: 11 }, (_, index) => `t${String(index).padStart(3, '0')}`)
 
 describe('pages of tenants', () => {
-  test('are in order, complete, none longer than asked for, and the last says so', async () => {
+  test('are ordered, complete and within the limit, and the last has no cursor', async () => {
     const api = await createTestApi()
     await populate(api, [...ids].reverse())
     for (const limit of [1, 3, 10, 11, 12, 100]) {
@@ -35,7 +35,7 @@ describe('pages of tenants', () => {
     expect(await walk(api, 'idPrefix=none')).toEqual([[]])
   })
 
-  test('have 50 tenants unless told, and 100 at most', async () => {
+  test('have 50 tenants by default and 100 at most', async () => {
     const api = await createTestApi()
     await populate(api, ['acme'])
     const row = await api.db.selectFrom('tenantry_tenants').selectAll().executeTakeFirstOrThrow()
@@ -59,7 +59,7 @@ describe('pages of tenants', () => {
     expect((await api.call('GET', '/')).body).not.toHaveProperty('total')
   })
 
-  test('lose nobody and repeat nobody while tenants come and go', async () => {
+  test('omit and repeat no tenant while others are created and deleted', async () => {
     const api = await createTestApi()
     await populate(api, ids)
     const pages = await walk(api, 'limit=3&total=true', async (page) => {
@@ -73,7 +73,7 @@ describe('pages of tenants', () => {
 })
 
 describe('a cursor', () => {
-  test('that was tampered with, or is of another list, is refused', async () => {
+  test('that was changed or belongs to another list is rejected', async () => {
     const api = await createTestApi()
     await populate(api, ['a1', 'a2'])
     await api.call('POST', '/a1/suspend')
@@ -96,7 +96,7 @@ describe('a cursor', () => {
     }
   })
 
-  test('of one tenant’s operations shows nothing of another’s', async () => {
+  test("of one tenant's operations shows no operation of another tenant", async () => {
     const api = await createTestApi()
     await populate(api, ['a1', 'a2'])
     for (const action of ['suspend', 'resume']) {

@@ -29,9 +29,9 @@ export interface TestApi extends Contract {
   readonly server: MemoryServer
   /** As the control plane, with JSON. */
   call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>
-  /** Notes every statement the catalog is asked from now on. */
+  /** Records every statement of the catalog from now on. */
   watch(statements: string[]): void
-  /** Writes into the catalog behind everybody's back. */
+  /** Changes a row of the catalog without the lifecycle. */
   updateTenantRow(id: string, change: Partial<TenantRow>): Promise<void>
 }
 
@@ -47,11 +47,11 @@ export interface ApiOptions {
   readonly now?: () => number
   /** Another process over the same catalog and databases. */
   readonly beside?: TestApi
-  /** What every call says. @default the control plane's token */
+  /** The headers of every call. @default the control plane's token */
   readonly headers?: Record<string, string>
-  /** Where the caller may not read it. */
+  /** The document, for callers that may not read it. */
   readonly document?: Contract['document']
-  /** What the configuration adds to, or puts in place of, the bare factory. */
+  /** Returns options that extend or replace the factory in the configuration. */
   readonly config?: (factory: TenantFactory<Adapters>) => Partial<MultiTenancyConfig<Adapters>>
 }
 

@@ -1,7 +1,7 @@
 import { type Address, connect, dialectOf } from './test-databases.ts'
 import { storesOf, tenantRow } from './test-stores.ts'
 
-// A process of its own: says when it stands ready, opens the catalog when told to, and writes a tenant.
+// A child process: sends `ready`, opens the catalog at the first message, and inserts a tenant.
 const address = JSON.parse(process.argv[2] ?? '') as Address
 const id = process.argv[3] ?? ''
 const db = connect(address)

@@ -17,7 +17,7 @@ for (const kind of await kindsHere()) {
     })
     afterAll(() => database?.cleanup())
 
-    it('are made once by four processes at once', { timeout: 60_000 }, async () => {
+    it('are created once by four concurrent processes', { timeout: 60_000 }, async () => {
       const module = new URL('./child-process.ts', import.meta.url)
       const children = await Promise.all(
         [0, 1, 2, 3].map((n) =>
@@ -36,7 +36,7 @@ for (const kind of await kindsHere()) {
     })
 
     if (kind === 'sqlite' || kind === 'mysql') {
-      it('are made to the end by the next process where one dies half way and nothing is undone', {
+      it('are completed by the next process after one died halfway', {
         timeout: 120_000,
       }, async () => {
         let died = 0
@@ -70,7 +70,7 @@ for (const kind of await kindsHere()) {
       })
     }
 
-    it('hold 10,000 tenants: counted, listed and paged while others come and go', {
+    it('count, list and page 10,000 tenants while others are created and deleted', {
       timeout: 60_000,
     }, async () => {
       const stores = storesOf(database.open(), database.dialect)
@@ -117,14 +117,14 @@ async function fill({ ready }: Stores, count: number): Promise<void> {
   }
 }
 
-describe('a database that is another’s', () => {
+describe('a database that belongs to another part', () => {
   const stampOf = (db: Kysely<any>) =>
     readStamp('sqlite', async ({ sql, params = [] }) => {
       return (await db.executeQuery<Record<string, unknown>>(CompiledQuery.raw(sql, [...params]))).rows
     })
 
   for (const state of ['provisioning', 'ready', 'deprovisioning'] as const) {
-    it(`a tenant's, ${state}, is not taken for the catalog, and is left as it was`, async () => {
+    it(`of a tenant, ${state}, is rejected as a catalog and stays unchanged`, async () => {
       const db = sqlite()
       const identity = { tenantId: asId('acme'), generation: 1, uid: 'u' }
       const statements = [
@@ -143,7 +143,7 @@ describe('a database that is another’s', () => {
     })
   }
 
-  it('the catalog’s is not taken for a tenant’s: not served, not provisioned, not deleted', async () => {
+  it("of the catalog is not served, provisioned or deleted as a tenant's", async () => {
     const db = sqlite()
     const server = createMemoryServer()
     const factory = createMemoryFactory({ catalog: createCatalog({ db, dialect: 'sqlite' }), server })
@@ -165,7 +165,7 @@ describe('a database that is another’s', () => {
     })
   })
 
-  it('no tenant can have the id that the catalog is stamped with', async () => {
+  it("cannot carry the id of a tenant when it is the catalog's", async () => {
     const factory = createMemoryFactory()
     await expect(factory.provision('tenantry--catalog')).rejects.toMatchObject({ code: 'invalid_tenant_id' })
   })

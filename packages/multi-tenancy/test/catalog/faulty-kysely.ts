@@ -1,6 +1,6 @@
 import type { Kysely, KyselyPlugin } from 'kysely'
 
-/** A Kysely whose statements fail when a test says so. */
+/** A Kysely whose statements a test can make fail. */
 export interface FaultyKysely {
   readonly db: Kysely<any>
   /** Statements since `arm`. */
@@ -13,7 +13,7 @@ export interface FaultyKysely {
   disarm(): void
 }
 
-/** What a driver throws when a connection goes. */
+/** The error of a driver whose connection was lost. */
 export function lostConnection(): Error {
   return Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' })
 }
@@ -49,7 +49,7 @@ export function createFaultyKysely(bare: Kysely<any>): FaultyKysely {
   }
 }
 
-/** A Kysely of which only so many statements reach the database, whatever is tried: its process has died then. */
+/** A Kysely that sends only the given number of statements, as a process that dies afterwards. */
 export function dying(db: Kysely<any>, statements: number): { db: Kysely<any>; count(): number } {
   let count = 0
   const executor = db.getExecutor()

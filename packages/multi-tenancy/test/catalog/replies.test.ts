@@ -82,7 +82,7 @@ async function createWorld(): Promise<World> {
 
 describe('a reply that is lost', () => {
   for (const [name, write] of Object.entries(WRITES)) {
-    it(`${name}: the same answer and one state, whichever statement fails, before or after it ran`, async () => {
+    it(`${name} returns the same result and one state when any statement fails before or after it runs`, async () => {
       const calm = await createWorld()
       calm.faults.arm(Number.POSITIVE_INFINITY, 'before')
       const answer = await write(calm.stores)
@@ -100,7 +100,7 @@ describe('a reply that is lost', () => {
       }
     })
 
-    it(`${name}: a database that stays away is an error with a code, and half a state is none`, async () => {
+    it(`${name} reports a coded error for an unavailable database and leaves no partial state`, async () => {
       const calm = await createWorld()
       const before = await contents(calm.stores)
       calm.faults.arm(Number.POSITIVE_INFINITY, 'before')

@@ -35,7 +35,7 @@ for (const kind of await kindsHere()) {
       expect((await one.tenants.latest(asId('resume')))?.state).toBe('active')
     })
 
-    it('an operation and a request key are found by exactly their text', async () => {
+    it('finds an operation and a request key by their exact text', async () => {
       const operation = newOperation('keys', { id: 'Key-One', request: { key: 'Order-1', hash: 'h' } })
       await one.operations.insert(operation)
       expect((await one.operations.get('Key-One'))?.id).toBe('Key-One')
@@ -48,7 +48,7 @@ for (const kind of await kindsHere()) {
       }
     })
 
-    it('keeps times, numbers and long texts of any script as they were', async () => {
+    it('stores times, numbers and long texts of any script exactly', async () => {
       const text = '“Größe” 日本語 😀 '
       const locator = JSON.stringify({ uuid: 'u', big: text.repeat(600), port: 5432, tls: true, none: null })
       const error = { code: 'internal', message: text.repeat(500), step: 'migrate', operation: 'op' }
@@ -81,7 +81,7 @@ for (const kind of await kindsHere()) {
       expect((await other.operations.steps(operation.id))[0]?.detail).toBe(text.repeat(60))
     })
 
-    it('of two who take a tenant at once exactly one has it', async () => {
+    it('lets exactly one of two concurrent callers lock a tenant', async () => {
       await one.tenants.insert(tenantRow('raced'))
       for (let round = 0; round < 25; round++) {
         const before = await one.tenants.update(
@@ -104,7 +104,7 @@ for (const kind of await kindsHere()) {
       }
     })
 
-    it('a change whose guard does not hold changes nothing', async () => {
+    it('changes no row when the guard does not match', async () => {
       const made = await one.tenants.insert(tenantRow('guarded', { operation_id: 'op' }))
       for (const guard of [
         { states: ['suspended', 'deleted'] as const },
@@ -120,7 +120,7 @@ for (const kind of await kindsHere()) {
       expect((await one.tenants.update(made, all, { state: 'suspended' })).changed).toBe(true)
     })
 
-    it('of many who write one incarnation one does, and all learn which', async () => {
+    it('inserts a generation once for concurrent callers and returns it to all', async () => {
       const stores = [one, other]
       const made = await Promise.all(
         Array.from({ length: 10 }, async (_, index) => stores[index % 2]?.tenants.insert(tenantRow('first'))),
@@ -134,7 +134,7 @@ for (const kind of await kindsHere()) {
       expect(rows.map(({ uid }) => uid)).toEqual([made[0]?.uid])
     })
 
-    it('no two incarnations have one physical name', async () => {
+    it('rejects a second generation with the same physical name', async () => {
       await one.tenants.insert(tenantRow('named', { name: 'same' }))
       await expect(one.tenants.insert(tenantRow('renamed', { name: 'same' }))).rejects.toMatchObject({
         code: 'provider_rejected',
@@ -142,7 +142,7 @@ for (const kind of await kindsHere()) {
       expect(await one.tenants.latest(asId('renamed'))).toBeUndefined()
     })
 
-    it('of two who take over a dead operation exactly one has it', async () => {
+    it('lets exactly one of two callers take over an operation', async () => {
       for (let round = 0; round < 15; round++) {
         const operation = newOperation('dead', { leaseUntil: Date.now() - 1 })
         await one.operations.insert(operation)
@@ -162,7 +162,7 @@ for (const kind of await kindsHere()) {
       }
     })
 
-    it('an operation is taken over from the runner it was seen with', async () => {
+    it('takes an operation over only from the runner that was read', async () => {
       const operation = newOperation('seen', { leaseUntil: Date.now() - 1 })
       await one.operations.insert(operation)
       const seen = await one.operations.get(operation.id)
@@ -173,7 +173,7 @@ for (const kind of await kindsHere()) {
       expect((await one.operations.get(operation.id))?.attempt).toBe(2)
     })
 
-    it('an operation with a live lease is taken over by nobody but its owner', async () => {
+    it('rejects a takeover while the lease of another runner is valid', async () => {
       const operation = newOperation('alive')
       await one.operations.insert(operation)
       const alive = await one.operations.get(operation.id)
@@ -192,7 +192,7 @@ for (const kind of await kindsHere()) {
       expect(await one.operations.get(operation.id)).toEqual(finished)
     })
 
-    it('an operation that is gone cannot be taken over', async () => {
+    it('rejects a takeover of an operation that no longer exists', async () => {
       const operation = newOperation('gone', { leaseUntil: 0 })
       await one.operations.insert(operation)
       const dead = await one.operations.get(operation.id)
@@ -200,7 +200,7 @@ for (const kind of await kindsHere()) {
       if (dead) expect(await other.operations.claim(dead, 'late', 1)).toBeUndefined()
     })
 
-    it('of many who write one request key one does', async () => {
+    it('inserts a request key once for concurrent callers', async () => {
       const stores = [one, other]
       const request = { key: crypto.randomUUID(), hash: 'h' }
       const written = await Promise.all(
@@ -211,7 +211,7 @@ for (const kind of await kindsHere()) {
       expect(written.filter((mine) => mine)).toHaveLength(1)
     })
 
-    it('lists what is stuck, and what is due, the longest waiting first', async () => {
+    it('lists stuck and due tenants, the longest waiting first', async () => {
       const now = Date.now()
       for (const [id, ago] of [['s1', 30], ['s2', 10], ['s3', 20], ['s4', -10_000]] as const) {
         await one.operations.insert(newOperation('stuck', { id, leaseUntil: now - ago }))

@@ -6,11 +6,11 @@ const never = new Promise<string | undefined>(() => {})
 const nothing = (): Promise<string | undefined> => Promise.resolve(undefined)
 const found = (): Promise<string | undefined> => Promise.resolve('here')
 
-test('what one server has is found, whether another is down, silent or has nothing', async () => {
+test('finds a database on one server while another is down, silent or empty', async () => {
   expect(await firstMatch([down(), never, nothing(), found()])).toBe('here')
 })
 
-test('what no server has is missing; where one could not say, that is not known', async () => {
+test('reports a missing database only when every server has replied', async () => {
   expect(await firstMatch([nothing(), nothing()])).toBeUndefined()
   expect(await firstMatch([])).toBeUndefined()
   await expect(firstMatch([nothing(), down()])).rejects.toThrow('down')

@@ -16,7 +16,7 @@ const { mapError, toClientError: tell } = createErrorMap({
   isRefusedStatement: (error) => error === refused,
 })
 
-test('a code alone keeps the native message, and is tried again soon where that may help', () => {
+test("keeps the driver's message for a bare code, with a short retryAfter for retryable codes", () => {
   expect(mapError(new Error('busy'))).toMatchObject({
     code: 'provider_unavailable',
     detail: 'busy',
@@ -25,7 +25,7 @@ test('a code alone keeps the native message, and is tried again soon where that 
   expect(mapError(refused)).toMatchObject({ code: 'provider_rejected', retryAfter: undefined })
 })
 
-test('more than a code is taken as it is', () => {
+test('uses a full classification unchanged', () => {
   expect(mapError(new Error('full'))).toMatchObject({
     code: 'quota_exceeded',
     detail: 'No room',
@@ -33,7 +33,7 @@ test('more than a code is taken as it is', () => {
   })
 })
 
-test('no secret is in message or cause, and what is no error tells nothing', () => {
+test('removes secrets from message and cause, and describes a value that is not an error', () => {
   const error = mapError(new Error('busy: hunter2secret'))
   expect(`${error.message} ${error.cause} ${(error.cause as Error).stack}`).not.toContain('hunter2secret')
   const unknown = mapError({ password: 'hunter2secret' })
@@ -41,7 +41,7 @@ test('no secret is in message or cause, and what is no error tells nothing', () 
   expect(unknown.cause).toBeUndefined()
 })
 
-test('a coded error stays as it is; a refused statement is told as the driver made it', () => {
+test("keeps a coded error, and passes the driver's own error of a rejected statement to clients", () => {
   const coded = new TenancyError('conflict', 'as it is')
   expect(mapError(coded)).toBe(coded)
   expect(tell(coded)).toBe(coded)

@@ -22,7 +22,7 @@ async function twoTenants(): Promise<MemoryServer> {
 }
 
 describe('the identity stamp', () => {
-  test('a swapped database is refused, and the tenant stays in quarantine until it is released', async () => {
+  test('rejects a swapped database, and the tenant until it is released', async () => {
     const server = await twoTenants()
     const factory = defineFactory(createMemoryProvider(server))
     swap(server, 'tenant_acme', 'tenant_bolt')
@@ -33,14 +33,14 @@ describe('the identity stamp', () => {
     await expect(factory.getAdapters('acme')).resolves.toBeDefined()
   })
 
-  test('the error names no other tenant', async () => {
+  test('names no other tenant in its error', async () => {
     const server = await twoTenants()
     swap(server, 'tenant_acme', 'tenant_bolt')
     const error = await defineFactory(createMemoryProvider(server)).getAdapters('acme').catch(String)
     expect(error).not.toContain('bolt')
   })
 
-  test('deprovision deletes no database that is stamped as another’s', async () => {
+  test("keeps deprovision from deleting another tenant's database", async () => {
     const server = await twoTenants()
     const factory = defineFactory(createMemoryProvider(server))
     swap(server, 'tenant_acme', 'tenant_bolt')
@@ -48,7 +48,7 @@ describe('the identity stamp', () => {
     expect(server.size).toBe(2)
   })
 
-  test('a database made anew elsewhere is opened anew, not mistaken for the old one', async () => {
+  test('lets a recreated database be opened again', async () => {
     const server = createMemoryServer()
     const here = defineFactory(createMemoryProvider(server), { cache: { max: 0 } })
     const elsewhere = defineFactory(createMemoryProvider(server))
@@ -59,7 +59,7 @@ describe('the identity stamp', () => {
     await expect(here.getAdapters('acme')).resolves.toBeDefined()
   })
 
-  test('a client that finds its database gone makes the next request open the tenant anew', async () => {
+  test('is read again by the next request after a client has lost its database', async () => {
     const server = createMemoryServer()
     const memory = createMemoryProvider(server)
     let lost = (): void => expect.unreachable()
@@ -82,7 +82,7 @@ describe('the identity stamp', () => {
     await after.db.schema.createTable('notes').addColumn('id', 'integer').execute()
   })
 
-  test('a provision forgets what was opened of an earlier incarnation', async () => {
+  test('is read again after a provision, which clears the cache of the earlier generation', async () => {
     const server = createMemoryServer()
     const here = defineFactory(createMemoryProvider(server))
     const elsewhere = defineFactory(createMemoryProvider(server))
@@ -93,7 +93,7 @@ describe('the identity stamp', () => {
     expect(await here.getAdapters('acme')).not.toBe(before)
   })
 
-  test('somebody’s database of that name is neither taken nor deleted; an empty one is taken', async () => {
+  test('is required for a database with tables, and written to an empty database', async () => {
     const server = createMemoryServer()
     const factory = defineFactory(createMemoryProvider(server))
     await createMemoryProvider(server).create('tenant_theirs', { signal: AbortSignal.timeout(1_000) })
@@ -108,7 +108,7 @@ describe('the identity stamp', () => {
 })
 
 describe('a tenant that is not ready', () => {
-  test('is not served while its seed runs, and is afterwards', async () => {
+  test('is rejected while its seed runs, and served afterwards', async () => {
     const seeding = createGate()
     const factory = defineFactory(createMemoryProvider(), {
       seed: async () => {
@@ -123,7 +123,7 @@ describe('a tenant that is not ready', () => {
     await expect(factory.getAdapters('acme')).resolves.toBeDefined()
   })
 
-  test('is not served after its seed failed, until a provision ends well', async () => {
+  test('is rejected after its seed failed, until a provision succeeds', async () => {
     let fail = true
     const factory = defineFactory(createMemoryProvider(), {
       seed: async () => {
@@ -137,7 +137,7 @@ describe('a tenant that is not ready', () => {
     await expect(factory.getAdapters('acme')).resolves.toBeDefined()
   })
 
-  test('provision and deprovision of one tenant do not cross', async () => {
+  test('serializes provision and deprovision of one tenant', async () => {
     const seeding = createGate()
     const server = createMemoryServer()
     const factory = defineFactory(createMemoryProvider(server), {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { defineFactory } from '../../src/factory/define-factory.ts'
 import { createMemoryProvider, createMemoryServer } from '../../src/memory/index.ts'
 
-test('a deletion that died once it had shut the database is done again', async () => {
+test('completes a deletion that a crash interrupted after it had closed the database', async () => {
   const server = createMemoryServer()
   const provider = createMemoryProvider(server)
   const dying = {
@@ -19,7 +19,7 @@ test('a deletion that died once it had shut the database is done again', async (
   expect([server.size, server.closed.size]).toEqual([0, 0])
 })
 
-test('a shut database that turns out to be another tenant’s stays shut', async () => {
+test("keeps a closed database closed that carries another tenant's stamp", async () => {
   const server = createMemoryServer()
   const provider = createMemoryProvider(server)
   await defineFactory(provider).provision('victim')

@@ -15,7 +15,7 @@ const collect: () => void = runInNewContext('gc')
 const coded = (code: string): object => expect.objectContaining({ code })
 
 describe('opening a tenant', () => {
-  test('1,000 concurrent first requests open it once', async () => {
+  test('opens once for 1,000 concurrent first requests', async () => {
     const { provider, calls } = createRecordedProvider()
     const factory = defineFactory(provider)
     await factory.provision('acme')
@@ -26,7 +26,7 @@ describe('opening a tenant', () => {
     expect(calls).toMatchObject({ connect: 1, find: 1 })
   })
 
-  test('a warm tenant costs the provider nothing', async () => {
+  test('serves a cached tenant without a call of the provider', async () => {
     const { provider, calls } = createRecordedProvider()
     const factory = defineFactory(provider)
     await factory.provision('acme')
@@ -36,7 +36,7 @@ describe('opening a tenant', () => {
     expect(calls).toEqual(before)
   })
 
-  test('a failure is told to all who wait and kept for nobody', async () => {
+  test('reports a failure to every waiting caller and caches none', async () => {
     let broken = true
     const memory = createMemoryProvider()
     const { provider, calls } = createRecordedProvider({
@@ -58,7 +58,7 @@ describe('opening a tenant', () => {
     await expect(factory.getAdapters('acme')).resolves.toBeDefined()
   })
 
-  test('the least recently used of more than `max` is opened again, after `ttl` each is', async () => {
+  test('evicts the least recently used tenant above `max`, and every tenant after `ttl`', async () => {
     const clock = createSimulatedClock()
     const { provider, calls } = createRecordedProvider()
     const factory = defineFactory(provider, { environment: clock, cache: { max: 2, ttl: 1_000 } })
@@ -73,14 +73,14 @@ describe('opening a tenant', () => {
     expect(calls.connect).toBe(5)
   })
 
-  test('adapters of nothing are refused', async () => {
+  test('rejects adapters that are undefined', async () => {
     const server = createMemoryServer()
     await defineFactory(createMemoryProvider(server)).provision('acme')
     const factory = defineFactory(createMemoryProvider(server), { createAdapters: () => undefined })
     await expect(factory.getAdapters('acme')).rejects.toEqual(coded('internal'))
   })
 
-  test('a transient failure is tried again after what the service asks for, and no longer than `openTimeout`', async () => {
+  test('retries a transient failure after its retryAfter, until `openTimeout`', async () => {
     const clock = createSimulatedClock()
     const memory = createMemoryProvider()
     let failures = 0
@@ -115,13 +115,13 @@ describe('opening a tenant', () => {
     })
   })
 
-  test('a provider that never answers is a timeout', async () => {
+  test('reports timeout for a provider that never replies', async () => {
     const memory = createMemoryProvider()
     const factory = defineFactory({ ...memory, find: () => new Promise(() => {}) }, { openTimeout: 20 })
     await expect(factory.getAdapters('acme')).rejects.toMatchObject({ code: 'timeout', tenantId: 'acme' })
   })
 
-  test('no hostile id reaches the provider', async () => {
+  test('passes no hostile id to the provider', async () => {
     const { provider, calls } = createRecordedProvider()
     const factory = defineFactory(provider)
     for (const id of HOSTILE_IDS) {
@@ -134,7 +134,7 @@ describe('opening a tenant', () => {
 })
 
 describe('unknown tenants', () => {
-  test('100,000 random ids cost at most the look-ups of the bound, one listing a window, and bounded memory', {
+  test('cost bounded look-ups, one list per window and bounded memory for 100,000 random ids', {
     timeout: 60_000,
   }, async () => {
     const clock = createSimulatedClock()
@@ -166,7 +166,7 @@ describe('unknown tenants', () => {
     await expect(factory.getAdapters('random-8')).resolves.toBeDefined()
   })
 
-  test('a burst in parallel stays within the bound too', async () => {
+  test('stay within the limit in a concurrent burst', async () => {
     const { provider, calls } = createRecordedProvider()
     const factory = defineFactory(provider, { cache: { unknownLookups: 100 } })
     await Promise.allSettled(
@@ -175,7 +175,7 @@ describe('unknown tenants', () => {
     expect(calls).toMatchObject({ find: 100, list: 1 })
   })
 
-  test('one created here is served at once, one created elsewhere within `negativeTtl`', async () => {
+  test('are served immediately when created here, and within `negativeTtl` when created elsewhere', async () => {
     const clock = createSimulatedClock()
     const server = createMemoryServer()
     const here = defineFactory(createMemoryProvider(server), {
@@ -192,7 +192,7 @@ describe('unknown tenants', () => {
     await expect(here.getAdapters('bolt')).resolves.toBeDefined()
   })
 
-  test('a failed look-up is not an unknown tenant', async () => {
+  test('are not reported for a failed look-up', async () => {
     const memory = createMemoryProvider()
     let down = false
     const factory = defineFactory(
@@ -208,7 +208,7 @@ describe('unknown tenants', () => {
 })
 
 describe('on Workers', () => {
-  test('nothing with I/O outlives a request: every one gets a client of its own, from a remembered locator', async () => {
+  test('creates a client for each request, from a cached locator', async () => {
     const { provider, calls } = createRecordedProvider()
     const factory = defineFactory(provider, { environment: createSimulatedClock({ runtime: 'workers' }) })
     await factory.provision('acme')
@@ -218,7 +218,7 @@ describe('on Workers', () => {
     expect(calls).toMatchObject({ connect: 2, find: 0 })
   })
 
-  test('no request waits for another’s promise', async () => {
+  test("lets no request wait for another request's promise", async () => {
     const memory = createMemoryProvider()
     const stuck = createGate()
     let first = true
@@ -244,7 +244,7 @@ describe('on Workers', () => {
 })
 
 describe('a closed factory', () => {
-  test('refuses every call, warm tenants too', async () => {
+  test('rejects every call, also for cached tenants', async () => {
     const factory = defineFactory(createMemoryProvider())
     await factory.provision('acme')
     await factory.getAdapters('acme')

@@ -11,12 +11,12 @@ describe('options of a factory', () => {
     [{ cache: { maxx: 1 } }, 'cache.maxx'],
     [{ databasePrefix: undefined }, 'databasePrefix'],
     [{ databasePrefix: 7 }, 'databasePrefix'],
-  ])('%j is refused by name', (options, named) => {
+  ])('rejects %j and names the option', (options, named) => {
     expect(create(options)).toThrow(expect.objectContaining({ code: 'config_invalid' }))
     expect(create(options)).toThrow(named)
   })
 
-  test('defineFactory itself refuses them, and takes the provider’s own where they are named', () => {
+  test("are checked by defineFactory, which accepts the provider's own named options", () => {
     const define = (options: object, own?: Record<string, true>) => () =>
       defineFactory(createMemoryProvider(), options as never, own)
     expect(define({ databasePrefix: undefined })).toThrow('databasePrefix: must be a string')
@@ -24,7 +24,7 @@ describe('options of a factory', () => {
     expect(define({ token: 'x' }, { token: true })).not.toThrow()
   })
 
-  test('a misspelt one is told by its name, before the provider misses the right one', () => {
+  test('name a misspelt option before the provider reports the missing one', () => {
     const provider = () => {
       throw new Error('token: is missing')
     }
@@ -33,7 +33,7 @@ describe('options of a factory', () => {
     )
   })
 
-  test('all that there are, are taken', () => {
+  test('are all accepted', () => {
     const options = {
       databasePrefix: 'a_',
       migrations: {},

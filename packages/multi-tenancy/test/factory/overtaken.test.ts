@@ -31,8 +31,8 @@ function slowFinder() {
   return { finder, answers }
 }
 
-describe('a look-up that something happened during', () => {
-  test.each(['forget', 'remember'] as const)('is not remembered after %s', async (change) => {
+describe('a look-up during which the tenant changes', () => {
+  test.each(['forget', 'remember'] as const)('is not cached after %s', async (change) => {
     const { finder, answers } = slowFinder()
     const asked = finder.find(id, call)
     await Promise.resolve()
@@ -43,7 +43,7 @@ describe('a look-up that something happened during', () => {
     expect(finder.peek(id)).toBe(change === 'forget' ? undefined : 'new')
   })
 
-  test('does not make a tenant unknown that was made meanwhile', async () => {
+  test('does not cache a tenant as unknown that was provisioned meanwhile', async () => {
     const { finder, answers } = slowFinder()
     const asked = finder.find(id, call).catch((error) => error.code)
     await Promise.resolve()
@@ -56,7 +56,7 @@ describe('a look-up that something happened during', () => {
     expect(await again).toBe('there')
   })
 
-  test('is remembered when nothing happened, and its failure is not', async () => {
+  test('is cached when nothing changed, and its failure is not', async () => {
     const { finder, answers } = slowFinder()
     const asked = finder.find(id, call)
     await Promise.resolve()
@@ -66,7 +66,7 @@ describe('a look-up that something happened during', () => {
   })
 })
 
-test('a deletion is done although the tenant was made anew at once', async () => {
+test('completes a deletion although the tenant is provisioned again immediately', async () => {
   const clock = createSimulatedClock()
   const memory = createMemoryProvider()
   let generation = 0
@@ -91,7 +91,7 @@ test('a deletion is done although the tenant was made anew at once', async () =>
   expect(clock.slept).toEqual([])
 })
 
-test('a step may be given more time than a timer holds', async () => {
+test('accepts a step timeout beyond the range of timers', async () => {
   const held = createGate()
   const memory = createMemoryProvider()
   let calls = 0

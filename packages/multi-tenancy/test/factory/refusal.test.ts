@@ -16,14 +16,14 @@ test.each([
   expect(lost).toHaveBeenCalledTimes(gone ? 1 : 0)
 })
 
-test('where the database is as it was, the cause is all there is to say', () => {
+test('returns the cause when the database is unchanged', () => {
   const lost = vi.fn()
   expect(classifyConnectionError({ same: true, closed: false }, { cause, onDatabaseGone: lost })).toBe(cause)
   expect(classifyConnectionError({ same: true }, { onDatabaseGone: lost })).toBeUndefined()
   expect(lost).not.toHaveBeenCalled()
 })
 
-test('a cause that says itself that the database is gone, or made anew, calls lost too', () => {
+test('calls onDatabaseGone for a cause that reports a missing or replaced database', () => {
   const lost = vi.fn()
   for (const code of ['tenant_not_found', 'stale_tenant'] as const) {
     const told = new TenancyError(code, 'As the Worker says')

@@ -49,7 +49,7 @@ function spread(servers: Record<string, ServerControlPlane<Place>>) {
   })
 }
 
-test('a new database goes where the call says, else where placement says, and stays where it is', async () => {
+test("creates a database at the call's placement, or else by the `placement` option, and never moves it", async () => {
   const [eu, us] = [server('eu'), server('us')]
   const provider = spread({ eu, us })
   expect((await provider.create('acme', call)).locator).toEqual({ server: 'eu', name: 'acme' })
@@ -64,7 +64,7 @@ test('a new database goes where the call says, else where placement says, and st
   expect([eu.names, us.names]).toEqual([['acme'], ['bolt']])
 })
 
-test('what is done to a database is done on its server', async () => {
+test('calls the server of the database', async () => {
   const [eu, us] = [server('eu'), server('us', ['bolt'])]
   const provider = spread({ eu, us })
   const locator = (await provider.find('bolt', call)) ?? {}
@@ -74,7 +74,7 @@ test('what is done to a database is done on its server', async () => {
   expect([eu.log, us.log]).toEqual([['close'], ['closed bolt', 'drop bolt', 'close']])
 })
 
-test('pages go through the servers one after the other', async () => {
+test('lists the servers one after another', async () => {
   const provider = spread({ eu: server('eu', ['a', 'b', 'c']), us: server('us'), ap: server('ap', ['d']) })
   const names: string[][] = []
   let cursor: string | undefined
@@ -86,7 +86,7 @@ test('pages go through the servers one after the other', async () => {
   expect(names).toEqual([['a', 'b'], ['c'], [], ['d']])
 })
 
-test('a server that there is not is refused with a code', async () => {
+test('rejects an unknown server with a code', async () => {
   const provider = spread({ eu: server('eu') })
   for (const work of [
     provider.create('acme', { ...call, placement: 'mars' }),
@@ -98,7 +98,7 @@ test('a server that there is not is refused with a code', async () => {
   }
 })
 
-test('one that is down hides nothing of the others, and where nothing is found nothing is made', async () => {
+test('finds databases of other servers while one is down, and creates none on them', async () => {
   const down = { ...server('us'), find: async () => Promise.reject(new Error('down')) }
   const eu = server('eu', ['acme'])
   const provider = spread({ eu, us: down })

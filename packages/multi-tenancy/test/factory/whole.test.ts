@@ -44,7 +44,7 @@ async function journalOf(provider: TenantProvider<any>, migrations: MigrationSou
   return db.selectFrom('tenantry_migrations').select(['name', 'checksum', 'state', 'statement']).execute()
 }
 
-describe('a database that was made just now', () => {
+describe('a database that was created just now', () => {
   test('is stamped, migrated and ready in one batch', async () => {
     const { provider, calls } = createRecordedProvider()
     await defineFactory(provider, { migrations: { ...SQL, ...KYSELY } }).provision('acme')
@@ -94,7 +94,7 @@ describe('a database that was made just now', () => {
     } } }],
     ['has a transaction of its own', { '003_x': { transaction: false, up: (db) => db.transaction().execute((trx) => trx.schema.createTable('empty').addColumn('id', 'integer').execute()) } }],
     ['swallows that it was refused', { '003_x': { up: (db) => db.insertInto('notes').values({ id: '1' }).execute().catch(() => {}) } }],
-  ])('runs a Kysely migration that %s by itself, after the batch', async (_, more) => {
+  ])('runs a Kysely migration that %s separately after the batch', async (_, more) => {
     const { provider } = createRecordedProvider()
     const migrations = { ...SQL, ...(more as object) } as MigrationSource
     await defineFactory(provider, { migrations }).provision('acme')
@@ -106,7 +106,7 @@ describe('a database that was made just now', () => {
     ])
   }) // biome-ignore format: a table
 
-  test('runs `up` for each tenant anew: what it makes up is no other tenant’s', async () => {
+  test('runs `up` for each tenant, so that generated values differ', async () => {
     const { provider } = createRecordedProvider()
     const migrations = {
       '001_secret': {
@@ -127,7 +127,7 @@ describe('a database that was made just now', () => {
     expect(names.size).toBe(2)
   })
 
-  test('names the culprit, and keeps what came before it', async () => {
+  test('names the failing migration and keeps the earlier ones', async () => {
     const { provider } = createRecordedProvider()
     const migrations = {
       ...SQL,
@@ -151,7 +151,7 @@ describe('a database that was made just now', () => {
     ).toHaveLength(4)
   })
 
-  test('is looked at first when the service says that it was there', async () => {
+  test('is read first when the service reports that it existed', async () => {
     const { provider, calls } = createRecordedProvider()
     const found = {
       ...provider,
@@ -164,7 +164,7 @@ describe('a database that was made just now', () => {
     expect(calls.filter((call) => call.startsWith('batch')).length).toBeGreaterThan(1)
   })
 
-  test('that another process stamped meanwhile is not stamped over', async () => {
+  test('keeps the stamp that another process has written meanwhile', async () => {
     const { provider } = createRecordedProvider()
     const factory = defineFactory(provider, { migrations: SQL, databasePrefix: 'tenant_' })
     const late = {
@@ -179,7 +179,7 @@ describe('a database that was made just now', () => {
     expect(await journalOf(provider, SQL, 'acme')).toHaveLength(2)
   })
 
-  test('refuses a migration that would end the batch’s own transaction', async () => {
+  test('rejects a migration that would end the transaction of the batch', async () => {
     const { provider, calls } = createRecordedProvider()
     const factory = defineFactory(provider, {
       migrations: { ...SQL, '003_end': 'COMMIT; CREATE TABLE late (id TEXT)' },

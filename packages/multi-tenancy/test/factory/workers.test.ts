@@ -4,7 +4,7 @@ import { defineFactory } from '../../src/factory/define-factory.ts'
 import type { CallOptions } from '../../src/types/provider.ts'
 import { createRecordedProvider } from './recorded-provider.ts'
 
-test('where every request connects anew, an isolate reads a tenant’s stamp once while it remembers its locator', async () => {
+test("reads a tenant's stamp once per cached locator although every request connects", async () => {
   const clock = createSimulatedClock({ runtime: 'workers' })
   const { provider, calls } = createRecordedProvider()
   const options = { environment: clock, cache: { locatorTtl: 60_000 } }
@@ -19,7 +19,7 @@ test('where every request connects anew, an isolate reads a tenant’s stamp onc
   expect(calls.query).toBe(query + 1)
 })
 
-test('what provision saw is not what a request needs to see', async () => {
+test('verifies the stamp in a request although provision has read it', async () => {
   const { provider, calls } = createRecordedProvider()
   const factory = defineFactory(provider, { environment: createSimulatedClock({ runtime: 'workers' }) })
   await factory.provision('acme')
@@ -28,7 +28,7 @@ test('what provision saw is not what a request needs to see', async () => {
   expect(calls.query).toBe(1)
 })
 
-test('a tenant that is known is opened without a timer and without a signal, each dear in a Worker', async () => {
+test('opens a cached tenant without a timer and a signal', async () => {
   const { provider } = createRecordedProvider()
   const asked: string[] = []
   const factory = defineFactory(
@@ -56,7 +56,7 @@ test('a tenant that is known is opened without a timer and without a signal, eac
   }
 })
 
-test('work that hears late of its signal hears that it was given up', async () => {
+test('reports the abort to work that reads its signal late', async () => {
   const { provider } = createRecordedProvider()
   let given: CallOptions | undefined
   const factory = defineFactory(

@@ -3,11 +3,11 @@ import { defineFactory } from '../../src/factory/define-factory.ts'
 import { type Address, connect, dialectOf } from '../catalog/test-databases.ts'
 import { createFileProvider } from './file-provider.ts'
 
-/** What a process of its own is told to do. */
+/** The calls of a child process. */
 export interface Orders {
   readonly catalog: Address
   readonly folder: string
-  /** Calls at once; it is told which round to begin. */
+  /** The concurrent calls of each round; a message starts a round. */
   readonly rounds: readonly (readonly (readonly ['provision' | 'deprovision', string])[])[]
 }
 

@@ -69,7 +69,7 @@ async function setUp(env: TestEnv) {
 }
 
 describe('an executor', () => {
-  it('runs what it is handed, and the caller gets what came of it', async () => {
+  it('runs the operation and returns its result to the caller', async () => {
     const env = createTestEnv()
     const { queue, engine, caller, work } = await setUp(env)
     const made = caller.lifecycle.provision('acme')
@@ -79,7 +79,7 @@ describe('an executor', () => {
     expect(engine.done).toEqual(['create', 'stamp', 'migrate', 'seed', 'ready', 'activate'])
   })
 
-  it('with `wait: false` the caller goes on, and finds the operation', async () => {
+  it('returns immediately with `wait: false`, and lists the operation', async () => {
     const env = createTestEnv()
     const { caller, work } = await setUp(env)
     const record = await caller.lifecycle.provision('acme', { wait: false })
@@ -90,7 +90,7 @@ describe('an executor', () => {
     expect((await caller.lifecycle.operation(record.operation ?? '')).state).toBe('succeeded')
   })
 
-  it('goes on after a crash at every step, before it, after it, and before the engine remembers', async () => {
+  it('continues after a crash before or after every step, also before the step is recorded', async () => {
     const steps = ['create', 'stamp', 'migrate', 'seed', 'ready', 'activate']
     for (const name of steps) {
       for (const when of ['before', 'after', 'unremembered'] as const) {
@@ -115,7 +115,7 @@ describe('an executor', () => {
     }
   })
 
-  it('an operation taken from a dead engine is not failed by it when it comes back', async () => {
+  it('keeps an operation that was taken over when its first engine continues', async () => {
     const env = createTestEnv()
     const { caller, engine, runner, work, queue } = await setUp(env)
     engine.die('migrate', 'before')
@@ -131,7 +131,7 @@ describe('an executor', () => {
     expect((await caller.lifecycle.operation(operation)).state).toBe('succeeded')
   })
 
-  it('a failure that the engine made anew fails the operation', async () => {
+  it('fails the operation with an error that the engine recreated', async () => {
     const env = createTestEnv()
     const { caller, work, queue, engine } = await setUp(env)
     const failing = await env.start({
@@ -161,7 +161,7 @@ describe('an executor', () => {
     expect(engine.done).toContain('stamp')
   })
 
-  it('what waits for it is not taken for dead before its time, and is finished without it after', async () => {
+  it('leaves a waiting operation to the engine until its deadline, and completes it afterwards', async () => {
     const env = createTestEnv()
     const { caller, runner, queue } = await setUp(env)
     await caller.lifecycle.provision('acme', { wait: false })
@@ -173,7 +173,7 @@ describe('an executor', () => {
     expect((await caller.lifecycle.get('acme')).state).toBe('active')
   })
 
-  it('one that cannot take it is an error with a code, and the operation is finished by a sweep', async () => {
+  it('reports a coded error when the engine rejects the operation, which a sweep completes', async () => {
     const env = createTestEnv()
     const broken = await env.start({ executor: async () => Promise.reject(new Error('the queue is gone')) })
     const error = await broken.lifecycle.provision('acme').catch((cause: unknown) => cause)
@@ -183,7 +183,7 @@ describe('an executor', () => {
     expect((await broken.lifecycle.get('acme')).state).toBe('active')
   })
 
-  it('is asked for each operation, purges that are due too', async () => {
+  it('receives every operation, including due purges', async () => {
     const env = createTestEnv()
     const { caller, work, queue } = await setUp(env)
     const step = async (begun: Promise<unknown>) => {

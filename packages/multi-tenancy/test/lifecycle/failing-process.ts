@@ -4,14 +4,14 @@ import { lostConnection } from '../catalog/faulty-kysely.ts'
 import type { Process, TestEnv } from './test-env.ts'
 import type { Around } from './test-service.ts'
 
-/** A process that a test kills, or whose calls it makes fail. */
+/** A process that a test kills, or whose calls it fails. */
 export interface FailingProcess extends Process {
-  /** Before the call after so many, or after it, with its reply lost, it is dead: nothing it calls is done any more. */
+  /** Ends the process after this number of points, before a call or after its lost reply. Later calls are not sent. */
   killIn(calls: number): void
   kill(): void
-  /** The call after so many fails once, the way a connection does: `after`, it was done. */
+  /** Fails one call after this number of points like a lost connection; with `after` the call was sent. */
   failIn(calls: number, when: 'before' | 'after'): void
-  /** What has not struck yet will not, unless it is dead. */
+  /** Cancels a fault that has not occurred. A dead process stays dead. */
   disarm(): void
   readonly dead: boolean
 }
@@ -22,7 +22,7 @@ export interface FailingProcessOptions {
   readonly random: () => number
 }
 
-/** Starts a process all of whose calls, to the catalog and to the service, count as points where it may die. */
+/** Starts a process that can die at each of its calls of the catalog and the service. */
 export async function startFailingProcess(
   env: TestEnv,
   { migrations, random }: FailingProcessOptions,

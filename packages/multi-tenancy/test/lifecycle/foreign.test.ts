@@ -12,8 +12,8 @@ async function occupy({ service }: TestEnv, name: string): Promise<void> {
   await database?.insertInto('theirs').values({ body: 'not ours' }).execute()
 }
 
-describe('a database that is somebody else’s', () => {
-  it('is not taken, nor destroyed, and the tenant whose name it has can be deleted and made anew', async () => {
+describe("a foreign database with a tenant's name", () => {
+  it('is neither taken over nor dropped, and the tenant can be deleted and provisioned again', async () => {
     const env = createTestEnv()
     const { lifecycle } = await env.start()
     await occupy(env, 'tenant_acme')
@@ -32,7 +32,7 @@ describe('a database that is somebody else’s', () => {
     expect(await lifecycle.provision('acme')).toMatchObject({ generation: 2, state: 'active' })
   })
 
-  it('is no tenant’s of ours either when it carries another stamp', async () => {
+  it('is neither taken over nor dropped when it carries another stamp', async () => {
     const env = createTestEnv()
     const { lifecycle } = await env.start()
     // Of the same tenant id, made by a catalog that is lost.
@@ -45,7 +45,7 @@ describe('a database that is somebody else’s', () => {
     expect((await lifecycle.provision('acme')).generation).toBe(2)
   })
 
-  it('is not destroyed where a ready tenant’s record points to it', async () => {
+  it('is not dropped when the record of a ready tenant points to it', async () => {
     const env = createTestEnv()
     const { lifecycle } = await env.start()
     await lifecycle.provision('acme')
@@ -59,7 +59,7 @@ describe('a database that is somebody else’s', () => {
 })
 
 describe('adopt', () => {
-  it('takes a database made without a catalog, as it is', async () => {
+  it('records a database that was created without a catalog, unchanged', async () => {
     const env = createTestEnv()
     const plain = createMemoryFactory({ server: env.service.databases, migrations: MIGRATIONS })
     await plain.provision('acme')
@@ -75,7 +75,7 @@ describe('adopt', () => {
     expect((await process.lifecycle.deprovision('acme', { retention: 0 }))?.state).toBe('purged')
   })
 
-  it('takes the place of a provision that would not have it, and refuses what is not this tenant’s', async () => {
+  it("replaces a provision that rejected the database, and rejects another tenant's database", async () => {
     const env = createTestEnv()
     const { lifecycle } = await env.start()
     await createMemoryFactory({ server: env.service.databases, migrations: MIGRATIONS }).provision('acme')
@@ -94,7 +94,7 @@ describe('adopt', () => {
     expect((await lifecycle.list()).tenants).toEqual([])
   })
 
-  it('two at once write one record', async () => {
+  it('writes one record for two concurrent calls', async () => {
     const env = createTestEnv()
     await createMemoryFactory({ server: env.service.databases, migrations: MIGRATIONS }).provision('acme')
     const [one, other] = [await env.start(), await env.start()]

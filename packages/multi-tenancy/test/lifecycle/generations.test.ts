@@ -2,8 +2,8 @@ import { createGate, getOutcome } from '@tenantry/test-support'
 import { describe, expect, it } from 'vitest'
 import { createTestEnv, MAX_AGE, MIGRATIONS, RETENTION, read, write } from './test-env.ts'
 
-describe('delete and make anew', () => {
-  it('gives a new generation: new name, new uid, none of the old data', async () => {
+describe('a tenant that is deleted and provisioned again', () => {
+  it('gets a new generation, a new name and a new uid, and none of the old data', async () => {
     const env = createTestEnv()
     const process = await env.start()
     const { lifecycle } = process
@@ -19,7 +19,7 @@ describe('delete and make anew', () => {
     expect((await env.row('acme')).state).toBe('deleted')
   })
 
-  it('refuses whatever still holds the old one: handles, in every process', async () => {
+  it('rejects clients of the old generation in every process', async () => {
     const env = createTestEnv()
     const [one, other] = [await env.start(), await env.start()]
     await one.lifecycle.provision('acme')
@@ -41,7 +41,7 @@ describe('delete and make anew', () => {
     ])
   })
 
-  it('refuses a job that was begun for the old one', async () => {
+  it('rejects a job that began in the old generation', async () => {
     const env = createTestEnv()
     const [one, other] = [await env.start(), await env.start()]
     await one.lifecycle.provision('acme')
@@ -56,7 +56,7 @@ describe('delete and make anew', () => {
     expect(await getOutcome(other.factory.open('acme', 2))).toBe('succeeded')
   })
 
-  it('a late step of the old incarnation changes nothing of the new one', async () => {
+  it('is not changed by a late step of the old generation', async () => {
     const env = createTestEnv()
     const gate = createGate()
     const slow = await env.start({
@@ -81,7 +81,7 @@ describe('delete and make anew', () => {
     expect([...env.service.databases.keys()]).toEqual(['tenant_acme_g2'])
   })
 
-  it('an undelete and a new incarnation at once: one of them, never both', async () => {
+  it('is either restored or provisioned when both are requested concurrently', async () => {
     for (let turn = 0; turn < 12; turn++) {
       const env = createTestEnv()
       const [one, other] = [await env.start(), await env.start()]
@@ -101,7 +101,7 @@ describe('delete and make anew', () => {
     }
   })
 
-  it('a process that dies between giving the place away and taking it leaves the id free', async () => {
+  it('can be provisioned after a process died between both steps', async () => {
     const env = createTestEnv()
     const { lifecycle } = await env.start()
     await lifecycle.provision('acme')
@@ -113,7 +113,7 @@ describe('delete and make anew', () => {
     expect((await lifecycle.provision('acme')).generation).toBe(2)
   })
 
-  it('an incarnation whose place was taken is destroyed after its retention, and the new one is not', async () => {
+  it('keeps its new database when the old one is purged after its retention', async () => {
     const env = createTestEnv()
     const process = await env.start()
     const { lifecycle } = process
@@ -129,7 +129,7 @@ describe('delete and make anew', () => {
     expect((await lifecycle.list({ total: true })).total).toBe(1)
   })
 
-  it('provision while it is being deleted is refused, and works when that is done', async () => {
+  it('cannot be provisioned before its deletion has ended', async () => {
     const env = createTestEnv()
     const gate = createGate()
     const slow = await env.start({
@@ -150,7 +150,7 @@ describe('delete and make anew', () => {
     expect((await lifecycle.provision('acme')).generation).toBe(2)
   })
 
-  it('a deletion without retention succeeds, also when the id is made anew between its two halves', async () => {
+  it('completes a deletion without retention when the id is provisioned between its two halves', async () => {
     const env = createTestEnv()
     const rival = await env.start()
     await rival.lifecycle.provision('acme')
@@ -179,7 +179,7 @@ describe('delete and make anew', () => {
 })
 
 describe('undelete and purge', () => {
-  it('undelete within retention gives back every byte, as it was', async () => {
+  it('restores all data by an undelete within the retention', async () => {
     for (const was of ['active', 'suspended'] as const) {
       const env = createTestEnv()
       const process = await env.start()
@@ -212,7 +212,7 @@ describe('undelete and purge', () => {
     }
   })
 
-  it('a failed undelete leaves it as deleted as it was: closed', async () => {
+  it('keeps the database closed after a failed undelete', async () => {
     const env = createTestEnv()
     const { lifecycle } = await env.start()
     await lifecycle.provision('acme')
@@ -229,7 +229,7 @@ describe('undelete and purge', () => {
     expect((await lifecycle.undelete('acme')).state).toBe('active')
   })
 
-  it('undelete brings nothing back that is not complete', async () => {
+  it('rejects an undelete of a tenant that was never complete', async () => {
     const env = createTestEnv()
     const { lifecycle } = await env.start()
     await lifecycle.provision('acme')
@@ -239,7 +239,7 @@ describe('undelete and purge', () => {
     expect((await lifecycle.get('acme')).state).toBe('deleted')
   })
 
-  it('a failed resume leaves it as suspended as it was: closed', async () => {
+  it('keeps the database closed after a failed resume', async () => {
     const env = createTestEnv()
     const { lifecycle } = await env.start()
     await lifecycle.provision('acme')
@@ -256,7 +256,7 @@ describe('undelete and purge', () => {
     expect((await lifecycle.resume('acme')).state).toBe('active')
   })
 
-  it('a migration that failed half-way fails the tenant in every process, one that was undone does not', async () => {
+  it('rejects a tenant in every process after a partial migration, and serves it after one that was rolled back', async () => {
     for (const transaction of [true, false]) {
       const env = createTestEnv()
       const { factory, lifecycle } = await env.start()
@@ -274,7 +274,7 @@ describe('undelete and purge', () => {
     }
   })
 
-  it('purge before the end of retention takes the uid, and no other tenant’s', async () => {
+  it("purges before the end of the retention only with the tenant's own uid", async () => {
     const env = createTestEnv()
     const { lifecycle } = await env.start()
     const acme = await lifecycle.provision('acme')
@@ -288,7 +288,7 @@ describe('undelete and purge', () => {
     expect([...env.service.databases.keys()]).toEqual(['tenant_beta'])
   })
 
-  it('purge destroys no database but the one that is stamped as this incarnation', async () => {
+  it('purges only the database that carries the stamp of the generation', async () => {
     const swaps: Record<string, { locator?: string; uid?: string; generation?: number; code: string }> = {
       'another tenant’s locator': { locator: '{"name":"tenant_beta"}', code: 'wrong_tenant' },
       'another uid': { uid: 'another', code: 'stale_tenant' },
@@ -315,7 +315,7 @@ describe('undelete and purge', () => {
     }
   })
 
-  it('deprovision marks and closes no database but the one that is stamped as this incarnation', async () => {
+  it('deprovisions only the database that carries the stamp of the generation', async () => {
     const env = createTestEnv()
     const process = await env.start()
     const { lifecycle } = process
@@ -327,7 +327,7 @@ describe('undelete and purge', () => {
     expect(await read(process, 'beta')).toEqual(['unharmed'])
   })
 
-  it('those whose purge fails do not keep the others from being purged', async () => {
+  it('purges all other tenants when the purge of one fails', async () => {
     const env = createTestEnv()
     const { lifecycle } = await env.start()
     const stubborn = await env.start({
@@ -346,7 +346,7 @@ describe('undelete and purge', () => {
     expect([...env.service.databases.keys()]).toEqual(['tenant_bad-1', 'tenant_bad-2'])
   })
 
-  it('retention 0 destroys at once, and only when it is said', async () => {
+  it('deletes immediately only with an explicit retention of 0', async () => {
     const env = createTestEnv()
     const { lifecycle } = await env.start()
     await lifecycle.provision('acme')

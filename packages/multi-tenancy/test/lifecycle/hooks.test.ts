@@ -19,7 +19,7 @@ function recording(log: string[], fail: Partial<Record<keyof OperationHooks, Err
 }
 
 describe('hooks as steps of an operation', () => {
-  it('run in order, each recorded as a step, and only for operations begun with them', async () => {
+  it('run in order as recorded steps, only for operations that began with hooks', async () => {
     const env = createTestEnv()
     const log: string[] = []
     const { lifecycle } = await env.start({ hooks: recording(log) })
@@ -38,7 +38,7 @@ describe('hooks as steps of an operation', () => {
     expect(log).toHaveLength(4)
   })
 
-  it('one that fails before the thing is done fails it; done again, it runs again', async () => {
+  it('fail the operation when they throw before it, and run again when it is repeated', async () => {
     const env = createTestEnv()
     const log: string[] = []
     const fail: Partial<Record<keyof OperationHooks, Error>> = { onProvision: new Error('billing is down') }
@@ -58,7 +58,7 @@ describe('hooks as steps of an operation', () => {
     expect((await lifecycle.retry('acme')).state).toBe('deleted')
   })
 
-  it('one that fails afterwards is told of, and changes nothing', async () => {
+  it('report an error after the operation without changing its result', async () => {
     const env = createTestEnv()
     const log: string[] = []
     const { lifecycle } = await env.start({
@@ -71,7 +71,7 @@ describe('hooks as steps of an operation', () => {
     expect(operations.map(({ state }) => state)).toEqual(['succeeded', 'succeeded'])
   })
 
-  it('after a crash only a process that has them goes on, and the steps that were done are not done again', async () => {
+  it('continue after a crash in a process that has them, without repeating completed steps', async () => {
     const env = createTestEnv()
     const log: string[] = []
     let dead = false
@@ -99,7 +99,7 @@ describe('hooks as steps of an operation', () => {
     expect(env.service.calls.filter((call) => call.startsWith('create'))).toEqual([])
   })
 
-  it('are set once', async () => {
+  it('can be set once', async () => {
     const { lifecycle } = await createTestEnv().start({ hooks: {} })
     expect(() => lifecycle.attachHooks({})).toThrow(/hooks/)
   })

@@ -216,7 +216,7 @@ async function settle(run: Run): Promise<void> {
   await checkAlways(env)
 }
 
-it(`${RUNS} lives of two tenants in ${PROCESSES} processes that die, fail and race: nothing crossed, lost or stuck (seed ${SEED})`, {
+it(`${RUNS} lives of two tenants in ${PROCESSES} processes that die, fail and race lose, mix up and block nothing (seed ${SEED})`, {
   timeout: Math.max(120_000, RUNS * 1_000),
 }, async () => {
   console.log(`lifecycle model: ${RUNS} runs, seed ${SEED}`)

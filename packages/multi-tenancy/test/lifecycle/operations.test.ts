@@ -11,7 +11,7 @@ async function operationsOf({ db }: TestEnv): Promise<{ kind: string; state: str
 }
 
 describe('one operation at a time', () => {
-  it('callers of the same operation join it, in this process and in others', async () => {
+  it('joins callers of the same operation, in every process', async () => {
     const env = createTestEnv()
     const processes = [await env.start(), await env.start(), await env.start()]
     const records = await Promise.all(
@@ -22,7 +22,7 @@ describe('one operation at a time', () => {
     expect(env.service.calls.filter((call) => call.startsWith('create'))).toEqual(['create tenant_acme'])
   })
 
-  it('who joins gets the error the operation ended with', async () => {
+  it("reports the operation's error to every caller that joined it", async () => {
     const env = createTestEnv()
     const gate = createGate()
     const failing = await env.start({
@@ -42,7 +42,7 @@ describe('one operation at a time', () => {
     expect(await operationsOf(env)).toEqual([{ kind: 'provision', state: 'failed', attempt: 1 }])
   })
 
-  it('another operation is refused while one runs, and begun when its runner died', async () => {
+  it('rejects another operation while one runs, and begins it after the runner has died', async () => {
     const env = createTestEnv()
     const first = await env.start()
     await first.lifecycle.provision('acme')
@@ -67,7 +67,7 @@ describe('one operation at a time', () => {
     expect((await other.lifecycle.get('acme')).deletedFrom).toBe('suspended')
   })
 
-  it('whoever waits for an operation whose runner died finishes it', async () => {
+  it('completes an operation in the process that waits when its runner has died', async () => {
     const env = createTestEnv()
     let dead = false
     const dying = await env.start({
@@ -85,7 +85,7 @@ describe('one operation at a time', () => {
   })
 
   for (const fails of [true, false]) {
-    it(`a runner whose lease is another’s by now does nothing more, when its step ${fails ? 'fails' : 'is done'}`, async () => {
+    it(`stops a runner whose lease was taken over when its step ${fails ? 'fails' : 'succeeds'}`, async () => {
       const env = createTestEnv()
       const first = stalledIn('batch')
       const second = stalledIn('batch')
@@ -118,7 +118,7 @@ describe('one operation at a time', () => {
     })
   }
 
-  it('a runner whose lease is another’s by now does not end the operation either', async () => {
+  it('does not let a runner end an operation after its lease was taken over', async () => {
     const env = createTestEnv()
     await (await env.start()).lifecycle.provision('acme')
     const first = stalledIn('closed tenant_acme')
@@ -143,7 +143,7 @@ describe('one operation at a time', () => {
     expect((await suspended).state).toBe('suspended')
   })
 
-  it('an operation that only a process with hooks can finish is waited for, not without end, nor without pause', async () => {
+  it('waits a limited time for a process with hooks to complete an operation', async () => {
     const env = createTestEnv()
     const hooks = { onProvision: () => new Promise<never>(() => {}) }
     const owner = await env.start({ hooks })
@@ -164,7 +164,7 @@ describe('one operation at a time', () => {
     ['that changes the record', 'create tenant_acme', 'connect tenant_acme'],
     ['that does not', 'batch', 'query UPDATE'],
   ] as const) {
-    it(`a runner whose tenant was let go in a step ${step} stops`, async () => {
+    it(`stops a runner whose tenant was released in a step ${step}`, async () => {
       const env = createTestEnv()
       const stall = stalledIn(member)
       const { lifecycle } = await env.start({ around: async (name, run) => stall.pass(name).then(run) })
@@ -185,7 +185,7 @@ describe('one operation at a time', () => {
     })
   }
 
-  it('an operation whose tenant was let go before its last step was done has failed', async () => {
+  it('fails an operation whose tenant was released before the last step', async () => {
     const env = createTestEnv()
     const stall = stalledIn('batch')
     const dying = await env.start({ around: async (name, run) => stall.pass(name).then(run) })
@@ -198,7 +198,7 @@ describe('one operation at a time', () => {
     expect(await operationsOf(env)).toEqual([{ kind: 'provision', state: 'failed', attempt: 2 }])
   })
 
-  it('a request key names one operation for ever', async () => {
+  it('reserves a request key for one operation permanently', async () => {
     const env = createTestEnv()
     const [one, other] = [await env.start(), await env.start()]
     const request = { key: 'order-1', hash: 'h1' }
@@ -219,7 +219,7 @@ describe('one operation at a time', () => {
     expect((await one.lifecycle.get('acme')).state).toBe('suspended')
   })
 
-  it('a request key that no catalog could tell from others is refused', async () => {
+  it('rejects a request key that a catalog cannot distinguish from others', async () => {
     const { lifecycle } = await createTestEnv().start()
     for (const key of ['', ' ', 'a ', ' a', 'x'.repeat(256)]) {
       const request = { key, hash: 'h' }
@@ -230,7 +230,7 @@ describe('one operation at a time', () => {
     ).toBe('succeeded')
   })
 
-  it('a request whose operation failed answers the failure again', async () => {
+  it('returns the same failure for a repeated request key', async () => {
     const env = createTestEnv()
     const failing = await env.start({
       around: async (member, run) => {
@@ -247,7 +247,7 @@ describe('one operation at a time', () => {
     )
   })
 
-  it('a statement that arrives late, when all is over, does not take the tenant again', async () => {
+  it('ignores a late statement that would lock the tenant again', async () => {
     const env = createTestEnv()
     const taken: OperationNode[] = []
     const { lifecycle } = await env.start({ wrap: (db) => recordingUpdates(db, taken) })
@@ -262,7 +262,7 @@ describe('one operation at a time', () => {
     expect(before.state).toBe('active')
   })
 
-  it('a statement that arrives late does not give a deleted tenant’s place away', async () => {
+  it("ignores a late statement that would release a deleted tenant's id", async () => {
     const env = createTestEnv()
     const taken: OperationNode[] = []
     const { lifecycle } = await env.start()
@@ -277,7 +277,7 @@ describe('one operation at a time', () => {
     expect((await lifecycle.undelete('acme')).state).toBe('active')
   })
 
-  it('a tenant that a settled operation still holds is let go', async () => {
+  it('releases a tenant that a finished operation still locks', async () => {
     const env = createTestEnv()
     const { lifecycle } = await env.start({ waitTimeout: 2_000 })
     await lifecycle.provision('acme')

@@ -25,7 +25,7 @@ function process(own: Partial<TenantProvider<MemoryClient>>) {
 test.each([
   ['of none', {}, 'there is one place only'],
   ['that is not among them', { placements: ['eu', 'us'] }, 'expected eu, us'],
-])('a placement %s is refused before anything is recorded or made', async (_, own, said) => {
+])('rejects a placement %s before a record or a database is created', async (_, own, said) => {
   const lifecycle = process(own)
   const refused = lifecycle.provision('acme', { placement: 'mars' })
   await expect(refused).rejects.toMatchObject({ code: 'invalid_request', detail: `placement: ${said}` })
@@ -33,7 +33,7 @@ test.each([
   expect([...server.keys()]).toEqual([])
 })
 
-test('one that is not there any more when the tenant is made is not taken for another', async () => {
+test('rejects a recorded placement that no longer exists instead of using another one', async () => {
   const before = process({
     placements: ['eu'],
     create: async () => {

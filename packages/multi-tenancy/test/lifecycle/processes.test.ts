@@ -10,7 +10,7 @@ import { kindsHere, makeDatabase, type TestDatabase } from '../catalog/test-data
 import type { Orders } from './child-process.ts'
 import { createFileProvider } from './file-provider.ts'
 
-/** What each of three processes calls: 50 provisions in all; then deletions and provisions by turns. */
+/** The calls of each of three processes: 50 provisions in all, then deletions and provisions in turn. */
 const ROUNDS: readonly ((index: number) => Orders['rounds'][number])[] = [
   (index) => Array.from({ length: index === 0 ? 18 : 16 }, () => ['provision', 'acme']),
   (index) =>
@@ -39,7 +39,7 @@ for (const kind of await kindsHere()) {
       rmSync(folder, { recursive: true, force: true })
     })
 
-    /** What each call of a round resolved with, of three processes at once. */
+    /** Runs a round in three processes concurrently and returns the result of each call. */
     async function race(round: number): Promise<string[]> {
       for (const child of children) child.send(String(round))
       const answers = await Promise.all(children.map((child) => child.receive()))
@@ -53,7 +53,7 @@ for (const kind of await kindsHere()) {
     }
     const files = () => readdirSync(folder).filter((file) => file.endsWith('.db'))
 
-    it('50 provisions of one id at once: one database, one operation, and the same answer for all', {
+    it('create one database in one operation for 50 concurrent provisions of one id', {
       timeout: 60_000,
     }, async () => {
       const results = await race(0)
@@ -68,7 +68,7 @@ for (const kind of await kindsHere()) {
       ])
     })
 
-    it('deleted and made anew by all at once: one living incarnation, one database, nothing left over', {
+    it('leave one generation and one database after concurrent deletions and provisions', {
       timeout: 60_000,
     }, async () => {
       const results = await race(1)

@@ -29,7 +29,7 @@ async function undead(env: TestEnv, id: string): Promise<void> {
 }
 
 describe('reconcile', () => {
-  it('says nothing of a fleet where all is well, in whatever state', async () => {
+  it('reports no finding for a consistent fleet with tenants in every state', async () => {
     const env = createTestEnv(createService({ pageSize: 2 }))
     const { lifecycle } = await env.start()
     for (const id of ['a', 'b', 'c', 'd', 'e']) await lifecycle.provision(id)
@@ -49,7 +49,7 @@ describe('reconcile', () => {
     expect(env.service.databases.size).toBe(6)
   })
 
-  it('finds each kind of what does not fit, and repairs what is ours, is old enough and was seen twice', async () => {
+  it('reports every kind of finding, and repairs those that are ours, old enough and confirmed', async () => {
     const env = createTestEnv()
     const process = await env.start()
     const { lifecycle } = process
@@ -126,7 +126,7 @@ describe('reconcile', () => {
     ).toEqual([])
   })
 
-  it('never lists what is in progress: created, deleted, or changed while it looks', async () => {
+  it('reports no tenant that is created, deleted or changed during the run', async () => {
     for (const member of ['create', 'batch', 'closed', 'drop']) {
       const env = createTestEnv()
       const { lifecycle } = await env.start()
@@ -160,7 +160,7 @@ describe('reconcile', () => {
     }
   })
 
-  it('a tenant that is made between its looks is not an orphan, and one that is purged not missing', async () => {
+  it('reports neither a tenant that is created between its reads nor one that is purged', async () => {
     const env = createTestEnv(createService({ pageSize: 1 }))
     const rival = await env.start()
     for (const id of ['a', 'b', 'z']) await rival.lifecycle.provision(id)
@@ -183,7 +183,7 @@ describe('reconcile', () => {
     expect(pages).toBeGreaterThan(2)
   })
 
-  it('with a list that fails midway nothing is judged, and nothing forgotten', async () => {
+  it('reports no finding and forgets none when the list fails midway', async () => {
     const env = createTestEnv(createService({ pageSize: 1 }))
     const healthy = await env.start()
     for (const id of ['a', 'b', 'c']) await healthy.lifecycle.provision(id)
@@ -210,7 +210,7 @@ describe('reconcile', () => {
     ])
   })
 
-  it('what was gone in between is seen anew', async () => {
+  it('confirms a finding again after it disappeared in between', async () => {
     const env = createTestEnv()
     const { lifecycle } = await env.start()
     await make(env, 'tenant_foreign')
@@ -225,7 +225,7 @@ describe('reconcile', () => {
     expect(again?.confirmed).toBe(false)
   })
 
-  it('drops at most so many, and says so of the rest', async () => {
+  it('drops at most the given number of databases and reports the others', async () => {
     const env = createTestEnv()
     const process = await env.start()
     for (let index = 0; index < 12; index++) await undead(env, `undead-${index}`)
@@ -239,7 +239,7 @@ describe('reconcile', () => {
     expect(env.service.databases.size).toBe(0)
   })
 
-  it('drops no orphan whose stamp has changed since it was listed', async () => {
+  it('drops no orphan whose stamp has changed since the list', async () => {
     const env = createTestEnv()
     const owner = await env.start()
     await undead(env, 'undead')
@@ -259,7 +259,7 @@ describe('reconcile', () => {
     expect(env.service.databases.has('tenant_undead')).toBe(true)
   })
 
-  it('leaves a copy of a tenant’s database alone, whatever its stamp says', async () => {
+  it("never drops a copy of a tenant's database", async () => {
     const env = createTestEnv()
     const { lifecycle } = await env.start()
     await lifecycle.provision('acme')
@@ -272,7 +272,7 @@ describe('reconcile', () => {
     expect([...env.service.databases.keys()]).toEqual(['tenant_acme', 'tenant_copy'])
   })
 
-  it('a missing database is looked for once more, and its tenant may move on meanwhile', async () => {
+  it('confirms a missing database by a second read, during which its tenant may change', async () => {
     const env = createTestEnv()
     const { lifecycle } = await env.start()
     await lifecycle.provision('acme')
@@ -298,7 +298,7 @@ describe('reconcile', () => {
     expect((await lifecycle.get('acme')).state).toBe('active')
   })
 
-  it('tenants in retention are not orphans, and are not missed when purged', async () => {
+  it('reports no finding for tenants in retention or after their purge', async () => {
     const env = createTestEnv()
     const { lifecycle } = await env.start()
     await lifecycle.provision('acme')

@@ -17,7 +17,7 @@ function served({ factory }: Process, id = 'acme'): Promise<string> {
 }
 
 describe('states in the request path', () => {
-  it('a suspension is seen at once here, and within stateMaxAge in another process, handles included', async () => {
+  it('rejects a suspended tenant immediately in this process, and within stateMaxAge in others, existing clients included', async () => {
     const env = createTestEnv()
     const [one, other] = [await env.start(), await env.start()]
     await one.lifecycle.provision('acme')
@@ -39,7 +39,7 @@ describe('states in the request path', () => {
     expect(await served(other)).toBe('succeeded')
   })
 
-  it('an opening that the service takes a moment to know everywhere is waited for', async () => {
+  it('waits until the service has opened a database everywhere', async () => {
     const env = createTestEnv()
     const { closed } = env.service
     const process = await env.start({
@@ -64,7 +64,7 @@ describe('states in the request path', () => {
     expect(env.service.databases.has('tenant_acme')).toBe(false)
   })
 
-  it('a busy tenant’s state is read again behind the requests’ backs, so that the bound is the short one', async () => {
+  it('refreshes the state of a busy tenant in the background, within the shorter limit', async () => {
     const env = createTestEnv()
     const [one, other] = [await env.start(), await env.start()]
     await one.lifecycle.provision('acme')
@@ -78,7 +78,7 @@ describe('states in the request path', () => {
     expect(await served(other)).toBe('tenant_suspended')
   })
 
-  it('each refusal has its code: being made, suspended, deleted, unknown', async () => {
+  it('rejects provisioning, suspended, deleted and unknown tenants with a code for each', async () => {
     const env = createTestEnv()
     const process = await env.start()
     const failing = await env.start({
@@ -95,7 +95,7 @@ describe('states in the request path', () => {
     expect(await served(process, 'nobody')).toBe('tenant_not_found')
   })
 
-  it('while the catalog is away a known tenant is served until stateMaxAge, then nobody', async () => {
+  it('serves a known tenant until stateMaxAge while the catalog is unavailable', async () => {
     const env = createTestEnv()
     const process = await env.start()
     await process.lifecycle.provision('acme')
@@ -116,7 +116,7 @@ describe('states in the request path', () => {
     expect(await getOutcome(held.db.selectFrom('notes').selectAll().execute())).toBe('succeeded')
   })
 
-  it('an answer of the catalog that took its time is as old as the question', async () => {
+  it('counts the age of a slow catalog reply from its request', async () => {
     const env = createTestEnv()
     const one = await env.start()
     await one.lifecycle.provision('acme')
@@ -142,7 +142,7 @@ describe('states in the request path', () => {
     expect(await served(other)).toBe('tenant_suspended')
   })
 
-  it('a look-up that was under way when the tenant was suspended here does not bring it back', async () => {
+  it('does not cache a look-up that began before the tenant was suspended', async () => {
     const env = createTestEnv()
     let slow = false
     const process = await env.start({
@@ -169,7 +169,7 @@ describe('states in the request path', () => {
     expect(await served(process)).toBe('tenant_suspended')
   })
 
-  it('nor does a state that was being read again', async () => {
+  it('does not cache a refresh that began before the tenant was suspended', async () => {
     const env = createTestEnv()
     let slow = false
     const process = await env.start({
@@ -198,7 +198,7 @@ describe('states in the request path', () => {
     expect(await served(process)).toBe('tenant_suspended')
   })
 
-  it('a catalog that hangs makes nobody wait for longer than a request may', {
+  it('limits the wait for a catalog that does not reply', {
     timeout: 20_000,
   }, async () => {
     const env = createTestEnv()
@@ -227,7 +227,7 @@ describe('states in the request path', () => {
     }
   })
 
-  it('10,000 busy tenants cost the catalog a bounded number of queries a second', {
+  it('sends a bounded number of queries a second to the catalog for 10,000 busy tenants', {
     timeout: 30_000,
   }, async () => {
     const env = createTestEnv()
@@ -262,8 +262,8 @@ describe('states in the request path', () => {
   })
 })
 
-describe('two tenants’ locators, swapped in the catalog', () => {
-  it('every read and write throws wrong_tenant, and no row of the other is returned', async () => {
+describe('two tenants whose locators are swapped in the catalog', () => {
+  it('reject every read and write with wrong_tenant', async () => {
     const env = createTestEnv()
     const [one, fresh] = [await env.start(), await env.start()]
     for (const id of ['acme', 'beta']) {
@@ -300,7 +300,7 @@ describe('two tenants’ locators, swapped in the catalog', () => {
     expect(await getOutcome(one.lifecycle.deprovision('beta'))).toBe('wrong_tenant')
   })
 
-  it('a tenant in quarantine is refused until it is released, also when the catalog is right again', async () => {
+  it('stay rejected until they are released, also after the catalog is corrected', async () => {
     const env = createTestEnv()
     const process = await env.start()
     for (const id of ['acme', 'beta']) await process.lifecycle.provision(id)
@@ -317,7 +317,7 @@ describe('two tenants’ locators, swapped in the catalog', () => {
     expect(await getOutcome(read(process, 'acme'))).toBe('succeeded')
   })
 
-  it('a quarantine is of one incarnation: the next is served', async () => {
+  it('are served in their next generation', async () => {
     const env = createTestEnv()
     const process = await env.start()
     for (const id of ['acme', 'beta']) await process.lifecycle.provision(id)

@@ -19,11 +19,11 @@ export const MIGRATIONS = {
   '0001_notes': 'CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL)',
 }
 
-/** One process of a env: a factory with its own caches over the catalog and service that all share. */
+/** One process: a factory with caches of its own over the shared catalog and service. */
 export interface Process {
   readonly factory: TenantFactory<{ db: Kysely<any> }>
   readonly lifecycle: Lifecycle
-  /** The catalog as this process reaches it, to make fail. */
+  /** This process's connection to the catalog, which a test can make fail. */
   readonly catalog: ReturnType<typeof createFaultyKysely>
 }
 
@@ -41,11 +41,11 @@ export interface ProcessOptions {
 export interface TestEnv {
   readonly time: SimulatedClock
   readonly service: TestService
-  /** The catalog, around all processes. */
+  /** The catalog, read without a process. */
   readonly db: Kysely<CatalogTables>
   start(options?: ProcessOptions): Promise<Process>
   row(id: string, generation?: number): Promise<TenantRow>
-  /** Writes into the catalog behind everybody's back. */
+  /** Changes a row of the catalog without the lifecycle. */
   updateTenantRow(id: string, change: Partial<TenantRow>): Promise<void>
 }
 
@@ -82,7 +82,7 @@ export function createTestEnv(service: TestService = createService(), random?: (
     const { lifecycle } = factory
     if (lifecycle === undefined) throw new Error('The factory has no lifecycle')
     if (hooks !== undefined) lifecycle.attachHooks(hooks)
-    // Hashes of migrations are made outside of simulated time: once, and now.
+    // Migrations are hashed outside of simulated time, so that is done once here.
     await lifecycle.migrate('nobody').catch(() => {})
     return { factory, lifecycle, catalog }
   }

@@ -2,10 +2,10 @@ import { CompiledQuery, type Kysely } from 'kysely'
 import { createMemoryProvider, createMemoryServer, type MemoryServer } from '../../src/memory/index.ts'
 import type { ListedDatabase, TenantProvider } from '../../src/types/provider.ts'
 
-/** What a provider's calls go through in one process: to fail, stand still, die. */
+/** Decides about each call of a process's provider: to send, delay or fail it. */
 export type Around = <Value>(member: string, run: () => Promise<Value>) => Promise<Value>
 
-/** A database service that all processes of a test reach, and the test looks into. */
+/** A database service that all processes share and the test reads. */
 export interface TestService {
   readonly databases: MemoryServer
   /** Databases whose connections are ended and credentials void. */

@@ -36,7 +36,7 @@ const post = (app: Hono, body: string | ReadableStream, headers: Record<string, 
   app.request('/tenants', { method: 'POST', body, headers, duplex: 'half' } as RequestInit)
 
 describe('the management of tenants', () => {
-  test('makes, shows and deletes a tenant', async () => {
+  test('creates, shows and deletes a tenant', async () => {
     const { app, databases } = setUp()
     const made = await post(app, '{"id":"new"}')
     expect([made.status, made.headers.get('location'), await made.json()]).toEqual([
@@ -58,7 +58,7 @@ describe('the management of tenants', () => {
     expect((await remove()).status).toBe(204)
   })
 
-  test('confirms a tenant that is there', async () => {
+  test('confirms an existing tenant', async () => {
     expect((await post(setUp().app, '{"id":"acme"}')).status).toBe(201)
   })
 
@@ -69,7 +69,7 @@ describe('the management of tenants', () => {
     expect(databases).toContain('main')
   })
 
-  test('answers with problem+json', async () => {
+  test('responds with problem+json', async () => {
     const response = await setUp().app.request('/tenants/nobody', { headers: control })
     expect(response.headers.get('content-type')).toBe('application/problem+json')
     expect(await response.json()).toMatchObject({ status: 404, code: 'tenant_not_found' })
@@ -85,7 +85,7 @@ describe('the management of tenants', () => {
     ['GET', '/operations/x'],
     ['GET', '/openapi.json'],
     ['PUT', '/acme'],
-  ])('has no %s %s without a catalog, and says so', async (method, path) => {
+  ])('reports not_supported for %s %s without a catalog', async (method, path) => {
     const response = await setUp().app.request(`/tenants${path}`, { method, headers: control })
     expect([response.status, response.headers.get('content-type')]).toEqual([501, 'application/problem+json'])
     expect(await response.json()).toMatchObject({
@@ -101,7 +101,7 @@ describe('the management of tenants', () => {
     ['/tenants/www', 'invalid_tenant_id'],
     ['/tenants/a%2Facme', 'invalid_tenant_id'],
     ['/tenants/acme%00', 'invalid_tenant_id'],
-  ])('answers GET %s with %s', async (path, code) => {
+  ])('responds to GET %s with %s', async (path, code) => {
     expect(await codeOf(await setUp().app.request(path, { headers: control }))).toBe(code)
   })
 })
@@ -125,7 +125,7 @@ describe('a body', () => {
     ['{"id":"new"', 'invalid_request'],
     [`{"id":"${'x'.repeat(2000)}"}`, 'invalid_request'],
     [`${' '.repeat(1025)}{"id":"new"}`, 'invalid_request'],
-  ])('%s is refused', async (body, code) => {
+  ])('%s is rejected', async (body, code) => {
     const { app, databases } = setUp()
     expect(await codeOf(await post(app, body))).toBe(code)
     expect(databases.size).toBe(2)
@@ -140,17 +140,17 @@ describe('a body', () => {
     },
   )
 
-  test('may say its charset', async () => {
+  test('may declare its charset', async () => {
     const type = { ...control, 'content-type': 'Application/JSON; charset=utf-8' }
     expect((await post(setUp().app, '{"id":"new"}', type)).status).toBe(201)
   })
 
-  test('that is no UTF-8 is refused', async () => {
+  test('that is not UTF-8 is rejected', async () => {
     const body = new Response(new Uint8Array([0x7b, 0xff, 0x7d])).body as ReadableStream
     expect(await codeOf(await post(setUp().app, body))).toBe('invalid_request')
   })
 
-  test('without end is not read to its end', async () => {
+  test('without an end is rejected before it is read completely', async () => {
     let pulled = 0
     let cancelled = false
     const body = new ReadableStream({
@@ -168,7 +168,7 @@ describe('a body', () => {
   })
 })
 
-describe('only the control plane may call', () => {
+describe('only the control plane is allowed', () => {
   const calls: [string, RequestInit][] = [
     ['/tenants', { method: 'POST', body: '{"id":"new"}' }],
     ['/tenants', {}],
@@ -205,7 +205,7 @@ describe('only the control plane may call', () => {
     ['a predicate that says no', { authorizeControlPlane: () => false }, { tenant_id: 'main' }, 'forbidden'],
     ['a predicate that is unsure', { authorizeControlPlane: () => 1 as never }, {}, 'forbidden'],
     ['a predicate that fails', { authorizeControlPlane: () => Promise.reject() }, {}, 'internal'],
-  ])('%s is refused', async (_, accessControl, payload, code) => {
+  ])('%s is rejected', async (_, accessControl, payload, code) => {
     const { app, databases } = setUp(accessControl)
     const headers: Record<string, string> =
       payload === undefined ? {} : { 'x-test-payload': JSON.stringify(payload) }
@@ -213,7 +213,7 @@ describe('only the control plane may call', () => {
     expect([...databases]).toEqual(['main', 'acme'])
   })
 
-  test('or whom authorizeControlPlane lets in', async () => {
+  test('or a caller that authorizeControlPlane allows', async () => {
     const { app } = setUp({ authorizeControlPlane: async (c) => c.req.header('x-admin') === 'yes' })
     expect((await app.request('/tenants/acme', { headers: { 'x-admin': 'yes' } })).status).toBe(200)
     expect((await app.request('/tenants/acme')).status).toBe(403)

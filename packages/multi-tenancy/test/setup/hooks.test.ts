@@ -47,7 +47,7 @@ const stepsOf = async ({ db }: TestEnv) =>
   )
 
 describe('with a catalog', () => {
-  test('every hook is called, in order, with what was asked for', async () => {
+  test('calls every hook in order, with the arguments of the call', async () => {
     const env = createTestEnv()
     const process = await env.start()
     const { own, calls, onHookError } = recording()
@@ -85,7 +85,7 @@ describe('with a catalog', () => {
       expect(steps).toContain(step)
   })
 
-  test('the tenant is not served in onProvision and is in afterCreate; its database outlives afterDelete', async () => {
+  test('rejects a tenant during onProvision, serves it in afterCreate and keeps its database beyond afterDelete', async () => {
     const process = await createTestEnv().start()
     const seen: string[] = []
     const look = (when: string) => async (id: string) => {
@@ -106,7 +106,7 @@ describe('with a catalog', () => {
     expect(await tenants.undelete('acme')).toMatchObject({ state: 'active' })
   })
 
-  test('a before that throws stops it there, and nothing is recorded', async () => {
+  test('stops before anything is recorded when a before-hook throws', async () => {
     const error = new TenancyError('quota_exceeded', 'three tenants is what you pay for')
     for (const cause of [error, new Error('no')]) {
       const env = createTestEnv()
@@ -127,7 +127,7 @@ describe('with a catalog', () => {
     }
   })
 
-  test('a before is asked once, and only when there is something to do', async () => {
+  test('calls a before-hook once, and only when the call changes the tenant', async () => {
     const process = await createTestEnv().start()
     const { own, calls } = recording()
     const { tenants } = setUp(process, own)
@@ -156,7 +156,7 @@ describe('with a catalog', () => {
     ])
   })
 
-  test('a before is asked once, however often the record changes under the call', async () => {
+  test('calls a before-hook once, also when the record changes concurrently', async () => {
     const process = await createTestEnv().start()
     const { lifecycle } = process
     let asked = 0
@@ -173,7 +173,7 @@ describe('with a catalog', () => {
     expect(asked).toBe(2)
   })
 
-  test('parallel creates of one tenant are one operation, whose hooks run once', async () => {
+  test('runs the hooks once for concurrent creates of one tenant', async () => {
     const env = createTestEnv()
     const [one, two] = [await env.start(), await env.start()]
     const { own, calls } = recording()
@@ -262,7 +262,7 @@ describe('with a catalog', () => {
     },
   )
 
-  test('what a hook reports is written down, and it is not taken for dead', async () => {
+  test("records a hook's progress and keeps its lease alive", async () => {
     const env = createTestEnv()
     const [one, two] = [await env.start(), await env.start()]
     const { tenants } = setUp(one, {
@@ -287,7 +287,7 @@ describe('with a catalog', () => {
     expect(await tenants.create('acme')).toMatchObject({ state: 'active' })
   })
 
-  test('what is done past the set-up runs no hooks', async () => {
+  test('runs no hooks for operations that bypass the set-up', async () => {
     const process = await createTestEnv().start()
     const { own, calls } = recording()
     setUp(process, own)
@@ -297,7 +297,7 @@ describe('with a catalog', () => {
     expect(calls).toEqual([])
   })
 
-  test('a factory is set up once, unless nothing of the set-up runs in its operations', async () => {
+  test('rejects a second set-up of a factory whose operations run hooks', async () => {
     const process = await createTestEnv().start()
     setUp(process)
     setUp(process, { hooks: { beforeCreate: () => {} } })
@@ -311,8 +311,8 @@ describe('with a catalog', () => {
   })
 })
 
-describe('a hook may call for what it is a step of', () => {
-  test('the factory’s members given as hooks', async () => {
+describe('a hook that calls the operation it belongs to', () => {
+  test("accepts the factory's members as hooks", async () => {
     const env = createTestEnv()
     const process = await env.start()
     const { provision: onProvision, deprovision: onDeprovision } = process.factory
@@ -322,7 +322,7 @@ describe('a hook may call for what it is a step of', () => {
     expect(await operationsOf(process)).toEqual(['deprovision succeeded', 'provision succeeded'])
   })
 
-  test('the specification’s way: provision, then the app’s own work', async () => {
+  test("provisions the tenant, then runs the app's work, as the specification does", async () => {
     const process = await createTestEnv().start()
     const { factory } = process
     const log: string[] = []
@@ -350,7 +350,7 @@ describe('a hook may call for what it is a step of', () => {
     expect(log).toEqual([...each('acme'), ...each('globex')])
   })
 
-  test('many tenants at once, and several calls in one hook', async () => {
+  test('handles many tenants concurrently, and several calls in one hook', async () => {
     const process = await createTestEnv().start()
     const { factory } = process
     const { tenants } = setUp(process, {
@@ -368,7 +368,7 @@ describe('a hook may call for what it is a step of', () => {
     }
   })
 
-  test('but for another tenant it is done, and for the opposite it is refused', async () => {
+  test('provisions another tenant, and rejects the opposite operation of the same tenant', async () => {
     const process = await createTestEnv().start()
     const { factory } = process
     const { tenants } = setUp(process, {
@@ -384,7 +384,7 @@ describe('a hook may call for what it is a step of', () => {
     expect(await tenants.create('acme')).toMatchObject({ state: 'active' })
   })
 
-  test('and whoever creates the tenant meanwhile still waits for the whole', async () => {
+  test('lets other callers wait for the whole operation', async () => {
     const process = await createTestEnv().start()
     const gate = createGate()
     const { tenants } = setUp(process, {
@@ -408,7 +408,7 @@ describe('a hook may call for what it is a step of', () => {
     expect((await first).state).toBe('active')
   })
 
-  test('the step over, a provision is a provision again', async () => {
+  test('runs a provision as usual after the step has ended', async () => {
     const process = await createTestEnv().start()
     const { tenants } = setUp(process, {
       source: { onProvision: () => Promise.reject(new Error('no')) },

@@ -9,7 +9,7 @@ import { createWorld, payloadFromHeader } from '../middleware/world.ts'
 const getAdapters = async (id: string) => ({ id })
 
 describe('hooks', () => {
-  test('run the configuration’s provisioning, with the id checked', async () => {
+  test("call the configuration's provision and deprovision with a valid tenant id", async () => {
     const calls: string[] = []
     const { hooks } = setupMultiTenancy({
       databaseIsolation: {
@@ -29,7 +29,7 @@ describe('hooks', () => {
     expect(calls).toEqual(['+acme', '-acme'])
   })
 
-  test('are a factory’s provision and deprovision', async () => {
+  test("call the factory's provision and deprovision", async () => {
     const calls: string[] = []
     const factory = {
       getAdapters,
@@ -47,14 +47,14 @@ describe('hooks', () => {
     expect(calls.at(-1)).toBe('wrapped')
   })
 
-  test('refuse what the configuration does not have', async () => {
+  test('reject calls that the configuration does not provide', async () => {
     const { hooks, tenants } = setupMultiTenancy({ databaseIsolation: { getAdapters } })
     for (const call of [hooks.onProvision, hooks.onDeprovision, tenants.create, tenants.delete]) {
       await expect(call('acme')).rejects.toMatchObject({ code: 'not_supported' })
     }
   })
 
-  test('have coded errors', async () => {
+  test('throw coded errors', async () => {
     const cause = new Error('disk full')
     const { hooks } = setupMultiTenancy({
       databaseIsolation: { getAdapters, onProvision: () => Promise.reject(cause) },
@@ -96,7 +96,7 @@ describe('tenants', () => {
     }
   }
 
-  test('are made and deleted with every hook called, in order', async () => {
+  test('are created and deleted with every hook called in order', async () => {
     const { run, calls, onHookError } = setUp()
     await run()
     expect(calls).toEqual(STEPS.map((name) => `${name} acme`))
@@ -112,7 +112,7 @@ describe('tenants', () => {
     },
   )
 
-  test('a before-hook refuses with its own code', async () => {
+  test('are rejected with the code of a before-hook', async () => {
     const { run } = setUp('beforeCreate', new TenancyError('quota_exceeded', 'no more tenants'))
     await expect(run()).rejects.toMatchObject({ code: 'quota_exceeded' })
   })
@@ -136,7 +136,7 @@ describe('tenants', () => {
     },
   )
 
-  test('a failing reporter does not fail what is done', async () => {
+  test('are created although a reporter throws', async () => {
     for (const report of [
       () => Promise.reject(new Error('no log')),
       () => {
@@ -149,7 +149,7 @@ describe('tenants', () => {
     }
   })
 
-  test('no hook and no database is asked about what is no tenant id', async () => {
+  test('are rejected for an invalid id before any hook or database is called', async () => {
     const { tenants, calls } = setUp()
     for (const call of [tenants.create, tenants.delete, tenants.get]) {
       await expect(call('../acme')).rejects.toMatchObject({ code: 'invalid_tenant_id' })
@@ -157,7 +157,7 @@ describe('tenants', () => {
     expect(calls).toEqual([])
   })
 
-  test('have no life beyond that without a catalog', async () => {
+  test('cannot be suspended, restored or purged without a catalog', async () => {
     const { tenants, calls } = setUp()
     const all = [
       () => tenants.list(),
@@ -182,13 +182,13 @@ describe('tenants', () => {
     expect(await tenants.delete('acme', { retention: undefined })).toBeUndefined()
   })
 
-  test('are shown as a request sees them', async () => {
+  test('are shown as a request receives them', async () => {
     expect(await setUp().tenants.get('acme')).toEqual({ id: 'acme', state: 'active' })
   })
 })
 
 describe('setupMultiTenancy', () => {
-  test('serves by every option of its configuration', async () => {
+  test('serves requests by every option of its configuration', async () => {
     const world = createWorld(['acme', 'main'])
     const config: MultiTenancyConfig<{ owner: string }> = {
       databaseIsolation: world.databaseIsolation,
@@ -242,7 +242,7 @@ describe('setupMultiTenancy', () => {
     [{ hooks: { beforeUpdate: () => {} } }, 'hooks.beforeUpdate'],
     [{ hooks: { afterUpdate: () => {} } }, 'hooks.afterUpdate'],
     [{ onHookError: 'x' }, 'onHookError'],
-  ])('refuses %j, naming %s', (options, option) => {
+  ])('rejects %j and names %s', (options, option) => {
     const config =
       options &&
       !('databaseIsolation' in options) &&
@@ -255,7 +255,7 @@ describe('setupMultiTenancy', () => {
     )
   })
 
-  test('takes a whole factory', async () => {
+  test('accepts a whole factory', async () => {
     const open = vi.fn(async (id: string) => ({ id, generation: 2, state: 'active', adapters: { id } }))
     const never = () => Promise.reject(new Error('not to be called'))
     const factory = {

@@ -53,7 +53,7 @@ const customFactory: DatabaseFactory<DataAdapters> = {
   },
 }
 
-/** The snippet under “Lazy Loading”, behind an earlier middleware that knows the tenant and the token. */
+/** The snippet under "Lazy Loading", behind an earlier middleware that knows the tenant and the token. */
 async function users(
   middleware: ReturnType<typeof createDatabaseMiddleware<DataAdapters>>,
   tenantId: string,
@@ -79,7 +79,7 @@ async function users(
 }
 
 describe('the specification', () => {
-  test('Cloudflare D1: a factory’s members with a main tenant', async () => {
+  test("Cloudflare D1: accepts a factory's members with a main tenant", async () => {
     const d1Factory = customFactory
     const multiTenancy = setupMultiTenancy({
       accessControl: {
@@ -105,7 +105,7 @@ describe('the specification', () => {
     expect(await users(multiTenancy.middleware, 'acme', { org_id: 'acme' })).toBe(500)
   })
 
-  test('Turso and custom providers: a factory’s members, passed around unbound', async () => {
+  test("Turso and custom providers: accepts a factory's unbound members", async () => {
     const multiTenancy = setupMultiTenancy({
       databaseIsolation: {
         getAdapters: customFactory.getAdapters,
@@ -122,7 +122,7 @@ describe('the specification', () => {
     expect(databases.has('tenant_globex')).toBe(false)
   })
 
-  test('basic set-up', async () => {
+  test('basic set-up: serves the tenant of the request', async () => {
     const getTenantDatabase = async (tenantId: string) => connectToDatabase({ host: `tenant_${tenantId}` })
     const createAdapter = (db: DataAdapters) => db
     const multiTenancy = setupMultiTenancy({
@@ -140,7 +140,7 @@ describe('the specification', () => {
     expect(await users(multiTenancy.middleware, 'basic')).toBe(401)
   })
 
-  test('with provisioning and deprovisioning', async () => {
+  test('provisioning and deprovisioning: calls both functions with the tenant id', async () => {
     const factory = customFactory
     const multiTenancy = setupMultiTenancy({
       databaseIsolation: {
@@ -165,7 +165,7 @@ describe('the specification', () => {
     expect(log).toEqual(['backup initech', 'backup initech', 'cleanup initech'])
   })
 
-  test('middleware integration', async () => {
+  test('middleware integration: sets the adapters on c.env.data', async () => {
     const factory = { getAdapters: vi.fn(customFactory.getAdapters) }
     const dbMiddleware = createDatabaseMiddleware({
       databaseIsolation: {
@@ -177,7 +177,7 @@ describe('the specification', () => {
     expect(factory.getAdapters).toHaveBeenCalledExactlyOnceWith('umbrella')
   })
 
-  test('best practices: adapters cached in a map', async () => {
+  test('best practices: serves adapters that the app caches in a map', async () => {
     const connectionPool = new Map<string, DataAdapters>()
     const factory: Pick<DatabaseFactory<DataAdapters>, 'getAdapters'> = {
       async getAdapters(tenantId: string) {

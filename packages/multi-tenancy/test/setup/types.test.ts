@@ -24,7 +24,7 @@ const factory: DatabaseFactory<Notes> = {
   deprovision: nothing,
 }
 
-test('the adapters’ type comes from the factory, given in any way', () => {
+test("infers the adapters' type from a factory, a member or an object", () => {
   expectTypeOf(setupMultiTenancy({ databaseIsolation: factory })).toEqualTypeOf<MultiTenancy<Notes>>()
   expectTypeOf(setupMultiTenancy({ databaseIsolation: { getAdapters: factory.getAdapters } })).toEqualTypeOf<
     MultiTenancy<Notes>
@@ -37,7 +37,7 @@ test('the adapters’ type comes from the factory, given in any way', () => {
   expectTypeOf<AdaptersOf<{ getAdapters: 1 }>>().toEqualTypeOf<never>()
 })
 
-test('a handler after the middleware knows c.env.data and c.var.tenant', () => {
+test('types c.env.data and c.var.tenant for handlers behind the middleware', () => {
   const { middleware } = setupMultiTenancy({ databaseIsolation: factory })
   new Hono().use(middleware).get('/', (c) => {
     expectTypeOf(c.env.data).toEqualTypeOf<Notes>()
@@ -53,7 +53,7 @@ test('a handler after the middleware knows c.env.data and c.var.tenant', () => {
   })
 })
 
-test('an app can be declared with it, beside bindings of its own', () => {
+test("combines the environment type with the app's own bindings", () => {
   const { middleware } = setupMultiTenancy({ databaseIsolation: factory })
   const app = new Hono<TenancyEnv<AdaptersOf<typeof factory>>>()
   app.use(middleware)
@@ -74,7 +74,7 @@ test('an app can be declared with it, beside bindings of its own', () => {
   })
 })
 
-test('the subdomain middleware alone promises no tenant', () => {
+test('types the tenant as optional behind the subdomain middleware alone', () => {
   new Hono()
     .use(createSubdomainMiddleware({ subdomainRouting: { baseDomain: 'example.com' } }))
     .get('/', (c) => {
@@ -83,13 +83,13 @@ test('the subdomain middleware alone promises no tenant', () => {
     })
 })
 
-test('a resolver is a plain function', () => {
+test('accepts a plain function as a resolver', () => {
   expectTypeOf((c: Context) => c.req.header('x')).toExtend<TenantResolver>()
   expectTypeOf(async () => undefined).toExtend<TenantResolver>()
   expectTypeOf(() => 7).not.toExtend<TenantResolver>()
 })
 
-test('what is required is required', () => {
+test('rejects a configuration without a required option', () => {
   // @ts-expect-error databaseIsolation is missing
   void (() => setupMultiTenancy({}))
   // @ts-expect-error getAdapters is missing
@@ -98,7 +98,7 @@ test('what is required is required', () => {
   void (() => setupMultiTenancy({ databaseIsolation: factory, accesControl: {} }))
 })
 
-test('adapters other than Kysely cannot be claimed without building them', () => {
+test('rejects an adapters type that createAdapters does not build', () => {
   interface Tables {
     notes: { title: string }
   }
