@@ -39,8 +39,17 @@ export function postgresErrors(redactor: Redactor): ErrorMap {
         retryAfter: 1,
       }
     },
-    isRefusedStatement: (error) => isServerError(error) && codeOf(error) === 'provider_rejected',
+    isRefusedStatement: isStatementError,
   })
+}
+
+/**
+ * Whether the server rejected a statement of the app, also for a deadlock, a serialization failure, a lock or a
+ * timeout: the app receives the driver's own error, because it may retry by `code`. A connection that was lost, refused
+ * or ended is not the statement's fault.
+ */
+function isStatementError(error: unknown): boolean {
+  return isServerError(error) && !/^(?:08|28|53300|57P)/.test(error.code)
 }
 
 function codeOf(error: Error): TenancyErrorCode {

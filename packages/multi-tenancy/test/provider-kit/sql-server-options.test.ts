@@ -37,7 +37,7 @@ describe('options of a database server', () => {
     [{ servers: { eu: null } }, /^servers\.eu: must be an object/],
   ])('reject %j by name', (options, message) => {
     const call = () => parsePlacement(options as never, { connection: '' }, parse)
-    expect(call).toThrow(expect.objectContaining({ message: expect.stringMatching(message) }))
+    expect(call).toThrow(expect.objectContaining({ detail: expect.stringMatching(message) }))
   })
 
   it('ask for a secret of 32 characters', () => {
