@@ -107,7 +107,10 @@ export function createCatalog(options: CatalogOptions): Catalog {
       const reconciler = createReconciler(core, tenants, operations, sightings, engine)
       const lifecycle = createLifecycle({ core, tenants, operations, engine, reconciler, retention, hooks })
       return {
-        locator: createCatalogDirectory(tenants, environment, core.cache, options),
+        locator: createCatalogDirectory(tenants, environment, core.cache, {
+          ...options,
+          reportError: core.reportError,
+        }),
         lifecycle,
         createTenantsApi,
       }

@@ -84,6 +84,7 @@ export { isTenantId, parseTenantId, RESERVED_TENANT_IDS, type TenantId } from '.
 export type { CreateRequest, DeleteRequest, TenantHooks, UpdateRequest } from './tenants/hooks.ts'
 export type { DatabaseHooks } from './tenants/without-catalog.ts'
 export type { AccessControlOptions, ClaimOptions, ClaimsResult } from './types/access-control.ts'
+export type { ErrorContext, OnError } from './types/error-report.ts'
 export type { TenantInfo, Tenants } from './types/lifecycle.ts'
 export type { CacheOptions } from './types/locate.ts'
 export type { Progress, Report } from './types/progress.ts'

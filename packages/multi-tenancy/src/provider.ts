@@ -7,7 +7,7 @@ export {
   type TenancyErrorCode,
   type TenancyErrorOptions,
 } from './errors.ts'
-export { defineFactory, type ProviderSource } from './factory/define-factory.ts'
+export { defineFactory, type ProviderHost, type ProviderSource } from './factory/define-factory.ts'
 export type { FactoryOptions } from './factory/options.ts'
 export {
   type ConnectionLossOptions,

@@ -1,7 +1,7 @@
 import type { Hono, MiddlewareHandler } from 'hono'
 import { createTenantRoutes } from './api/minimal-app.ts'
 import type { TenancyError } from './errors.ts'
-import { checkConfig } from './request/config.ts'
+import { checkConfig, requestErrorReporter } from './request/config.ts'
 import type { TenancyEnv } from './request/env.ts'
 import { createMultiTenancyMiddleware } from './request/multi-tenancy.ts'
 import type { TenancyOptions } from './request/options.ts'
@@ -16,7 +16,7 @@ import { checkFunctions } from './util/options.ts'
 export interface MultiTenancyConfig<Adapters = unknown> extends TenancyOptions<Adapters> {
   /** Called around a tenant's creation, update and deletion. */
   readonly hooks?: TenantHooks
-  /** Told of a hook that failed after the thing was done. @default console.error */
+  /** Receives the error of an `after…` hook: what the hook follows is done all the same. @default as `onError` */
   readonly onHookError?: (error: TenancyError) => void
 }
 
@@ -63,11 +63,25 @@ export function setupMultiTenancy<Adapters>(config: MultiTenancyConfig<Adapters>
   const middleware = createMultiTenancyMiddleware(config)
   const hooks = databaseHooks(source, reserved)
   const { lifecycle, createTenantsApi } = source as Partial<TenantFactory>
-  const caller = checkedHooks(config.hooks, config.onHookError, lifecycle !== undefined)
+  const reportError = requestErrorReporter(config)
+  const onHookError = config.onHookError ?? ((error) => reportError(error, { operation: 'hook' }))
+  const caller = checkedHooks(config.hooks, onHookError, lifecycle !== undefined)
   if (lifecycle !== undefined && createTenantsApi !== undefined) {
     const tenants = createRecordedTenants(lifecycle, source, caller)
-    return { middleware, hooks, tenants, app: createTenantsApi({ tenants, accessControl }), config }
+    return {
+      middleware,
+      hooks,
+      tenants,
+      app: createTenantsApi({ tenants, accessControl, reportError }),
+      config,
+    }
   }
   const tenants = createTenants({ source, database: hooks, reserved, hooks: caller })
-  return { middleware, hooks, tenants, app: createTenantRoutes({ tenants, accessControl }), config }
+  return {
+    middleware,
+    hooks,
+    tenants,
+    app: createTenantRoutes({ tenants, accessControl, reportError }),
+    config,
+  }
 }

@@ -2,6 +2,7 @@ import { OpenAPIHono } from '@hono/zod-openapi'
 import type { Hono } from 'hono'
 import { TenancyError } from '../errors.ts'
 import { controlPlaneRule, controlPlaneTenantId } from '../request/authorize.ts'
+import { reportFaults } from '../request/report-faults.ts'
 import type { Tenants } from '../types/lifecycle.ts'
 import type { TenantRecord } from '../types/record.ts'
 import type { TenantsApiOptions } from '../types/tenant-factory.ts'
@@ -17,15 +18,17 @@ import { addChanging } from './write-routes.ts'
  * @throws `config_invalid` while constructing; per request `unauthenticated`, `forbidden`, `invalid_request`,
  * `invalid_tenant_id`, and what `Tenants` throws
  */
-export function createTenantsApi({ tenants, accessControl = {} }: TenantsApiOptions): Hono {
+export function createTenantsApi({ tenants, accessControl = {}, reportError }: TenantsApiOptions): Hono {
   const controlPlane = controlPlaneTenantId(accessControl)
   const authorize = controlPlaneRule(accessControl)
   const app = new OpenAPIHono({ defaultHook: refuseInvalid })
-  app.use(async (c, next) => {
-    await authorize(c)
-    c.header('cache-control', 'no-store')
-    await next()
-  })
+  app.use(
+    reportFaults(reportError, async (c, begin) => {
+      begin('authorize')
+      await authorize(c)
+      c.header('cache-control', 'no-store')
+    }),
+  )
   app.use(boundedBody)
   const coded = codeErrors(tenants)
   // First: its name is no tenant's, and every route is there by the time it is asked for.

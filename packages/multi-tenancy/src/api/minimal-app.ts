@@ -1,9 +1,11 @@
 import { type Context, Hono } from 'hono'
 import { TenancyError } from '../errors.ts'
 import { controlPlaneRule, controlPlaneTenantId } from '../request/authorize.ts'
+import { reportFaults } from '../request/report-faults.ts'
 import { rawPath } from '../request/resolvers/path.ts'
 import { needsCatalog } from '../tenants/without-catalog.ts'
 import type { AccessControlOptions } from '../types/access-control.ts'
+import type { ReportError } from '../types/error-report.ts'
 import type { Tenants } from '../types/lifecycle.ts'
 import { onlyMember, readJson } from './body.ts'
 
@@ -11,6 +13,8 @@ export interface TenantRoutesOptions {
   readonly tenants: Tenants
   /** Whose callers are let in: see `authorizeControlPlane` and `controlPlaneTenantId`. @default nobody's */
   readonly accessControl?: AccessControlOptions | undefined
+  /** Receives the server faults of the API's requests. */
+  readonly reportError: ReportError
 }
 
 /**
@@ -29,15 +33,17 @@ export interface TenantRoutesOptions {
  * app.route('/management/tenants', multiTenancy.app)
  * ```
  */
-export function createTenantRoutes({ tenants, accessControl = {} }: TenantRoutesOptions): Hono {
+export function createTenantRoutes({ tenants, accessControl = {}, reportError }: TenantRoutesOptions): Hono {
   const controlPlane = controlPlaneTenantId(accessControl)
   const authorize = controlPlaneRule(accessControl)
   const app = new Hono()
-  app.use(async (c, next) => {
-    await authorize(c)
-    c.header('cache-control', 'no-store')
-    await next()
-  })
+  app.use(
+    reportFaults(reportError, async (c, begin) => {
+      begin('authorize')
+      await authorize(c)
+      c.header('cache-control', 'no-store')
+    }),
+  )
   app.post('/', async (c) => {
     const { id, state } = await tenants.create(onlyMember(await readJson(c), 'id') as string)
     return c.json({ id, state }, 201, { location: `${rawPath(c).replace(/\/$/, '')}/${id}` })

@@ -1,5 +1,5 @@
 import { configError } from '../errors.ts'
-import { checkOptions } from '../util/options.ts'
+import { checkFunctions, checkOptions } from '../util/options.ts'
 import type { FactoryOptions } from './options.ts'
 
 const CORE: Readonly<Record<keyof FactoryOptions<unknown, unknown>, true>> = {
@@ -12,6 +12,7 @@ const CORE: Readonly<Record<keyof FactoryOptions<unknown, unknown>, true>> = {
   reservedTenantIds: true,
   openTimeout: true,
   stepTimeout: true,
+  onError: true,
   environment: true,
 }
 
@@ -25,6 +26,7 @@ const CORE: Readonly<Record<keyof FactoryOptions<unknown, unknown>, true>> = {
  */
 export function checkFactoryOptions(options: object, own: Readonly<Record<string, true>>): void {
   checkOptions(options, '', Object.keys({ ...CORE, ...own }))
+  checkFunctions(options, '', ['createAdapters', 'seed', 'onError'])
   if ('databasePrefix' in options && typeof options.databasePrefix !== 'string')
     throw configError('databasePrefix', 'must be a string')
 }

@@ -1,6 +1,7 @@
 import type { NameTenant } from '../database/names.ts'
 import type { ProvisionContext } from '../database/steps.ts'
 import type { TenantId } from '../tenant-id.ts'
+import type { ReportError } from '../types/error-report.ts'
 import type { Lifecycle } from '../types/lifecycle.ts'
 import type { LookupOptions, TenantLocator } from '../types/locate.ts'
 import type { TenantFactory } from '../types/tenant-factory.ts'
@@ -17,6 +18,7 @@ export interface FactoryContext<Client, Adapters> extends ProvisionContext<Clien
   /** Drops what this process cached of a tenant. */
   forget(tenantId: TenantId): void
   readonly cache: LookupOptions
+  readonly reportError: ReportError
 }
 
 /** What a factory asks where tenants are, and has their life recorded by. */

@@ -5,12 +5,15 @@ import { nameTenants } from '../database/names.ts'
 import { deprovisionTenant, provisionTenant, type Step } from '../database/steps.ts'
 import { notFound, TenancyError } from '../errors.ts'
 import { parseTenantId, reservedSet, type TenantId } from '../tenant-id.ts'
+import type { ErrorContext } from '../types/error-report.ts'
 import type { LocatedDatabase } from '../types/locate.ts'
 import type { CallOptions, TenantProvider } from '../types/provider.ts'
-import type { OpenTenant, TenantFactory } from '../types/tenant-factory.ts'
+import type { OpenTenant, Tenant, TenantFactory } from '../types/tenant-factory.ts'
 import { createCache } from '../util/cache.ts'
 import { createEnvironment } from '../util/environment.ts'
-import { retry } from '../util/retry.ts'
+import { createErrorReporter } from '../util/report-error.ts'
+import type { RetryOptions } from '../util/retry.ts'
+import { retryCall } from '../util/retry-call.ts'
 import { createSingleFlight } from '../util/single-flight.ts'
 import { checkFactoryOptions } from './check.ts'
 import type { CatalogBinding, FactoryContext } from './context.ts'
@@ -30,7 +33,13 @@ interface View<Adapters> {
 }
 
 /** A provider, or what makes one: called once the names of all options were found right. */
-export type ProviderSource<Client> = TenantProvider<Client> | (() => TenantProvider<Client>)
+export type ProviderSource<Client> = TenantProvider<Client> | ((host: ProviderHost) => TenantProvider<Client>)
+
+/** What a factory offers the provider it makes. */
+export interface ProviderHost {
+  /** Reports an error that no caller waits for, such as that of an idle connection, to the factory's `onError`. */
+  reportError(cause: unknown, context: ErrorContext): void
+}
 
 /**
  * Turns a provider into the factory an app uses: ids checked, names derived, tenants opened once, their
@@ -58,7 +67,9 @@ export function defineFactory<Client, Adapters>(
   own: Readonly<Record<string, true>> = {},
 ): TenantFactory<Adapters> {
   checkFactoryOptions(options, own)
-  const provider = typeof source === 'function' ? source() : source
+  const host: ProviderHost = { reportError: (cause, context) => reportError(cause, context) }
+  const provider = typeof source === 'function' ? source(host) : source
+  const reportError = createErrorReporter(options.onError, provider.mapError)
   const prefix = options.databasePrefix ?? `tenant${provider.naming.separator}`
   const {
     // `FactoryOptions` lets it be left out only where this is of the type.
@@ -133,8 +144,28 @@ export function defineFactory<Client, Adapters>(
     return parseTenantId(value, reserved)
   }
 
+  function onRetry(tenantId: TenantId, operation: string): RetryOptions['onRetry'] {
+    return (error, retry) => reportError(error, { operation, tenantId, retry })
+  }
+
+  /** Reports the failure of an operation that may have been called by no request. */
+  async function reported<Value>(
+    operation: string,
+    tenantId: TenantId,
+    work: () => Promise<Value>,
+  ): Promise<Value> {
+    try {
+      return await work()
+    } catch (cause) {
+      const error = mapError(cause)
+      reportError(error, { operation, tenantId })
+      throw error
+    }
+  }
+
   function steps(tenantId: TenantId): Step {
-    return (step, work) => retry(environment, { ...patient, step, tenantId }, work)
+    return (step, work) =>
+      retryCall(environment, { ...patient, step, tenantId, onRetry: onRetry(tenantId, step) }, work)
   }
 
   async function openNow(
@@ -161,7 +192,7 @@ export function defineFactory<Client, Adapters>(
     })
     const about = toTenant(tenantId, database)
     const { state = 'active' } = database
-    const adapters = await createAdapters(client, about)
+    const adapters = await build(client, about)
     if (adapters === undefined || adapters === null)
       throw new TenancyError('internal', 'createAdapters returned nothing', { tenantId })
     const tenant: OpenTenant<Adapters> = Object.freeze({ ...about, state, adapters })
@@ -169,12 +200,29 @@ export function defineFactory<Client, Adapters>(
     return tenant
   }
 
+  async function build(client: Client, tenant: Tenant): Promise<Adapters> {
+    try {
+      return await createAdapters(client, tenant)
+    } catch (cause) {
+      throw adapterError(cause)
+    }
+  }
+
+  /** A mistake in the app's own code is not the provider's to name; a connection it lost may come back. */
+  function adapterError(cause: unknown): TenancyError {
+    const error = mapError(cause)
+    if (cause instanceof TenancyError || error.retryable) return error
+    return new TenancyError('internal', `createAdapters: ${error.detail}`, { cause: error.cause })
+  }
+
   function opening(value: string): Promise<OpenTenant<Adapters>> {
     const tenantId = parse(value)
     // Without a catalog there is one incarnation, and no need to look it up.
     if (lifecycle === undefined) assertServable(tenantId, { generation: 1 })
     return openings.run(tenantId, (current) =>
-      retry(environment, { ...brief, tenantId }, (call) => openNow(tenantId, current, call)),
+      retryCall(environment, { ...brief, tenantId, onRetry: onRetry(tenantId, 'open') }, (call) =>
+        openNow(tenantId, current, call),
+      ),
     )
   }
 
@@ -199,6 +247,7 @@ export function defineFactory<Client, Adapters>(
     onIdentityMismatch: trouble,
     forget,
     cache,
+    reportError,
   }
   const {
     locator: directory,
@@ -217,26 +266,32 @@ export function defineFactory<Client, Adapters>(
     },
     async provision(tenantId) {
       const id = parse(tenantId)
-      if (lifecycle !== undefined) return void (await lifecycle.provision(id))
+      if (lifecycle !== undefined)
+        return void (await reported('provision', id, () => lifecycle.provision(id)))
       if (deleting.has(id))
         throw new TenancyError('conflict', 'The tenant is being deleted', { tenantId: id })
-      await provisions.run(id, async () => {
-        const database = await provisionTenant(core, id, await nameTenant(id))
-        // What was opened before may be of an earlier incarnation.
-        forget(id)
-        directory.remember(id, database)
-      })
+      await provisions.run(id, () =>
+        reported('provision', id, async () => {
+          const database = await provisionTenant(core, id, await nameTenant(id))
+          // What was opened before may be of an earlier incarnation.
+          forget(id)
+          directory.remember(id, database)
+        }),
+      )
     },
     async deprovision(tenantId) {
       const id = parse(tenantId)
-      if (lifecycle !== undefined) return void (await lifecycle.deprovision(id))
+      if (lifecycle !== undefined)
+        return void (await reported('deprovision', id, () => lifecycle.deprovision(id)))
       if (deleting.has(id))
         throw new TenancyError('conflict', 'The tenant is being deleted', { tenantId: id })
       deleting.add(id)
       try {
         await provisions.settled(id)
         forget(id)
-        await deprovisionTenant(provider, id, await nameTenant(id), steps(id))
+        await reported('deprovision', id, async () =>
+          deprovisionTenant(provider, id, await nameTenant(id), steps(id)),
+        )
         forget(id)
         quarantined.delete(id)
       } finally {
@@ -245,20 +300,25 @@ export function defineFactory<Client, Adapters>(
     },
     async migrate(tenantId) {
       const id = parse(tenantId)
-      if (lifecycle !== undefined) return lifecycle.migrate(id)
+      if (lifecycle !== undefined) return reported('migrate', id, () => lifecycle.migrate(id))
       if (migrations === undefined) return []
       const step = steps(id)
-      const client = await step('connect', async (call) => {
-        const database = await directory.locate(id, call)
-        return connectVerified(provider, id, database, 'manage', trouble(id, database), call)
+      return reported('migrate', id, async () => {
+        const client = await step('connect', async (call) => {
+          const database = await directory.locate(id, call)
+          return connectVerified(provider, id, database, 'manage', trouble(id, database), call)
+        })
+        return step('migrate', ({ signal }) =>
+          migrate({ provider, client, migrations, tenantId: id, signal }),
+        )
       })
-      return step('migrate', ({ signal }) => migrate({ provider, client, migrations, tenantId: id, signal }))
     },
     release(tenantId) {
       const id = parse(tenantId)
       quarantined.delete(id)
       forget(id)
     },
+    reportError,
     async close() {
       closed = true
       opened.clear()

@@ -1,5 +1,6 @@
 import { configError, notFound, TenancyError } from '../errors.ts'
 import type { TenantId } from '../tenant-id.ts'
+import type { ReportError } from '../types/error-report.ts'
 import type { LocatedDatabase, LookupOptions, TenantLocator } from '../types/locate.ts'
 import type { CallOptions, Locator } from '../types/provider.ts'
 import type { TenantRecord } from '../types/record.ts'
@@ -45,7 +46,11 @@ export function createCatalogDirectory(
   tenants: TenantRecords,
   environment: Environment,
   cache: LookupOptions,
-  { stateTtl = 5_000, stateMaxAge = 30_000 }: StateOptions,
+  {
+    stateTtl = 5_000,
+    stateMaxAge = 30_000,
+    reportError,
+  }: StateOptions & { readonly reportError: ReportError },
 ): TenantLocator {
   for (const [option, value] of Object.entries({ stateTtl, stateMaxAge })) {
     if (!(value >= 0 && Number.isFinite(value))) throw configError(option, 'must be a number of at least 0')
@@ -71,6 +76,7 @@ export function createCatalogDirectory(
       if (record === undefined) finder.forget(id)
       else finder.remember(id, { record, readAt, database: databaseOf(record) })
     },
+    onFailure: (cause) => reportError(cause, { operation: 'refresh' }),
   })
 
   /** What is known of a tenant, if it is not too old; renewed behind the caller's back when it is getting on. */

@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely'
 import type { MigrationSource } from '../database/migrations/index.ts'
 import { configError } from '../errors.ts'
+import type { OnError } from '../types/error-report.ts'
 import type { CacheOptions } from '../types/locate.ts'
 import type { Progress } from '../types/progress.ts'
 import type { Tenant } from '../types/tenant-factory.ts'
@@ -61,6 +62,13 @@ export interface TenantOptions<Adapters> {
    * @default 120_000
    */
   readonly stepTimeout?: number
+  /**
+   * Receives server faults: an operation on a tenant that failed or is tried again, a lost connection, and what requests
+   * ran into, unless the middleware has an `onError` of its own. In place of the default, which has no secrets in it.
+   *
+   * @default one line of JSON on `console.error` for each fault
+   */
+  readonly onError?: OnError
   /** Replaces clock, sleep, chance and runtime detection: for tests. */
   readonly environment?: Partial<Environment>
 }

@@ -13,6 +13,8 @@ export interface RefresherOptions {
   now(): number
   /** Told what was found; `undefined`: there is no such tenant. */
   keep(id: TenantId, record: TenantRecord | undefined, readAt: number): void
+  /** Called with the first failure after a success: while the catalog is away, each request would add one. */
+  onFailure(cause: unknown): void
 }
 
 /** Ids of one query: what D1 binds at most. */
@@ -22,10 +24,11 @@ const BATCH = 100
  * One query at a time, for all who came to ask during the one before: however many tenants are busy, the catalog is
  * asked no faster than it answers.
  */
-export function createRefresher({ read, now, keep }: RefresherOptions): Refresher {
+export function createRefresher({ read, now, keep, onFailure }: RefresherOptions): Refresher {
   const waiting = new Set<TenantId>()
   let asked = new Set<TenantId>()
   let busy = false
+  let failing = false
 
   function next(): Set<TenantId> {
     const batch = new Set<TenantId>()
@@ -44,9 +47,12 @@ export function createRefresher({ read, now, keep }: RefresherOptions): Refreshe
         asked = next()
         const readAt = now()
         const found = await read([...asked])
+        failing = false
         for (const id of asked) keep(id, found.get(id), readAt)
       }
-    } catch {
+    } catch (cause) {
+      if (!failing) onFailure(cause)
+      failing = true
       // What is known stays believed until its age says no; the next request asks again.
       waiting.clear()
     } finally {

@@ -5,7 +5,8 @@ import { TenancyError } from '../errors.ts'
 import type { FactoryContext } from '../factory/context.ts'
 import type { OperationHooks, StepRunner } from '../types/lifecycle.ts'
 import type { Operation, OperationError, TenantRecord, TenantState } from '../types/record.ts'
-import { located } from '../util/retry.ts'
+import { markReported } from '../util/report-error.ts'
+import { locateError } from '../util/retry-call.ts'
 import { createSteps, HOOK_STEPS, isLeftDirty, PLANS } from './steps.ts'
 
 /** How an operation ended for the one who ran it: `lost` when another runner has it now. */
@@ -66,6 +67,7 @@ export function createRunner<Client, Adapters>(
       // What failed for a runner that was thought dead says nothing: another is at it.
       if (cause === lost || !(await prolong())) return 'lost'
       const error = failure ?? TenancyError.from(cause)
+      core.reportError(error, { operation: operation.kind, tenantId: operation.tenantId })
       const change = await afterFailure(operation, ref, error)
       await shut(operation, ref, error, change)
       return await close(operation, ref, error, change)
@@ -123,7 +125,7 @@ export function createRunner<Client, Adapters>(
           return detail ?? null
         } catch (cause) {
           if (cause === lost) throw cause
-          const error = located(core.provider.mapError(cause), name, ref.id)
+          const error = locateError(core.provider.mapError(cause), name, ref.id)
           // A durable engine hands on another error than it was given.
           failed(error)
           await operations
@@ -222,9 +224,12 @@ function shownError({ code, detail, step, retryAfter }: TenancyError, operation:
 
 /** The error an operation ended with, as whoever joined it gets it. */
 export function errorOf({ code, message, step, retryAfter }: OperationError, tenantId: string): TenancyError {
-  return new TenancyError(code, message, {
-    tenantId,
-    ...(step === undefined ? {} : { step }),
-    ...(retryAfter === undefined ? {} : { retryAfter }),
-  })
+  // The process that ran the operation reported it.
+  return markReported(
+    new TenancyError(code, message, {
+      tenantId,
+      ...(step === undefined ? {} : { step }),
+      ...(retryAfter === undefined ? {} : { retryAfter }),
+    }),
+  )
 }

@@ -3,8 +3,9 @@ import { configError, notFound, TenancyError } from '../errors.ts'
 import { isTenantId, type TenantId } from '../tenant-id.ts'
 import type { AccessControlOptions } from '../types/access-control.ts'
 import { checkFunctions, checkOptions } from '../util/options.ts'
-import { checkConfig, contextTenantId } from './config.ts'
+import { checkConfig, contextTenantId, requestErrorReporter } from './config.ts'
 import type { TenancyOptions } from './options.ts'
+import { reportFaults } from './report-faults.ts'
 import { ask, type Soon } from './resolve.ts'
 import { CLAIM_OPTIONS, tokenReader } from './resolvers/claim.ts'
 
@@ -26,16 +27,16 @@ export type AccessRule = (c: Context, tenantId: TenantId) => Soon<void>
  * ```
  */
 export function createAccessControlMiddleware(
-  config: Pick<TenancyOptions, 'accessControl' | 'reservedTenantIds'> = {},
+  config: Pick<TenancyOptions, 'accessControl' | 'reservedTenantIds' | 'onError'> = {},
 ): MiddlewareHandler<{ Variables: { tenant_id: TenantId } }> {
   const reserved = checkConfig(config)
   const authorize = accessRule(config.accessControl)
-  return async (c, next) => {
+  return reportFaults(requestErrorReporter(config), async (c, begin) => {
     const id = contextTenantId(c, reserved)
+    begin('authorize')
     await authorize(c, id)
     c.set('tenant_id', id)
-    await next()
-  }
+  })
 }
 
 /** The rule of checked options. */

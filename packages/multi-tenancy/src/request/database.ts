@@ -3,9 +3,10 @@ import { configError, notFound, TenancyError } from '../errors.ts'
 import type { TenantId } from '../tenant-id.ts'
 import type { OpenTenant, TenantFactory } from '../types/tenant-factory.ts'
 import { keepPrivate } from './cache-headers.ts'
-import { checkConfig, contextTenantId } from './config.ts'
+import { checkConfig, contextTenantId, requestErrorReporter } from './config.ts'
 import type { DatabaseSource, RequestTenant, TenancyEnv } from './env.ts'
 import type { TenancyOptions } from './options.ts'
+import { reportFaults } from './report-faults.ts'
 
 /**
  * Gives the request its tenant's database: the adapters of `c.var.tenant_id` as `c.env.data`, and
@@ -22,17 +23,23 @@ import type { TenancyOptions } from './options.ts'
  * ```
  */
 export function createDatabaseMiddleware<Adapters>(
-  config: Pick<TenancyOptions<Adapters>, 'databaseIsolation' | 'reservedTenantIds' | 'cacheHeaders'>,
+  config: Pick<
+    TenancyOptions<Adapters>,
+    'databaseIsolation' | 'reservedTenantIds' | 'cacheHeaders' | 'onError'
+  >,
 ): MiddlewareHandler<TenancyEnv<Adapters>> {
   const reserved = checkConfig(config)
   const open = tenantOpener(config.databaseIsolation)
   const { cacheHeaders = true } = config
-  return async (c, next) => {
-    const id = contextTenantId(c, reserved)
-    inject(c, await open(id))
-    await next()
-    if (cacheHeaders) keepPrivate(c)
-  }
+  return reportFaults(
+    requestErrorReporter(config),
+    async (c, begin) => {
+      const id = contextTenantId(c, reserved)
+      begin('open')
+      inject(c, await open(id))
+    },
+    cacheHeaders ? keepPrivate : undefined,
+  )
 }
 
 /** A tenant with its adapters, ready for `inject`. */

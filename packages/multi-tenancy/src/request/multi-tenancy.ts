@@ -2,10 +2,11 @@ import type { Context, MiddlewareHandler } from 'hono'
 import { configError } from '../errors.ts'
 import { accessRule, controlPlaneTenantId } from './authorize.ts'
 import { keepPrivate } from './cache-headers.ts'
-import { checkConfig } from './config.ts'
+import { checkConfig, requestErrorReporter } from './config.ts'
 import { inject, tenantOpener } from './database.ts'
 import type { TenancyEnv } from './env.ts'
 import type { TenancyOptions } from './options.ts'
+import { reportFaults } from './report-faults.ts'
 import { findTenant, fromContext, isLater, type TenantResolver, unresolved } from './resolve.ts'
 import { tokenReader } from './resolvers/claim.ts'
 import { fromSubdomain } from './resolvers/subdomain.ts'
@@ -34,16 +35,20 @@ export function createMultiTenancyMiddleware<Adapters>(
   const resolvers = resolversOf(config)
   const authorize = accessRule(accessControl)
   const open = tenantOpener(config.databaseIsolation)
-  return async (c, next) => {
-    const found = findTenant(c, resolvers, options)
-    const id = isLater(found) ? await found : found
-    if (id === undefined) throw unresolved()
-    const allowed = authorize(c, id)
-    if (isLater(allowed)) await allowed
-    inject(c, await open(id))
-    await next()
-    if (cacheHeaders) keepPrivate(c)
-  }
+  return reportFaults(
+    requestErrorReporter(config),
+    async (c, begin) => {
+      const found = findTenant(c, resolvers, options)
+      const id = isLater(found) ? await found : found
+      if (id === undefined) throw unresolved()
+      begin('authorize')
+      const allowed = authorize(c, id)
+      if (isLater(allowed)) await allowed
+      begin('open')
+      inject(c, await open(id))
+    },
+    cacheHeaders ? keepPrivate : undefined,
+  )
 }
 
 function resolversOf(config: TenancyOptions<any>): readonly TenantResolver[] {

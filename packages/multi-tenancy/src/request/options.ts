@@ -1,4 +1,5 @@
 import type { AccessControlOptions } from '../types/access-control.ts'
+import type { OnError } from '../types/error-report.ts'
 import type { DatabaseSource } from './env.ts'
 import type { TenantResolver } from './resolve.ts'
 import type { SubdomainOptions } from './resolvers/subdomain.ts'
@@ -25,4 +26,11 @@ export interface TenancyOptions<Adapters = unknown> {
    * @default true
    */
   readonly cacheHeaders?: boolean
+  /**
+   * Receives the server faults of requests, once each: what failed while a tenant was resolved, authorized or opened,
+   * and errors of ours that a handler threw.
+   *
+   * @default the factory's `onError`; without one, one line of JSON on `console.error`, without secrets
+   */
+  readonly onError?: OnError
 }

@@ -1,8 +1,9 @@
 import type { MiddlewareHandler } from 'hono'
 import { configError } from '../errors.ts'
-import { checkConfig } from './config.ts'
+import { checkConfig, requestErrorReporter } from './config.ts'
 import type { TenantIdEnv } from './env.ts'
 import type { TenancyOptions } from './options.ts'
+import { reportFaults } from './report-faults.ts'
 import { findTenant, fromContext } from './resolve.ts'
 import { fromSubdomain } from './resolvers/subdomain.ts'
 
@@ -19,14 +20,13 @@ import { fromSubdomain } from './resolvers/subdomain.ts'
  * ```
  */
 export function createSubdomainMiddleware(
-  config: Pick<TenancyOptions, 'subdomainRouting' | 'reservedTenantIds'>,
+  config: Pick<TenancyOptions, 'subdomainRouting' | 'reservedTenantIds' | 'onError'>,
 ): MiddlewareHandler<TenantIdEnv> {
   const reserved = checkConfig(config)
   if (config.subdomainRouting === undefined) throw configError('subdomainRouting', 'is missing')
   const resolvers = [fromContext, fromSubdomain(config.subdomainRouting, 'subdomainRouting')]
-  return async (c, next) => {
+  return reportFaults(requestErrorReporter(config), async (c) => {
     const id = await findTenant(c, resolvers, { reserved })
     if (id !== undefined) c.set('tenant_id', id)
-    await next()
-  }
+  })
 }

@@ -60,8 +60,8 @@ export interface HookCaller {
 /** @throws `config_invalid` for a hook that is none, or that would never be called */
 export function checkedHooks(
   given: TenantHooks = {},
-  onHookError: (error: TenancyError) => void = (error) => console.error(error),
-  hasCatalog = false,
+  onHookError: (error: TenancyError) => void,
+  hasCatalog: boolean,
 ): HookCaller {
   checkOptions(given, 'hooks', WITH_CATALOG)
   checkFunctions(given, 'hooks', WITH_CATALOG)

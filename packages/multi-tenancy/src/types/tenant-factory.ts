@@ -1,6 +1,7 @@
 import type { Hono } from 'hono'
 import type { TenantId } from '../tenant-id.ts'
 import type { AccessControlOptions } from './access-control.ts'
+import type { ReportError } from './error-report.ts'
 import type { Lifecycle, Tenants } from './lifecycle.ts'
 import type { TenantRecord } from './record.ts'
 
@@ -46,6 +47,8 @@ export interface TenantFactory<Adapters = unknown> extends DatabaseFactory<Adapt
   migrate(tenantId: string): Promise<readonly string[]>
   /** Forgets what this process cached of a tenant, and lifts its quarantine. */
   release(tenantId: string): void
+  /** Hands a server fault to the factory's `onError`, once: for code that answers requests. */
+  reportError: ReportError
   /** Ends the factory: later calls throw `closed`, every connection is closed. Safe to call twice. */
   close(): Promise<void>
 }
@@ -53,4 +56,6 @@ export interface TenantFactory<Adapters = unknown> extends DatabaseFactory<Adapt
 export interface TenantsApiOptions {
   readonly tenants: Tenants<TenantRecord>
   readonly accessControl?: AccessControlOptions | undefined
+  /** Receives the server faults of the API's requests. */
+  readonly reportError: ReportError
 }

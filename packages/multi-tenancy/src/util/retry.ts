@@ -1,89 +1,92 @@
-import { TenancyError, type TenancyErrorCode } from '../errors.ts'
-import type { CallOptions } from '../types/provider.ts'
 import type { Environment } from './environment.ts'
 
+/** How often and how long something is tried again. */
 export interface RetryOptions {
-  /** Milliseconds for all tries together. */
-  readonly timeout: number
-  /** Gives whatever was thrown its code. */
-  readonly mapError: (cause: unknown) => TenancyError
-  /** Named in the error. */
-  readonly step: string
-  readonly tenantId: string
-  /** A code that is not worth another try here, though it is retryable. */
-  readonly final?: TenancyErrorCode
+  /** Attempts in all. @default Infinity */
+  readonly attempts?: number
+  /** Milliseconds after which no further attempt begins. @default Infinity */
+  readonly timeout?: number
+  /** Milliseconds before the second attempt, about; each further delay is twice as long. @default 100 */
+  readonly baseDelay?: number
+  /** Milliseconds of the longest delay. @default 5_000 */
+  readonly maxDelay?: number
+  /** Ends the delay before the next attempt, and all attempts; the error is its reason. */
+  readonly signal?: AbortSignal | undefined
+  /**
+   * Whether a failure may pass. A number is the delay in milliseconds that a service asked for.
+   *
+   * @default every failure may
+   */
+  readonly isRetryable?: (error: unknown) => boolean | number
+  /** Called before each delay. */
+  readonly onRetry?: ((error: unknown, retry: { attempt: number; delay: number }) => void) | undefined
 }
 
-const BASE_DELAY = 100
-const MAX_DELAY = 5_000
-const MICROTASKS = 30
+type Clock = Pick<Environment, 'now' | 'sleep' | 'random'>
 
 /**
- * Calls `work` until it succeeds, fails for good, or the time is up. Waits what the service asked for
- * (`Retry-After`), else an exponential delay with full jitter. `work` must be safe to repeat.
+ * Calls `work` until it succeeds, fails for good, or the attempts or the time are used up. Delays grow exponentially,
+ * with full jitter, so that callers which failed together do not come back together.
  *
- * @throws the last error, with step and tenant; `timeout` when `work` itself does not return in time
+ * @param work must be safe to repeat; receives the number of the attempt, from 1
+ * @throws the last error of `work`, or the reason of the signal
  */
 export async function retry<Value>(
-  environment: Environment,
-  { timeout, mapError, step, tenantId, final }: RetryOptions,
-  work: (options: CallOptions) => Promise<Value>,
+  clock: Clock,
+  options: RetryOptions,
+  work: (attempt: number) => Promise<Value>,
 ): Promise<Value> {
-  // A longer delay makes setTimeout fire at once.
-  const deadline = environment.now() + Math.min(timeout, 2 ** 31 - 1)
-  for (let attempt = 0; ; attempt++) {
+  const { attempts = Infinity, timeout = Infinity, baseDelay = 100, maxDelay = 5_000 } = options
+  const { signal, isRetryable = () => true, onRetry } = options
+  const deadline = clock.now() + timeout
+  for (let attempt = 1; ; attempt++) {
+    signal?.throwIfAborted()
     try {
-      return await within(deadline - environment.now(), work)
-    } catch (cause) {
-      const error = mapError(cause)
-      const backoff = Math.min(MAX_DELAY, BASE_DELAY * 2 ** attempt) * environment.random()
-      const delay = error.retryAfter === undefined ? backoff : error.retryAfter * 1_000
-      if (!error.retryable || error.code === final || environment.now() + delay >= deadline)
-        throw located(error, step, tenantId)
-      await environment.sleep(delay)
+      return await work(attempt)
+    } catch (error) {
+      const verdict = isRetryable(error)
+      const backOff = Math.min(maxDelay, baseDelay * 2 ** (attempt - 1)) * clock.random()
+      const delay = typeof verdict === 'number' ? verdict : backOff
+      if (verdict === false || attempt >= attempts || clock.now() + delay >= deadline) throw error
+      onRetry?.(error, { attempt, delay })
+      await sleepUnlessAborted(clock, delay, signal)
     }
   }
 }
 
-/** The same error with the step and tenant it happened in, unless it already says. */
-export function located(error: TenancyError, step: string, tenantId: string): TenancyError {
-  if (error.step !== undefined && error.tenantId !== undefined) return error
-  const { code, detail, cause, retryAfter } = error
-  return new TenancyError(code, detail, {
-    cause,
-    tenantId: error.tenantId ?? tenantId,
-    step: error.step ?? step,
-    retryAfter,
-  })
-}
+const NOT_YET = Symbol('not yet')
 
 /**
- * Stops waiting after `ms`, also for a driver that ignores the signal. Timers and signals are dear in a Worker, and
- * opening a tenant that is known waits for nothing: what is done within so many microtasks gets none.
+ * Calls `check` until it resolves with something other than `undefined`, with the delays of `retry`.
+ *
+ * @returns `undefined` when the attempts or the time are used up
+ * @throws what `check` throws, or the reason of the signal
  */
-async function within<Value>(ms: number, work: (options: CallOptions) => Promise<Value>): Promise<Value> {
-  let controller: AbortController | undefined
-  let timer: ReturnType<typeof setTimeout> | undefined
-  let settled = false
-  const call = {
-    get signal() {
-      controller ??= new AbortController()
-      return controller.signal
-    },
+export async function poll<Value>(
+  clock: Clock,
+  options: Omit<RetryOptions, 'isRetryable'>,
+  check: (attempt: number) => Promise<Value | undefined>,
+): Promise<Value | undefined> {
+  try {
+    return await retry(clock, { ...options, isRetryable: (error) => error === NOT_YET }, async (attempt) => {
+      const value = await check(attempt)
+      if (value === undefined) throw NOT_YET
+      return value
+    })
+  } catch (error) {
+    if (error === NOT_YET) return undefined
+    throw error
   }
-  const result = work(call).finally(() => {
-    settled = true
-    if (timer) clearTimeout(timer)
+}
+
+async function sleepUnlessAborted(clock: Clock, ms: number, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return clock.sleep(ms)
+  if (signal.aborted) return
+  let stop: (() => void) | undefined
+  const aborted = new Promise<void>((resolve) => {
+    stop = resolve
+    signal.addEventListener('abort', stop, { once: true })
   })
-  for (let turn = 0; turn < MICROTASKS && !settled; turn++) await undefined
-  if (settled) return result
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      const error = new TenancyError('timeout', 'No answer in time')
-      reject(error)
-      controller ??= new AbortController()
-      controller.abort(error)
-    }, ms)
-  })
-  return Promise.race([result, late])
+  await Promise.race([clock.sleep(ms), aborted])
+  if (stop !== undefined) signal.removeEventListener('abort', stop)
 }

@@ -247,7 +247,7 @@ describe('states in the request path', () => {
       tenants,
       env.time,
       parseCacheOptions({ locatorMax: 20_000 }),
-      {},
+      { reportError: () => {} },
     )
     const call = () => ({ signal: new AbortController().signal })
     const known: [TenantId, LocatedDatabase][] = []

@@ -256,6 +256,7 @@ function unused(): TenantFactory<Notes> {
     open: never,
     migrate: never,
     release: () => {},
+    reportError: () => {},
     close: never,
   }
 }
