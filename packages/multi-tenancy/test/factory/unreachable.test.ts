@@ -1,7 +1,8 @@
+import { createSimulatedClock } from '@tenantry/test-support'
 import { describe, expect, test } from 'vitest'
 import { TenancyError } from '../../src/errors.ts'
 import { defineFactory } from '../../src/factory/define-factory.ts'
-import { recorded, virtualTime } from './world.ts'
+import { createRecordedProvider } from './recorded-provider.ts'
 
 /** What a driver throws whose server cannot be reached. */
 function networkError(code: string): Error {
@@ -11,10 +12,10 @@ function networkError(code: string): Error {
 }
 
 function unreachable(code: string) {
-  const environment = virtualTime()
+  const environment = createSimulatedClock()
   const start = environment.now()
   const reported: { operation: string; attempt: number | undefined }[] = []
-  const { provider, calls } = recorded({
+  const { provider, calls } = createRecordedProvider({
     create: () => Promise.reject(networkError(code)),
     find: () => Promise.reject(networkError(code)),
   })

@@ -1,6 +1,6 @@
+import { createSimulatedClock } from '@tenantry/test-support'
 import { describe, expect, test } from 'vitest'
 import { poll, retry } from '../../src/util/retry.ts'
-import { virtualTime } from '../factory/world.ts'
 
 function failing(times: number): () => Promise<string> {
   let calls = 0
@@ -12,25 +12,25 @@ function failing(times: number): () => Promise<string> {
 
 describe('retry', () => {
   test('repeats with delays that double up to the longest, with full jitter', async () => {
-    const clock = virtualTime()
+    const clock = createSimulatedClock()
     expect(await retry(clock, { baseDelay: 100, maxDelay: 300 }, failing(4))).toBe('call 5')
     expect(clock.slept).toEqual([50, 100, 150, 150])
   })
 
   test('throws the last error when the attempts are used up', async () => {
-    const clock = virtualTime()
+    const clock = createSimulatedClock()
     await expect(retry(clock, { attempts: 3 }, failing(9))).rejects.toThrow('failure 3')
     expect(clock.slept).toHaveLength(2)
   })
 
   test('begins no attempt after the timeout', async () => {
-    const clock = virtualTime()
+    const clock = createSimulatedClock()
     await expect(retry(clock, { timeout: 160, baseDelay: 100 }, failing(9))).rejects.toThrow('failure 3')
     expect(clock.slept).toEqual([50, 100])
   })
 
   test('ends with a failure that cannot pass, and waits as long as one asks for', async () => {
-    const clock = virtualTime()
+    const clock = createSimulatedClock()
     const isRetryable = (error: unknown) => ((error as Error).message === 'failure 1' ? 1_234 : false)
     await expect(retry(clock, { isRetryable }, failing(9))).rejects.toThrow('failure 2')
     expect(clock.slept).toEqual([1_234])
@@ -39,7 +39,7 @@ describe('retry', () => {
   test('reports each retry with the attempt that failed and the delay', async () => {
     const seen: unknown[] = []
     await retry(
-      virtualTime(),
+      createSimulatedClock(),
       { onRetry: (error, context) => seen.push([String(error), context]) },
       failing(2),
     )
@@ -51,7 +51,7 @@ describe('retry', () => {
 
   test('ends during a delay when the signal is aborted, with its reason', async () => {
     const controller = new AbortController()
-    const clock = { ...virtualTime(), sleep: () => new Promise<void>(() => {}) }
+    const clock = { ...createSimulatedClock(), sleep: () => new Promise<void>(() => {}) }
     const onRetry = () => controller.abort(new Error('stopped'))
     await expect(retry(clock, { signal: controller.signal, onRetry }, failing(9))).rejects.toThrow('stopped')
   })
@@ -59,14 +59,14 @@ describe('retry', () => {
 
 describe('poll', () => {
   test('resolves with the first value that is not undefined', async () => {
-    const clock = virtualTime()
+    const clock = createSimulatedClock()
     expect(await poll(clock, {}, async (attempt) => (attempt === 3 ? 'there' : undefined))).toBe('there')
     expect(clock.slept).toHaveLength(2)
   })
 
   test('resolves with undefined when the time is used up, and throws what the check throws', async () => {
-    expect(await poll(virtualTime(), { timeout: 1_000 }, async () => undefined)).toBeUndefined()
-    const broken = poll(virtualTime(), {}, () => Promise.reject(new Error('broken')))
+    expect(await poll(createSimulatedClock(), { timeout: 1_000 }, async () => undefined)).toBeUndefined()
+    const broken = poll(createSimulatedClock(), {}, () => Promise.reject(new Error('broken')))
     await expect(broken).rejects.toThrow('broken')
   })
 })
