@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { TenancyError, TenantFactory } from '@tenantry/multi-tenancy'
+import { defineMigrations, migrate, repairMigration } from '@tenantry/multi-tenancy'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { createMysqlFactory } from '../src/index.ts'
 import { SECRET } from './harness.ts'
@@ -80,5 +81,27 @@ describe('a .sql file as tools and tutorials write it', () => {
   it('of a tutorial runs with its DELIMITER and compound bodies', async () => {
     await createFactory(TUTORIAL).provision('tutorial')
     expect(await query('tutorial', 'SELECT what FROM $.log')).toEqual([['ROW 1;'], ['ROW 3;']])
+  })
+
+  it('that is continued in its middle has the settings of its first half again', async () => {
+    const begin = `SET FOREIGN_KEY_CHECKS = 0;
+      CREATE TABLE child (id INT PRIMARY KEY, parent INT, FOREIGN KEY (parent) REFERENCES parent (id));
+      CREATE TABLE parent (id INT PRIMARY KEY);`
+    await createFactory('SELECT 1').provision('resumed')
+    const { client } = await world.open('resumed')
+    const options = (sql: string) => ({
+      provider: world.provider,
+      client,
+      tenantId: 'resumed',
+      migrations: defineMigrations({ '0001_dump': 'SELECT 1', '0002_rows': `${begin} ${sql}` }),
+    })
+    await expect(migrate(options('INSERT INTO missing VALUES (1)'))).rejects.toMatchObject({
+      code: 'migration_failed',
+      message: expect.stringContaining('statement 4 of 4'),
+    })
+    const corrected = options('INSERT INTO child VALUES (1, 5)')
+    await repairMigration({ ...corrected, name: '0002_rows', statement: 3 })
+    expect(await migrate(corrected)).toEqual(['0002_rows'])
+    expect(await query('resumed', 'SELECT * FROM $.child')).toEqual([[1, 5]])
   })
 })

@@ -7,7 +7,7 @@ import type { CallOptions, Locator, Row, Statement, TenantProvider } from '../ty
 import type { Tenant } from '../types/tenant-factory.ts'
 import { connectUnverified, connectVerified, toTenant } from './connect.ts'
 import { assertOwner, isEmpty, readStamp, stampStatements, stampStateStatement } from './identity.ts'
-import { type Migrations, migrate, scriptOf } from './migrations/index.ts'
+import { buildInitialScript, type Migrations, migrate } from './migrations/index.ts'
 
 type Query = (statement: Statement) => Promise<Row[]>
 
@@ -253,7 +253,7 @@ async function wholeOf<Client>(
   { migrations, ready }: Making,
 ): Promise<{ statements: readonly Statement[]; state: StampState; migrated: boolean }> {
   const { dialect } = provider.capabilities
-  const script = migrations && (await scriptOf(provider, client, migrations))
+  const script = migrations && (await buildInitialScript(provider, client, migrations))
   const migrated = script?.complete ?? true
   const state = ready && migrated ? 'ready' : 'provisioning'
   const last = state === 'ready' ? [stampStateStatement(dialect, identity.uid, state)] : []

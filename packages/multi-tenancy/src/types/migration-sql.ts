@@ -11,8 +11,8 @@ export interface MigrationStatements {
   readonly statements: readonly string[]
   /** Foreign keys have to be off while it runs. */
   readonly foreignKeysOff: boolean
-  /** It must not share a transaction with other migrations. */
-  readonly hasSettings: boolean
+  /** The indexes of the statements that have an effect on later ones: a migration that has any runs in a batch of its own. */
+  readonly settings: readonly number[]
 }
 
 /** A migration of `.sql` text that is about to run. */

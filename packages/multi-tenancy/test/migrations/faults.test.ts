@@ -207,7 +207,7 @@ describe('the lease', () => {
     }
     const early = await migrate({ ...options, ...createClock(clock.time) }).catch((cause) => cause)
     expect(early).toMatchObject({ code: 'migration_locked', retryAfter: 15, tenantId: 'acme' })
-    expect(early.message).toContain('Another runner')
+    expect(early.message).toContain('another process is migrating it')
     // 15 s waited in vain and 15 s left.
     expect(await migrate({ ...options, ...createClock(clock.time + 15_000) })).toEqual(['a'])
     // Its heartbeat would go on for ever in this process.

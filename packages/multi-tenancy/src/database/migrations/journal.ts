@@ -119,7 +119,7 @@ export function insertRow({ sql }: Writer, row: JournalRow, at: number): Stateme
  * Makes a row this run's, if it is still as it was read. Else, like every fenced statement, it *fails*, on NOT
  * NULL: no dialect shares with the others a way to say how many rows were changed, and a failure also ends a batch.
  */
-export function takeRow({ sql, attempt }: Writer, row: JournalRow, checksum: string | null): Statement {
+export function claimRow({ sql, attempt }: Writer, row: JournalRow, checksum: string | null): Statement {
   return sql(
     `UPDATE ${MIGRATIONS_TABLE} SET attempt = CASE WHEN attempt = ? AND state = ? AND statement = ? THEN ? END, ` +
       'checksum = ? WHERE name = ?',
@@ -146,16 +146,35 @@ export function writeRow(
   )
 }
 
-/**
- * Marks the database dirty with a migration, or lifts the mark, while that migration's row is this run's: a
- * runner that was overtaken may not touch another's mark.
- */
-export function markDirty({ sql, attempt }: Writer, name: string, dirty: boolean): Statement {
+/** Flags the database as dirty with a migration. */
+export function flagDirty(writer: Writer, name: string): Statement {
+  return writeDirtyFlag(writer, name, name)
+}
+
+export function clearDirty(writer: Writer, name: string): Statement {
+  return writeDirtyFlag(writer, name, null)
+}
+
+/** Writes only while the row of the migration is this run's: a runner that was overtaken changes no other's flag. */
+function writeDirtyFlag({ sql, attempt }: Writer, name: string, flag: string | null): Statement {
   return sql(
     `UPDATE ${IDENTITY_TABLE} SET dirty = ? WHERE slot = 1 AND ` +
       `EXISTS (SELECT 1 FROM ${MIGRATIONS_TABLE} WHERE name = ? AND attempt = ?)`,
-    dirty ? name : null,
+    flag,
     name,
     attempt,
   )
+}
+
+/** The row of a migration that is begun or done by this run. */
+export function createRow(
+  { attempt }: Writer,
+  {
+    name,
+    checksum,
+    total,
+  }: { readonly name: string; readonly checksum: string | null; readonly total: number },
+  state: 'done' | 'paused',
+): JournalRow {
+  return { name, checksum, state, statement: state === 'done' ? total : 0, attempt }
 }

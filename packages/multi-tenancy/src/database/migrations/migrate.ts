@@ -1,11 +1,12 @@
 import { applySteps } from './apply.ts'
+import type { LoadedMigration } from './define.ts'
 import { readJournal } from './journal.ts'
-import { createSession, type MigrateOptions, release, type Session, settle } from './lock.ts'
+import { createSession, type MigrateOptions, releaseLock, type Session, waitForLock } from './lock.ts'
 import { planSteps, type Step } from './plan.ts'
 
 /**
  * Brings one tenant's database to the newest migration and resolves with the names it applied, in order. Safe to
- * call again after anything, and at once from several processes: each migration is applied once.
+ * call again after any failure, and concurrently from several processes: each migration is applied once.
  *
  * With nothing pending it costs one query. Where DDL is transactional, `.sql` migrations that follow each other are
  * one batch, and need no lock: their rows in the journal, in the same transaction, let only one runner through. A
@@ -19,35 +20,40 @@ import { planSteps, type Step } from './plan.ts'
 export async function migrate<Client>(options: MigrateOptions<Client>): Promise<readonly string[]> {
   const session = createSession(options)
   const migrations = await options.migrations.load()
-  const { beforeMigrate } = options.provider
   const applied: string[] = []
   try {
-    let steps: readonly Step[]
-    let fresh = true
-    do {
-      steps = await settle(session, (journal, mine, free) => {
-        fresh = journal.rows.size === 0
-        const plan = planSteps(migrations, journal, session)
-        if (plan.steps.length === 0 && !plan.dirty) return []
-        if (!free) return undefined
-        if (plan.dirty) throw plan.dirty
-        return mine || plan.steps.every(({ mode }) => mode === 'batch') ? plan.steps : undefined
-      })
+    for (;;) {
+      const { steps, isNew } = await waitForSteps(session, migrations)
       await checkRebuilds(session, steps)
       // A new database has nothing to go back to.
-      if (steps.length > 0 && !fresh) {
-        await beforeMigrate?.(
-          session.client,
-          steps.map(({ name }) => name),
-        )
+      if (steps.length > 0 && !isNew) {
+        const names = steps.map(({ name }) => name)
+        await session.provider.beforeMigrate?.(session.client, names)
       }
-    } while (!(await applySteps(session, steps, applied, fresh)))
-    return applied
+      const result = await applySteps(session, steps, { isNew })
+      applied.push(...result.applied)
+      if (!result.overtaken) return applied
+    }
   } catch (cause) {
     throw session.provider.mapError(cause)
   } finally {
-    await release(session)
+    await releaseLock(session)
   }
+}
+
+/** Waits until no other runner is in the way of the pending steps. Batches need no lock. */
+function waitForSteps<Client>(
+  session: Session<Client>,
+  migrations: readonly LoadedMigration[],
+): Promise<{ readonly steps: readonly Step[]; readonly isNew: boolean }> {
+  return waitForLock(session, ({ journal, lock }) => {
+    const isNew = journal.rows.size === 0
+    const { steps, dirty } = planSteps(migrations, journal, session)
+    if (steps.length === 0 && !dirty) return { steps, isNew }
+    if (lock === 'taken') return undefined
+    if (dirty) throw dirty
+    return lock === 'mine' || steps.every(({ mode }) => mode === 'batch') ? { steps, isNew } : undefined
+  })
 }
 
 /**

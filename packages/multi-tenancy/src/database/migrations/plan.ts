@@ -6,7 +6,7 @@ import type { Journal, JournalRow } from './journal.ts'
 import type { Session } from './lock.ts'
 
 /** A migration still to be run, or to be finished. */
-export interface Step extends LoadedMigration, Pick<MigrationStatements, 'foreignKeysOff' | 'hasSettings'> {
+export interface Step extends LoadedMigration, Pick<MigrationStatements, 'foreignKeysOff' | 'settings'> {
   /** Of `.sql` text; `undefined` for a Kysely migration, which counts as one statement. */
   readonly statements: readonly string[] | undefined
   readonly total: number
@@ -37,9 +37,12 @@ export function planSteps<Client>(
   const error = (code: TenancyErrorCode, step: string, problem: string): TenancyError =>
     new TenancyError(code, `Migration ${step} ${problem}`, { tenantId, step })
   let dirty: TenancyError | undefined
-  const soil = ({ name, state, statement }: JournalRow, place = `statement ${statement + 1}`): void => {
+  const noteDirty = (
+    { name, state, statement }: JournalRow,
+    position = `statement ${statement + 1}`,
+  ): void => {
     const fate = state === 'failed' ? 'failed' : 'may or may not be done'
-    dirty ??= error('migration_dirty', name, `was left half applied: ${place} ${fate}`)
+    dirty ??= error('migration_dirty', name, `was left half applied: ${position} ${fate}`)
   }
 
   let last = ''
@@ -47,10 +50,10 @@ export function planSteps<Client>(
   for (const row of rows.values()) {
     const { name, state, statement } = row
     if (state === 'done' && name > last) last = name
-    // One that never began may go again.
+    // One that never began may be run again.
     if (names.has(name) || (state === 'paused' && statement === 0)) continue
     if (state === 'done') throw error('migration_missing', name, 'was applied, but the code does not have it')
-    soil(row)
+    noteDirty(row)
   }
 
   const steps: Step[] = []
@@ -66,7 +69,7 @@ export function planSteps<Client>(
       if (row === undefined || (row.state === 'paused' && row.statement === 0)) continue
       const finished = row.state === 'started' && row.statement >= step.total && !changed
       if (row.state !== 'paused' && !finished) {
-        soil(row, placeOf(step, row.statement))
+        noteDirty(row, describePosition(step, row.statement))
         continue
       }
     }
@@ -85,26 +88,26 @@ export function createStep(
   }: Pick<TenantProvider<never>, 'capabilities' | 'migrationSql'>,
 ): Step {
   const { name, sql, transaction } = migration
-  const whole = transactionalDdl && transaction && row === undefined
+  const atomic = transactionalDdl && transaction && row === undefined
   if (sql === undefined) {
-    const mode = whole && transactions ? 'transaction' : 'journal'
+    const mode = atomic && transactions ? 'transaction' : 'journal'
     return {
       ...migration,
       statements: undefined,
       foreignKeysOff: false,
-      hasSettings: false,
+      settings: [],
       total: 1,
       row,
       mode,
     }
   }
-  const scope = whole ? 'transaction' : transactionalDdl ? 'nothing' : 'session'
+  const scope = atomic ? 'transaction' : transactionalDdl ? 'nothing' : 'session'
   const read = migrationSql.readStatements(name, sql, scope)
-  return { ...migration, ...read, total: read.statements.length, row, mode: whole ? 'batch' : 'journal' }
+  return { ...migration, ...read, total: read.statements.length, row, mode: atomic ? 'batch' : 'journal' }
 }
 
 /** Names what comes after `statement` statements. */
-export function placeOf(
+export function describePosition(
   { statements, total }: Pick<Step, 'statements' | 'total'>,
   statement: number,
 ): string {

@@ -1,6 +1,6 @@
 import { TenancyError } from '../../errors.ts'
-import { markDirty, takeRow, writeRow } from './journal.ts'
-import { createSession, type MigrateOptions, release, settle } from './lock.ts'
+import { claimRow, clearDirty, writeRow } from './journal.ts'
+import { createSession, type MigrateOptions, releaseLock, waitForLock } from './lock.ts'
 import { createStep } from './plan.ts'
 
 export interface RepairOptions<Client> extends MigrateOptions<Client> {
@@ -14,9 +14,9 @@ export interface RepairOptions<Client> extends MigrateOptions<Client> {
 }
 
 /**
- * Says what someone found in a dirty database. The next `migrate` goes on from there, also with a corrected text of
- * the migration. With no statement or all of them done the dirty mark is lifted now, else when `migrate` is through:
- * a half-applied database is never served.
+ * Records how many statements of a half-applied migration are done. The next `migrate` continues from there, also with a
+ * corrected text of the migration. With no statement or all of them done the dirty flag is cleared now, otherwise when
+ * `migrate` has finished: a half-applied database is never served.
  *
  * @throws `conflict` when that migration is not half applied; `invalid_request` when it has fewer statements;
  * `migration_locked`
@@ -35,19 +35,21 @@ export async function repairMigration<Client>(options: RepairOptions<Client>): P
 
   try {
     // Under the lock: what looks half applied may be a run under way.
-    const { rows } = await settle(session, (journal, mine) => (mine ? journal : undefined))
+    const { rows } = await waitForLock(session, ({ journal, lock }) =>
+      lock === 'mine' ? journal : undefined,
+    )
     const row = rows.get(name)
     if (row === undefined || row.state === 'done') throw refuse('conflict', 'is not half applied')
     const finished = migration !== undefined && statement === total
     await provider.batch(client, [
-      takeRow(session, row, migration?.checksum ?? null),
-      ...(finished || statement === 0 ? [markDirty(session, name, false)] : []),
+      claimRow(session, row, migration?.checksum ?? null),
+      ...(finished || statement === 0 ? [clearDirty(session, name)] : []),
       writeRow(session, name, statement),
       writeRow(session, name, finished ? 'done' : 'paused'),
     ])
   } catch (cause) {
     throw provider.mapError(cause)
   } finally {
-    await release(session)
+    await releaseLock(session)
   }
 }

@@ -161,6 +161,6 @@ export function readStatements(
   return {
     statements,
     foreignKeysOff: dialect === 'sqlite' && heads.some((head) => FOREIGN_KEYS_OFF.test(head)),
-    hasSettings: heads.some(isSetting),
+    settings: heads.flatMap((head, index) => (isSetting(head) ? [index] : [])),
   }
 }

@@ -6,8 +6,8 @@ import type { LoadedMigration, Migrations } from './define.ts'
 import { createStatements, insertRow, type MigrationProvider, type Writer } from './journal.ts'
 import { createStep, type Step } from './plan.ts'
 
-/** What makes an empty database a migrated one, to be run as one batch. */
-interface Script {
+/** The statements that migrate an empty database, for one batch. */
+interface InitialScript {
   readonly statements: readonly Statement[]
   /** No migration is left for `migrate`. */
   readonly complete: boolean
@@ -21,11 +21,11 @@ const SCHEMA = /^\s*(?:CREATE|ALTER|DROP|COMMENT|GRANT|REVOKE)\b/i
  * that no transaction takes, and Kysely migrations that do more than change the schema. Nothing is read from any
  * database, and `up` runs for each tenant anew, so no tenant's value gets into another's script.
  */
-export async function scriptOf<Client>(
+export async function buildInitialScript<Client>(
   provider: MigrationProvider<Client>,
   client: Client,
   migrations: Migrations,
-): Promise<Script> {
+): Promise<InitialScript> {
   const { dialect } = provider.capabilities
   const attempt = crypto.randomUUID()
   const writer: Writer = { attempt, sql: (sql, ...params) => statement(dialect, sql, ...params) }
@@ -34,7 +34,7 @@ export async function scriptOf<Client>(
   const statements = createStatements(dialect)
   const batched: Step[] = []
   for (const step of steps) {
-    if (!step.transaction || step.hasSettings) break
+    if (!step.transaction || step.settings.length > 0) break
     const texts = step.statements ?? (await recordStatements(provider, client, step))
     if (texts === undefined) break
     const { name, checksum, total } = step
