@@ -22,8 +22,8 @@ export function parseIntMode(intMode: IntMode = 'number'): IntMode {
 }
 
 /**
- * The mode of the driver itself. The core needs integers that it can tell from texts, so `string` is applied to what
- * handlers receive and not to the driver.
+ * The mode of the driver itself. The core must be able to distinguish integers from texts, so `string` is applied to
+ * the results that handlers receive and not to the driver.
  */
 export function toDriverIntMode(intMode: IntMode): IntMode {
   return intMode === 'string' ? 'bigint' : intMode

@@ -25,7 +25,7 @@ export function toRows({ columns, rows }: ResultSet): Record<string, unknown>[] 
   })
 }
 
-/** The rows for the core, which reads integers as numbers whatever `intMode` is. */
+/** The rows for the core, which reads integers as numbers in every `intMode`. */
 export function toCoreRows(result: ResultSet): Record<string, unknown>[] {
   return toRows(result).map((row) =>
     Object.fromEntries(
