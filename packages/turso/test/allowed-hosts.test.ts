@@ -1,6 +1,7 @@
+import { captureError } from '@tenantry/test-support'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { createTursoFactory, createTursoProvider } from '../src/index.ts'
-import { type Account, call, failure, startAccount, verify } from './support.ts'
+import { type Account, call, startAccount, verify } from './support.ts'
 
 let account: Account
 beforeAll(async () => {
@@ -62,8 +63,8 @@ const HOSTILE_HOSTS: unknown[] = [
   `${'a.'.repeat(130)}turso.io`,
 ]
 
-describe('a platform that lies about a database’s host', () => {
-  it.each(HOSTILE_HOSTS)('(%j) gets no token sent there', async (Hostname) => {
+describe('a platform that returns a false host of a database', () => {
+  it.each(HOSTILE_HOSTS)('cannot make the provider send a token to %j', async (Hostname) => {
     const { sent, fetch } = recording()
     const { organization: organizationName, apiToken } = account.turso
     const provider = createTursoProvider({ organizationName, apiToken, fetch, environment: account.clock })
@@ -78,13 +79,13 @@ describe('a platform that lies about a database’s host', () => {
       () => provider.connect({ locator, purpose: 'manage', verify }, call),
       () => provider.drop(locator, call),
     ]
-    for (const work of works) expect(await failure(work())).toMatchObject({ code: 'provider_rejected' })
+    for (const work of works) expect(await captureError(work())).toMatchObject({ code: 'provider_rejected' })
     expect(new Set(sent.map(({ host }) => host))).toEqual(new Set(['api.turso.tech']))
   })
 })
 
 describe('credentials', () => {
-  it('go to their own host only: the platform’s to the platform, a database’s to the database', async () => {
+  it('go to their own host only: the platform token to the platform, a database token to its database', async () => {
     const { sent, fetch } = recording()
     const { organization: organizationName, apiToken } = account.turso
     const factory = createTursoFactory({
@@ -115,7 +116,7 @@ describe('credentials', () => {
     expect(account.turso.requests.filter(({ plane }) => plane === 'foreign')).toEqual([])
   })
 
-  it('do not follow a database that names another host for the rest of a transaction', async () => {
+  it('do not follow a database that redirects a transaction to another host', async () => {
     const { sent, fetch } = recording()
     const { organization: organizationName, apiToken } = account.turso
     let lying = false
@@ -131,7 +132,7 @@ describe('credentials', () => {
     lying = true
     const transaction = await client.transaction('write')
     await transaction.execute('SELECT 1')
-    expect(await failure(transaction.execute('SELECT 2'))).toMatchObject({ code: 'provider_rejected' })
+    expect(await captureError(transaction.execute('SELECT 2'))).toMatchObject({ code: 'provider_rejected' })
     transaction.close()
     expect(sent.some(({ host }) => host === 'evil.com')).toBe(false)
   })
@@ -141,7 +142,7 @@ describe('credentials', () => {
     [307, 'platform'],
     [308, 'data'],
     [302, 'data'],
-  ] as const)('do not follow a redirect (%i of the %s)', async (status, plane) => {
+  ] as const)('do not follow a redirect with status %i from the %s plane', async (status, plane) => {
     const hosts: string[] = []
     const { organization: organizationName, apiToken } = account.turso
     let redirecting = false
@@ -160,7 +161,7 @@ describe('credentials', () => {
     const client = await account.open(`tenant-redirect-${status}`, provider)
     redirecting = true
     const work = plane === 'data' ? client.execute('SELECT 1') : provider.find('tenant-x', call)
-    expect(await failure(work as Promise<unknown>)).toMatchObject({
+    expect(await captureError(work as Promise<unknown>)).toMatchObject({
       code: 'provider_rejected',
       message: expect.stringContaining('redirect'),
     })
@@ -186,17 +187,17 @@ describe('hostile tenant ids', () => {
     'a'.repeat(64),
     '?group=x',
     '#',
-  ])('%j makes no request', async (id) => {
+  ])('are rejected before any request is sent: %j', async (id) => {
     const { sent, fetch } = recording()
     const { organization: organizationName, apiToken } = account.turso
     const factory = createTursoFactory({ organizationName, apiToken, fetch, environment: account.clock })
     for (const member of ['provision', 'getAdapters', 'deprovision'] as const) {
-      expect(await failure(factory[member](id))).toMatchObject({ code: 'invalid_tenant_id' })
+      expect(await captureError(factory[member](id))).toMatchObject({ code: 'invalid_tenant_id' })
     }
     expect(sent).toEqual([])
   })
 
-  it('also as bare names and locators, past the core', async () => {
+  it('are rejected as names and locators too, without the core', async () => {
     const { sent, fetch } = recording()
     const { organization: organizationName, apiToken } = account.turso
     const provider = createTursoProvider({ organizationName, apiToken, fetch, environment: account.clock })
@@ -208,7 +209,7 @@ describe('hostile tenant ids', () => {
         () => provider.connect({ locator, purpose: 'manage', verify }, call),
         () => provider.drop(locator, call),
       ]
-      for (const work of works) expect(await failure(work())).toMatchObject({ code: 'internal' })
+      for (const work of works) expect(await captureError(work())).toMatchObject({ code: 'internal' })
     }
     expect(sent).toEqual([])
   })
@@ -234,12 +235,12 @@ describe('options', () => {
     ['requestTimeout', { requestTimeout: 0 }],
     ['requestTimeout', { requestTimeout: Number.NaN }],
     ['requestTimeout', { requestTimeout: '1' }],
-  ])('%s %j is refused when the provider is made', (option, wrong) => {
+  ])('reject an invalid %s at construction: %j', (option, wrong) => {
     const options = { ...good, ...wrong } as typeof good
     expect(() => createTursoProvider(options)).toThrow(new RegExp(`^\\[config_invalid\\] ${option}:`))
   })
 
-  it.each([Infinity, 2 ** 31, 2 ** 33, 1_500.5])('take a requestTimeout of %d', async (requestTimeout) => {
+  it.each([Infinity, 2 ** 31, 2 ** 33, 1_500.5])('accept a requestTimeout of %d', async (requestTimeout) => {
     const client = await account.open('tenant-patient', account.provider({ requestTimeout }))
     const hold = account.turso.faults.hold({ operation: 'data', database: 'tenant-patient' })
     const running = client.execute('SELECT 1 AS one')
@@ -249,7 +250,7 @@ describe('options', () => {
     expect((await running).rows[0]?.one).toBe(1)
   })
 
-  it('take hosts of one’s own', async () => {
+  it('accept allowed hosts outside turso.io', async () => {
     const own = { ...good, allowedHosts: ['db.internal.example', '*.libsql.example'] }
     const database = (Hostname: string) => ({ database: { Name: 'tenant-x', DbId: 'x', Hostname } })
     for (const [host, fine] of [
@@ -267,7 +268,7 @@ describe('options', () => {
     }
   })
 
-  it('leave as much of a name as the organization’s slug does', () => {
+  it("leave names the characters that the organization's slug does not need", () => {
     for (const organizationName of ['a', 'tenantry', 'a'.repeat(30)]) {
       const { naming } = createTursoProvider({ ...good, organizationName })
       expect(naming).toEqual({ maxLength: 62 - organizationName.length, separator: '-' })

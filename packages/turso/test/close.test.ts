@@ -3,11 +3,12 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { Client } from '@libsql/client/web'
 import type { FactoryOptions, TenantFactory } from '@tenantry/multi-tenancy'
+import { captureError } from '@tenantry/test-support'
 import { Kysely } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createLibsqlFactory, libsqlKysely } from '../src/file/index.ts'
 import { createTursoFactory } from '../src/index.ts'
-import { type Account, call, failure, startAccount, verify } from './support.ts'
+import { type Account, call, startAccount, verify } from './support.ts'
 
 interface Adapters {
   client: Client
@@ -38,12 +39,12 @@ const FACTORIES: Record<string, (options: FactoryOptions<Client, Adapters>) => T
   },
 }
 
-describe.each(Object.entries(FACTORIES))('a handler that ends what it was given (%s)', (_, create) => {
+describe.each(Object.entries(FACTORIES))('a handler that closes its client (%s)', (_, create) => {
   it.each<[string, (adapters: Adapters) => unknown]>([
     ['its client', ({ client }) => client.close()],
     ['its client, twice', ({ client }) => [client.close(), client.close()]],
     ['its Kysely', ({ db }) => db.destroy()],
-  ])('(%s) ends it for itself, not for the next', async (_, end) => {
+  ])('with %s leaves the next request served', async (_, end) => {
     const factory = create({ createAdapters })
     await factory.provision('acme')
     const adapters = await factory.getAdapters('acme')
@@ -61,8 +62,8 @@ describe.each(Object.entries(FACTORIES))('a handler that ends what it was given 
   })
 })
 
-describe('a client of ours', () => {
-  it('tells once that it was closed, and works again when it is opened again', async () => {
+describe('a client', () => {
+  it('reports once that it was closed, and works again after reconnect()', async () => {
     const provider = account.provider()
     const { locator } = await provider.create('tenant-told', call)
     let losses = 0
@@ -75,7 +76,7 @@ describe('a client of ours', () => {
     client.close()
     client.close()
     expect(losses).toBe(1)
-    expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'closed' })
+    expect(await captureError(client.execute('SELECT 1'))).toMatchObject({ code: 'closed' })
     client.reconnect()
     expect((await client.execute('SELECT 1 AS one')).rows[0]?.one).toBe(1)
   })

@@ -1,6 +1,7 @@
+import { captureError } from '@tenantry/test-support'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createTursoFactory } from '../src/index.ts'
-import { type Account, call, failure, startAccount, verify } from './support.ts'
+import { type Account, call, startAccount, verify } from './support.ts'
 
 let account: Account
 beforeAll(async () => {
@@ -60,7 +61,7 @@ describe('a create whose outcome is unknown', () => {
       'not done, answered 503',
       () => account.turso.faults.fail({ operation: 'databases.create', status: 503 }),
     ],
-  ])('(%s) ends in exactly one database, with a look before every further try', async (_, fault) => {
+  ])('ends in exactly one database, and is repeated only after a look-up: %s', async (_, fault) => {
     const id = `unknown-${serial++}`
     fault()
     const from = account.turso.requests.length
@@ -71,20 +72,23 @@ describe('a create whose outcome is unknown', () => {
     expect(creates.length).toBeLessThanOrEqual(2)
   })
 
-  it.each([400, 409, 422] as const)('finds a database that is there, told by a %i', async (status) => {
-    const name = freshName()
-    const { DbId } = await account.turso.oracle.create(name)
-    account.turso.faults.answerDuplicates(status)
-    const { locator, created } = await account.provider().create(name, call)
-    expect({ id: locator.id, created }).toEqual({ id: DbId, created: false })
-  })
+  it.each([400, 409, 422] as const)(
+    'finds the existing database when the platform responds with %i',
+    async (status) => {
+      const name = freshName()
+      const { DbId } = await account.turso.oracle.create(name)
+      account.turso.faults.answerDuplicates(status)
+      const { locator, created } = await account.provider().create(name, call)
+      expect({ id: locator.id, created }).toEqual({ id: DbId, created: false })
+    },
+  )
 
-  it('is not taken for a duplicate when the group is missing: the error names the option', async () => {
-    const error = await failure(factory('nowhere').provision(`nogroup-${serial++}`))
+  it('is not mistaken for a duplicate when the group does not exist: the error names the option', async () => {
+    const error = await captureError(factory('nowhere').provision(`nogroup-${serial++}`))
     expect(error).toMatchObject({ code: 'provider_rejected', message: expect.stringContaining('group') })
   })
 
-  it('(slow, overtaken by a second caller) leaves one database that both got', async () => {
+  it('leaves one database for both callers when a second one overtakes the first', async () => {
     const name = freshName()
     const hold = account.turso.faults.hold({ operation: 'databases.create', at: 'after' })
     const slow = account.provider().create(name, call)
@@ -98,28 +102,28 @@ describe('a create whose outcome is unknown', () => {
 })
 
 describe('a new database that answers 404 at first', () => {
-  it('is provisioned once, when it answers', async () => {
+  it('is provisioned once, as soon as it responds', async () => {
     account.turso.faults.notFoundAfterCreate({ requests: 6 })
     const from = account.count('databases.create')
     await provisionsOne(`window-${serial++}`)
     expect(account.count('databases.create')).toBe(from + 1)
   })
 
-  it('is 503 with Retry-After to requests, never "not found", and never made anew', async () => {
+  it('answers requests with 503 and Retry-After, never with "not found", and is not created again', async () => {
     const id = `window-${serial++}`
     const own = factory()
     await own.provision(id)
     own.release(id)
     const from = account.count('databases.create')
     account.turso.faults.fail({ operation: 'data', database: `tenant-${id}`, status: 404, times: Infinity })
-    const error = await failure(own.getAdapters(id))
+    const error = await captureError(own.getAdapters(id))
     expect(error).toMatchObject({ code: 'tenant_not_ready', status: 503, retryAfter: 2 })
     account.turso.faults.clear()
     await own.getAdapters(id)
     expect(account.count('databases.create')).toBe(from)
   })
 
-  it('is given up when the caller gives up', async () => {
+  it('is not awaited any longer when the caller aborts', async () => {
     const name = freshName()
     account.turso.faults.notFoundAfterCreate()
     const controller = new AbortController()
@@ -134,37 +138,34 @@ describe('a new database that answers 404 at first', () => {
 const FAR = 'Fri, 31 Dec 2099 23:59:59 GMT'
 
 describe('a rate limit', () => {
-  it.each(['seconds', 'http-date'] as const)(
-    'told in %s is waited out without a request',
-    async (retryAfter) => {
-      const id = `limited-${serial++}`
-      account.turso.faults.rateLimit({ windowMs: 40_000, retryAfter })
-      const start = account.clock.now()
-      const from = account.turso.requests.length
-      await provisionsOne(id)
-      const refused = account.turso.requests.slice(from).filter(({ status }) => status === 429)
-      expect(refused).toHaveLength(1)
-      expect(account.clock.now() - start).toBeGreaterThanOrEqual(39_000)
-    },
-  )
+  it.each(['seconds', 'http-date'] as const)('in %s is waited out without a request', async (retryAfter) => {
+    const id = `limited-${serial++}`
+    account.turso.faults.rateLimit({ windowMs: 40_000, retryAfter })
+    const start = account.clock.now()
+    const from = account.turso.requests.length
+    await provisionsOne(id)
+    const refused = account.turso.requests.slice(from).filter(({ status }) => status === 429)
+    expect(refused).toHaveLength(1)
+    expect(account.clock.now() - start).toBeGreaterThanOrEqual(39_000)
+  })
 
-  it('told to one call holds for all of the provider’s: they fail without a request', async () => {
+  it('applies to all calls of the provider, which fail without a request', async () => {
     const provider = account.provider()
     account.turso.faults.rateLimit({ windowMs: 40_000 })
-    expect(await failure(provider.find('tenant-x', call))).toMatchObject({
+    expect(await captureError(provider.find('tenant-x', call))).toMatchObject({
       code: 'rate_limited',
       retryAfter: 40,
     })
     const from = account.turso.requests.length
     account.clock.advance(10_000)
-    const second = await failure(provider.create('tenant-y', call))
+    const second = await captureError(provider.create('tenant-y', call))
     expect(second).toMatchObject({ code: 'rate_limited', retryAfter: 30, status: 503 })
     expect(account.turso.requests).toHaveLength(from)
     account.clock.advance(30_000)
     expect(await provider.find('tenant-x', call)).toBeUndefined()
   })
 
-  it('told for years is believed for minutes; then one call finds out for all', async () => {
+  it('of years is respected for minutes; then a single call tests it', async () => {
     let answer = (): Response => new Response('{}', { status: 429, headers: { 'retry-after': FAR } })
     let sent = 0
     let gate = Promise.resolve()
@@ -175,7 +176,7 @@ describe('a rate limit', () => {
         return answer()
       },
     })
-    const find = () => failure(provider.find('tenant-x', call))
+    const find = () => captureError(provider.find('tenant-x', call))
     const code = 'rate_limited'
     expect(await find()).toMatchObject({ code, retryAfter: 300 })
     account.clock.advance(299_000)
@@ -201,19 +202,22 @@ describe('a rate limit', () => {
     expect(sent).toBe(7)
   })
 
-  it('without Retry-After, and one of the database itself, are coded alike', async () => {
+  it('has the same code without Retry-After, and when the database itself sends it', async () => {
     const client = await account.open(freshName())
     account.turso.faults.rateLimit({ retryAfter: 'none', windowMs: 1 })
-    const error = await failure(account.provider().find('tenant-x', call))
+    const error = await captureError(account.provider().find('tenant-x', call))
     expect(error).toMatchObject({ code: 'rate_limited', retryAfter: undefined })
     account.turso.faults.clear()
     account.turso.faults.rateLimit({ operation: 'data', windowMs: 5_000 })
-    expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'rate_limited', retryAfter: 5 })
+    expect(await captureError(client.execute('SELECT 1'))).toMatchObject({
+      code: 'rate_limited',
+      retryAfter: 5,
+    })
   })
 })
 
 describe('a delete', () => {
-  it('is done when the service no longer finds the database, however long that takes', async () => {
+  it('ends only when the service no longer finds the database', async () => {
     const name = freshName()
     const provider = account.provider()
     const { locator } = await provider.create(name, call)
@@ -241,31 +245,31 @@ describe('a delete', () => {
     fault()
     await own.deprovision(id)
     expect(databasesOf(`tenant-${id}`)).toEqual([])
-    expect(await failure(own.getAdapters(id))).toMatchObject({ code: 'tenant_not_found' })
+    expect(await captureError(own.getAdapters(id))).toMatchObject({ code: 'tenant_not_found' })
   })
 
-  it('of a half-made tenant leaves nothing', async () => {
+  it('of a half-provisioned tenant leaves no database', async () => {
     const id = `half-${serial++}`
     const own = factory()
     account.turso.faults.fail({ operation: 'data', body: /INSERT INTO/, status: 400, times: Infinity })
-    expect((await failure(own.provision(id))).code).not.toBe('internal')
+    expect((await captureError(own.provision(id))).code).not.toBe('internal')
     expect(databasesOf(`tenant-${id}`)).toHaveLength(1)
     account.turso.faults.clear()
     await own.deprovision(id)
     expect(databasesOf(`tenant-${id}`)).toEqual([])
   })
 
-  it('that is refused is an error, and the database stays', async () => {
+  it('that the platform rejects is an error, and the database stays', async () => {
     const name = freshName()
     const provider = account.provider()
     const { locator } = await provider.create(name, call)
     const body = { error: `database [${name}] is protected against deletion` }
     account.answer('databases.delete', 403, body)
-    expect(await failure(provider.drop(locator, call))).toMatchObject({ code: 'provider_rejected' })
+    expect(await captureError(provider.drop(locator, call))).toMatchObject({ code: 'provider_rejected' })
     expect(databasesOf(name)).toHaveLength(1)
   })
 
-  it('leaves alone what was made anew under the name', async () => {
+  it('leaves a re-created database of the same name alone', async () => {
     const name = freshName()
     const provider = account.provider()
     const { locator } = await provider.create(name, call)
@@ -277,7 +281,7 @@ describe('a delete', () => {
   })
 })
 
-describe('what the platform answers', () => {
+describe('a response of the platform', () => {
   it.each([
     [401, { error: 'could not parse jwt id' }, 'credentials_rejected'],
     [403, { error: 'forbidden' }, 'credentials_rejected'],
@@ -289,13 +293,13 @@ describe('what the platform answers', () => {
     [404, '<html>a proxy</html>', 'provider_rejected'],
     [404, { error: 'could not find organization [x]: record not found' }, 'provider_rejected'],
     [404, { error: 'group not found' }, 'provider_rejected'],
-  ] as const)('%i %j is %s, never "there is none"', async (status, body, code) => {
+  ] as const)('with status %i and body %j is %s, never "not found"', async (status, body, code) => {
     account.answer('databases.retrieve', status, body)
-    expect(await failure(account.provider().find('tenant-x', call))).toMatchObject({ code })
+    expect(await captureError(account.provider().find('tenant-x', call))).toMatchObject({ code })
   })
 
   it.each(['tenant-age-group', 'tenant-organization', 'tenant-floor-plan', 'tenant-quota', 'tenant-protect'])(
-    'is understood without the name in it (%s)',
+    'is read without the database name in its text (%s)',
     async (name) => {
       const provider = account.provider()
       for (const named of [name, `[${name}]`, `"${name}"`]) {
@@ -304,13 +308,13 @@ describe('what the platform answers', () => {
         })
         expect(await provider.find(name, call), named).toBeUndefined()
         account.answer('databases.retrieve', 403, { error: `database ${named} is not yours` })
-        expect(await failure(provider.find(name, call))).toMatchObject({ code: 'credentials_rejected' })
+        expect(await captureError(provider.find(name, call))).toMatchObject({ code: 'credentials_rejected' })
       }
       account.answer('databases.create', 403, { error: `database ${name} is not yours` })
-      expect(await failure(provider.create(name, call))).toMatchObject({ code: 'credentials_rejected' })
+      expect(await captureError(provider.create(name, call))).toMatchObject({ code: 'credentials_rejected' })
       for (const error of ['group not found', `no organization [x] for ${name}`]) {
         account.answer('databases.retrieve', 404, { error })
-        expect(await failure(provider.find(name, call))).toMatchObject({ code: 'provider_rejected' })
+        expect(await captureError(provider.find(name, call))).toMatchObject({ code: 'provider_rejected' })
       }
     },
   )
@@ -321,13 +325,13 @@ describe('what the platform answers', () => {
     ['no id', { database: { Name: 'tenant-x', Hostname: 'x.turso.io' } }],
     ['an id that is a path', { database: { Name: 'tenant-x', DbId: '../x', Hostname: 'x.turso.io' } }],
     ['an empty list', []],
-  ])('200 with %s is an error', async (_, body) => {
+  ])('with status 200 and %s is an error', async (_, body) => {
     account.answer('databases.retrieve', 200, body)
-    const error = await failure(account.provider().find('tenant-x', call))
+    const error = await captureError(account.provider().find('tenant-x', call))
     expect(error).toMatchObject({ code: 'provider_unavailable' })
   })
 
-  it('200 with a token that is none is an error', async () => {
+  it('with status 200 and an invalid token is an error', async () => {
     const name = freshName()
     const { DbId: id, Hostname: hostname } = await account.turso.oracle.create(name)
     for (const body of [{}, { jwt: '' }, { jwt: 7 }, { jwt: 'line\r\nbreak-line-break' }]) {
@@ -335,16 +339,16 @@ describe('what the platform answers', () => {
       const connecting = account
         .provider()
         .connect({ locator: { name, id, hostname }, purpose: 'manage', verify }, call)
-      expect(await failure(connecting)).toMatchObject({ code: 'provider_unavailable' })
+      expect(await captureError(connecting)).toMatchObject({ code: 'provider_unavailable' })
     }
   })
 
-  it('one page for ever is an error, not an endless loop', async () => {
+  it('that repeats the same page is an error, not an endless loop', async () => {
     const body = { databases: [], pagination: { next: 'same' } }
     account.answer('databases.list', 200, body, 2)
     const provider = account.provider()
     const { cursor } = await provider.list({ prefix: 'tenant-' }, call)
     const again = provider.list({ prefix: 'tenant-', cursor: cursor ?? '' }, call)
-    expect(await failure(again)).toMatchObject({ code: 'provider_unavailable' })
+    expect(await captureError(again)).toMatchObject({ code: 'provider_unavailable' })
   })
 })

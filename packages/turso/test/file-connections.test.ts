@@ -5,10 +5,11 @@ import v8 from 'node:v8'
 import vm from 'node:vm'
 import type { Client } from '@libsql/client/sqlite3'
 import { TenancyError, type TenantProvider } from '@tenantry/multi-tenancy'
+import { captureError } from '@tenantry/test-support'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createLibsqlFileProvider, type LibsqlFileProviderOptions } from '../src/file/index.ts'
 import { openClients } from './counted-driver.ts'
-import { call, failure, verify } from './support.ts'
+import { call, verify } from './support.ts'
 
 vi.mock('@libsql/client/sqlite3', async (importOriginal) =>
   (await import('./counted-driver.ts')).countedDriver(importOriginal as never),
@@ -56,14 +57,14 @@ async function openDatabaseFiles(): Promise<number> {
 
 describe('connections', () => {
   it.each([{ maxConnections: 2.5 }, { maxConnections: 0 }, { maxConnectionsPerTenant: 1.5 }])(
-    '%j is refused by name',
+    'reject an invalid option by its name: %j',
     (options) => {
       expect(() => createLibsqlFileProvider({ root, ...options })).toThrow(Object.keys(options)[0])
     },
   )
 
   it.each([106, 300])(
-    'serve %d transactions of one tenant at the same time, each in its turn',
+    'serve %d concurrent transactions of one tenant, one after the other',
     async (count) => {
       start({ maxConnectionsPerTenant: 5, queueTimeout: 60_000 })
       const client = await open('tenant_burst')
@@ -78,12 +79,12 @@ describe('connections', () => {
     },
   )
 
-  it('are not waited for beyond maxWaiting and queueTimeout', async () => {
+  it('are awaited by at most maxWaiting callers, for at most queueTimeout', async () => {
     start({ maxConnectionsPerTenant: 1, maxWaiting: 1, queueTimeout: 50 })
     const client = await open('tenant_full')
     const held = await client.transaction('read')
-    const waiting = failure(client.transaction('read'))
-    expect(await failure(client.transaction('read'))).toMatchObject({
+    const waiting = captureError(client.transaction('read'))
+    expect(await captureError(client.transaction('read'))).toMatchObject({
       code: 'pool_exhausted',
       message: expect.stringContaining('(maxWaiting: 1)'),
     })
@@ -94,7 +95,7 @@ describe('connections', () => {
     await held.rollback()
   })
 
-  it('stay within their limits, however many tenants and calls there are', async () => {
+  it('stay within their limits with many tenants and calls', async () => {
     start({ maxConnections: 4, maxConnectionsPerTenant: 2 })
     const clients = await Promise.all(Array.from({ length: 12 }, (_, at) => open(`tenant_${at}`)))
     let most = 0
@@ -113,20 +114,20 @@ describe('connections', () => {
     }
   })
 
-  it('are closed with the provider, also those of a transaction', async () => {
+  it('are closed with the provider, those in transactions included', async () => {
     start({ drainTimeout: 20 })
     const client = await open('tenant_a')
     const transaction = await client.transaction('write')
     await provider.close()
     expect(openClients.size).toBe(0)
     expect(await openDatabaseFiles()).toBe(0)
-    expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'closed' })
-    expect(await failure(transaction.execute('SELECT 1'))).toMatchObject({ code: 'closed' })
+    expect(await captureError(client.execute('SELECT 1'))).toMatchObject({ code: 'closed' })
+    expect(await captureError(transaction.execute('SELECT 1'))).toMatchObject({ code: 'closed' })
     transaction.close()
     await provider.close()
   })
 
-  it('are verified before their first use, each, and destroyed when that fails', async () => {
+  it('are each verified before their first use, and destroyed when that fails', async () => {
     await open('tenant_a')
     start({ maxConnectionsPerTenant: 3 })
     const locator = (await provider.find('tenant_a', call)) ?? {}
@@ -140,7 +141,7 @@ describe('connections', () => {
           expect(await query({ sql: 'SELECT count(*) AS n FROM notes WHERE id = ?', params: [1] })).toEqual([
             { n: 0 },
           ])
-          if (verified > 3) throw new TenancyError('wrong_tenant', 'another’s')
+          if (verified > 3) throw new TenancyError('wrong_tenant', 'The stamp names another tenant')
         },
       },
       call,
@@ -149,16 +150,16 @@ describe('connections', () => {
     await client.execute('SELECT 1')
     expect(verified).toBe(3)
     await client.execute('CREATE TEMP TABLE t (a)')
-    expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'wrong_tenant' })
+    expect(await captureError(client.execute('SELECT 1'))).toMatchObject({ code: 'wrong_tenant' })
     for (const transaction of transactions) transaction.close()
   })
 
-  it('of one tenant run out for that tenant alone, with a code', async () => {
+  it('of one tenant can run out for that tenant only, which gets a coded error', async () => {
     start({ maxConnectionsPerTenant: 2 })
     const [busy, other] = [await open('tenant_busy'), await open('tenant_other')]
     const held = [await busy.transaction('deferred'), await busy.transaction('deferred')]
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
-    const waiting = failure(busy.execute('SELECT 1'))
+    const waiting = captureError(busy.execute('SELECT 1'))
     expect((await other.execute('SELECT 1 AS one')).rows[0]?.one).toBe(1)
     await vi.advanceTimersByTimeAsync(5_001)
     expect(await waiting).toMatchObject({ code: 'pool_exhausted' })
@@ -166,7 +167,7 @@ describe('connections', () => {
   })
 })
 
-describe('what a user leaves behind', () => {
+describe('the session state of one user', () => {
   it.each([
     ['a temporary table', 'CREATE TEMP TABLE notes (id, body)'],
     ['a temporary table by its schema', 'CREATE TABLE "temp".notes (id, body)'],
@@ -177,7 +178,7 @@ describe('what a user leaves behind', () => {
     ['an old ALTER TABLE', 'PRAGMA legacy_alter_table = ON'],
     ['an open transaction', 'BEGIN IMMEDIATE'],
     ['an open savepoint', 'SAVEPOINT one'],
-  ])('(%s) does not reach the next', async (_, sql) => {
+  ])('does not reach the next user: %s', async (_, sql) => {
     start({ maxConnectionsPerTenant: 1 })
     const client = await open('tenant_a')
     const ways = [
@@ -206,7 +207,7 @@ describe('what a user leaves behind', () => {
     }
   })
 
-  it('is only looked for where it can be: plain statements keep their connection', async () => {
+  it('costs plain statements nothing: they keep their connection', async () => {
     start({ maxConnectionsPerTenant: 1 })
     let opened = 0
     const { locator } = await provider.create('tenant_a', call)
@@ -221,7 +222,7 @@ describe('what a user leaves behind', () => {
     expect(opened).toBe(1)
   })
 
-  it('(a transaction nobody ended) is rolled back after a while', async () => {
+  it('is rolled back after transactionIdleTimeout when a transaction was not ended', async () => {
     start({ maxConnectionsPerTenant: 2, transactionIdleTimeout: 5_000 })
     const client = await open('tenant_a')
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
@@ -235,14 +236,14 @@ describe('what a user leaves behind', () => {
     expect(forgotten.closed).toBe(true)
     expect((await client.execute('SELECT * FROM notes')).rows).toEqual([])
     await client.execute("INSERT INTO notes VALUES (1, 'kept')")
-    expect(await failure(forgotten.execute('SELECT 1'))).toMatchObject({ code: 'timeout' })
-    expect(await failure(forgotten.commit())).toMatchObject({ code: 'timeout' })
+    expect(await captureError(forgotten.execute('SELECT 1'))).toMatchObject({ code: 'timeout' })
+    expect(await captureError(forgotten.commit())).toMatchObject({ code: 'timeout' })
     forgotten.close()
   })
 })
 
-describe('times longer than a timer has', () => {
-  it.each([Infinity, 2 ** 31, 3e9])('(%d ms) are as long as there is, not none at all', async (long) => {
+describe('a time that is longer than a timer can wait', () => {
+  it.each([Infinity, 2 ** 31, 3e9])('is the longest time of a timer, not zero: %d ms', async (long) => {
     start({ transactionIdleTimeout: long, busyTimeout: long, drainTimeout: long })
     const client = await open('tenant_a')
     const transaction = await client.transaction('write')
@@ -258,8 +259,8 @@ describe('times longer than a timer has', () => {
   })
 })
 
-describe('a lock that another holds', () => {
-  it('is waited for without stopping the process: its holder goes on and gives it up', async () => {
+describe('a lock of another connection', () => {
+  it('is awaited without blocking the process, so that its holder can release it', async () => {
     const client = await open('tenant_a')
     const holder = await client.transaction('write')
     await holder.execute("INSERT INTO notes VALUES (1, 'first')")
@@ -275,7 +276,7 @@ describe('a lock that another holds', () => {
     expect((await client.execute('SELECT count(*) AS n FROM notes')).rows[0]?.n).toBe(6)
   })
 
-  it('(of another process) is waited for as long as busyTimeout says, then a code that may be tried again', async () => {
+  it('of another process is awaited for busyTimeout, then the error is retryable', async () => {
     const client = await open('tenant_a')
     const holder = await client.transaction('write')
     let slept = 0
@@ -298,7 +299,7 @@ describe('a lock that another holds', () => {
       () => other.executeMultiple('DELETE FROM notes'),
     ]) {
       slept = 0
-      const error = await failure(work() as Promise<unknown>)
+      const error = await captureError(work() as Promise<unknown>)
       expect(error).toMatchObject({ code: 'provider_unavailable', retryAfter: 1 })
       expect(slept).toBeGreaterThan(900)
       expect(slept).toBeLessThanOrEqual(1_000)
@@ -308,7 +309,7 @@ describe('a lock that another holds', () => {
     await second.close()
   })
 
-  it('that was waited for in vain leaves no connection with an old view of the data', async () => {
+  it('that was not released leaves no connection with an old snapshot', async () => {
     const client = await open('tenant_a')
     const second = createLibsqlFileProvider({ root, busyTimeout: 0, maxConnectionsPerTenant: 1 })
     const locator = (await second.find('tenant_a', call)) ?? {}
@@ -341,20 +342,22 @@ describe('a lock that another holds', () => {
     await second.close()
   })
 
-  it('in a transaction begun on an older state is not waited for in vain', async () => {
+  it('is not awaited by a transaction whose snapshot is outdated', async () => {
     const client = await open('tenant_a')
     const late = await client.transaction('deferred')
     await late.execute('SELECT * FROM notes')
     await client.execute("INSERT INTO notes VALUES (1, 'x')")
     const started = performance.now()
-    expect(await failure(late.execute('DELETE FROM notes'))).toMatchObject({ code: 'provider_unavailable' })
+    expect(await captureError(late.execute('DELETE FROM notes'))).toMatchObject({
+      code: 'provider_unavailable',
+    })
     expect(performance.now() - started).toBeLessThan(2_000)
     late.close()
   })
 })
 
 describe('the client', () => {
-  it('is closed for itself alone, and opens again', async () => {
+  it('closes only itself, and can be opened again', async () => {
     const client = await open('tenant_a')
     const locator = (await provider.find('tenant_a', call)) ?? {}
     const other = await provider.connect({ locator, purpose: 'manage', verify }, call)
@@ -362,16 +365,16 @@ describe('the client', () => {
     client.close()
     expect(client.closed).toBe(true)
     for (const work of [() => client.execute('SELECT 1'), () => client.transaction('read')]) {
-      expect(await failure(work() as Promise<unknown>)).toMatchObject({ code: 'closed' })
+      expect(await captureError(work() as Promise<unknown>)).toMatchObject({ code: 'closed' })
     }
     expect((await running).rows[0]?.one).toBe(1)
     client.reconnect()
     expect((await client.execute('SELECT 1 AS one')).rows[0]?.one).toBe(1)
-    expect(await failure(client.sync())).toMatchObject({ code: 'not_supported' })
+    expect(await captureError(client.sync())).toMatchObject({ code: 'not_supported' })
     expect(client.protocol).toBe('file')
   })
 
-  it('throws the driver’s own errors for what a statement did wrong', async () => {
+  it("throws the driver's own error for a failed statement", async () => {
     const client = await open('tenant_a')
     await client.execute("INSERT INTO notes VALUES (1, 'x')")
     await expect(client.execute("INSERT INTO notes VALUES (1, 'x')")).rejects.toMatchObject({

@@ -37,7 +37,7 @@ beforeEach(() => {
 afterEach(() => rmSync(root, { recursive: true, force: true }))
 
 describe('removing a database', () => {
-  it('takes no other one, though others deleted it and made the next at that very moment', async () => {
+  it('removes no other database when it is concurrently deleted and created again', async () => {
     const [own, other] = [openDatabaseFiles(root), openDatabaseFiles(root)]
     const { file } = await own.create('tenant_a')
     let next = file
@@ -52,7 +52,7 @@ describe('removing a database', () => {
     expect(readdirSync(root)).toEqual(['tenant_a'])
   })
 
-  it('is finished by whoever makes the next, where a process died in the middle of it', async () => {
+  it('that a crash interrupted is finished by the next creation', async () => {
     const files = openDatabaseFiles(root)
     const folder = path.join(root, 'tenant_a')
     mkdirSync(folder)
@@ -67,7 +67,7 @@ describe('removing a database', () => {
     expect(readdirSync(folder)).toEqual([`${file.id}.db`])
   })
 
-  it('is finished by the next process that starts', async () => {
+  it('that a crash interrupted is finished by the next process that starts', async () => {
     for (const [name, id] of [
       ['tenant_gone', '0123456789abcdef'],
       ['tenant_kept', 'fedcba9876543210'],
@@ -86,7 +86,7 @@ describe('removing a database', () => {
     ])
   })
 
-  it('takes what is beside it, and leaves what is not ours', async () => {
+  it('removes the files beside it, and leaves foreign files', async () => {
     const files = openDatabaseFiles(root)
     const { file } = await files.create('tenant_a')
     const beside = path.join(root, 'tenant_a', `${file.id}.db`)
@@ -99,7 +99,7 @@ describe('removing a database', () => {
     expect(readdirSync(root)).toEqual([])
   })
 
-  it('does not follow a link in place of its directory', async () => {
+  it('does not follow a link in place of its folder', async () => {
     const files = openDatabaseFiles(root)
     const { file } = await files.create('tenant_real')
     symlinkSync(path.join(root, 'tenant_real'), path.join(root, 'tenant_link'))

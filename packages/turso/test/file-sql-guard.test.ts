@@ -54,8 +54,8 @@ const WAYS: Record<string, (sql: string) => Promise<unknown>> = {
   'transaction.execute': (sql) => inTransaction((transaction) => transaction.execute(sql)),
   'transaction.batch': (sql) => inTransaction((transaction) => transaction.batch([sql])),
   'transaction.executeMultiple': (sql) => inTransaction((transaction) => transaction.executeMultiple(sql)),
-  'Kysely’s raw SQL': (sql) => provider.kysely(client).executeQuery(CompiledQuery.raw(sql)),
-  'Kysely’s transaction': (sql) =>
+  "Kysely's raw SQL": (sql) => provider.kysely(client).executeQuery(CompiledQuery.raw(sql)),
+  "Kysely's transaction": (sql) =>
     provider
       .kysely(client)
       .transaction()
@@ -75,7 +75,7 @@ async function inTransaction(
   }
 }
 
-describe('SQL that would leave the tenant’s database', () => {
+describe("SQL that leaves the tenant's database", () => {
   for (const [way, run] of Object.entries(WAYS)) {
     it(`is refused through ${way}, and nothing happens`, async () => {
       const before = readFileSync(victim)
@@ -93,7 +93,7 @@ describe('SQL that would leave the tenant’s database', () => {
     })
   }
 
-  it('is refused although an object says something else the second time', async () => {
+  it('is refused when an object returns another text the second time', async () => {
     let reads = 0
     const shifty = {
       args: [],
@@ -108,7 +108,7 @@ describe('SQL that would leave the tenant’s database', () => {
     await expect(client.execute({ sql: text, args: [] })).rejects.toThrow('SQL must be a string')
   })
 
-  it('mostly works without the guard, or the corpus would prove nothing', () => {
+  it('mostly works without the guard, so the corpus proves something', () => {
     // In a process of its own: some of it changes the whole process, as PRAGMA hard_heap_limit shows at once.
     const script = `
       import { createClient } from '@libsql/client/sqlite3'
@@ -138,7 +138,7 @@ describe('SQL that would leave the tenant’s database', () => {
   })
 })
 
-describe('SQL that would end the process', () => {
+describe('SQL that ends the process', () => {
   /** How a process of its own ends that runs a statement in a file, with the guard or without. */
   function run(way: 'guarded' | 'bare', statement: (typeof DEADLY_SQL)[number], index: number) {
     const script = `
@@ -189,7 +189,7 @@ describe('SQL that would end the process', () => {
   )
 })
 
-describe('a file that was made elsewhere', () => {
+describe('a file from elsewhere', () => {
   const elsewhere = mkdtempSync(path.join(tmpdir(), 'tenantry-elsewhere-'))
   const after = createLibsqlFileProvider({ root: elsewhere })
   afterAll(async () => {
@@ -246,7 +246,7 @@ describe('a file that was made elsewhere', () => {
   }
 
   for (const [index, [what, statements]] of Object.entries(schemas).entries()) {
-    it(`and holds ${what}, is not opened`, async () => {
+    it(`is not opened when its schema holds ${what}`, async () => {
       const opened = await bring(`tenant_brought_${index}`, statements)
       await expect(opened.execute('SELECT 1')).rejects.toMatchObject({ code: 'statement_refused' })
     })
@@ -256,7 +256,7 @@ describe('a file that was made elsewhere', () => {
     ['lies', ['CREATE TABLE pragma_function_list (name); CREATE TABLE pragma_module_list (name)']],
     ['runs', ["CREATE VIEW pragma_function_list AS SELECT json('nonsense') AS name"]],
   ])(
-    'and %s where the engine tells what it brings, is not asked, though it is the first',
+    "with %s in place of the engine's function list is not asked for that list, even when it is opened first",
     async (how, statements) => {
       vi.resetModules()
       const fresh = await import('../src/file/index.ts')
@@ -271,7 +271,7 @@ describe('a file that was made elsewhere', () => {
     },
   )
 
-  it('because a vector index runs the SQL in its name', async () => {
+  it('is refused with a vector index, which runs the SQL in its name', async () => {
     const target = path.join(outside, 'attached.db')
     const bare = createClient({ url: `file:${path.join(outside, 'bare.db')}` })
     await bare.execute('CREATE TABLE vectors (id INTEGER PRIMARY KEY, e F32_BLOB(3))')
@@ -282,7 +282,7 @@ describe('a file that was made elsewhere', () => {
   })
 })
 
-describe('SQL that only looks like it', () => {
+describe('SQL with the same words in other places', () => {
   it('runs', async () => {
     for (const sql of INNOCENT_SQL) {
       await client.execute(sql).catch((error: unknown) => expect.fail(`${sql}: ${String(error)}`))
@@ -290,7 +290,7 @@ describe('SQL that only looks like it', () => {
   })
 })
 
-describe('the lexer', () => {
+describe('the tokenizer', () => {
   it.each([
     ["SELECT 'a''b;' ;", ['select', "a'b;", ';']],
     ['"a""b"`c``d`[e"f]', ['a"b', 'c`d', 'e"f']],

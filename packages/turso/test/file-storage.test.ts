@@ -13,11 +13,12 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { captureError } from '@tenantry/test-support'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openConnection } from '../src/file/connection.ts'
 import { openDatabaseFiles } from '../src/file/database-files.ts'
 import { createLibsqlFactory, createLibsqlFileProvider } from '../src/file/index.ts'
-import { call, failure, verify } from './support.ts'
+import { call, verify } from './support.ts'
 
 let home: string
 let root: string
@@ -63,7 +64,7 @@ const HOSTILE = [
 ]
 
 describe('hostile ids', () => {
-  it('end in a code, in a process that lives on, and leave no file', () => {
+  it('are coded errors, leave no file, and do not end the process', () => {
     const script = `
       const { createLibsqlFactory, createLibsqlFileProvider } = await import(process.env.ENTRY)
       const { TenancyError } = await import(process.env.CORE)
@@ -122,8 +123,8 @@ describe('hostile ids', () => {
   })
 })
 
-describe('the directory', () => {
-  it('is made for this user alone, and so is every database', async () => {
+describe('the root directory', () => {
+  it('is created for this user only, as is every database', async () => {
     const provider = createLibsqlFileProvider({ root })
     const { locator } = await provider.create('tenant_a', call)
     const client = await provider.connect({ locator, purpose: 'manage', verify }, call)
@@ -135,7 +136,7 @@ describe('the directory', () => {
     await provider.close()
   })
 
-  it('takes any path, also one that looks like a URL', async () => {
+  it('can have any path, such as one that looks like a URL', async () => {
     const odd = path.join(home, 'a b%20c?mode=memory#d&e', 'x:y')
     const factory = createLibsqlFactory({ root: odd })
     await factory.provision('acme')
@@ -145,7 +146,7 @@ describe('the directory', () => {
     )
   })
 
-  it('is refused when it is no path', () => {
+  it('is rejected when the option is not a path', () => {
     for (const wrong of ['', 'a\0b', undefined, 7]) {
       expect(() => createLibsqlFileProvider({ root: wrong as string })).toThrow(/ root:/)
     }
@@ -158,13 +159,13 @@ describe('the directory', () => {
     }
   })
 
-  it('that cannot be written is a code', async () => {
+  it('that cannot be written is a coded error', async () => {
     writeFileSync(root, 'a file')
-    const error = await failure(createLibsqlFactory({ root, stepTimeout: 100 }).provision('acme'))
+    const error = await captureError(createLibsqlFactory({ root, stepTimeout: 100 }).provision('acme'))
     expect(error).toMatchObject({ code: 'provider_rejected', step: 'create' })
   })
 
-  it('loses what crashed processes left, and nothing else', async () => {
+  it('loses the remains of crashed processes, and no other files', async () => {
     mkdirSync(root)
     for (const entry of ['.deleted-1', '.new-old', '.new-young', 'tenant_x', 'README']) {
       mkdirSync(path.join(root, entry))
@@ -179,7 +180,7 @@ describe('the directory', () => {
 })
 
 describe('links', () => {
-  it('in place of a tenant’s directory or file are refused, and what they lead to stays', async () => {
+  it("in place of a tenant's folder or file are rejected, and their targets stay", async () => {
     const provider = createLibsqlFileProvider({ root })
     const { locator } = await provider.create('tenant_real', call)
     const real = path.join(root, 'tenant_real')
@@ -195,12 +196,13 @@ describe('links', () => {
           ? [() => provider.find(name, call), () => provider.create(name, call)]
           : []),
       ]
-      for (const work of works) expect(await failure(work())).toMatchObject({ code: 'provider_rejected' })
+      for (const work of works)
+        expect(await captureError(work())).toMatchObject({ code: 'provider_rejected' })
     }
     expect(existsSync(file)).toBe(true)
   })
 
-  it('to the root itself are the administrator’s business', async () => {
+  it('to the root itself are allowed', async () => {
     mkdirSync(path.join(home, 'elsewhere'))
     symlinkSync(path.join(home, 'elsewhere'), root)
     const factory = createLibsqlFactory({ root })
@@ -212,7 +214,7 @@ describe('links', () => {
 })
 
 describe('a database', () => {
-  it('is made by exactly one of many', async () => {
+  it('is created by exactly one of many callers', async () => {
     const providers = Array.from({ length: 5 }, () => createLibsqlFileProvider({ root }))
     const made = await Promise.all(
       Array.from({ length: 50 }, (_, at) => providers[at % 5]?.create('tenant_a', call)),
@@ -222,7 +224,7 @@ describe('a database', () => {
     expect(readdirSync(root)).toEqual(['tenant_a'])
   })
 
-  it('is made, or found, though it is deleted again and again meanwhile', async () => {
+  it('is created or found while it is deleted again and again', async () => {
     const files = Array.from({ length: 4 }, () => openDatabaseFiles(root))
     let created = 0
     await Promise.all(
@@ -238,14 +240,14 @@ describe('a database', () => {
     expect(readdirSync(root)).toEqual([])
   })
 
-  it('is not made where something else is in its place', async () => {
+  it('is not created where a foreign file has its name', async () => {
     mkdirSync(path.join(root, 'tenant_a', 'of somebody'), { recursive: true })
     const creating = createLibsqlFileProvider({ root }).create('tenant_a', call)
-    expect(await failure(creating)).toMatchObject({ code: 'provider_rejected' })
+    expect(await captureError(creating)).toMatchObject({ code: 'provider_rejected' })
     expect(readdirSync(root)).toEqual(['tenant_a'])
   })
 
-  it('is never made by connecting', async () => {
+  it('is never created by connecting', async () => {
     const provider = createLibsqlFileProvider({ root })
     const { locator } = await provider.create('tenant_a', call)
     let losses = 0
@@ -256,15 +258,15 @@ describe('a database', () => {
     await client.execute('SELECT 1')
     expect(losses).toBe(0)
     rmSync(path.join(root, 'tenant_a'), { recursive: true })
-    expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'tenant_not_found' })
+    expect(await captureError(client.execute('SELECT 1'))).toMatchObject({ code: 'tenant_not_found' })
     expect(losses).toBe(1)
     const missing = { name: 'tenant_a', id: '0123456789abcdef' }
     const connecting = provider.connect({ locator: missing, purpose: 'manage', verify }, call)
-    expect(await failure(connecting)).toMatchObject({ code: 'tenant_not_found' })
+    expect(await captureError(connecting)).toMatchObject({ code: 'tenant_not_found' })
     expect(readdirSync(root)).toEqual([])
   })
 
-  it('is not made either when it goes between the look and the opening', async () => {
+  it('is not created when it disappears between the check and the opening', async () => {
     mkdirSync(root)
     const missing = path.join(root, 'missing.db')
     const files = { ...openDatabaseFiles(root), fingerprint: () => '1:1', path: () => missing }
@@ -273,7 +275,7 @@ describe('a database', () => {
     expect(existsSync(missing)).toBe(false)
   })
 
-  it('made anew under the name is not opened, read or deleted through an old locator', async () => {
+  it('that was created again is not opened, read or deleted through an old locator', async () => {
     const [one, two] = [createLibsqlFileProvider({ root }), createLibsqlFileProvider({ root })]
     const { locator } = await one.create('tenant_a', call)
     const old = await one.connect({ locator, purpose: 'manage', verify }, call)
@@ -283,16 +285,16 @@ describe('a database', () => {
     const fresh = await two.connect({ locator: next, purpose: 'manage', verify }, call)
     await fresh.execute('CREATE TABLE fresh (id INTEGER)')
 
-    expect(await failure(old.execute('SELECT * FROM fresh'))).toMatchObject({ code: 'stale_tenant' })
-    expect(await failure(old.execute('SELECT * FROM old'))).toMatchObject({ code: 'stale_tenant' })
+    expect(await captureError(old.execute('SELECT * FROM fresh'))).toMatchObject({ code: 'stale_tenant' })
+    expect(await captureError(old.execute('SELECT * FROM old'))).toMatchObject({ code: 'stale_tenant' })
     const connecting = one.connect({ locator, purpose: 'manage', verify }, call)
-    expect(await failure(connecting)).toMatchObject({ code: 'stale_tenant' })
+    expect(await captureError(connecting)).toMatchObject({ code: 'stale_tenant' })
     await one.drop(locator, call)
     expect((await fresh.execute('SELECT * FROM fresh')).rows).toEqual([])
     await Promise.all([one.close(), two.close()])
   })
 
-  it('restored over its path is the one that is read next', async () => {
+  it('that is restored over its path is read by the next statement', async () => {
     const provider = createLibsqlFileProvider({ root })
     const { locator } = await provider.create('tenant_a', call)
     const client = await provider.connect({ locator, purpose: 'manage', verify }, call)
@@ -305,7 +307,7 @@ describe('a database', () => {
     await provider.close()
   })
 
-  it('that is none is a code, as is one that may not be read', async () => {
+  it('that is not SQLite, or not readable, is a coded error', async () => {
     const provider = createLibsqlFileProvider({ root })
     const { locator } = await provider.create('tenant_a', call)
     const file = path.join(root, 'tenant_a', `${locator.id}.db`)
@@ -321,11 +323,11 @@ describe('a database', () => {
     writeFileSync(file, '')
     chmodSync(file, 0)
     if (process.getuid?.() !== 0) {
-      expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'provider_unavailable' })
+      expect(await captureError(client.execute('SELECT 1'))).toMatchObject({ code: 'provider_unavailable' })
     }
   })
 
-  it('goes with everything SQLite kept beside it', async () => {
+  it('is deleted with every file that SQLite keeps beside it', async () => {
     const provider = createLibsqlFileProvider({ root, drainTimeout: 50 })
     const { locator } = await provider.create('tenant_a', call)
     const client = await provider.connect({ locator, purpose: 'manage', verify }, call)
@@ -335,7 +337,7 @@ describe('a database', () => {
     expect(readdirSync(path.join(root, 'tenant_a'))).toHaveLength(3)
     await provider.drop(locator, call)
     expect(readdirSync(root)).toEqual([])
-    expect(await failure(transaction.execute('INSERT INTO notes VALUES (2)'))).toMatchObject({
+    expect(await captureError(transaction.execute('INSERT INTO notes VALUES (2)'))).toMatchObject({
       code: 'closed',
     })
     await expect(transaction.commit()).rejects.toThrow()

@@ -38,7 +38,7 @@ describe('Kysely over a libSQL client', () => {
     ])
   })
 
-  it('tells what it inserted and changed', async () => {
+  it('returns the inserted id and the number of changed rows', async () => {
     const inserted = await db.insertInto('notes').values({ body: 'a' }).executeTakeFirst()
     expect(inserted).toMatchObject({ insertId: 1n, numInsertedOrUpdatedRows: 1n })
     const changed = await db.updateTable('notes').set({ body: 'b' }).executeTakeFirst()
@@ -46,7 +46,7 @@ describe('Kysely over a libSQL client', () => {
     expect(await db.insertInto('notes').values({ body: 'c' }).returning('id').execute()).toEqual([{ id: 2 }])
   })
 
-  it('gives rows as plain objects and blobs as bytes', async () => {
+  it('returns rows as plain objects and blobs as bytes', async () => {
     await db
       .insertInto('notes')
       .values({ data: new Uint8Array([1, 2]), body: null })
@@ -61,7 +61,7 @@ describe('Kysely over a libSQL client', () => {
     expect(Object.getPrototypeOf(odd[0])).toBe(Object.prototype)
   })
 
-  it('commits, rolls back, and goes on after both', async () => {
+  it('commits, rolls back, and can be used after both', async () => {
     await db.transaction().execute((trx) => trx.insertInto('notes').values({ body: 'kept' }).execute())
     const failing = db.transaction().execute(async (trx) => {
       await trx.insertInto('notes').values({ body: 'lost' }).execute()
@@ -75,7 +75,7 @@ describe('Kysely over a libSQL client', () => {
     expect(await db.selectFrom('notes').select('body').execute()).toEqual([{ body: 'kept' }])
   })
 
-  it('streams what it has in one piece, describes the tables, and closes nothing', async () => {
+  it('streams a result as one piece, introspects the tables, and does not close the client', async () => {
     await db
       .insertInto('notes')
       .values([{ body: 'a' }, { body: 'b' }])

@@ -115,12 +115,15 @@ const both = (add: (operation: 'platform' | 'data') => unknown): void => {
 
 describe('no error, log line or object shows a token', () => {
   it.each<[string, () => void]>([
-    ['without faults', () => {}],
+    ['sent without faults', () => {}],
     [
-      'cut before',
+      'cut before it arrives',
       () => both((operation) => account.turso.faults.dropRequest({ operation, times: Infinity })),
     ],
-    ['cut after', () => both((operation) => account.turso.faults.dropReply({ operation, times: Infinity }))],
+    [
+      'cut after it was carried out',
+      () => both((operation) => account.turso.faults.dropReply({ operation, times: Infinity })),
+    ],
     ...([401, 403, 404, 429, 500, 502] as const).map((status): [string, () => void] => [
       `answered ${status}`,
       () => both((operation) => account.turso.faults.fail({ operation, status, times: Infinity })),
@@ -130,20 +133,20 @@ describe('no error, log line or object shows a token', () => {
       () => both((operation) => account.turso.faults.failAfterCommit({ operation, times: Infinity })),
     ],
     ['rate limited', () => both((operation) => account.turso.faults.rateLimit({ operation, windowMs: 1 }))],
-    ['expired tokens', () => void account.turso.faults.expireTokens({ times: Infinity })],
-    ['a window of 404', () => void account.turso.faults.notFoundAfterCreate()],
-    ['a stale delete', () => void account.turso.faults.staleAfterDelete()],
-  ])('(%s)', async (where, fault) => {
+    ['sent with an expired token', () => void account.turso.faults.expireTokens({ times: Infinity })],
+    ['answered 404 after the creation', () => void account.turso.faults.notFoundAfterCreate()],
+    ['answered by a stale service after the deletion', () => void account.turso.faults.staleAfterDelete()],
+  ])('when a request is %s', async (where, fault) => {
     const failures = await exercise(`tenant-secret-${where.replaceAll(/[^a-z0-9]/g, '')}`, where, fault)
     expect(failures).toBeGreaterThan(0)
   })
 
   it.each([
-    ['the platform repeats the token in its error', (token: string) => ({ error: `bad token ${token}` })],
-    ['URL-encoded', (token: string) => ({ error: `bad ?t=${encodeURIComponent(token)}` })],
+    ['in an error text', (token: string) => ({ error: `bad token ${token}` })],
+    ['URL-encoded in an error text', (token: string) => ({ error: `bad ?t=${encodeURIComponent(token)}` })],
     ['as a code', (token: string) => ({ error: 'x', code: token })],
     ['as a database', (token: string) => ({ database: { Name: token, DbId: token, Hostname: token } })],
-  ])('(%s)', async (where, body) => {
+  ])('when the platform repeats it: %s', async (where, body) => {
     const fault = (): void => {
       for (const operation of ['databases.create', 'databases.retrieve', 'databases.list'] as const) {
         for (const status of [200, 400, 401, 404, 500]) account.answer(operation, status, body(CANARY))
@@ -165,7 +168,7 @@ describe('no error, log line or object shows a token', () => {
       (token: string) => new Error('a', { cause: new Error('b', { cause: new Error(token) }) }),
     ],
     ['throws a text', (token: string) => token],
-  ])('(fetch %s)', async (where, thrown) => {
+  ])('when fetch %s', async (where, thrown) => {
     const { organization: organizationName, apiToken } = account.turso
     const name = `tenant-thrown-${where.replaceAll(/[^a-z0-9]/g, '')}`
     const { DbId: id, Hostname: hostname } = await account.turso.oracle.create(name)
@@ -192,7 +195,7 @@ describe('no error, log line or object shows a token', () => {
     }
   })
 
-  it('(a database that repeats it in an SQL error)', async () => {
+  it('when a database repeats it in an SQL error', async () => {
     const { organization: organizationName, apiToken } = account.turso
     const name = 'tenant-sql-echo'
     let lying = false
@@ -214,7 +217,7 @@ describe('no error, log line or object shows a token', () => {
     expectNoSecret(error, 'an SQL error')
   })
 
-  it('(a token that is longer than what an error keeps of a text)', async () => {
+  it('when a token is longer than the text that an error keeps', async () => {
     const token = `eyJhbGciOiJFZERTQSJ9.${'canary-payload-'.repeat(30)}.signature`
     const provider = account.provider({ apiToken: token })
     const texts = [
@@ -230,7 +233,7 @@ describe('no error, log line or object shows a token', () => {
     }
   })
 
-  it('(after more tokens of databases than are remembered)', async () => {
+  it('after more database tokens than the redactor remembers', async () => {
     const { organization: organizationName } = account.turso
     let minted = 0
     let echoing = false
@@ -257,7 +260,7 @@ describe('no error, log line or object shows a token', () => {
     expectNoSecret(error, 'after many tokens')
   })
 
-  it('(what a set-up mistake says)', () => {
+  it('in the error of an invalid option', () => {
     const { organization: organizationName } = account.turso
     for (const wrong of [{ apiToken: `${CANARY}\n` }, { apiToken: CANARY, baseUrl: `http://x/${CANARY}` }]) {
       try {
@@ -269,7 +272,7 @@ describe('no error, log line or object shows a token', () => {
     }
   })
 
-  it('(and nothing at all was printed meanwhile)', () => {
+  it('and nothing is printed', () => {
     const text = inspect(printed, { depth: 10, maxArrayLength: Infinity, maxStringLength: Infinity })
     expect(tokens.size).toBeGreaterThan(5)
     for (const secret of tokens) for (const form of formsOf(secret)) expect(text).not.toContain(form)

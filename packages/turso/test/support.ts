@@ -1,20 +1,15 @@
 import type { Client } from '@libsql/client/web'
 import { startTursoEmulator, type TursoEmulator, type TursoEmulatorOptions } from '@tenantry/emulators'
-import {
-  type CallOptions,
-  type Environment,
-  TenancyError,
-  type TenantProvider,
-} from '@tenantry/multi-tenancy'
+import type { CallOptions, Environment, TenantProvider } from '@tenantry/multi-tenancy'
 import { createTursoProvider, type TursoProviderOptions } from '../src/index.ts'
 
-/** A call nobody gives up. */
+/** The options of a call that is never aborted. */
 export const call: CallOptions = { signal: new AbortController().signal }
 
-/** What connects without a stamp. */
+/** A check of the identity stamp that always succeeds. */
 export const verify = async (): Promise<void> => {}
 
-/** A clock that moves only when told, or when somebody sleeps. */
+/** A clock that moves only by `advance` and while code under test sleeps. */
 export function createClock(): Pick<Environment, 'now' | 'sleep' | 'random'> & { advance(ms: number): void } {
   let now = Date.now()
   return {
@@ -35,13 +30,13 @@ export interface Account {
   readonly turso: TursoEmulator
   readonly clock: ReturnType<typeof createClock>
   provider(options?: Partial<TursoProviderOptions>): TenantProvider<Client>
-  /** A database that is there, and a client of it. */
+  /** A client of the database, which is created when it does not exist. */
   open(name: string, provider?: TenantProvider<Client>): Promise<Client>
-  /** Reaches the emulator, unless `answer` has an answer of the test's own. */
+  /** Sends to the emulator, unless `answer` has a response for the request. */
   readonly fetch: Fetch
-  /** Answers the next request of an operation (`times` of them) with any body, which the emulator's faults cannot. */
+  /** Responds to the next `times` requests of an operation with any body, which the emulator's faults cannot. */
   answer(operation: Answered, status: number, body: unknown, times?: number): void
-  /** Ends all faults and answers. */
+  /** Ends all faults and removes all responses of `answer`. */
   reset(): void
   /** Requests of one operation since the emulator started. */
   count(operation: string, database?: string): number
@@ -105,14 +100,4 @@ export async function startAccount(options: TursoEmulatorOptions = {}): Promise<
           request.operation === operation && (database === undefined || request.database === database),
       ).length,
   }
-}
-
-/** What `work` throws, which must be one of our errors. */
-export async function failure(work: Promise<unknown>): Promise<TenancyError> {
-  const outcome = await work.then(
-    (value) => ({ value }),
-    (error: unknown) => error,
-  )
-  if (outcome instanceof TenancyError) return outcome
-  throw new Error('It should have thrown a TenancyError', { cause: outcome })
 }

@@ -3,10 +3,11 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createClient } from '@libsql/client/web'
 import { TenancyError } from '@tenantry/multi-tenancy'
+import { captureError } from '@tenantry/test-support'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createLibsqlFileProvider } from '../src/file/index.ts'
 import { createTursoProvider } from '../src/index.ts'
-import { type Account, call, failure, startAccount, verify } from './support.ts'
+import { type Account, call, startAccount, verify } from './support.ts'
 
 describe('a closed Turso database', () => {
   let account: Account
@@ -19,19 +20,19 @@ describe('a closed Turso database', () => {
 
   const freshName = (): string => `tenant-access-${serial++}`
 
-  it('is tenant_suspended; one that Turso blocks alone is quota_exceeded', async () => {
+  it('is tenant_suspended; one that Turso blocks by itself is quota_exceeded', async () => {
     const provider = account.provider()
     const name = freshName()
     const client = await account.open(name, provider)
     const locator = (await provider.find(name, call)) ?? {}
     await provider.setAccess?.(locator, 'closed', call)
-    expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'tenant_suspended' })
+    expect(await captureError(client.execute('SELECT 1'))).toMatchObject({ code: 'tenant_suspended' })
     await provider.setAccess?.(locator, 'open', call)
     await configure(name, { block_reads: true })
-    expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'quota_exceeded' })
+    expect(await captureError(client.execute('SELECT 1'))).toMatchObject({ code: 'quota_exceeded' })
   })
 
-  it('takes no token from before its closing, also once it is open again', async () => {
+  it('accepts no token from before it was closed, even after it is opened again', async () => {
     const provider = account.provider()
     const name = freshName()
     const { locator } = await provider.create(name, call)
@@ -43,7 +44,7 @@ describe('a closed Turso database', () => {
     await expect(thief.execute('SELECT 1 AS one')).rejects.toThrow('401')
   })
 
-  it('is closed by a second try, whichever request lost its reply', async () => {
+  it('is closed by a second try when the response of any request was lost', async () => {
     for (const operation of ['databases.configure', 'tokens.rotate'] as const) {
       const provider = account.provider()
       const name = freshName()
@@ -51,30 +52,34 @@ describe('a closed Turso database', () => {
       const locator = (await provider.find(name, call)) ?? {}
       account.turso.faults.dropReply({ operation, database: name })
       const closing = provider.setAccess?.(locator, 'closed', call) ?? Promise.resolve()
-      expect(await failure(closing)).toMatchObject({ code: 'provider_unavailable' })
+      expect(await captureError(closing)).toMatchObject({ code: 'provider_unavailable' })
       await provider.setAccess?.(locator, 'closed', call)
-      expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'tenant_suspended' })
+      expect(await captureError(client.execute('SELECT 1'))).toMatchObject({ code: 'tenant_suspended' })
     }
   })
 
-  it('needs a platform token that may close it, and says so', async () => {
+  it('needs a platform token that may close databases; the error says so', async () => {
     const { organization: organizationName, fetch, oracle } = account.turso
     const scopes = ['read', 'db:create', 'db:delete', 'db:mint-token'] as const
     const apiToken = await oracle.platformToken({ group: 'default', scopes: [...scopes] })
     const provider = createTursoProvider({ organizationName, apiToken, fetch })
     const { locator } = await provider.create(freshName(), call)
-    expect(await failure(provider.setAccess?.(locator, 'closed', call) ?? Promise.resolve())).toMatchObject({
+    expect(
+      await captureError(provider.setAccess?.(locator, 'closed', call) ?? Promise.resolve()),
+    ).toMatchObject({
       code: 'credentials_rejected',
     })
   })
 
-  it('is not another one of its name', async () => {
+  it('does not close another database of the same name', async () => {
     const provider = account.provider()
     const name = freshName()
     const { locator } = await provider.create(name, call)
     await provider.drop(locator, call)
     const client = await account.open(name, provider)
-    expect(await failure(provider.setAccess?.(locator, 'closed', call) ?? Promise.resolve())).toMatchObject({
+    expect(
+      await captureError(provider.setAccess?.(locator, 'closed', call) ?? Promise.resolve()),
+    ).toMatchObject({
       code: 'tenant_not_found',
     })
     expect((await client.execute('SELECT 1 AS one')).rows[0]?.one).toBe(1)
@@ -91,7 +96,7 @@ describe('a closed Turso database', () => {
 })
 
 describe('placement', () => {
-  it('names a group: the one of new databases, or a further one', async () => {
+  it('names a group: the default one or a further one', async () => {
     const account = await startAccount()
     expect(account.provider().placements).toEqual(['default'])
     expect(account.provider({ groups: ['elsewhere'] }).placements).toEqual(['default', 'elsewhere'])
@@ -103,13 +108,13 @@ describe('placement', () => {
 })
 
 describe('a closed file', () => {
-  it('stays closed for a process that starts later, and its mark goes with it', async () => {
+  it('stays closed for a process that starts later, and its marker is deleted with it', async () => {
     const root = mkdtempSync(path.join(tmpdir(), 'tenantry-access-'))
     const [here, later] = [createLibsqlFileProvider({ root }), createLibsqlFileProvider({ root })]
     const { locator } = await here.create('tenant_a', call)
     await here.setAccess?.(locator, 'closed', call)
     await here.close()
-    expect(await failure(later.connect({ locator, purpose: 'manage', verify }, call))).toMatchObject({
+    expect(await captureError(later.connect({ locator, purpose: 'manage', verify }, call))).toMatchObject({
       code: 'tenant_suspended',
     })
     await later.drop(locator, call)
@@ -118,14 +123,14 @@ describe('a closed file', () => {
     rmSync(root, { recursive: true })
   })
 
-  it('gives no connection to who waited for one as it was closed', async () => {
+  it('gives no connection to callers that were waiting when it was closed', async () => {
     const root = mkdtempSync(path.join(tmpdir(), 'tenantry-access-'))
     const provider = createLibsqlFileProvider({ root, maxConnectionsPerTenant: 1 })
     const elsewhere = createLibsqlFileProvider({ root })
     const { locator } = await provider.create('tenant_a', call)
     const client = await provider.connect({ locator, purpose: 'manage', verify }, call)
     const transaction = await client.transaction('deferred')
-    const waiting = failure(client.execute('SELECT 1'))
+    const waiting = captureError(client.execute('SELECT 1'))
     await elsewhere.setAccess?.(locator, 'closed', call)
     transaction.close()
     expect(await waiting).toMatchObject({ code: 'tenant_suspended' })

@@ -1,6 +1,7 @@
 import type { Client } from '@libsql/client/web'
+import { captureError } from '@tenantry/test-support'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { type Account, call, failure, startAccount, verify } from './support.ts'
+import { type Account, call, startAccount, verify } from './support.ts'
 
 let account: Account
 beforeAll(async () => {
@@ -15,8 +16,8 @@ const freshName = (): string => `tenant-token-${serial++}`
 const minted = (name: string): number => account.count('tokens.create', name)
 const one = async (client: Client): Promise<unknown> => (await client.execute('SELECT 1 AS one')).rows[0]?.one
 
-describe('a database’s token', () => {
-  it('is minted once for many calls, clients and providers’ queries', async () => {
+describe('the token of a database', () => {
+  it('is minted once for many calls and clients', async () => {
     const name = freshName()
     const provider = account.provider()
     const client = await account.open(name, provider)
@@ -26,7 +27,7 @@ describe('a database’s token', () => {
     expect(minted(name)).toBe(1)
   })
 
-  it('is renewed when 80 % of its life are over, not before, and nobody waits for it', async () => {
+  it('is renewed in the background after 80 % of its lifetime, and not earlier', async () => {
     const name = freshName()
     const client = await account.open(name, account.provider({ tokenLifetime: '1h' }))
     account.clock.advance(0.79 * HOUR)
@@ -41,7 +42,7 @@ describe('a database’s token', () => {
     await expect.poll(() => minted(name)).toBe(2)
   })
 
-  it('is renewed once, however many ask at the same time', async () => {
+  it('is renewed once for many concurrent calls', async () => {
     const name = freshName()
     const client = await account.open(name)
     account.clock.advance(2 * HOUR)
@@ -50,7 +51,7 @@ describe('a database’s token', () => {
     expect(minted(name)).toBe(2)
   })
 
-  it('that the database refuses is minted anew, and the call repeated, once', async () => {
+  it('that the database refuses is minted again, and the call is repeated once', async () => {
     const name = freshName()
     const client = await account.open(name)
     await client.execute('CREATE TABLE notes (id INTEGER PRIMARY KEY)')
@@ -67,7 +68,7 @@ describe('a database’s token', () => {
     expect(minted(name)).toBe(2)
   })
 
-  it('that expires or is revoked in the middle of traffic costs no user an error', async () => {
+  it('that expires or is revoked during traffic causes no error', async () => {
     const name = freshName()
     const client = await account.open(name)
     await client.execute('CREATE TABLE notes (id INTEGER PRIMARY KEY)')
@@ -79,20 +80,20 @@ describe('a database’s token', () => {
     expect(await account.turso.oracle.execute(name, 'SELECT count(*) AS n FROM notes')).toEqual([{ n: 80 }])
   })
 
-  it('that is refused again and again is not minted again and again', async () => {
+  it('that is refused repeatedly is minted again once', async () => {
     const name = freshName()
     const client = await account.open(name)
     account.clock.advance(10_000)
     account.turso.faults.fail({ operation: 'data', database: name, status: 401, times: Infinity })
     for (let attempt = 0; attempt < 10; attempt++) {
-      expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'credentials_rejected' })
+      expect(await captureError(client.execute('SELECT 1'))).toMatchObject({ code: 'credentials_rejected' })
     }
     expect(minted(name)).toBe(2)
     account.turso.faults.clear()
     expect(await one(client)).toBe(1)
   })
 
-  it('stays in use while the platform cannot renew it, which is asked about every half minute', async () => {
+  it('stays in use while the platform cannot renew it; the platform is asked every half minute', async () => {
     const name = freshName()
     const client = await account.open(name)
     account.turso.faults.fail({ operation: 'tokens.create', database: name, status: 503, times: Infinity })
@@ -105,10 +106,10 @@ describe('a database’s token', () => {
     expect(await one(client)).toBe(1)
     await expect.poll(() => minted(name)).toBe(3)
     account.clock.advance(HOUR)
-    expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'provider_unavailable' })
+    expect(await captureError(client.execute('SELECT 1'))).toMatchObject({ code: 'provider_unavailable' })
   })
 
-  it('never opens a database that was made anew under the name', async () => {
+  it('never opens a database that was created again under the same name', async () => {
     const name = freshName()
     const [before, after] = [account.provider(), account.provider()]
     const { locator } = await before.create(name, call)
@@ -119,16 +120,16 @@ describe('a database’s token', () => {
     await fresh.execute('CREATE TABLE secret AS SELECT 1 AS one')
 
     account.clock.advance(10_000)
-    expect(await failure(client.execute('SELECT * FROM secret'))).toMatchObject({ code: 'stale_tenant' })
-    expect(await failure(client.execute('SELECT * FROM secret'))).toMatchObject({ code: 'stale_tenant' })
+    expect(await captureError(client.execute('SELECT * FROM secret'))).toMatchObject({ code: 'stale_tenant' })
+    expect(await captureError(client.execute('SELECT * FROM secret'))).toMatchObject({ code: 'stale_tenant' })
     const late = account.provider().connect({ locator, purpose: 'manage', verify }, call)
-    expect(await failure(late)).toMatchObject({ code: 'stale_tenant' })
+    expect(await captureError(late)).toMatchObject({ code: 'stale_tenant' })
     await before.drop(locator, call)
     expect(await one(fresh)).toBe(1)
     expect(account.turso.oracle.databases().some(({ DbId }) => DbId === next.id)).toBe(true)
   })
 
-  it('ends with its database: the client says that it lost it, and only then', async () => {
+  it('ends with its database: the client reports the loss, and only then', async () => {
     const name = freshName()
     const provider = account.provider()
     const { locator } = await provider.create(name, call)
@@ -138,26 +139,26 @@ describe('a database’s token', () => {
       call,
     )
     account.turso.faults.fail({ operation: 'data', database: name, status: 404 })
-    expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'tenant_not_ready' })
+    expect(await captureError(client.execute('SELECT 1'))).toMatchObject({ code: 'tenant_not_ready' })
     account.turso.faults.fail({ operation: 'data', database: name, status: 404 })
     account.turso.faults.fail({ operation: 'databases.retrieve', status: 503 })
-    expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'tenant_not_ready' })
+    expect(await captureError(client.execute('SELECT 1'))).toMatchObject({ code: 'tenant_not_ready' })
     expect(losses).toBe(0)
     await account.turso.oracle.destroy(name)
-    expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'tenant_not_found' })
+    expect(await captureError(client.execute('SELECT 1'))).toMatchObject({ code: 'tenant_not_found' })
     expect(losses).toBe(1)
     await account.turso.oracle.create(name)
     account.clock.advance(10_000)
-    expect(await failure(client.execute('SELECT 1'))).toMatchObject({ code: 'stale_tenant' })
+    expect(await captureError(client.execute('SELECT 1'))).toMatchObject({ code: 'stale_tenant' })
     expect(losses).toBe(2)
   })
 
-  it('minted while the database was being swapped is thrown away', async () => {
+  it('is discarded when the database was replaced while it was minted', async () => {
     const name = freshName()
     const provider = account.provider()
     const { locator } = await provider.create(name, call)
     const hold = account.turso.faults.hold({ operation: 'tokens.create', database: name })
-    const connecting = failure(account.provider().connect({ locator, purpose: 'manage', verify }, call))
+    const connecting = captureError(account.provider().connect({ locator, purpose: 'manage', verify }, call))
     await hold.met()
     await account.turso.oracle.destroy(name)
     await account.turso.oracle.create(name)
@@ -165,7 +166,7 @@ describe('a database’s token', () => {
     expect(await connecting).toMatchObject({ code: 'stale_tenant' })
   })
 
-  it('on Workers is kept as data, while nobody waits for another request’s minting', async () => {
+  it("is kept as data on Workers, where no request awaits another request's minting", async () => {
     const name = freshName()
     await account.open(name)
     const provider = account.provider({ environment: { ...account.clock, runtime: 'workers' } })
@@ -182,7 +183,7 @@ describe('a database’s token', () => {
     expect(minted(name)).toBe(before + 2)
   })
 
-  it('has a life that the API understands', () => {
+  it('must have a lifetime that the API accepts', () => {
     for (const tokenLifetime of ['never', '', '1', '59s', '1h ', '-1h', '1.5h', 'h', '30m1h']) {
       expect(() => account.provider({ tokenLifetime }), tokenLifetime).toThrow(/tokenLifetime/)
     }
@@ -191,7 +192,7 @@ describe('a database’s token', () => {
 })
 
 describe('a transaction', () => {
-  it('goes on with the token it began with', async () => {
+  it('keeps the token that it began with', async () => {
     const name = freshName()
     const client = await account.open(name)
     await client.execute('CREATE TABLE notes (id INTEGER PRIMARY KEY)')
@@ -203,7 +204,7 @@ describe('a transaction', () => {
     expect(await account.turso.oracle.execute(name, 'SELECT count(*) AS n FROM notes')).toEqual([{ n: 2 }])
   })
 
-  it('whose first statements go out together stays one when its token is refused', async () => {
+  it('stays one transaction when its first concurrent statements find the token refused', async () => {
     const name = freshName()
     const client = await account.open(name)
     await client.execute('CREATE TABLE notes (id INTEGER PRIMARY KEY)')
