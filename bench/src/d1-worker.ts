@@ -25,7 +25,7 @@ function createApps(env: Bindings) {
     ...options,
     migrations: {
       '001': 'CREATE TABLE notes (id INTEGER PRIMARY KEY, title TEXT NOT NULL)',
-      '002': `INSERT INTO notes (title) VALUES ${Array.from({ length: 10 }, (_, at) => `('note ${at}')`).join()}`,
+      '002': `INSERT INTO notes (title) VALUES ${Array.from({ length: 10 }, (_, index) => `('note ${index}')`).join()}`,
     },
     createAdapters: (client) => ({ client }),
   })
@@ -45,20 +45,20 @@ app.post('/provision', async (c) => {
   await apps.factory.provision(c.req.header('host')?.split('.')[0] ?? '')
   return c.body(null, 204)
 })
-/** What one writes by hand: the tenant from the host, its binding, the query. */
+/** The code without Tenantry: the tenant from the host, its binding, the query. */
 app.get('/direct', async (c) => {
   const tenant = c.req.header('host')?.split('.')[0]?.toUpperCase()
   return c.json(await read(c.env[`DB_TENANT_${tenant}`] as D1Database))
 })
-/** The same, with the two headers that ours sets by default. */
+/** The same with the two headers that the middleware sets by default. */
 app.get('/direct-private', async (c) => {
   const tenant = c.req.header('host')?.split('.')[0]?.toUpperCase()
-  const answer = c.json(await read(c.env[`DB_TENANT_${tenant}`] as D1Database))
-  answer.headers.set('cache-control', 'private, no-store')
-  answer.headers.append('vary', 'Host')
-  return answer
+  const response = c.json(await read(c.env[`DB_TENANT_${tenant}`] as D1Database))
+  response.headers.set('cache-control', 'private, no-store')
+  response.headers.append('vary', 'Host')
+  return response
 })
-/** The client alone: what a handler has. */
+/** The client that a handler receives, without the middleware. */
 app.get('/client', async (c) => {
   apps ??= createApps(c.env)
   const tenant = c.req.header('host')?.split('.')[0] ?? ''
@@ -67,13 +67,13 @@ app.get('/client', async (c) => {
   const client = await apps.provider.connect(target, { signal: c.req.raw.signal })
   return c.json(await read(client))
 })
-/** Each request resolved, authorized, and served with its tenant's adapters. */
-for (const way of ['bare', 'whole'] as const) {
+/** The whole middleware: resolves, authorizes and serves each request with its tenant's adapters. */
+for (const variant of ['bare', 'whole'] as const) {
   app.get(
-    `/${way}`,
+    `/${variant}`,
     (c, next) => {
       apps ??= createApps(c.env)
-      return apps[way](c, next)
+      return apps[variant](c, next)
     },
     async (c) => c.json(await read(c.env.data.client)),
   )

@@ -25,7 +25,7 @@ export function createFactory(env: Env): TenantFactory<NotesAdapters> {
     access: listAccess(env),
     createAdapters,
     migrations,
-    // A tenant of the demo begins with a few notes.
+    // Tenants of the demo start with a few notes.
     ...(emulator === undefined ? {} : { seed: seedDemo, baseUrl: `${emulator}/client/v4` }),
   })
 }
@@ -41,7 +41,7 @@ function listAccess(env: Env): D1Access[] {
   return [binding, { kind: 'dispatch', namespace, secret, dispatcher }]
 }
 
-/** D1 runs a batch as one transaction, and has no other. */
+/** D1's only transaction is a batch. */
 function createAdapters(client: D1Database): NotesAdapters {
   return {
     db: new Kysely<NotesDatabase>({ dialect: d1Kysely(client) }),

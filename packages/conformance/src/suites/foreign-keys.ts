@@ -178,7 +178,7 @@ export const foreignKeys: readonly ConformanceCase[] = defineCases('migrations',
         const migrations = { ...first, '0003_kept': 'CREATE TABLE kept (id INTEGER)', '0004_pragma': text }
         const error = await expectError('migrate', () => t.createFactory({ migrations }).migrate('acme'))
         equal(error.code, 'config_invalid')
-        match(error.message, /0004_pragma, statement 1 of 1 \(PRAGMA /)
+        match(error.message, /0004_pragma, statement 1 of 1 in line 1 \(PRAGMA /)
       }
       for (const text of [DRIZZLE, 'PRAGMA defer_foreign_keys = ON']) {
         const migrations = { ...first, '0003_rebuild': { sql: text, transaction: false } }

@@ -2,9 +2,11 @@ import {
   classifyConnectionError,
   configError,
   HttpError,
+  hmacSha256,
   parseJsonObject,
   type Redactor,
   TenancyError,
+  toHex,
 } from '@tenantry/multi-tenancy/provider'
 import type { D1Result } from '../client/d1-database.ts'
 import { createRemoteDatabase, type Session, type Transport } from '../client/remote-database.ts'
@@ -188,6 +190,7 @@ function encodeStatement({ sql, params }: BoundStatement): BoundStatement {
   }
 }
 
+/** Not `String.fromCharCode(...bytes)`: a blob has up to two million bytes, too many for arguments. */
 function toBase64(bytes: Uint8Array): string {
   let text = ''
   for (const byte of bytes) text += String.fromCharCode(byte)
@@ -196,9 +199,5 @@ function toBase64(bytes: Uint8Array): string {
 
 /** The key of one database. It opens no other tenant's database. */
 export async function deriveKey(secret: string, uuid: string): Promise<string> {
-  const encode = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text)
-  const algorithm = { name: 'HMAC', hash: 'SHA-256' }
-  const key = await crypto.subtle.importKey('raw', encode(secret), algorithm, false, ['sign'])
-  const signature = await crypto.subtle.sign('HMAC', key, encode(`tenantry-d1:${uuid}`))
-  return Array.from(new Uint8Array(signature), (byte) => byte.toString(16).padStart(2, '0')).join('')
+  return toHex(await hmacSha256(new TextEncoder().encode(secret), `tenantry-d1:${uuid}`))
 }
