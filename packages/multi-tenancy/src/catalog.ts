@@ -25,6 +25,7 @@ export {
   type OperationError,
   type OperationKind,
   type OperationParams,
+  type RunningOperation,
   type StepEvent,
   TENANT_STATES,
   type TenantFilter,

@@ -1,14 +1,14 @@
 import { createTenantsApi } from './api/app.ts'
 import { type CatalogDatabase, openCatalogDatabase } from './catalog/connection.ts'
-import { createSightingStore } from './catalog/findings.ts'
+import { createFindingStore } from './catalog/findings.ts'
 import { createOperationStore } from './catalog/operations.ts'
 import { createTenantStore } from './catalog/tenants.ts'
 import { configError } from './errors.ts'
 import type { Catalog, FactoryContext } from './factory/context.ts'
-import { createCatalogDirectory, type StateOptions } from './factory/locate-in-catalog.ts'
+import { createCatalogLocator, type StateOptions } from './factory/locate-in-catalog.ts'
 import { requirePositive } from './factory/options.ts'
 import { createLifecycle } from './lifecycle/lifecycle.ts'
-import { createEngine } from './lifecycle/operations.ts'
+import { createOperations } from './lifecycle/operations.ts'
 import { createReconciler } from './lifecycle/reconcile.ts'
 import { createRunner } from './lifecycle/runner.ts'
 import type { OperationHooks } from './types/lifecycle.ts'
@@ -16,14 +16,14 @@ import { checkOptions } from './util/options.ts'
 
 export interface CatalogOptions extends CatalogDatabase, StateOptions {
   /**
-   * Milliseconds a deleted tenant's database is kept, and can come back. 0 destroys it at once.
+   * Milliseconds a deleted tenant's database is kept and can be undeleted. 0 destroys it immediately.
    *
    * @default 2_592_000_000 (30 days)
    */
   readonly retention?: number
   /**
-   * Milliseconds without a sign of life after which whoever runs an operation counts as dead. Clocks of processes
-   * may differ by less.
+   * Milliseconds after which another process takes an operation over whose runner has not renewed its lease. The clocks
+   * of the processes must differ by less.
    *
    * @default 60_000
    */
@@ -35,10 +35,10 @@ export interface CatalogOptions extends CatalogDatabase, StateOptions {
    */
   readonly waitTimeout?: number
   /**
-   * Has an operation run elsewhere, by `lifecycle.run(operationId, { step, owner })`: for a durable engine such as
-   * Cloudflare Workflows. Resolves once it is handed over.
+   * Hands operations to another process, which calls `lifecycle.run(operationId, { step, owner })`: for a durable engine
+   * such as Cloudflare Workflows. Resolves once the engine has accepted the operation.
    *
-   * @default at once, in this process
+   * @default operations run in the calling process
    */
   readonly executor?: (operationId: string) => Promise<void>
 }
@@ -48,8 +48,8 @@ const OPTIONS = [
 ] // biome-ignore format: one list
 
 /**
- * The record of all tenants, kept in a database of its own (not a tenant's), through Kysely. Given to a factory, it
- * makes every step of a tenant's life durable: `factory.lifecycle` has what can be done, `multiTenancy.app` serves it.
+ * The record of all tenants, in a database of its own, through Kysely. A factory with a catalog records every step of a
+ * tenant's life: `factory.lifecycle` has the operations, `multiTenancy.app` serves them over HTTP.
  *
  * @throws `config_invalid`, naming the option
  * @example
@@ -70,48 +70,42 @@ export function createCatalog(options: CatalogOptions): Catalog {
     executor,
   } = options
   if (typeof db?.selectFrom !== 'function')
-    throw configError('db', 'must be a Kysely of the catalog’s database')
+    throw configError('db', "must be a Kysely instance of the catalog's database")
   if (!['sqlite', 'postgres', 'mysql'].includes(dialect)) {
     throw configError('dialect', 'must be sqlite, postgres or mysql')
   }
   requirePositive('retention', retention)
   requirePositive('waitTimeout', waitTimeout)
-  // setInterval takes no more, and counts a longer time as none.
-  if (!(leaseTtl > 0 && leaseTtl < 2 ** 31)) throw configError('leaseTtl', 'use milliseconds, above 0')
+  // setInterval treats a longer time as 0.
+  if (!(leaseTtl > 0 && leaseTtl < 2 ** 31))
+    throw configError('leaseTtl', 'must be a number of milliseconds above 0 and below 2^31')
   if (executor !== undefined && typeof executor !== 'function')
     throw configError('executor', 'must be a function')
   const { ready } = openCatalogDatabase(options)
 
   return {
-    attach<Client, Adapters>(core: FactoryContext<Client, Adapters>) {
-      const { environment } = core
-      const tenants = createTenantStore(ready, environment)
-      const operations = createOperationStore(ready, environment)
+    attach<Client, Adapters>(context: FactoryContext<Client, Adapters>) {
+      const catalog = { ready, environment: context.environment }
+      const tenants = createTenantStore(catalog)
+      const operations = createOperationStore(catalog)
+      const findings = createFindingStore(catalog)
       let attached: OperationHooks | undefined
-      const hooks = {
-        get: () => attached,
-        set(given: OperationHooks) {
-          if (attached !== undefined)
-            throw configError('databaseIsolation', 'is set up already, with its own hooks')
-          attached = given
-        },
+      const hooks = (): OperationHooks | undefined => attached
+      function setHooks(value: OperationHooks): void {
+        if (attached !== undefined) {
+          throw configError('databaseIsolation', 'already has hooks attached by another setupMultiTenancy')
+        }
+        attached = value
       }
-      const runner = createRunner(core, tenants, operations, { leaseTtl, retention, hooks: hooks.get })
-      const engine = createEngine(core, tenants, operations, runner, {
-        leaseTtl,
-        waitTimeout,
-        executor,
-        hooks: hooks.get,
-      })
-      const sightings = createSightingStore(ready, environment)
-      const reconciler = createReconciler(core, tenants, operations, sightings, engine)
-      const lifecycle = createLifecycle({ core, tenants, operations, engine, reconciler, retention, hooks })
+      const shared = { context, tenants, operations, leaseTtl, retention, hooks }
+      const runner = createOperations({ ...shared, runner: createRunner(shared), waitTimeout, executor })
+      const reconciler = createReconciler({ context, tenants, findings, runner })
       return {
-        locator: createCatalogDirectory(tenants, environment, core.cache, {
+        locator: createCatalogLocator(tenants, catalog.environment, context.cache, {
           ...options,
-          reportError: core.reportError,
+          reportError: context.reportError,
         }),
-        lifecycle,
+        lifecycle: createLifecycle({ ...shared, runner, reconciler, setHooks }),
         createTenantsApi,
       }
     },

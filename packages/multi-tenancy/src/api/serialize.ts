@@ -1,6 +1,6 @@
 import type { Operation, OperationError, StepEvent, TenantRecord } from '../types/record.ts'
 
-/** A tenant as the API shows it: no locator, no physical name, no revision. */
+/** A tenant in an API response: without locator, physical name and revision. */
 export function showTenant(record: TenantRecord): Record<string, unknown> {
   const { id, generation, uid, state, placement, schemaVersion, metadata, error, operation } = record
   return {
@@ -12,7 +12,7 @@ export function showTenant(record: TenantRecord): Record<string, unknown> {
     schemaVersion: schemaVersion ?? null,
     metadata,
     error: showError(error),
-    operation: operation ?? null,
+    operation: operation?.id ?? null,
     lastOperation: record.lastOperation ?? null,
     createdAt: iso(record.createdAt),
     updatedAt: iso(record.updatedAt),
@@ -22,7 +22,7 @@ export function showTenant(record: TenantRecord): Record<string, unknown> {
   }
 }
 
-/** An operation as the API shows it: neither what it was asked for nor who runs it. */
+/** An operation in an API response: without its parameters. */
 export function showOperation(operation: Operation): Record<string, unknown> {
   const { id, tenantId, generation, kind, state, attempt, error, createdAt, finishedAt } = operation
   return {
@@ -49,9 +49,9 @@ function showError(error: OperationError | undefined): Record<string, unknown> |
   return { code, message, step, retryAfter, operation }
 }
 
-/** The last moment a `Date` knows; a retention may reach beyond. */
-const END = 8.64e15
+/** The last moment a `Date` can represent; a retention may end later. */
+const MAX_TIME = 8.64e15
 
 function iso(time: number | undefined): string | null {
-  return time === undefined ? null : new Date(Math.min(time, END)).toISOString()
+  return time === undefined ? null : new Date(Math.min(time, MAX_TIME)).toISOString()
 }

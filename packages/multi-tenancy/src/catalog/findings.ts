@@ -1,51 +1,44 @@
-import type { Environment } from '../util/environment.ts'
-import { persist, type Ready } from './tenants.ts'
+import type { CatalogContext } from './context.ts'
+import { retryTransient } from './retry-write.ts'
 
-/** When what reconcile finds was first and last seen. */
-export interface SightingStore {
+/** When each finding of reconcile was first and last seen. */
+export interface FindingStore {
   /**
-   * Notes what was found now, forgets what no longer is, and resolves with when each was first seen: in an
-   * earlier run, or now.
+   * Stores the keys of the current findings and removes all others. Resolves with the time at which each was first seen:
+   * in an earlier run, or now.
    */
-  note(findings: readonly string[]): Promise<ReadonlyMap<string, number>>
+  recordSeen(keys: readonly string[]): Promise<ReadonlyMap<string, number>>
 }
 
-export function createSightingStore(ready: Ready, environment: Environment): SightingStore {
+export function createFindingStore({ ready, environment }: CatalogContext): FindingStore {
   return {
-    async note(findings) {
+    async recordSeen(keys) {
       const now = environment.now()
       const db = await ready()
-      const rows = await persist(environment, () => db.selectFrom('tenantry_sightings').selectAll().execute())
-      const current = new Set(findings)
-      const seen = new Map<string, number>()
+      const retried = <Value>(work: () => Promise<Value>) => retryTransient(environment, work)
+      const rows = await retried(() => db.selectFrom('tenantry_findings').selectAll().execute())
+      const current = new Set(keys)
+      const firstSeen = new Map<string, number>()
       for (const { finding, first_seen } of rows) {
-        if (current.has(finding)) {
-          seen.set(finding, Number(first_seen))
-          await persist(environment, () =>
-            db
-              .updateTable('tenantry_sightings')
-              .set({ last_seen: now })
-              .where('finding', '=', finding)
-              .execute(),
-          )
-        } else {
-          await persist(environment, () =>
-            db.deleteFrom('tenantry_sightings').where('finding', '=', finding).execute(),
-          )
-        }
+        if (current.has(finding)) firstSeen.set(finding, Number(first_seen))
+        else await retried(() => db.deleteFrom('tenantry_findings').where('finding', '=', finding).execute())
       }
       for (const finding of current) {
-        if (seen.has(finding)) continue
+        if (firstSeen.has(finding)) {
+          const seenAgain = db.updateTable('tenantry_findings').set({ last_seen: now })
+          await retried(() => seenAgain.where('finding', '=', finding).execute())
+          continue
+        }
         const row = { finding, first_seen: now, last_seen: now }
-        // Another run may have noted it at once.
+        // A concurrent run may have inserted it.
         await db
-          .insertInto('tenantry_sightings')
+          .insertInto('tenantry_findings')
           .values(row)
           .execute()
           .catch(() => {})
-        seen.set(finding, now)
+        firstSeen.set(finding, now)
       }
-      return seen
+      return firstSeen
     },
   }
 }

@@ -2,12 +2,12 @@ import type { SqlMigration } from '../database/migrations/index.ts'
 import type { Dialect } from '../types/provider.ts'
 import { TEXT_KEY } from '../util/dialect.ts'
 
-/** The catalog's tables as Kysely sees them. Times are ms since the epoch; some drivers give `bigint` as text. */
+/** The catalog's tables for Kysely. Times are milliseconds since the epoch; some drivers return `bigint` as text. */
 export interface CatalogTables {
   tenantry_tenants: TenantRow
   tenantry_operations: OperationRow
   tenantry_operation_steps: StepRow
-  tenantry_sightings: { finding: string; first_seen: number | string; last_seen: number | string }
+  tenantry_findings: { finding: string; first_seen: number | string; last_seen: number | string }
 }
 
 export interface TenantRow {
@@ -20,6 +20,11 @@ export interface TenantRow {
   state: string
   superseded: number | string
   operation_id: string | null
+  operation_kind: string | null
+  operation_owner: string | null
+  operation_lease_until: number | string | null
+  operation_attempt: number | string | null
+  operation_params: string | null
   last_operation_id: string | null
   schema_version: string | null
   metadata: string
@@ -40,10 +45,7 @@ export interface OperationRow {
   kind: string
   state: string
   attempt: number | string
-  lease_owner: string
-  lease_until: number | string
   request_key: string | null
-  request_hash: string | null
   params: string
   error: string | null
   created_at: number | string
@@ -64,12 +66,12 @@ export interface StepRow {
 /**
  * Ids, names and states compare byte by byte in every dialect: no two tenants differ by case or accent alone.
  *
- * Every statement may run again: where DDL is not transactional, a process that died half way is made up for by
- * doing it all once more. MySQL has no `CREATE INDEX IF NOT EXISTS`, so there an index is a part of its table.
+ * Every statement may run again: where DDL is not transactional, a migration that a crash interrupted is repeated from
+ * its first statement. MySQL has no `CREATE INDEX IF NOT EXISTS`, so on MySQL an index is part of its table.
  */
 export function catalogMigrations(dialect: Dialect): Record<string, SqlMigration> {
   const key = TEXT_KEY[dialect]
-  // Else a MySQL database of another character set refuses what is not in that.
+  // A MySQL database with another default character set would refuse characters outside of it.
   const text = dialect === 'mysql' ? 'TEXT CHARACTER SET utf8mb4' : 'TEXT'
   const inside = (name: string, columns: string) =>
     dialect === 'mysql' ? `,\n  INDEX ${name} (${columns})` : ''
@@ -87,7 +89,12 @@ CREATE TABLE IF NOT EXISTS tenantry_tenants (
   placement ${key},
   state ${key} NOT NULL,
   superseded INTEGER NOT NULL,
-  operation_id ${key},
+  operation_id ${key} UNIQUE,
+  operation_kind ${key},
+  operation_owner ${key},
+  operation_lease_until BIGINT,
+  operation_attempt INTEGER,
+  operation_params ${text},
   last_operation_id ${key},
   schema_version ${key},
   metadata ${text} NOT NULL,
@@ -99,9 +106,10 @@ CREATE TABLE IF NOT EXISTS tenantry_tenants (
   deleted_at BIGINT,
   deleted_from ${key},
   purge_after BIGINT,
-  PRIMARY KEY (tenant_id, generation)${inside('tenantry_tenants_due', 'state, purge_after')}
+  PRIMARY KEY (tenant_id, generation)${inside('tenantry_tenants_due', 'state, purge_after')}${inside('tenantry_tenants_lease', 'operation_lease_until')}
 );
 ${index('tenantry_tenants_due', 'tenantry_tenants', 'state, purge_after')}
+${index('tenantry_tenants_lease', 'tenantry_tenants', 'operation_lease_until')}
 CREATE TABLE IF NOT EXISTS tenantry_operations (
   id ${key} NOT NULL PRIMARY KEY,
   tenant_id ${key} NOT NULL,
@@ -109,17 +117,15 @@ CREATE TABLE IF NOT EXISTS tenantry_operations (
   kind ${key} NOT NULL,
   state ${key} NOT NULL,
   attempt INTEGER NOT NULL,
-  lease_owner ${key} NOT NULL,
-  lease_until BIGINT NOT NULL,
-  request_key ${key} UNIQUE,
-  request_hash ${key},
+  request_key ${key},
   params ${text} NOT NULL,
   error ${text},
   created_at BIGINT NOT NULL,
-  finished_at BIGINT${inside('tenantry_operations_tenant', 'tenant_id, created_at')}${inside('tenantry_operations_stuck', 'state, lease_until')}
+  finished_at BIGINT${inside('tenantry_operations_tenant', 'tenant_id, created_at')}${inside('tenantry_operations_state', 'state, created_at')}${inside('tenantry_operations_request', 'request_key')}
 );
 ${index('tenantry_operations_tenant', 'tenantry_operations', 'tenant_id, created_at')}
-${index('tenantry_operations_stuck', 'tenantry_operations', 'state, lease_until')}
+${index('tenantry_operations_state', 'tenantry_operations', 'state, created_at')}
+${index('tenantry_operations_request', 'tenantry_operations', 'request_key')}
 CREATE TABLE IF NOT EXISTS tenantry_operation_steps (
   operation_id ${key} NOT NULL,
   attempt INTEGER NOT NULL,
@@ -131,7 +137,7 @@ CREATE TABLE IF NOT EXISTS tenantry_operation_steps (
   finished_at BIGINT,
   PRIMARY KEY (operation_id, attempt, position)
 );
-CREATE TABLE IF NOT EXISTS tenantry_sightings (
+CREATE TABLE IF NOT EXISTS tenantry_findings (
   finding ${key} NOT NULL PRIMARY KEY,
   first_seen BIGINT NOT NULL,
   last_seen BIGINT NOT NULL

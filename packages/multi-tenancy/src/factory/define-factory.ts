@@ -1,23 +1,22 @@
 import type { Kysely } from 'kysely'
-import { connectVerified, toTenant } from '../database/connect.ts'
-import { defineMigrations, migrate } from '../database/migrations/index.ts'
+import type { RunStep } from '../database/context.ts'
+import { defineMigrations } from '../database/migrations/index.ts'
 import { nameTenants } from '../database/names.ts'
-import { deprovisionTenant, provisionTenant, type Step } from '../database/steps.ts'
-import { notFound, TenancyError } from '../errors.ts'
+import { toLocatedDatabase } from '../database/session.ts'
+import { TenancyError } from '../errors.ts'
 import { parseTenantId, reservedSet, type TenantId } from '../tenant-id.ts'
-import type { ErrorContext } from '../types/error-report.ts'
-import type { LocatedDatabase } from '../types/locate.ts'
-import type { CallOptions, TenantProvider } from '../types/provider.ts'
-import type { OpenTenant, Tenant, TenantFactory } from '../types/tenant-factory.ts'
-import { createCache } from '../util/cache.ts'
+import type { ReportError } from '../types/error-report.ts'
+import type { TenantProvider } from '../types/provider.ts'
+import type { TenantFactory } from '../types/tenant-factory.ts'
 import { createEnvironment } from '../util/environment.ts'
-import { createErrorReporter } from '../util/report-error.ts'
 import type { RetryOptions } from '../util/retry.ts'
+import { createErrorReporter } from '../util/report-error.ts'
 import { retryCall } from '../util/retry-call.ts'
 import { createSingleFlight } from '../util/single-flight.ts'
 import { checkFactoryOptions } from './check.ts'
-import type { CatalogBinding, FactoryContext } from './context.ts'
-import { createNameLocator } from './lookup.ts'
+import type { FactoryContext } from './context.ts'
+import { createNameLocator } from './locate-by-name.ts'
+import { createTenantOpener, type TenantOpener } from './open-tenants.ts'
 import {
   type AdapterBuilder,
   type FactoryOptions,
@@ -25,25 +24,20 @@ import {
   requirePositive,
   type TenantOptions,
 } from './options.ts'
+import { runPlan, unrecordedTarget } from './run-plan.ts'
 
-/** A tenant as it was opened, with what was known of its database then. */
-interface View<Adapters> {
-  readonly tenant: OpenTenant<Adapters>
-  readonly database: LocatedDatabase
-}
-
-/** A provider, or what makes one: called once the names of all options were found right. */
+/** A provider, or a function that creates it: called once the names of all options have been checked. */
 export type ProviderSource<Client> = TenantProvider<Client> | ((host: ProviderHost) => TenantProvider<Client>)
 
-/** What a factory offers the provider it makes. */
+/** What a factory offers to the provider that it creates. */
 export interface ProviderHost {
   /** Reports an error that no caller waits for, such as that of an idle connection, to the factory's `onError`. */
-  reportError(cause: unknown, context: ErrorContext): void
+  reportError: ReportError
 }
 
 /**
- * Turns a provider into the factory an app uses: ids checked, names derived, tenants opened once, their
- * identity verified, migrations and seeds run, errors coded, what is safe retried.
+ * Turns a provider into the factory that an app uses: it checks ids, derives names, opens each tenant once, verifies its
+ * identity, runs migrations and seeds, gives errors their codes, and retries what is safe to repeat.
  *
  * @example
  * const factory = defineFactory(createMemoryProvider(), { migrations })
@@ -51,7 +45,7 @@ export interface ProviderHost {
  * const { db } = await factory.getAdapters('acme')
  *
  * @param own the names of the provider's own options, where they come in one object with the factory's
- * @throws `config_invalid`, naming the option; also for one that nobody has
+ * @throws `config_invalid`, naming the option; also for an unknown option
  */
 export function defineFactory<Client>(provider: ProviderSource<Client>): TenantFactory<{ db: Kysely<any> }>
 export function defineFactory<Client, Adapters = { db: Kysely<any> }>(
@@ -61,95 +55,21 @@ export function defineFactory<Client, Adapters = { db: Kysely<any> }>(
 ): TenantFactory<Adapters>
 export function defineFactory<Client, Adapters>(
   source: ProviderSource<Client>,
-  options: TenantOptions<Adapters> & {
-    readonly createAdapters?: AdapterBuilder<Client, Adapters>['createAdapters'] | undefined
-  } = {},
+  options: AnyFactoryOptions<Client, Adapters> = {},
   own: Readonly<Record<string, true>> = {},
 ): TenantFactory<Adapters> {
   checkFactoryOptions(options, own)
   const host: ProviderHost = { reportError: (cause, context) => reportError(cause, context) }
   const provider = typeof source === 'function' ? source(host) : source
   const reportError = createErrorReporter(options.onError, provider.mapError)
-  const prefix = options.databasePrefix ?? `tenant${provider.naming.separator}`
-  const {
-    // `FactoryOptions` lets it be left out only where this is of the type.
-    createAdapters = (client: Client) => ({ db: provider.kysely(client) }) as Adapters,
-    seed,
-    openTimeout = 10_000,
-    stepTimeout = 120_000,
-  } = options
-  const environment = createEnvironment(options.environment)
-  const cache = parseCacheOptions(options.cache)
-  const reserved = reservedSet(options.reservedTenantIds, 'reservedTenantIds')
-  const migrations = options.migrations && defineMigrations(options.migrations)
-  const nameTenant = nameTenants(provider.naming, prefix)
-  const { mapError } = provider
-  const patient = {
-    timeout: requirePositive('stepTimeout', stepTimeout),
-    mapError,
-    // The client of a step never finds another incarnation of its database, however often it tries.
-    final: 'stale_tenant',
-  } as const
-  // A request does not wait for a tenant that is being made: the client is told when to come back.
-  const brief = {
-    timeout: requirePositive('openTimeout', openTimeout),
-    mapError,
-    step: 'open',
-    final: 'tenant_not_ready',
-  } as const
-
-  const shared = environment.runtime === 'node'
-  const opened = createCache<View<Adapters>>(shared ? cache.max : 0, cache.ttl, environment.now)
-  const openings = createSingleFlight<OpenTenant<Adapters>>(shared)
-  const provisions = createSingleFlight<void>(shared)
-  /** The newest incarnation of each tenant that was found to be another's. */
-  const quarantined = new Map<TenantId, number>()
-  const deleting = new Set<TenantId>()
   let closed = false
+  const { context, opener } = createFactoryParts(provider, options, { reportError, isClosed: () => closed })
+  const binding = options.catalog?.attach(context)
+  opener.useLocator(binding?.locator ?? createNameLocator(context))
+  const manager = binding === undefined ? manageInline(context, opener) : binding.lifecycle
 
-  function forget(tenantId: TenantId): void {
-    opened.delete(tenantId)
-    openings.forget(tenantId)
-    directory.forget(tenantId)
-  }
-
-  /** Asked before each use of a client, so that one held for long obeys what happened meanwhile. */
-  function admit(tenantId: TenantId, database: LocatedDatabase): void | Promise<void> {
-    if (closed) throw new TenancyError('closed', 'The factory is closed')
-    assertServable(tenantId, database)
-    return directory.beforeUse?.(tenantId, database)
-  }
-
-  function assertServable(tenantId: TenantId, { generation }: { readonly generation: number }): void {
-    if ((quarantined.get(tenantId) ?? 0) >= generation) {
-      throw new TenancyError('wrong_tenant', 'The tenant is in quarantine', { tenantId })
-    }
-    if (deleting.has(tenantId)) throw notFound(tenantId)
-  }
-
-  /** Called when a client finds its database gone, or not its own; also long after it was opened. */
-  function trouble(
-    tenantId: TenantId,
-    { generation }: { readonly generation: number },
-  ): (error?: TenancyError) => void {
-    return (error) => {
-      const known = quarantined.get(tenantId) ?? 0
-      if (error?.code === 'wrong_tenant') quarantined.set(tenantId, Math.max(known, generation))
-      forget(tenantId)
-    }
-  }
-
-  function parse(value: unknown): TenantId {
-    if (closed) throw new TenancyError('closed', 'The factory is closed')
-    return parseTenantId(value, reserved)
-  }
-
-  function onRetry(tenantId: TenantId, operation: string): RetryOptions['onRetry'] {
-    return (error, retry) => reportError(error, { operation, tenantId, retry })
-  }
-
-  /** Reports the failure of an operation that may have been called by no request. */
-  async function reported<Value>(
+  /** Reports the failure of an operation, which no request may wait for. */
+  async function report<Value>(
     operation: string,
     tenantId: TenantId,
     work: () => Promise<Value>,
@@ -157,172 +77,150 @@ export function defineFactory<Client, Adapters>(
     try {
       return await work()
     } catch (cause) {
-      const error = mapError(cause)
+      const error = provider.mapError(cause)
       reportError(error, { operation, tenantId })
       throw error
     }
   }
 
-  function steps(tenantId: TenantId): Step {
-    return (step, work) =>
-      retryCall(environment, { ...patient, step, tenantId, onRetry: onRetry(tenantId, step) }, work)
-  }
-
-  async function openNow(
-    tenantId: TenantId,
-    current: () => boolean,
-    call: CallOptions,
-  ): Promise<OpenTenant<Adapters>> {
-    const database = await directory.locate(tenantId, call)
-    assertServable(tenantId, database)
-    // Where only the age of what was known was in doubt, the view is still good.
-    const kept = opened.get(tenantId)
-    if (kept && directory.isCurrent?.(tenantId, kept.database)) return kept.tenant
-    const client = await connectVerified(
-      provider,
-      tenantId,
-      database,
-      'serve',
-      trouble(tenantId, database),
-      call,
-      () => admit(tenantId, database),
-    ).catch((error: unknown) => {
-      directory.forget(tenantId)
-      throw error
-    })
-    const about = toTenant(tenantId, database)
-    const { state = 'active' } = database
-    const adapters = await build(client, about)
-    if (adapters === undefined || adapters === null)
-      throw new TenancyError('internal', 'createAdapters returned nothing', { tenantId })
-    const tenant: OpenTenant<Adapters> = Object.freeze({ ...about, state, adapters })
-    if (current() && !closed) opened.set(tenantId, { tenant, database })
-    return tenant
-  }
-
-  async function build(client: Client, tenant: Tenant): Promise<Adapters> {
-    try {
-      return await createAdapters(client, tenant)
-    } catch (cause) {
-      throw adapterError(cause)
-    }
-  }
-
-  /** A mistake in the app's own code is not the provider's to name; a connection it lost may come back. */
-  function adapterError(cause: unknown): TenancyError {
-    const error = mapError(cause)
-    if (cause instanceof TenancyError || error.retryable) return error
-    return new TenancyError('internal', `createAdapters: ${error.detail}`, { cause: error.cause })
-  }
-
-  function opening(value: string): Promise<OpenTenant<Adapters>> {
-    const tenantId = parse(value)
-    // Without a catalog there is one incarnation, and no need to look it up.
-    if (lifecycle === undefined) assertServable(tenantId, { generation: 1 })
-    return openings.run(tenantId, (current) =>
-      retryCall(environment, { ...brief, tenantId, onRetry: onRetry(tenantId, 'open') }, (call) =>
-        openNow(tenantId, current, call),
-      ),
-    )
-  }
-
-  async function open(tenantId: string, generation?: number): Promise<OpenTenant<Adapters>> {
-    const warm = opened.get(tenantId)
-    const fresh = warm && !closed && (directory.isCurrent?.(warm.tenant.id, warm.database) ?? true)
-    const tenant = fresh ? warm.tenant : await opening(tenantId)
-    if ((generation ?? tenant.generation) !== tenant.generation) throw notFound(tenantId)
-    return tenant
-  }
-
-  const core: FactoryContext<Client, Adapters> = {
-    provider,
-    migrations,
-    createAdapters,
-    seed,
-    environment,
-    prefix,
-    nameTenant,
-    parse,
-    steps,
-    onIdentityMismatch: trouble,
-    forget,
-    cache,
-    reportError,
-  }
-  const {
-    locator: directory,
-    lifecycle,
-    createTenantsApi,
-  }: CatalogBinding = options.catalog?.attach(core) ?? {
-    locator: createNameLocator(core),
-  }
-
   return {
-    open,
-    lifecycle,
-    createTenantsApi,
+    open: opener.open,
+    lifecycle: binding?.lifecycle,
+    createTenantsApi: binding?.createTenantsApi,
     async getAdapters(tenantId) {
-      return (await open(tenantId)).adapters
+      return (await opener.open(tenantId)).adapters
     },
     async provision(tenantId) {
-      const id = parse(tenantId)
-      if (lifecycle !== undefined)
-        return void (await reported('provision', id, () => lifecycle.provision(id)))
-      if (deleting.has(id))
-        throw new TenancyError('conflict', 'The tenant is being deleted', { tenantId: id })
-      await provisions.run(id, () =>
-        reported('provision', id, async () => {
-          const database = await provisionTenant(core, id, await nameTenant(id))
-          // What was opened before may be of an earlier incarnation.
-          forget(id)
-          directory.remember(id, database)
-        }),
-      )
+      const id = context.parse(tenantId)
+      await report('provision', id, async () => manager.provision(id))
     },
     async deprovision(tenantId) {
-      const id = parse(tenantId)
-      if (lifecycle !== undefined)
-        return void (await reported('deprovision', id, () => lifecycle.deprovision(id)))
-      if (deleting.has(id))
-        throw new TenancyError('conflict', 'The tenant is being deleted', { tenantId: id })
-      deleting.add(id)
-      try {
-        await provisions.settled(id)
-        forget(id)
-        await reported('deprovision', id, async () =>
-          deprovisionTenant(provider, id, await nameTenant(id), steps(id)),
-        )
-        forget(id)
-        quarantined.delete(id)
-      } finally {
-        deleting.delete(id)
-      }
+      const id = context.parse(tenantId)
+      await report('deprovision', id, async () => manager.deprovision(id))
     },
     async migrate(tenantId) {
-      const id = parse(tenantId)
-      if (lifecycle !== undefined) return reported('migrate', id, () => lifecycle.migrate(id))
-      if (migrations === undefined) return []
-      const step = steps(id)
-      return reported('migrate', id, async () => {
-        const client = await step('connect', async (call) => {
-          const database = await directory.locate(id, call)
-          return connectVerified(provider, id, database, 'manage', trouble(id, database), call)
-        })
-        return step('migrate', ({ signal }) =>
-          migrate({ provider, client, migrations, tenantId: id, signal }),
-        )
-      })
-    },
-    release(tenantId) {
-      const id = parse(tenantId)
-      quarantined.delete(id)
-      forget(id)
+      const id = context.parse(tenantId)
+      return report('migrate', id, () => manager.migrate(id))
     },
     reportError,
+    release(tenantId) {
+      const id = context.parse(tenantId)
+      opener.liftQuarantine(id)
+      opener.forget(id)
+    },
     async close() {
       closed = true
-      opened.clear()
+      opener.close()
       await provider.close()
+    },
+  }
+}
+
+type AnyFactoryOptions<Client, Adapters> = TenantOptions<Adapters> & {
+  readonly createAdapters?: AdapterBuilder<Client, Adapters>['createAdapters'] | undefined
+}
+
+interface FactoryParts<Client, Adapters> {
+  readonly context: FactoryContext<Client, Adapters>
+  readonly opener: TenantOpener<Adapters>
+}
+
+/** The checked options as the context that all parts of the factory share, and the opener that serves requests. */
+function createFactoryParts<Client, Adapters>(
+  provider: TenantProvider<Client>,
+  options: AnyFactoryOptions<Client, Adapters>,
+  { reportError, isClosed }: { readonly reportError: ReportError; readonly isClosed: () => boolean },
+): FactoryParts<Client, Adapters> {
+  const { openTimeout = 10_000, stepTimeout = 120_000 } = options
+  const prefix = options.databasePrefix ?? `tenant${provider.naming.separator}`
+  const environment = createEnvironment(options.environment)
+  const cache = parseCacheOptions(options.cache)
+  const reserved = reservedSet(options.reservedTenantIds, 'reservedTenantIds')
+  const { mapError } = provider
+  const stepOptions = {
+    timeout: requirePositive('stepTimeout', stepTimeout),
+    mapError,
+    // `stale_tenant` is not retried: the same client cannot recover.
+    final: 'stale_tenant',
+  } as const
+
+  const shared = {
+    provider,
+    migrations: options.migrations && defineMigrations(options.migrations),
+    // `FactoryOptions` allows leaving it out only where the adapters have this type.
+    createAdapters:
+      options.createAdapters ?? ((client: Client) => ({ db: provider.kysely(client) }) as Adapters),
+    seed: options.seed,
+    environment,
+    reportError,
+    now: environment.now,
+    prefix,
+    nameTenant: nameTenants(provider.naming, prefix),
+    cache,
+    parse(value: unknown): TenantId {
+      if (isClosed()) throw new TenancyError('closed', 'The factory was closed')
+      return parseTenantId(value, reserved)
+    },
+    steps(tenantId: TenantId): RunStep {
+      return (step, work) => {
+        const onRetry: RetryOptions['onRetry'] = (error, retry) =>
+          reportError(error, { operation: step, tenantId, retry })
+        return retryCall(environment, { ...stepOptions, step, tenantId, onRetry }, work)
+      }
+    },
+  }
+  const opener = createTenantOpener<Client, Adapters>({
+    context: shared,
+    hasCatalog: options.catalog !== undefined,
+    cache,
+    openTimeout: requirePositive('openTimeout', openTimeout),
+    isClosed,
+  })
+  const { forget, onIdentityMismatch } = opener
+  return { context: { ...shared, forget, onIdentityMismatch }, opener }
+}
+
+/** The life of a tenant without a catalog: the same plans, run inline and recorded nowhere. */
+interface InlineManager {
+  provision(tenantId: TenantId): Promise<void>
+  deprovision(tenantId: TenantId): Promise<void>
+  migrate(tenantId: TenantId): Promise<readonly string[]>
+}
+
+function manageInline<Client, Adapters>(
+  context: FactoryContext<Client, Adapters>,
+  opener: TenantOpener<Adapters>,
+): InlineManager {
+  const { nameTenant, steps, environment } = context
+  const provisions = createSingleFlight<void>(environment.runtime === 'node')
+  return {
+    async provision(id) {
+      opener.assertNotDeleting(id)
+      await provisions.run(id, async () => {
+        const { target } = await runPlan(context, 'provision', unrecordedTarget(id, await nameTenant(id)))
+        // Cached adapters may belong to an earlier incarnation.
+        opener.forget(id)
+        opener.remember(id, toLocatedDatabase(target))
+      })
+    },
+    async deprovision(id) {
+      opener.beginDeletion(id)
+      try {
+        await provisions.settled(id)
+        opener.forget(id)
+        await runPlan(context, 'destroy', unrecordedTarget(id, await nameTenant(id)))
+        opener.forget(id)
+        opener.liftQuarantine(id)
+      } finally {
+        opener.endDeletion(id)
+      }
+    },
+    async migrate(id) {
+      if (context.migrations === undefined) return []
+      const database = await steps(id)('connect', (call) => opener.locate(id, call))
+      const target = unrecordedTarget(id, await nameTenant(id), database.locator)
+      const { details } = await runPlan(context, 'migrate', target)
+      return JSON.parse(details.get('migrate') ?? '[]')
     },
   }
 }

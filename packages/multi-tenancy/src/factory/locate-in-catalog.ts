@@ -5,7 +5,7 @@ import type { LocatedDatabase, LookupOptions, TenantLocator } from '../types/loc
 import type { CallOptions, Locator } from '../types/provider.ts'
 import type { TenantRecord } from '../types/record.ts'
 import type { Environment } from '../util/environment.ts'
-import { createLookupCache } from './lookup.ts'
+import { createLookupCache } from './lookup-cache.ts'
 import { createRefresher } from './refresh.ts'
 
 export interface StateOptions {
@@ -29,7 +29,7 @@ export interface TenantRecords {
   /** The latest incarnation, whatever its state. */
   latest(id: TenantId): Promise<TenantRecord | undefined>
   /** The latest incarnations of at most 100 ids. */
-  latestOf(ids: readonly TenantId[]): Promise<ReadonlyMap<TenantId, TenantRecord>>
+  getLatestMany(ids: readonly TenantId[]): Promise<ReadonlyMap<TenantId, TenantRecord>>
   /** The ids that have a database or are about to. */
   ids(): Promise<ReadonlySet<TenantId>>
 }
@@ -42,7 +42,7 @@ interface Known {
 }
 
 /** Where tenant databases are and whether they may be served: the catalog's answer, remembered for a short while. */
-export function createCatalogDirectory(
+export function createCatalogLocator(
   tenants: TenantRecords,
   environment: Environment,
   cache: LookupOptions,
@@ -59,7 +59,7 @@ export function createCatalogDirectory(
   const shared = environment.runtime === 'node'
   const maxAge = shared ? stateMaxAge : stateTtl
   const lookup = {
-    keyOf: (id: TenantId) => id as string,
+    toKey: (id: TenantId) => id as string,
     keys: async () => (await tenants.ids()) as ReadonlySet<string>,
     async find(id: TenantId, { signal }: CallOptions): Promise<Known | undefined> {
       const readAt = environment.now()
@@ -70,7 +70,7 @@ export function createCatalogDirectory(
   const finder = createLookupCache<Known>(lookup, environment, { ...cache, locatorTtl: maxAge })
 
   const refresher = createRefresher({
-    read: (ids) => within(AbortSignal.timeout(PATIENCE), tenants.latestOf(ids)),
+    read: (ids) => within(AbortSignal.timeout(PATIENCE), tenants.getLatestMany(ids)),
     now: environment.now,
     keep(id, record, readAt) {
       if (record === undefined) finder.forget(id)

@@ -4,71 +4,83 @@ import { readStamp } from '../database/identity.ts'
 import { notFound, TenancyError } from '../errors.ts'
 import type { FactoryContext } from '../factory/context.ts'
 import type { TenantId } from '../tenant-id.ts'
+import type { Stamp } from '../types/identity.ts'
+import type { Locator } from '../types/provider.ts'
 import type { TenantRecord } from '../types/record.ts'
-import { conflict } from './operations.ts'
+import { conflict } from './conflict.ts'
 
 /**
- * Writes the record of a database made before there was a catalog, or whose record was lost. What counts is its
- * stamp: it must say this tenant, and be ready.
+ * Writes the record of a database that was created before there was a catalog, or whose record was lost. Its stamp must
+ * name this tenant and be ready.
  *
  * @throws `tenant_not_found`, `wrong_tenant`, `tenant_not_ready`, `conflict`
  */
 export async function adoptTenant<Client, Adapters>(
-  { provider, nameTenant, steps, environment }: FactoryContext<Client, Adapters>,
+  context: FactoryContext<Client, Adapters>,
   tenants: TenantStore,
   id: TenantId,
 ): Promise<TenantRecord> {
   const latest = await tenants.latest(id)
-  // A provision that found the database and would not take it left such a record behind.
-  const refused = latest?.state === 'failed' && latest.readyAt === undefined && latest.operation === undefined
-  if (latest !== undefined && !refused) throw conflict('The tenant has a record', id)
+  // A provision that found the database and refused it left such a record.
+  const isRefused =
+    latest?.state === 'failed' && latest.readyAt === undefined && latest.operation === undefined
+  if (latest !== undefined && !isRefused) throw conflict('The tenant already has a record', id)
   const generation = latest?.generation ?? 1
-  const name = latest?.name ?? (await nameTenant(id, generation))
-  const found = await steps(id)('adopt', async (call) => {
-    const locator = await provider.find(name, call)
-    if (locator === undefined) throw notFound(id)
-    const client = await connectUnverified(provider, locator, call)
-    const stamp = await readStamp(provider.capabilities.dialect, (read) => provider.query(client, read))
-    return { locator, stamp }
-  })
-  const { locator, stamp } = found
-  if (stamp === undefined || stamp.tenantId !== id || stamp.generation !== generation) {
-    throw new TenancyError('wrong_tenant', 'The database is not stamped as this tenant’s', { tenantId: id })
-  }
-  if (stamp.state !== 'ready') {
-    throw new TenancyError('tenant_not_ready', 'The database is not complete', { tenantId: id })
-  }
-  const now = environment.now()
-  const adopted = {
-    uid: stamp.uid,
-    locator: JSON.stringify(locator),
-    state: 'active',
-    ready_at: now,
-    error: null,
-  }
+  const name = latest?.name ?? (await context.nameTenant(id, generation))
+  const { locator, stamp } = await inspect(context, { id, generation, name })
+  const now = context.environment.now()
+  const adopted = { uid: stamp.uid, locator, state: 'active', readyAt: now, error: undefined } as const
   if (latest !== undefined) {
-    const { record, changed } = await tenants.update(latest, { states: ['failed'], operation: null }, adopted)
+    const guard = { states: ['failed'] as const, operation: null }
+    const { record, changed } = await tenants.update(latest, guard, adopted)
     if (changed) return record
-    throw conflict('The tenant changed meanwhile', id)
+    throw changedConcurrently(id)
   }
   const record = await tenants.insert({
-    tenant_id: id,
+    id,
     generation,
     name,
-    placement: null,
-    superseded: 0,
-    operation_id: null,
-    last_operation_id: null,
-    schema_version: null,
-    metadata: '{}',
+    placement: undefined,
+    superseded: false,
+    operation: undefined,
+    lastOperation: undefined,
+    schemaVersion: undefined,
+    metadata: {},
     revision: crypto.randomUUID(),
-    created_at: now,
-    updated_at: now,
-    deleted_at: null,
-    deleted_from: null,
-    purge_after: null,
+    createdAt: now,
+    updatedAt: now,
+    deletedAt: undefined,
+    deletedFrom: undefined,
+    purgeAfter: undefined,
     ...adopted,
   })
-  if (record.uid !== stamp.uid) throw conflict('The tenant changed meanwhile', id)
+  if (record.uid !== stamp.uid) throw changedConcurrently(id)
   return record
+}
+
+/** The database of the name, with a stamp that names this incarnation and is ready. */
+async function inspect<Client, Adapters>(
+  { provider, steps }: FactoryContext<Client, Adapters>,
+  { id, generation, name }: Pick<TenantRecord, 'id' | 'generation' | 'name'>,
+): Promise<{ readonly locator: Locator; readonly stamp: Stamp }> {
+  const { locator, stamp } = await steps(id)('adopt', async (call) => {
+    const found = await provider.find(name, call)
+    if (found === undefined) throw notFound(id)
+    const client = await connectUnverified(provider, found, call)
+    const { dialect } = provider.capabilities
+    return { locator: found, stamp: await readStamp(dialect, (read) => provider.query(client, read)) }
+  })
+  if (stamp === undefined || stamp.tenantId !== id || stamp.generation !== generation) {
+    const message = "The database does not carry this tenant's identity stamp"
+    throw new TenancyError('wrong_tenant', message, { tenantId: id })
+  }
+  if (stamp.state !== 'ready') {
+    const message = `The database is not ready: its identity stamp says ${stamp.state}`
+    throw new TenancyError('tenant_not_ready', message, { tenantId: id })
+  }
+  return { locator, stamp }
+}
+
+function changedConcurrently(id: TenantId): TenancyError {
+  return conflict('The tenant was changed concurrently', id)
 }

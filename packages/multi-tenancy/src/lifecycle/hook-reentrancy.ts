@@ -1,29 +1,29 @@
 import type { OperationHooks } from '../types/lifecycle.ts'
 
-type Nestable = 'onProvision' | 'onDeprovision'
+type TrackedHook = 'onProvision' | 'onDeprovision'
 
-/** Which hooks this process is running, for which tenants. */
-export interface Nesting {
-  has(hook: Nestable, tenantId: string): boolean
-  /** The same hooks, noted while they run. */
+/** Knows which hooks this process is running, and for which tenants. */
+export interface HookReentrancy {
+  isRunning(hook: TrackedHook, tenantId: string): boolean
+  /** The same hooks, counted while they run. */
   track(hooks: OperationHooks): OperationHooks
 }
 
-export function createNesting(): Nesting {
-  // Counted: a runner that was thought dead may still be in its hook when the next one begins.
+export function createHookReentrancy(): HookReentrancy {
+  // Counted: a runner whose lease expired may still be in its hook when the next runner calls the hook.
   const running = new Map<string, number>()
 
-  function tracked(hook: Nestable, run: OperationHooks[Nestable]): OperationHooks {
-    if (run === undefined) return {}
+  function trackHook(name: TrackedHook, hook: OperationHooks[TrackedHook]): OperationHooks {
+    if (hook === undefined) return {}
     return {
-      async [hook](...[tenantId, progress]: Parameters<typeof run>) {
-        const key = `${hook} ${tenantId}`
+      async [name](...[tenantId, progress]: Parameters<typeof hook>) {
+        const key = `${name} ${tenantId}`
         running.set(key, (running.get(key) ?? 0) + 1)
         try {
-          await run(tenantId, progress)
+          await hook(tenantId, progress)
         } finally {
-          const left = (running.get(key) ?? 1) - 1
-          if (left > 0) running.set(key, left)
+          const count = (running.get(key) ?? 1) - 1
+          if (count > 0) running.set(key, count)
           else running.delete(key)
         }
       },
@@ -31,11 +31,11 @@ export function createNesting(): Nesting {
   }
 
   return {
-    has: (hook, tenantId) => running.has(`${hook} ${tenantId}`),
+    isRunning: (hook, tenantId) => running.has(`${hook} ${tenantId}`),
     track: (hooks) => ({
       ...hooks,
-      ...tracked('onProvision', hooks.onProvision),
-      ...tracked('onDeprovision', hooks.onDeprovision),
+      ...trackHook('onProvision', hooks.onProvision),
+      ...trackHook('onDeprovision', hooks.onDeprovision),
     }),
   }
 }

@@ -1,352 +1,203 @@
 import type { OperationStore } from '../catalog/operations.ts'
 import type { TenantStore } from '../catalog/tenants.ts'
-import { notFound, TenancyError } from '../errors.ts'
+import { TenancyError } from '../errors.ts'
 import type { FactoryContext } from '../factory/context.ts'
 import { requirePositive } from '../factory/options.ts'
 import type { TenantId } from '../tenant-id.ts'
 import type { Lifecycle, OperationHooks, OperationOptions } from '../types/lifecycle.ts'
-import type { OperationKind, TenantMetadata, TenantRecord } from '../types/record.ts'
+import type { OperationKind, OperationParams, TenantRecord } from '../types/record.ts'
+import { checkPlacement } from '../util/placement.ts'
 import { adoptTenant } from './adopt.ts'
-import { decodeCursor, encodeCursor, pageLimit } from './cursor.ts'
-import { createNesting } from './hook-reentrancy.ts'
-import { checkMetadata, mergeMetadata } from './metadata.ts'
-import { conflict, type Decision, type Engine } from './operations.ts'
-import { checkPlacement } from './placement.ts'
+import { conflict } from './conflict.ts'
+import { createHookReentrancy, type HookReentrancy } from './hook-reentrancy.ts'
+import type { Decision, OperationResult } from './join.ts'
+import { checkMetadata } from './metadata.ts'
+import type { Operations } from './operations.ts'
+import { createLifecycleReads } from './reads.ts'
 import type { Reconciler } from './reconcile.ts'
+import { sweep } from './sweep.ts'
+import { classifySituation, rejection, STATE_WHILE, TRANSITIONS } from './transitions.ts'
+import { retryFailed, updateMetadata } from './update.ts'
 
 export interface LifecycleParts<Client, Adapters> {
-  readonly core: FactoryContext<Client, Adapters>
+  readonly context: FactoryContext<Client, Adapters>
   readonly tenants: TenantStore
   readonly operations: OperationStore
-  readonly engine: Engine
+  readonly runner: Operations
   readonly reconciler: Reconciler
   /** Milliseconds. */
   readonly retention: number
-  readonly hooks: { get(): OperationHooks | undefined; set(hooks: OperationHooks): void }
+  readonly leaseTtl: number
+  readonly setHooks: (hooks: OperationHooks) => void
 }
 
-/** The public calls: which states each may begin in, and what it answers. */
-export function createLifecycle<Client, Adapters>({
-  core,
-  tenants,
-  operations,
-  engine,
-  reconciler,
-  retention: defaultRetention,
-  hooks,
-}: LifecycleParts<Client, Adapters>): Lifecycle {
-  const { environment, parse } = core
-  const inHook = createNesting()
-
-  /** The answer to a hook that calls for the very thing it is a step of: to wait for that would be for ever. */
-  function nested(
-    hook: 'onProvision' | 'onDeprovision',
-    tenantId: string,
-    { hooks: asOperation = false }: OperationOptions,
-  ): Promise<{ record: TenantRecord | undefined }> | undefined {
-    const id = parse(tenantId)
-    if (asOperation || !inHook.has(hook, id)) return undefined
-    return tenants.latest(id).then((record) => ({ record }))
-  }
-
-  async function act(
-    tenantId: string,
-    kind: OperationKind,
-    decide: (record: TenantRecord | undefined, id: TenantId) => Decision,
-    options: OperationOptions & { readonly alone?: boolean } = {},
-  ) {
-    const id = parse(tenantId)
-    return engine.act(id, kind, (record) => decide(record, id), options)
-  }
-
-  async function expect(result: Promise<{ record: TenantRecord | undefined }>): Promise<TenantRecord> {
-    const { record } = await result
-    if (record === undefined) throw new TenancyError('internal', 'The record is gone')
-    return record
-  }
-
+/** The public calls on tenants' lives. What each may begin from is the table in transitions.ts. */
+export function createLifecycle<Client, Adapters>(parts: LifecycleParts<Client, Adapters>): Lifecycle {
+  const { context, tenants, operations, runner, reconciler } = parts
+  const reentrancy = createHookReentrancy()
   const lifecycle: Lifecycle = {
-    async provision(tenantId, options = {}) {
-      const { metadata = {}, placement, exclusive = false } = options
-      checkMetadata(metadata)
-      checkPlacement(core.provider, placement)
-      const inside = nested('onProvision', tenantId, options)
-      if (inside !== undefined) return expect(inside)
-      const params = { metadata, ...(placement !== undefined && { placement }) }
-      const made = act(
-        tenantId,
-        'provision',
-        (record, id) => {
-          if (record === undefined) return { begin: { from: undefined, params } }
-          const { state } = record
-          if (record.superseded || state === 'deleted' || state === 'purged') {
-            return { begin: { from: undefined, previous: record, params } }
-          }
-          if (state === 'provisioning' || isUnfinished(record)) {
-            return { begin: { from: record, states: [state], change: { state: 'provisioning' }, params } }
-          }
-          if (exclusive) throw conflict('There is such a tenant already', id)
-          if (state === 'active' || state === 'upgrading') return { done: record }
-          throw conflict(`The tenant is ${state}`, id)
-        },
-        { ...options, alone: exclusive },
-      )
-      return expect(made)
-    },
-    async migrate(tenantId) {
-      const newest = (await core.migrations?.load())?.at(-1)?.name
-      const { operation } = await act(tenantId, 'migrate', (record, id) => {
-        const current = living(record, id)
-        if (current.state === 'suspended') {
-          throw new TenancyError('tenant_suspended', 'The tenant is suspended: it is migrated when resumed', {
-            tenantId: id,
-          })
-        }
-        if (newest === undefined || (current.state === 'active' && current.schemaVersion === newest)) {
-          return { done: current }
-        }
-        if (current.state !== 'active' && !(current.state === 'failed' && isReady(current))) {
-          throw new TenancyError('tenant_not_ready', `The tenant is ${current.state}`, { tenantId: id })
-        }
-        const { state } = current
-        return { begin: { from: current, states: [state], change: { state: 'upgrading' } } }
-      })
-      if (operation === undefined) return []
-      const events = await operations.steps(operation.id)
-      const detail = events.findLast(({ step }) => step === 'migrate')?.detail
-      return applied(detail)
-    },
-    suspend: (tenantId, options) =>
-      expect(
-        act(
-          tenantId,
-          'suspend',
-          (record, id) => {
-            const current = living(record, id)
-            const { state } = current
-            if (state === 'suspended' && current.error === undefined) return { done: current }
-            if (state === 'suspended' || state === 'active' || (state === 'failed' && isReady(current))) {
-              return { begin: { from: current, states: [state], change: { state: 'suspended' } } }
-            }
-            throw conflict(`The tenant is ${state}`, id)
-          },
-          options,
-        ),
-      ),
-    resume: (tenantId, options) =>
-      expect(
-        act(
-          tenantId,
-          'resume',
-          (record, id) => {
-            const current = living(record, id)
-            const { state } = current
-            if (state === 'active') return { done: current }
-            if (state === 'suspended' || (state === 'failed' && isReady(current))) {
-              return { begin: { from: current, states: [state] } }
-            }
-            throw conflict(`The tenant is ${state}`, id)
-          },
-          options,
-        ),
-      ),
-    async deprovision(tenantId, options = {}) {
-      const retention = requirePositive('retention', options.retention ?? defaultRetention)
-      const inside = nested('onDeprovision', tenantId, options)
-      if (inside !== undefined) return (await inside).record
-      const { record } = await act(
-        tenantId,
-        'deprovision',
-        (current) => {
-          if (current === undefined || current.superseded) return { done: undefined }
-          const { state } = current
-          if (state === 'deleted' || state === 'purged') return { done: current }
-          const deletedFrom = current.deletedFrom ?? (state === 'suspended' ? 'suspended' : 'active')
-          const change = { state: 'deprovisioning', deleted_from: deletedFrom }
-          return { begin: { from: current, states: [state], change, params: { retention } } }
-        },
-        options,
-      )
-      const due = record?.state === 'deleted' && (record.purgeAfter ?? Infinity) <= environment.now()
-      if (!due) return record
-      try {
-        return await lifecycle.purge(tenantId, { wait: options.wait ?? true })
-      } catch (error) {
-        // A new incarnation has come between: `sweep` purges the old one.
-        const now = await tenants.get(record)
-        if (now?.superseded) return now
-        throw error
-      }
-    },
-    undelete: (tenantId, options) =>
-      expect(
-        act(
-          tenantId,
-          'undelete',
-          (record, id) => {
-            if (record === undefined || record.state === 'purged') throw notFound(id)
-            if (record.state === 'active' || record.state === 'suspended') return { done: record }
-            if (record.state !== 'deleted') throw conflict(`The tenant is ${record.state}`, id)
-            if (record.superseded) throw conflict('A newer incarnation has taken its place', id)
-            if (record.readyAt === undefined)
-              throw conflict('It was never ready: purge it, and make it anew', id)
-            return { begin: { from: record, states: ['deleted'] } }
-          },
-          options,
-        ),
-      ),
-    purge: (tenantId, options = {}) =>
-      expect(
-        act(
-          tenantId,
-          'purge',
-          (record, id) => {
-            if (record === undefined) throw notFound(id)
-            if (record.state === 'purged') return { done: record }
-            if (record.state !== 'deleted') throw conflict('Only a deleted tenant is purged', id)
-            const due = (record.purgeAfter ?? Infinity) <= environment.now()
-            if (!due && options.uid !== record.uid) {
-              throw conflict('Its retention has not ended: repeat its uid to purge it now', id)
-            }
-            return { begin: { from: record, states: ['deleted'] } }
-          },
-          options,
-        ),
-      ),
-    async retry(tenantId, options = {}) {
-      const id = parse(tenantId)
-      const record = await tenants.latest(id)
-      if (record === undefined || record.state === 'purged') throw notFound(id)
-      const failed = record.error && (await operations.get(record.error.operation))
-      if (record.operation !== undefined || failed === undefined) return record
-      const { kind, params } = failed
-      const again = { ...options, hooks: params.hooks ?? options.hooks ?? false }
-      if (kind === 'migrate') await lifecycle.migrate(id)
-      else if (kind === 'purge') await lifecycle.purge(id, { ...again, uid: record.uid })
-      else if (kind === 'deprovision')
-        await lifecycle.deprovision(id, { ...again, retention: params.retention })
-      else await lifecycle[kind](id, again)
-      return (await tenants.latest(id)) ?? record
-    },
-    async update(tenantId, metadata, options = {}) {
-      const id = parse(tenantId)
-      checkMetadata(metadata)
-      let { before } = options
-      for (;;) {
-        const record = living(await tenants.latest(id), id)
-        const merged: TenantMetadata = mergeMetadata(record.metadata, metadata)
-        await before?.()
-        before = undefined
-        const { revision } = record
-        const { record: after, changed } = await tenants.update(
-          record,
-          { revision },
-          { metadata: JSON.stringify(merged) },
-        )
-        if (changed) return after
-      }
-    },
-    async get(tenantId) {
-      const id = parse(tenantId)
-      const record = await tenants.latest(id)
-      if (record === undefined || record.state === 'purged') throw notFound(id)
-      return record
-    },
-    async list({ cursor, limit, total = false, ...filter } = {}) {
-      const size = pageLimit(limit)
-      const after = cursor === undefined ? undefined : decodeCursor('tenants', cursor)
-      const found = await tenants.list(filter, after, size + 1)
-      const page = found.slice(0, size)
-      const end = found.length > size ? page.at(-1) : undefined
-      return {
-        tenants: page,
-        ...(end && { cursor: encodeCursor(end.id) }),
-        ...(total && { total: await tenants.count(filter) }),
-      }
-    },
-    async operations(tenantId, { cursor, limit } = {}) {
-      const id = parse(tenantId)
-      const size = pageLimit(limit)
-      const [time, last] = cursor === undefined ? [] : decodeCursor('operations', cursor).split(' ')
-      const after = last === undefined ? undefined : { createdAt: Number(time), id: last }
-      const found = await operations.ofTenant(id, after, size + 1)
-      if (found.length === 0 && (await tenants.latest(id)) === undefined) throw notFound(id)
-      const page = found.slice(0, size)
-      const end = found.length > size ? page.at(-1) : undefined
-      return { operations: page, ...(end && { cursor: encodeCursor(`${end.createdAt} ${end.id}`) }) }
-    },
-    async operation(operationId) {
-      const operation = await operations.get(operationId)
-      if (operation === undefined) throw new TenancyError('tenant_not_found', 'No such operation')
-      return { ...operation, steps: await operations.steps(operationId) }
-    },
+    ...createOperationCalls(parts, reentrancy),
+    ...createLifecycleReads(context, tenants, operations),
+    retry: (tenantId, options) => retryFailed(parts, lifecycle, tenantId, options),
+    update: (tenantId, metadata, options) => updateMetadata(parts, tenantId, metadata, options),
     async run(operationId, options = {}) {
-      const operation = await operations.get(operationId)
-      if (operation?.state === 'running') await engine.resume(operation, options)
+      const record = await tenants.getByOperation(operationId)
+      if (record !== undefined) await runner.takeOver(record, options)
     },
-    async sweep({ limit = 50 } = {}) {
-      const finished = []
-      const now = environment.now()
-      const found = new Map(
-        (await operations.stuck(now, limit)).map((operation) => [operation.id, operation]),
-      )
-      // An operation that was withdrawn and got its tenant after all has no lease to end.
-      for (const { operation } of await tenants.held(now - DAY, limit)) {
-        const held = operation === undefined ? undefined : await operations.get(operation)
-        if (held?.state === 'withdrawn') found.set(held.id, held)
-      }
-      await operations.removeWithdrawn(now - DAY)
-      for (const operation of found.values()) {
-        // One that cannot be finished must not keep the others waiting.
-        const outcome = await engine
-          .resume(operation)
-          .catch((cause: unknown) => ({ error: TenancyError.from(cause) }))
-        if (outcome === 'lost') continue
-        const { id, kind, tenantId } = operation
-        finished.push({ id, kind, tenantId, ...(outcome.error && { error: outcome.error }) })
-      }
-      return { finished, purged: await reconciler.purgeDue(limit) }
-    },
+    sweep: (options) => sweep(parts, options),
     reconcile: (options) => reconciler.reconcile(options),
     async adopt(tenantId) {
-      const id = parse(tenantId)
-      const record = await adoptTenant(core, tenants, id)
-      core.forget(id)
+      const id = context.parse(tenantId)
+      const record = await adoptTenant(context, tenants, id)
+      context.forget(id)
       return record
     },
-    attachHooks(given) {
-      hooks.set(inHook.track(given))
+    attachHooks(hooks) {
+      parts.setHooks(reentrancy.track(hooks))
     },
   }
   return lifecycle
 }
 
-const DAY = 86_400_000
+type OperationCalls = Pick<
+  Lifecycle,
+  'provision' | 'migrate' | 'suspend' | 'resume' | 'deprovision' | 'undelete' | 'purge'
+>
 
-/** A tenant that has not been deleted. */
-function living(record: TenantRecord | undefined, id: TenantId): TenantRecord {
-  const gone = ['deprovisioning', 'deleted', 'purged'] as const
-  if (record === undefined || record.superseded || gone.some((state) => state === record.state)) {
-    throw notFound(id)
+/** What a call adds to the table of transitions. */
+interface CallOptions extends OperationOptions {
+  readonly params?: OperationParams
+  /** Rejects a tenant that exists, and an operation of the same kind that is under way. */
+  readonly exclusive?: boolean
+  /** Called for `begin`. Returns the record where nothing is left to do; throws where the call must not begin. */
+  readonly checkBegin?: (record: TenantRecord) => TenantRecord | undefined
+}
+
+function createOperationCalls<Client, Adapters>(
+  { context, tenants, operations, runner, retention: defaultRetention }: LifecycleParts<Client, Adapters>,
+  reentrancy: HookReentrancy,
+): OperationCalls {
+  const { environment, parse } = context
+
+  function run(kind: OperationKind, tenantId: string, options: CallOptions = {}): Promise<OperationResult> {
+    const id = parse(tenantId)
+    const { exclusive = false } = options
+    return runner.run({ id, kind, exclusive, options, decide: (record) => decide(kind, id, record, options) })
   }
-  return record
+
+  async function runToRecord(
+    kind: OperationKind,
+    tenantId: string,
+    options?: CallOptions,
+  ): Promise<TenantRecord> {
+    return requireRecord((await run(kind, tenantId, options)).record)
+  }
+
+  /** A hook that calls the operation it belongs to would deadlock: the call returns the record instead. */
+  function isReentrant(
+    hook: 'onProvision' | 'onDeprovision',
+    tenantId: string,
+    { hooks = false }: OperationOptions,
+  ): boolean {
+    return !hooks && reentrancy.isRunning(hook, parse(tenantId))
+  }
+
+  const calls: OperationCalls = {
+    async provision(tenantId, options = {}) {
+      const { metadata = {}, placement } = options
+      checkMetadata(metadata)
+      checkPlacement(context.provider, placement)
+      if (isReentrant('onProvision', tenantId, options)) {
+        return requireRecord(await tenants.latest(parse(tenantId)))
+      }
+      const params = { metadata, ...(placement !== undefined && { placement }) }
+      return runToRecord('provision', tenantId, { ...options, params })
+    },
+    async migrate(tenantId) {
+      const newest = (await context.migrations?.load())?.at(-1)?.name
+      const checkBegin = (record: TenantRecord) =>
+        newest === undefined || (record.state === 'active' && record.schemaVersion === newest)
+          ? record
+          : undefined
+      const { operationId } = await run('migrate', tenantId, { checkBegin })
+      if (operationId === undefined) return []
+      const events = await operations.steps(operationId)
+      return parseNames(events.findLast(({ step }) => step === 'migrate')?.detail)
+    },
+    suspend: (tenantId, options) => runToRecord('suspend', tenantId, options),
+    resume: (tenantId, options) => runToRecord('resume', tenantId, options),
+    undelete: (tenantId, options) => runToRecord('undelete', tenantId, options),
+    async deprovision(tenantId, options = {}) {
+      const retention = requirePositive('retention', options.retention ?? defaultRetention)
+      if (isReentrant('onDeprovision', tenantId, options)) return tenants.latest(parse(tenantId))
+      const { record } = await run('deprovision', tenantId, { ...options, params: { retention } })
+      if (record?.state !== 'deleted' || !isDue(record, environment.now())) return record
+      try {
+        return await calls.purge(tenantId, { wait: options.wait ?? true })
+      } catch (error) {
+        // A new incarnation was provisioned concurrently: `sweep` purges the old one.
+        const current = await tenants.get(record)
+        if (current?.superseded) return current
+        throw error
+      }
+    },
+    purge(tenantId, options = {}) {
+      const checkBegin = (record: TenantRecord): undefined => {
+        if (isDue(record, environment.now()) || options.uid === record.uid) return
+        throw conflict("The tenant's retention has not ended: pass its uid to purge it now", record.id)
+      }
+      return runToRecord('purge', tenantId, { ...options, checkBegin })
+    },
+  }
+  return calls
 }
 
-/** Provisioned to its end once, and not half deleted. */
-function isReady({ readyAt, deletedFrom }: TenantRecord): boolean {
-  return readyAt !== undefined && deletedFrom === undefined
+/** Applies the table of transitions to the latest record. @throws the error that the table says */
+function decide(
+  kind: OperationKind,
+  id: TenantId,
+  record: TenantRecord | undefined,
+  { params, exclusive = false, checkBegin }: CallOptions,
+): Decision {
+  const situation = classifySituation(record)
+  const transition = TRANSITIONS[situation][kind]
+  if (transition === 'ignore') return { done: undefined }
+  if (transition === 'recreate') {
+    return { begin: { from: undefined, previous: record, ...(params && { params }) } }
+  }
+  if (transition === 'begin' && record !== undefined) {
+    const done = checkBegin?.(record)
+    if (done !== undefined) return { done }
+    const state = STATE_WHILE[kind]
+    const deletedFrom = record.deletedFrom ?? (record.state === 'suspended' ? 'suspended' : 'active')
+    const changes = {
+      ...(state !== undefined && { state }),
+      ...(kind === 'deprovision' && { deletedFrom }),
+    }
+    return { begin: { from: record, states: [record.state], changes, ...(params && { params }) } }
+  }
+  if (transition === 'confirm') {
+    if (exclusive) throw conflict('The tenant already exists', id)
+    return { done: record }
+  }
+  if (transition === 'begin') throw new TenancyError('internal', 'There is no record to begin from')
+  throw rejection(transition, kind, situation, id)
 }
 
-/** A provision that failed and may go on. */
-function isUnfinished({ state, readyAt, deletedFrom }: TenantRecord): boolean {
-  return state === 'failed' && readyAt === undefined && deletedFrom === undefined
+function isDue({ purgeAfter }: TenantRecord, now: number): boolean {
+  return (purgeAfter ?? Infinity) <= now
 }
 
-function applied(detail: string | undefined): readonly string[] {
+function requireRecord(record: TenantRecord | undefined): TenantRecord {
+  if (record !== undefined) return record
+  throw new TenancyError('internal', 'The catalog record is missing after the operation')
+}
+
+/** The names in the detail of a step; a list that was too long to be stored whole cannot be read. */
+function parseNames(detail: string | undefined): readonly string[] {
   try {
     return JSON.parse(detail ?? '[]') as string[]
   } catch {
-    // Too many to be written down whole.
     return []
   }
 }

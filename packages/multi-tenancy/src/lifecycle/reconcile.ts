@@ -1,263 +1,148 @@
-import type { SightingStore } from '../catalog/findings.ts'
-import type { OperationStore } from '../catalog/operations.ts'
-import type { TenantRef, TenantStore } from '../catalog/tenants.ts'
-import { connectUnverified } from '../database/connect.ts'
-import { readStamp } from '../database/identity.ts'
-import { dropDatabase } from '../database/steps.ts'
+import type { FindingStore } from '../catalog/findings.ts'
+import type { TenantStore } from '../catalog/tenants.ts'
 import { TenancyError } from '../errors.ts'
 import type { FactoryContext } from '../factory/context.ts'
-import { isTenantId, type TenantId } from '../tenant-id.ts'
-import type { Stamp } from '../types/identity.ts'
-import type { Finding, ReconcileOptions, ReconcileReport } from '../types/lifecycle.ts'
-import type { ListedDatabase, Locator } from '../types/provider.ts'
+import type { Finding, ReconcileOptions, ReconcileReport, SweepReport } from '../types/lifecycle.ts'
+import type { ListedDatabase } from '../types/provider.ts'
 import type { TenantRecord } from '../types/record.ts'
-import type { Engine } from './operations.ts'
+import {
+  describeLeftover,
+  describeMismatch,
+  describeMissing,
+  describeOrphan,
+  describeStuck,
+  type FindingDraft,
+} from './findings.ts'
+import { FLEET, readDatabases, readRecords } from './inventory.ts'
+import type { Operations } from './operations.ts'
 
 export interface Reconciler {
-  /** @throws what listing throws: with half a list nothing is judged */
+  /** @throws what listing throws: an incomplete list yields no findings */
   reconcile(options?: ReconcileOptions): Promise<ReconcileReport>
-  purgeDue(limit: number): Promise<{ tenantId: string; generation: number; error?: TenancyError }[]>
+  purgeDue(limit: number): Promise<SweepReport['purged']>
 }
 
-type Draft = Omit<Finding, 'firstSeen' | 'confirmed' | 'repair'> & {
-  readonly fix: (() => Promise<string>) | undefined
+export interface ReconcilerParts<Client, Adapters> {
+  readonly context: FactoryContext<Client, Adapters>
+  readonly tenants: TenantStore
+  readonly findings: FindingStore
+  readonly runner: Operations
 }
 
-export function createReconciler<Client, Adapters>(
-  core: FactoryContext<Client, Adapters>,
-  tenants: TenantStore,
-  operations: OperationStore,
-  sightings: SightingStore,
-  engine: Engine,
-): Reconciler {
-  const { provider, prefix, environment } = core
+/** The catalog and the service as they were listed for one run. */
+interface Inventory {
+  readonly before: ReadonlyMap<string, TenantRecord>
+  readonly databases: ReadonlyMap<string, ListedDatabase>
+  readonly after: ReadonlyMap<string, TenantRecord>
+}
 
-  async function records(): Promise<Map<string, TenantRecord>> {
-    const found = new Map<string, TenantRecord>()
-    let after: TenantRef | undefined
-    for (;;) {
-      const page = await tenants.all(after, 500)
-      for (const record of page) found.set(record.name, record)
-      after = page.at(-1)
-      if (page.length < 500) return found
-    }
-  }
-
-  async function databases(): Promise<Map<string, ListedDatabase>> {
-    const found = new Map<string, ListedDatabase>()
-    let cursor: string | undefined
-    do {
-      const query = cursor === undefined ? { prefix } : { prefix, cursor }
-      const page = await core.steps(NOBODY)('list', (call) => provider.list(query, call))
-      for (const database of page.databases) {
-        const earlier = found.get(database.name)
-        // A database and what else has its name: the database counts.
-        if (earlier === undefined || earlier.leftover !== undefined) found.set(database.name, database)
-      }
-      cursor = page.cursor
-    } while (cursor !== undefined)
-    return found
-  }
-
-  function stampOf(name: string, locator: Locator): Promise<Stamp | undefined> {
-    return core.steps(NOBODY)('inspect', async (call) => {
-      const client = await connectUnverified(provider, locator, call)
-      return readStamp(provider.capabilities.dialect, (read) => provider.query(client, read)).catch(
-        (cause) => {
-          const error = provider.mapError(cause)
-          throw new TenancyError(error.code, `${name}: ${error.detail}`, { cause: error })
-        },
-      )
-    })
-  }
-
-  /** A database that no record claims. Only one that a purged record of ours was stamped as is taken away. */
-  async function orphan({ name, locator }: ListedDatabase, all: Map<string, TenantRecord>): Promise<Draft> {
-    const base = { kind: 'orphan' as const, name, tenantId: undefined, repairable: false, fix: undefined }
-    let stamp: Stamp | undefined
-    try {
-      stamp = await stampOf(name, locator)
-    } catch (cause) {
-      return { ...base, detail: `cannot be read: ${provider.mapError(cause).detail}` }
-    }
-    if (stamp === undefined) return { ...base, detail: 'carries no stamp' }
-    const tenantId = isTenantId(stamp.tenantId) ? stamp.tenantId : undefined
-    const { uid } = stamp
-    const record = [...all.values()].find((known) => known.uid === uid)
-    if (record === undefined) {
-      return {
-        ...base,
-        tenantId,
-        detail: 'carries the stamp of a tenant the catalog does not know: adopt it',
-      }
-    }
-    if (record.state !== 'purged' || record.name !== name) {
-      return { ...base, tenantId, detail: `carries the stamp of the database ${record.name}` }
-    }
-    return {
-      ...base,
-      tenantId,
-      repairable: true,
-      detail: 'is still there although its tenant was purged',
-      async fix() {
-        const again = await stampOf(name, locator)
-        if (again?.uid !== uid) return 'left alone: its stamp changed'
-        await core.steps(record.id)('drop', (call) => dropDatabase(provider, record.id, name, locator, call))
-        return 'dropped'
-      },
-    }
-  }
-
-  function remains(
-    { name, locator, leftover: what }: ListedDatabase,
-    record: TenantRecord | undefined,
-  ): Draft {
-    const ours = record?.state === 'purged'
-    return {
-      kind: 'remains',
-      name,
-      tenantId: record?.id,
-      detail: `its ${what} is left`,
-      repairable: ours,
-      fix: ours
-        ? async () => {
-            await core.steps(record.id)('drop', (call) => provider.drop(locator, call))
-            return 'dropped'
-          }
-        : undefined,
-    }
-  }
-
-  async function missing(record: TenantRecord): Promise<Draft | undefined> {
-    const { id, name } = record
-    const found = await core.steps(id)('find', (call) => provider.find(name, call))
-    if (found !== undefined) return undefined
-    return {
-      kind: 'missing',
-      name,
-      tenantId: id,
-      detail: `the tenant is ${record.state} and its database is not there`,
-      repairable: record.state !== 'failed',
-      async fix() {
-        const error = {
-          code: 'tenant_not_found',
-          message: 'Its database is not there',
-          step: 'reconcile',
-          operation: record.lastOperation ?? '',
-        }
-        const { changed } = await tenants.update(
-          record,
-          { states: [record.state], operation: null, revision: record.revision },
-          { state: 'failed', error: JSON.stringify(error) },
-        )
-        core.forget(id)
-        return changed ? 'marked failed' : 'left alone: it changed'
-      },
-    }
-  }
-
-  async function mismatch(record: TenantRecord, locator: Locator): Promise<Draft | undefined> {
-    const { id, name, uid, generation } = record
-    const stamp = await stampOf(name, locator).catch((cause) => provider.mapError(cause))
-    const same = !(stamp instanceof TenancyError) && stamp?.uid === uid && stamp.tenantId === id
-    if (same && stamp.generation === generation) return undefined
-    const detail =
-      stamp instanceof TenancyError ? `its stamp cannot be read: ${stamp.detail}` : 'its stamp is another’s'
-    return { kind: 'mismatch', name, tenantId: id, detail, repairable: false, fix: undefined }
-  }
-
-  async function stuck(): Promise<Draft[]> {
-    const found = await operations.stuck(environment.now(), 500)
-    return found.map((operation) => ({
-      kind: 'stuck',
-      name: operation.id,
-      tenantId: operation.tenantId,
-      detail: `${operation.kind}: its runner died`,
-      repairable: true,
-      async fix() {
-        const outcome = await engine.resume(operation)
-        if (outcome === 'lost') return 'left alone: another runner has it'
-        return outcome.error === undefined ? 'finished' : `failed: ${outcome.error.detail}`
-      },
-    }))
-  }
-
+export function createReconciler<Client, Adapters>(parts: ReconcilerParts<Client, Adapters>): Reconciler {
+  const { context, tenants, runner } = parts
+  const { provider, environment } = context
   return {
-    async reconcile({ repair = [], grace = 3_600_000, stamps = false, maxDrops = 10 } = {}) {
-      // A record is written before its database is made. So a database without one, read later, has none.
-      const before = await records()
-      const listed = await databases()
-      const after = await records()
-      const drafts: Draft[] = await stuck()
-      for (const database of listed.values()) {
-        const record = after.get(database.name)
-        const purged = record === undefined || record.state === 'purged'
-        if (database.leftover !== undefined) {
-          if (purged) drafts.push(remains(database, record))
-        } else if (purged && record?.operation === undefined) drafts.push(await orphan(database, after))
-      }
-      for (const record of before.values()) {
-        const same = after.get(record.name)
-        if (!atRest(same) || same.revision !== record.revision) continue
-        const database = listed.get(record.name)
-        if (database === undefined || database.leftover !== undefined) {
-          const draft = await missing(same)
-          if (draft !== undefined) drafts.push(draft)
-        } else if (stamps && same.state === 'active') {
-          const draft = await mismatch(same, same.locator ?? database.locator)
-          if (draft !== undefined) drafts.push(draft)
-        }
-      }
-      const seen = await sightings.note(drafts.map(keyOf))
-      const now = environment.now()
-      const findings: Finding[] = []
-      let drops = 0
-      for (const { fix, ...draft } of drafts) {
-        const firstSeen = seen.get(keyOf(draft)) ?? now
-        // An operation has its own measure of age: the end of its lease.
-        const confirmed = firstSeen < now && now - firstSeen >= grace
-        const finding = { ...draft, firstSeen, confirmed }
-        const wanted = confirmed && fix !== undefined && repair.includes(draft.kind)
-        const destroys = draft.kind === 'orphan' || draft.kind === 'remains'
-        if (!wanted) findings.push(finding)
-        else if (destroys && ++drops > maxDrops) {
-          findings.push({ ...finding, repair: `left alone: ${maxDrops} were dropped already` })
-        } else {
-          const done = await fix().catch((cause) => `failed: ${provider.mapError(cause).detail}`)
-          findings.push({ ...finding, repair: done })
-        }
-      }
+    async reconcile(options = {}) {
+      // Records precede databases, so a listed database that a later read has no record of is an orphan.
+      const before = await readRecords(tenants)
+      const databases = await readDatabases(context)
+      const after = await readRecords(tenants)
+      const expired = await tenants.listExpiredLeases(environment.now(), 500)
+      const inventory = { before, databases, after }
+      const drafts = [
+        ...expired.flatMap((record) => describeStuck(runner, record)),
+        ...(await compareDatabases(parts, inventory)),
+        ...(await compareRecords(parts, inventory, options)),
+      ]
+      const findings = await confirmAndRepair(parts, drafts, options)
       const living = [...after.values()].filter(({ state }) => state !== 'purged').length
-      const advice =
-        provider.diagnose === undefined
-          ? []
-          : await core.steps(NOBODY)(
-              'diagnose',
-              async (call) => (await provider.diagnose?.({ tenants: living }, call)) ?? [],
-            )
-      return { findings, advice, tenants: living, databases: listed.size }
+      const advice = await context.steps(FLEET)(
+        'diagnose',
+        async (call) => (await provider.diagnose?.({ tenants: living }, call)) ?? [],
+      )
+      return { findings, advice, tenants: living, databases: databases.size }
     },
     async purgeDue(limit) {
       const results = []
-      for (const record of await tenants.due(environment.now(), limit)) {
-        const { generation, id } = record
-        const done = await engine.purge(record).catch((cause: unknown) => TenancyError.from(cause))
-        if (done !== false)
-          results.push({ tenantId: id, generation, ...(done instanceof TenancyError && { error: done }) })
+      for (const record of await tenants.listPurgeable(environment.now(), limit)) {
+        const { generation, id: tenantId } = record
+        const result = await runner.purge(record).catch((cause: unknown) => TenancyError.from(cause))
+        if (result === false) continue
+        results.push({ tenantId, generation, ...(result instanceof TenancyError && { error: result }) })
       }
       return results
     },
   }
 }
 
-/** Stands for the whole fleet in errors, which name a tenant. */
-const NOBODY = 'fleet' as TenantId
+/** Findings about what the service lists: orphans and leftovers. */
+async function compareDatabases<Client, Adapters>(
+  { context }: ReconcilerParts<Client, Adapters>,
+  { databases, after }: Inventory,
+): Promise<FindingDraft[]> {
+  const drafts: FindingDraft[] = []
+  for (const database of databases.values()) {
+    const record = after.get(database.name)
+    const isUnclaimed = record === undefined || record.state === 'purged'
+    if (!isUnclaimed) continue
+    if (database.leftover !== undefined) drafts.push(describeLeftover(context, database, record))
+    else if (record?.operation === undefined) drafts.push(await describeOrphan(context, database, after))
+  }
+  return drafts
+}
 
-function atRest(record: TenantRecord | undefined): record is TenantRecord {
+/** Findings about records at rest: missing databases, and stamps that do not match. */
+async function compareRecords<Client, Adapters>(
+  { context, tenants }: ReconcilerParts<Client, Adapters>,
+  { before, databases, after }: Inventory,
+  { stamps = false }: ReconcileOptions,
+): Promise<FindingDraft[]> {
+  const drafts: FindingDraft[] = []
+  for (const { name, revision } of before.values()) {
+    const record = after.get(name)
+    if (!isAtRest(record) || record.revision !== revision) continue
+    const database = databases.get(name)
+    const draft =
+      database === undefined || database.leftover !== undefined
+        ? await describeMissing(context, tenants, record)
+        : stamps && record.state === 'active'
+          ? await describeMismatch(context, record, record.locator ?? database.locator)
+          : undefined
+    if (draft !== undefined) drafts.push(draft)
+  }
+  return drafts
+}
+
+/** Confirms what an earlier run saw too, and repairs what was confirmed and asked for. */
+async function confirmAndRepair<Client, Adapters>(
+  { context, findings }: ReconcilerParts<Client, Adapters>,
+  drafts: readonly FindingDraft[],
+  { repair = [], grace = 3_600_000, maxDrops = 10 }: ReconcileOptions,
+): Promise<Finding[]> {
+  const { provider, environment } = context
+  const seen = await findings.recordSeen(drafts.map(toKey))
+  const now = environment.now()
+  const results: Finding[] = []
+  let drops = 0
+  for (const { fix, ...draft } of drafts) {
+    const firstSeen = seen.get(toKey(draft)) ?? now
+    const confirmed = firstSeen < now && now - firstSeen >= grace
+    const finding = { ...draft, firstSeen, confirmed }
+    const isDrop = draft.kind === 'orphan' || draft.kind === 'leftover'
+    if (!confirmed || fix === undefined || !repair.includes(draft.kind)) results.push(finding)
+    else if (isDrop && ++drops > maxDrops) {
+      results.push({ ...finding, repair: `left alone: this run has dropped ${maxDrops} already (maxDrops)` })
+    } else {
+      const done = await fix().catch((cause) => `failed: ${provider.mapError(cause).detail}`)
+      results.push({ ...finding, repair: done })
+    }
+  }
+  return results
+}
+
+function isAtRest(record: TenantRecord | undefined): record is TenantRecord {
   if (record === undefined || record.operation !== undefined) return false
   return ['active', 'suspended', 'deleted', 'failed'].includes(record.state) && record.locator !== undefined
 }
 
-function keyOf({ kind, name }: Pick<Finding, 'kind' | 'name'>): string {
+function toKey({ kind, name }: Pick<Finding, 'kind' | 'name'>): string {
   return `${kind}:${name}`
 }

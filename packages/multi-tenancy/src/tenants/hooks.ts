@@ -1,5 +1,5 @@
+import { hookError } from '../database/hook-error.ts'
 import { configError, type TenancyError } from '../errors.ts'
-import { hookError } from '../lifecycle/hook-error.ts'
 import type { TenantId } from '../tenant-id.ts'
 import type { Progress } from '../types/progress.ts'
 import type { TenantMetadata } from '../types/record.ts'

@@ -1,4 +1,4 @@
-import { hookError } from '../lifecycle/hook-error.ts'
+import { hookError } from '../database/hook-error.ts'
 import type { DatabaseIsolation } from '../request/env.ts'
 import type { TenantId } from '../tenant-id.ts'
 import type { Lifecycle, OperationHooks, Tenants } from '../types/lifecycle.ts'

@@ -159,13 +159,13 @@ export interface SweepReport {
   readonly purged: readonly { tenantId: string; generation: number; error?: TenancyError }[]
 }
 
-/** What runs inside operations begun with `hooks`; each may run again after a crash. */
+/** Code of the app that runs as steps of operations begun with `hooks`; each hook may run again after a crash. */
 export interface OperationHooks {
   onProvision?(tenantId: TenantId, progress: Progress): void | Promise<void>
   onDeprovision?(tenantId: TenantId, progress: Progress): void | Promise<void>
   afterCreate?(tenantId: TenantId, progress: Progress): void | Promise<void>
   afterDelete?(tenantId: TenantId, progress: Progress): void | Promise<void>
-  /** Told what an `after…` hook threw: the thing is done. */
+  /** Receives what an `after…` hook threw: the operation has already succeeded. */
   onHookError?(error: TenancyError): void
 }
 
@@ -202,12 +202,12 @@ export interface Tenants<Info extends TenantInfo = TenantInfo> {
 /**
  * What does not fit together:
  * - `orphan`: a database under our prefix that no record claims
- * - `remains`: a user, role or script whose database is gone and that no living record claims
+ * - `leftover`: a user, role or script whose database is gone and that no living record claims
  * - `missing`: a record of a tenant whose database is not there
  * - `mismatch`: a database whose stamp is not its record's
  * - `stuck`: an operation whose runner died
  */
-export type FindingKind = 'orphan' | 'remains' | 'missing' | 'mismatch' | 'stuck'
+export type FindingKind = 'orphan' | 'leftover' | 'missing' | 'mismatch' | 'stuck'
 
 export interface Finding {
   readonly kind: FindingKind

@@ -53,28 +53,24 @@ export type LookupOptions = Pick<
   'locatorMax' | 'locatorTtl' | 'negativeMax' | 'negativeTtl' | 'unknownLookups'
 >
 
-/** A tenant database that was found; plain data, so it may outlive a request on Workers. */
+/** A tenant database that was located; plain data, so it may outlive a request on Workers. */
 export interface LocatedDatabase {
   readonly locator: Locator
   readonly generation: number
-  /** Known from a catalog, or learnt when the identity stamp was first read. */
-  identity?: Identity
-  /** Its stamp was read and good: where every request connects anew (Workers), that holds while this is remembered. */
-  verified?: boolean
-  /** Made just now and not stamped yet: there is nothing to read in it. */
-  fresh?: boolean
-  /** In a catalog: it is served while its schema is being changed. @default 'active' */
+  /** Known from a catalog. Without one it is learnt when the identity stamp is first read. */
+  readonly identity?: Identity
+  /** In a catalog: `upgrading` is served while its schema is being changed. @default 'active' */
   readonly state?: 'active' | 'upgrading'
 }
 
-/** Where each tenant's database is. Without a catalog: the provider's answer for the name it must have. */
+/** Locates tenant databases: in the catalog, or by the physical name through the provider. */
 export interface TenantLocator {
-  /** @throws `tenant_not_found`; of a catalog also what the tenant's state says */
+  /** @throws `tenant_not_found`; with a catalog also `tenant_suspended` and `tenant_not_ready` */
   locate(tenantId: TenantId, options: CallOptions): Promise<LocatedDatabase>
   remember(tenantId: TenantId, database: LocatedDatabase): void
   forget(tenantId: TenantId): void
-  /** Whether what was located lately may still be served as it is; asked with every request. Absent: always. */
+  /** Whether a database located earlier may still be served; called for every request. Absent: always. */
   isCurrent?(tenantId: TenantId, database: LocatedDatabase): boolean
-  /** Throws once this incarnation may not be served any more; asked before each use of a client. Absent: never. */
+  /** Throws once this incarnation may no longer be served; called before each use of a client. Absent: never. */
   beforeUse?(tenantId: TenantId, database: LocatedDatabase): void | Promise<void>
 }

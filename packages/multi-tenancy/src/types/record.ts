@@ -42,10 +42,11 @@ export interface TenantRecord {
   readonly metadata: TenantMetadata
   /** Why the last operation failed, if it did. */
   readonly error: OperationError | undefined
-  /** The operation under way: nothing else may begin meanwhile. */
-  readonly operation: string | undefined
+  /** The operation under way: no other one begins before it ends. */
+  readonly operation: RunningOperation | undefined
+  /** The id of the operation under way, else of the last one that ended. */
   readonly lastOperation: string | undefined
-  /** A later incarnation took the id over, so this one is not coming back. */
+  /** A later incarnation has replaced this one, so this one cannot be undeleted. */
   readonly superseded: boolean
   /** Random, new with every change. */
   readonly revision: string
@@ -81,35 +82,50 @@ export interface OperationError {
   readonly operation: string
 }
 
-/** One recorded lifecycle action. */
+/**
+ * The operation that holds a tenant. It is stored in the tenant's own record, which is the lock: an operation begins
+ * and ends with one compare-and-set on that row.
+ */
+export interface RunningOperation {
+  readonly id: string
+  readonly kind: OperationKind
+  /** The runner that holds the lease; empty while the operation waits for an executor. */
+  readonly owner: string
+  /** Milliseconds since the epoch: from then on another runner may take the operation over. */
+  readonly leaseUntil: number
+  /** How many runners have worked on it: above 1, another runner took over from one whose lease expired. */
+  readonly attempt: number
+  readonly params: OperationParams
+}
+
+/** An operation in a tenant's history. */
 export interface Operation {
-  /** Random, made by whoever begins it. */
+  /** A UUID: random, or derived from the request key. */
   readonly id: string
   readonly tenantId: TenantId
   readonly generation: number
   readonly kind: OperationKind
-  /** `withdrawn`: an intent whose process died before it had its tenant; should it come back, it goes on. */
-  readonly state: 'running' | 'succeeded' | 'failed' | 'withdrawn'
-  /** How many runners have worked on it: above 1 another took over from one that died. */
+  readonly state: 'running' | 'succeeded' | 'failed'
+  /** See `RunningOperation.attempt`. */
   readonly attempt: number
-  /** Until when its runner is believed alive, in ms since the epoch. */
-  readonly leaseUntil: number
   readonly params: OperationParams
   readonly error: OperationError | undefined
   readonly createdAt: number
   readonly finishedAt: number | undefined
 }
 
-/** What an operation was asked for. */
+/** The parameters of an operation. */
 export interface OperationParams {
   /** Milliseconds a deleted tenant is kept. */
   readonly retention?: number
   readonly metadata?: TenantMetadata
   readonly placement?: string
-  /** The state the tenant had, and has again if this fails without leaving a trace. */
+  /** The state before the operation; a failure that changed nothing returns to it. */
   readonly from?: TenantState
-  /** Tenant hooks belong to it: only a process that has them may finish it. */
+  /** The attached hooks are part of it: only a process that has hooks attached may run it. */
   readonly hooks?: boolean
+  /** A hash of the request that began it, where the request had a key. */
+  readonly requestHash?: string
 }
 
 /** One try of one step. */

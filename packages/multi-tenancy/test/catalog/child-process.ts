@@ -1,5 +1,5 @@
 import { type Address, connect, dialectOf } from './test-databases.ts'
-import { storesOf, tenantRow } from './test-stores.ts'
+import { storesOf, tenantRecord } from './test-stores.ts'
 
 // A child process: sends `ready`, opens the catalog at the first message, and inserts a tenant.
 const address = JSON.parse(process.argv[2] ?? '') as Address
@@ -9,7 +9,7 @@ const { tenants } = storesOf(db, dialectOf(address))
 process.send?.('ready')
 process.once('message', () => {
   tenants
-    .insert(tenantRow(id))
+    .insert(tenantRecord(id))
     .then(
       () => process.send?.('done'),
       (error: unknown) => process.send?.(String((error as Error).cause ?? error)),

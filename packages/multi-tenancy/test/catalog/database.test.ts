@@ -1,13 +1,14 @@
 import { CompiledQuery, type Kysely } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openCatalogDatabase } from '../../src/catalog/connection.ts'
+import { toRow } from '../../src/catalog/rows.ts'
 import { createCatalog } from '../../src/catalog.ts'
 import { readStamp, stampStatements, stampStateStatement } from '../../src/database/identity.ts'
 import { createMemoryFactory, createMemoryServer, openSqlite as sqlite } from '../../src/memory/index.ts'
 import { dying } from './faulty-kysely.ts'
 import { startReadyProcess } from './ready-process.ts'
 import { kindsHere, makeDatabase, type TestDatabase } from './test-databases.ts'
-import { asId, type Stores, storesOf, tenantRow } from './test-stores.ts'
+import { asId, type Stores, storesOf, tenantRecord } from './test-stores.ts'
 
 for (const kind of await kindsHere()) {
   describe(`the catalog's tables on ${kind}`, () => {
@@ -88,8 +89,8 @@ for (const kind of await kindsHere()) {
         after = found.at(-1)?.id
         if (after === undefined) break
         // Somebody comes before the cursor, somebody after, and somebody in the page goes.
-        await tenants.insert(tenantRow(`fleet-00000-${page}`))
-        await tenants.insert(tenantRow(`fleet-zz-${page}`))
+        await tenants.insert(tenantRecord(`fleet-00000-${page}`))
+        await tenants.insert(tenantRecord(`fleet-zz-${page}`))
         await tenants.update({ id: asId(after), generation: 1 }, {}, { state: 'purged' })
       }
       const steady = seen.filter((id) => /^fleet-\d{5}$/.test(id))
@@ -106,7 +107,7 @@ function fleetId(index: number): string {
 
 async function fill({ ready }: Stores, count: number): Promise<void> {
   const db = await ready()
-  const rows = Array.from({ length: count }, (_, index) => tenantRow(fleetId(index)))
+  const rows = Array.from({ length: count }, (_, index) => toRow(tenantRecord(fleetId(index))))
   // No order of ids.
   rows.sort((a, b) => (a.uid < b.uid ? -1 : 1))
   for (let start = 0; start < count; start += 500) {

@@ -1,46 +1,53 @@
 import { describe, expect, it } from 'vitest'
 import { openSqlite as sqlite } from '../../src/memory/index.ts'
 import type { OperationError } from '../../src/types/record.ts'
-import { createFaultyKysely, type FaultyKysely } from './faulty-kysely.ts'
-import { asId, newOperation, type Stores, storesOf, tenantRow } from './test-stores.ts'
+import { type FaultyKysely, createFaultyKysely } from './faulty-kysely.ts'
+import { asId, runningOperation, type Stores, storesOf, tenantRecord } from './test-stores.ts'
 
-const T = asId('acme')
-const REF = { id: T, generation: 1 }
+const ACME = { id: asId('acme'), generation: 1 }
+const HELD = { id: asId('held'), generation: 1 }
 const FAILURE: OperationError = { code: 'internal', message: 'no', step: 'create', operation: 'op' }
+const STEP = { operationId: 'op', attempt: 1, position: 9 }
+const LATER = 6_000_000_000_000
+const OPERATION = runningOperation({ id: 'op', leaseUntil: 4_000_000_000_000 })
 
-/** Every write of the stores, and what it answers when all goes well. */
+/** Every write of the stores, with its result when no statement fails. */
 const WRITES: Record<string, (stores: Stores) => Promise<unknown>> = {
-  'a tenant written': async ({ tenants }) => (await tenants.insert(tenantRow('new', { uid: 'u' }))).uid,
-  'a tenant changed': async ({ tenants }) => {
+  'inserts a tenant': async ({ tenants }) => (await tenants.insert(tenantRecord('new', { uid: 'u' }))).uid,
+  'begins an operation': async ({ tenants }) => {
     const guard = { states: ['active'], operation: null, revision: 'r1' } as const
-    const { record, changed } = await tenants.update(REF, guard, { state: 'suspended', operation_id: 'op' })
+    const operation = runningOperation({ id: 'begun', leaseUntil: LATER })
+    const { record, changed } = await tenants.update(ACME, guard, { state: 'suspended', operation })
     return [changed, record.state, record.operation]
   },
-  'a tenant changed by nobody': async ({ tenants }) => {
-    const { record, changed } = await tenants.update(REF, { states: ['failed'] }, { state: 'purged' })
+  'ends an operation': async ({ tenants }) => {
+    const { record, changed } = await tenants.update(HELD, { operation: OPERATION }, { operation: undefined })
+    return [changed, record.operation]
+  },
+  'changes no tenant where the guard does not hold': async ({ tenants }) => {
+    const { record, changed } = await tenants.update(ACME, { states: ['failed'] }, { state: 'purged' })
     return [changed, record.state]
   },
-  'an operation written': ({ operations }) =>
-    operations.insert(
-      newOperation('acme', { id: 'new', leaseUntil: 5_000_000_000_000, request: { key: 'k2', hash: 'h' } }),
-    ),
-  'a request written again': ({ operations }) =>
-    operations.insert(newOperation('acme', { id: 'new', request: { key: 'k1', hash: 'h' } })),
-  'an operation taken over': async ({ operations }) => {
-    const dead = await operations.get('dead')
-    return dead && (await operations.claim(dead, 'new', 5_000_000_000_000))?.attempt
+  'takes over an operation': async ({ tenants }) => {
+    const expired = await tenants.get({ id: asId('expired'), generation: 1 })
+    return expired && (await tenants.takeOver(expired, 'new', LATER))?.operation
   },
-  'a lease prolonged': ({ operations }) => operations.renew('op', 'owner', 6_000_000_000_000),
-  'a lost lease prolonged': ({ operations }) => operations.renew('op', 'thief', 6_000_000_000_000),
-  'an operation held': async ({ operations }) =>
-    (await operations.hold('op', 'owner', 6_000_000_000_000))?.state,
-  'a withdrawn operation held': async ({ operations }) =>
-    (await operations.hold('withdrawn', 'owner', 6_000_000_000_000))?.state,
-  'an operation finished': ({ operations }) => operations.finish('op', FAILURE),
-  'an operation withdrawn': ({ operations }) => operations.withdraw('op'),
-  'an operation removed': ({ operations }) => operations.remove('op'),
-  'a step begun': ({ operations }) => operations.beginStep('op', 1, 0, 'create'),
-  'a step ended': ({ operations }) => operations.endStep('op', 1, 9, 'succeeded', 'made'),
+  'renews a lease': ({ tenants }) => tenants.renewLease(HELD, OPERATION, LATER),
+  'renews no lease of another runner': ({ tenants }) =>
+    tenants.renewLease(HELD, { ...OPERATION, owner: 'other' }, LATER),
+  'records an operation': async ({ tenants, operations }) => {
+    const holder = await tenants.get({ id: asId('expired'), generation: 1 })
+    if (holder !== undefined) await operations.record(holder, 'k2')
+    return (await operations.getByRequest('k2'))?.id
+  },
+  'records a later attempt of an operation': async ({ operations }) => {
+    const operation = { ...OPERATION, attempt: 2 }
+    await operations.record(tenantRecord('held', { operation }), undefined)
+    return (await operations.get('op'))?.attempt
+  },
+  'finishes an operation': ({ operations }) => operations.finish('op', FAILURE),
+  'begins a step': ({ operations }) => operations.beginStep({ ...STEP, position: 0 }, 'create'),
+  'ends a step': ({ operations }) => operations.endStep(STEP, 'succeeded', 'created'),
 }
 
 /** What the database holds, but for what is random or the time. */
@@ -70,13 +77,14 @@ async function createWorld(): Promise<World> {
   const faults = createFaultyKysely(sqlite())
   const stores = storesOf(faults.db, 'sqlite')
   const { tenants, operations } = stores
-  await tenants.insert(tenantRow('acme', { uid: 'acme', revision: 'r1' }))
-  const leaseUntil = 4_000_000_000_000
-  await operations.insert(newOperation('acme', { id: 'op', leaseUntil, request: { key: 'k1', hash: 'h' } }))
-  await operations.insert(newOperation('acme', { id: 'dead', leaseUntil: 1 }))
-  await operations.insert(newOperation('acme', { id: 'withdrawn', leaseUntil }))
-  await operations.withdraw('withdrawn')
-  await operations.beginStep('op', 1, 9, 'stamp')
+  await tenants.insert(tenantRecord('acme', { uid: 'acme', revision: 'r1' }))
+  const held = await tenants.insert(
+    tenantRecord('held', { uid: 'held', revision: 'r1', operation: OPERATION }),
+  )
+  const expired = runningOperation({ id: 'expired', leaseUntil: 1 })
+  await tenants.insert(tenantRecord('expired', { uid: 'expired', revision: 'r1', operation: expired }))
+  await operations.record(held, 'k1')
+  await operations.beginStep(STEP, 'stamp')
   return { faults, stores }
 }
 

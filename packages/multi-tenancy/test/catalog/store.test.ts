@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { WAITING } from '../../src/catalog/leases.ts'
+import type { Guard } from '../../src/catalog/tenants.ts'
 import { kindsHere, makeDatabase, type TestDatabase } from './test-databases.ts'
-import { asId, newOperation, type Stores, storesOf, tenantRow } from './test-stores.ts'
+import { asId, runningOperation, type Stores, storesOf, tenantRecord } from './test-stores.ts'
 
 const YEAR_9999 = 253_402_300_799_999
 
@@ -21,8 +23,8 @@ for (const kind of await kindsHere()) {
     afterAll(() => database?.cleanup())
 
     it('compares ids byte by byte', async () => {
-      const lower = await one.tenants.insert(tenantRow('resume'))
-      const upper = await one.tenants.insert(tenantRow('RESUME'))
+      const lower = await one.tenants.insert(tenantRecord('resume'))
+      const upper = await one.tenants.insert(tenantRecord('RESUME'))
       expect((await one.tenants.latest(asId('resume')))?.uid).toBe(lower.uid)
       expect((await one.tenants.latest(asId('RESUME')))?.uid).toBe(upper.uid)
       for (const alias of ['Resume', 'résumé', 'resume ', ' resume', 'ｒesume', '0']) {
@@ -35,95 +37,90 @@ for (const kind of await kindsHere()) {
       expect((await one.tenants.latest(asId('resume')))?.state).toBe('active')
     })
 
-    it('finds an operation and a request key by their exact text', async () => {
-      const operation = newOperation('keys', { id: 'Key-One', request: { key: 'Order-1', hash: 'h' } })
-      await one.operations.insert(operation)
+    it('finds an operation and a request key by exactly their text', async () => {
+      const operation = runningOperation({ id: 'Key-One', params: { requestHash: 'h' } })
+      await one.operations.record(tenantRecord('keys', { operation }), 'Order-1')
       expect((await one.operations.get('Key-One'))?.id).toBe('Key-One')
-      expect((await one.operations.byRequest('Order-1'))?.hash).toBe('h')
+      expect((await one.operations.getByRequest('Order-1'))?.params.requestHash).toBe('h')
       for (const alias of ['key-one', 'KEY-ONE', 'Key-One ']) {
         expect(await one.operations.get(alias), alias).toBeUndefined()
       }
       for (const alias of ['order-1', 'ORDER-1', 'Order-1 ']) {
-        expect(await one.operations.byRequest(alias), alias).toBeUndefined()
+        expect(await one.operations.getByRequest(alias), alias).toBeUndefined()
       }
     })
 
-    it('stores times, numbers and long texts of any script exactly', async () => {
+    it('keeps times, numbers and long texts of any script as they were', async () => {
       const text = '“Größe” 日本語 😀 '
-      const locator = JSON.stringify({ uuid: 'u', big: text.repeat(600), port: 5432, tls: true, none: null })
-      const error = { code: 'internal', message: text.repeat(500), step: 'migrate', operation: 'op' }
-      const row = tenantRow('long', {
+      const locator = { uuid: 'u', big: text.repeat(600), port: 5432, tls: true, none: null }
+      const error = { code: 'internal', message: text.repeat(500), step: 'migrate', operation: 'op' } as const
+      const params = { metadata: { name: text.repeat(60) }, retention: YEAR_9999 }
+      const operation = runningOperation({ params, leaseUntil: YEAR_9999 })
+      const written = tenantRecord('long', {
         locator,
-        error: JSON.stringify(error),
-        metadata: JSON.stringify({ name: text.repeat(60), limit: Number.MAX_SAFE_INTEGER, half: 0.5 }),
-        schema_version: 'größe_0001',
-        created_at: 1_764_000_000_123,
-        purge_after: YEAR_9999,
-        generation: 2_000_000_000,
-      })
-      await one.tenants.insert(row)
-      const record = await other.tenants.latest(asId('long'))
-      expect(record).toMatchObject({
-        generation: 2_000_000_000,
-        locator: JSON.parse(locator),
         error,
-        metadata: JSON.parse(row.metadata),
+        metadata: { name: text.repeat(60), limit: Number.MAX_SAFE_INTEGER, half: 0.5 },
         schemaVersion: 'größe_0001',
         createdAt: 1_764_000_000_123,
         purgeAfter: YEAR_9999,
+        generation: 2_000_000_000,
+        operation,
       })
-      const params = { metadata: { name: text.repeat(60) }, retention: YEAR_9999 }
-      const operation = newOperation('long', { params, leaseUntil: YEAR_9999 })
-      await one.operations.insert(operation)
-      expect(await other.operations.get(operation.id)).toMatchObject({ params, leaseUntil: YEAR_9999 })
-      await one.operations.beginStep(operation.id, 1, 0, 'create')
-      await one.operations.endStep(operation.id, 1, 0, 'failed', text.repeat(60))
+      await one.tenants.insert(written)
+      expect(await other.tenants.latest(asId('long'))).toEqual(written)
+      expect(await other.tenants.getByOperation(operation.id)).toEqual(written)
+      await one.operations.record(written, undefined)
+      expect(await other.operations.get(operation.id)).toMatchObject({ params, generation: 2_000_000_000 })
+      const step = { operationId: operation.id, attempt: 1, position: 0 }
+      await one.operations.beginStep(step, 'create')
+      await one.operations.endStep(step, 'failed', text.repeat(60))
       expect((await other.operations.steps(operation.id))[0]?.detail).toBe(text.repeat(60))
     })
 
-    it('lets exactly one of two concurrent callers lock a tenant', async () => {
-      await one.tenants.insert(tenantRow('raced'))
+    it('gives a tenant to exactly one of the operations that begin concurrently', async () => {
+      const ref = { id: asId('raced'), generation: 1 }
+      await one.tenants.insert(tenantRecord('raced'))
       for (let round = 0; round < 25; round++) {
-        const before = await one.tenants.update(
-          { id: asId('raced'), generation: 1 },
-          {},
-          { operation_id: null },
-        )
-        const take = (stores: Stores, operation: string, guard: object) =>
-          stores.tenants.update(before.record, guard, { operation_id: operation })
+        const before = await one.tenants.update(ref, {}, { operation: undefined })
+        const begin = (stores: Stores, id: string, guard: object) =>
+          stores.tenants.update(before.record, guard, { operation: runningOperation({ id }) })
         const guard = round % 2 === 0 ? { operation: null } : { revision: before.record.revision }
         const results = await Promise.all([
-          take(one, `a${round}`, guard),
-          take(other, `b${round}`, guard),
-          take(one, `c${round}`, guard),
+          begin(one, `a${round}`, guard),
+          begin(other, `b${round}`, guard),
+          begin(one, `c${round}`, guard),
         ])
-        const held = (await other.tenants.latest(asId('raced')))?.operation
+        const holder = (await other.tenants.latest(ref.id))?.operation?.id
         const winners = results.filter(({ changed }) => changed)
-        expect(winners.map(({ record }) => record.operation)).toEqual([held])
-        for (const { record } of results) expect(record.operation).toBe(held)
+        expect(winners.map(({ record }) => record.operation?.id)).toEqual([holder])
+        for (const { record } of results) expect(record.operation?.id).toBe(holder)
       }
     })
 
-    it('changes no row when the guard does not match', async () => {
-      const made = await one.tenants.insert(tenantRow('guarded', { operation_id: 'op' }))
+    it('changes nothing where the guard does not hold', async () => {
+      const operation = runningOperation({ id: 'op' })
+      const record = await one.tenants.insert(tenantRecord('guarded', { operation }))
       for (const guard of [
-        { states: ['suspended', 'deleted'] as const },
+        { states: ['suspended', 'deleted'] },
         { operation: null },
-        { operation: 'another' },
+        { operation: { id: 'another', owner: 'owner' } },
+        { operation: { id: 'op', owner: 'another' } },
         { revision: 'another' },
-        { states: ['active'] as const, operation: 'op', revision: 'another' },
-      ]) {
-        const { record, changed } = await one.tenants.update(made, guard, { state: 'purged' })
-        expect([changed, record.state, record.revision]).toEqual([false, 'active', made.revision])
+        { states: ['active'], operation, revision: 'another' },
+      ] satisfies Guard[]) {
+        const result = await one.tenants.update(record, guard, { state: 'purged' })
+        expect([result.changed, result.record]).toEqual([false, record])
       }
-      const all = { states: ['active'] as const, operation: 'op', revision: made.revision }
-      expect((await one.tenants.update(made, all, { state: 'suspended' })).changed).toBe(true)
+      const all = { states: ['active'] as const, operation, revision: record.revision }
+      expect((await one.tenants.update(record, all, { state: 'suspended' })).changed).toBe(true)
     })
 
-    it('inserts a generation once for concurrent callers and returns it to all', async () => {
+    it('of many who write one incarnation one does, and all learn which', async () => {
       const stores = [one, other]
       const made = await Promise.all(
-        Array.from({ length: 10 }, async (_, index) => stores[index % 2]?.tenants.insert(tenantRow('first'))),
+        Array.from({ length: 10 }, async (_, index) =>
+          stores[index % 2]?.tenants.insert(tenantRecord('first')),
+        ),
       )
       expect(new Set(made.map((record) => record?.uid)).size).toBe(1)
       const rows = await one.db
@@ -134,92 +131,118 @@ for (const kind of await kindsHere()) {
       expect(rows.map(({ uid }) => uid)).toEqual([made[0]?.uid])
     })
 
-    it('rejects a second generation with the same physical name', async () => {
-      await one.tenants.insert(tenantRow('named', { name: 'same' }))
-      await expect(one.tenants.insert(tenantRow('renamed', { name: 'same' }))).rejects.toMatchObject({
+    it('no two incarnations have one physical name', async () => {
+      await one.tenants.insert(tenantRecord('named', { name: 'same' }))
+      await expect(one.tenants.insert(tenantRecord('renamed', { name: 'same' }))).rejects.toMatchObject({
         code: 'provider_rejected',
       })
       expect(await one.tenants.latest(asId('renamed'))).toBeUndefined()
     })
 
-    it('lets exactly one of two callers take over an operation', async () => {
+    it('gives an operation whose lease has expired to exactly one of two runners', async () => {
       for (let round = 0; round < 15; round++) {
-        const operation = newOperation('dead', { leaseUntil: Date.now() - 1 })
-        await one.operations.insert(operation)
-        const dead = await one.operations.get(operation.id)
-        if (dead === undefined) throw new Error('The operation is not there')
+        const operation = runningOperation({ leaseUntil: Date.now() - 1 })
+        const expired = await one.tenants.insert(tenantRecord(`expired-${round}`, { operation }))
         const until = Date.now() + 60_000
         const [first, second] = await Promise.all([
-          one.operations.claim(dead, 'a', until),
-          other.operations.claim(dead, 'b', until),
+          one.tenants.takeOver(expired, 'a', until),
+          other.tenants.takeOver(expired, 'b', until),
         ])
-        expect([first, second].filter((claimed) => claimed !== undefined)).toHaveLength(1)
-        expect((first ?? second)?.attempt).toBe(2)
-        const [winner, loser] = first === undefined ? ['b', 'a'] : ['a', 'b']
-        expect(await one.operations.renew(dead.id, loser, until + 1)).toBe(false)
-        expect(await one.operations.renew(dead.id, winner, until + 1)).toBe(true)
-        expect(await one.operations.renew(dead.id, winner, until + 1)).toBe(true)
+        const [winner] = [first, second].filter((record) => record !== undefined)
+        expect([first, second].filter((record) => record !== undefined)).toHaveLength(1)
+        const taken = winner?.operation
+        if (taken === undefined) throw new Error('No runner has taken it over')
+        expect(taken.attempt).toBe(2)
+        const loser = { ...taken, owner: taken.owner === 'a' ? 'b' : 'a' }
+        expect(await one.tenants.renewLease(expired, loser, until + 1)).toBe(false)
+        expect(await one.tenants.renewLease(expired, taken, until + 1)).toBe(true)
+        expect(await one.tenants.renewLease(expired, taken, until + 1)).toBe(true)
       }
     })
 
-    it('takes an operation over only from the runner that was read', async () => {
-      const operation = newOperation('seen', { leaseUntil: Date.now() - 1 })
-      await one.operations.insert(operation)
-      const seen = await one.operations.get(operation.id)
-      if (seen === undefined) throw new Error('The operation is not there')
-      // Another took it over since, and its lease has ended as well.
-      expect((await other.operations.claim(seen, 'quick', Date.now() - 1))?.attempt).toBe(2)
-      expect(await one.operations.claim(seen, 'slow', Date.now() + 60_000)).toBeUndefined()
-      expect((await one.operations.get(operation.id))?.attempt).toBe(2)
+    it('takes an operation over only from the attempt that was read', async () => {
+      const operation = runningOperation({ leaseUntil: Date.now() - 1 })
+      const read = await one.tenants.insert(tenantRecord('read', { operation }))
+      // Another runner has taken it over since, and its lease has expired as well.
+      expect((await other.tenants.takeOver(read, 'quick', Date.now() - 1))?.operation?.attempt).toBe(2)
+      expect(await one.tenants.takeOver(read, 'slow', Date.now() + 60_000)).toBeUndefined()
+      expect((await one.tenants.get(read))?.operation).toMatchObject({ attempt: 2, owner: 'quick' })
     })
 
-    it('rejects a takeover while the lease of another runner is valid', async () => {
-      const operation = newOperation('alive')
-      await one.operations.insert(operation)
-      const alive = await one.operations.get(operation.id)
-      if (alive === undefined) throw new Error('The operation is not there')
-      expect(await other.operations.claim(alive, 'thief', Date.now() + 60_000)).toBeUndefined()
-      expect((await other.operations.claim(alive, 'owner', Date.now() + 60_000))?.attempt).toBe(2)
+    it('gives an operation with a live lease only to its own runner', async () => {
+      const operation = runningOperation()
+      const alive = await one.tenants.insert(tenantRecord('alive', { operation }))
+      expect(await other.tenants.takeOver(alive, 'thief', Date.now() + 60_000)).toBeUndefined()
+      const again = await other.tenants.takeOver(alive, 'owner', Date.now() + 60_000)
+      expect(again?.operation?.attempt).toBe(2)
+      await one.tenants.update(alive, { operation }, { operation: undefined })
+      expect(await other.tenants.takeOver(alive, 'owner', 0)).toBeUndefined()
+      expect(await one.tenants.renewLease(alive, operation, 1)).toBe(false)
+    })
+
+    it('gives an operation that waits for an executor to the first runner', async () => {
+      const operation = runningOperation({ owner: WAITING })
+      const waiting = await one.tenants.insert(tenantRecord('waiting', { operation }))
+      const until = Date.now() + 60_000
+      const runners = await Promise.all(
+        ['a', 'b', 'c'].map((owner, index) =>
+          (index % 2 ? one : other).tenants.takeOver(waiting, owner, until),
+        ),
+      )
+      expect(runners.filter((record) => record !== undefined)).toHaveLength(1)
+    })
+
+    it('keeps the first end of an operation that is written', async () => {
+      const operation = runningOperation()
+      await one.operations.record(tenantRecord('ended', { operation }), undefined)
       await one.operations.finish(operation.id, undefined)
       const finished = await one.operations.get(operation.id)
       expect(finished?.state).toBe('succeeded')
-      if (finished) expect(await other.operations.claim(finished, 'owner', 0)).toBeUndefined()
-      expect(await one.operations.renew(operation.id, 'owner', 1)).toBe(false)
-      // What became of it stands.
-      await one.operations.finish(operation.id, {
+      await other.operations.finish(operation.id, {
         code: 'internal', message: 'late', step: undefined, operation: operation.id,
       }) // biome-ignore format: one line is enough
       expect(await one.operations.get(operation.id)).toEqual(finished)
     })
 
-    it('rejects a takeover of an operation that no longer exists', async () => {
-      const operation = newOperation('gone', { leaseUntil: 0 })
-      await one.operations.insert(operation)
-      const dead = await one.operations.get(operation.id)
-      await one.operations.remove(operation.id)
-      if (dead) expect(await other.operations.claim(dead, 'late', 1)).toBeUndefined()
+    it('writes an operation into the history once, with its latest attempt', async () => {
+      const operation = runningOperation()
+      const holder = tenantRecord('recorded', { operation })
+      const later = { ...holder, operation: { ...operation, attempt: 3 } }
+      await Promise.all([
+        one.operations.record(holder, 'a-key'),
+        other.operations.record(later, undefined),
+        one.operations.record(holder, undefined),
+      ])
+      expect(await one.operations.listOfTenant(asId('recorded'), undefined, 10)).toMatchObject([
+        { id: operation.id, attempt: 3, state: 'running' },
+      ])
     })
 
-    it('inserts a request key once for concurrent callers', async () => {
-      const stores = [one, other]
-      const request = { key: crypto.randomUUID(), hash: 'h' }
-      const written = await Promise.all(
-        Array.from({ length: 10 }, async (_, index) =>
-          stores[index % 2]?.operations.insert(newOperation(`asked${index}`, { request })),
-        ),
-      )
-      expect(written.filter((mine) => mine)).toHaveLength(1)
+    it('lists the history that a runner did not complete, but no operation under way', async () => {
+      const [ended, running, recent] = [runningOperation(), runningOperation(), runningOperation()]
+      await one.operations.record(tenantRecord('left', { operation: ended }), undefined)
+      const holder = await one.tenants.insert(tenantRecord('busy', { operation: running }))
+      await one.operations.record(holder, undefined)
+      const unfinished = await one.operations.listUnfinished(Date.now() + 1_000, 100)
+      expect(unfinished.map(({ id }) => id)).toContain(ended.id)
+      expect(unfinished.map(({ id }) => id)).not.toContain(running.id)
+      await one.operations.record(tenantRecord('new', { operation: recent }), undefined)
+      const old = await one.operations.listUnfinished(Date.now() - 60_000, 100)
+      expect(old.map(({ id }) => id)).not.toContain(recent.id)
     })
 
-    it('lists stuck and due tenants, the longest waiting first', async () => {
+    it('lists expired leases and purgeable tenants, the longest waiting first', async () => {
       const now = Date.now()
       for (const [id, ago] of [['s1', 30], ['s2', 10], ['s3', 20], ['s4', -10_000]] as const) {
-        await one.operations.insert(newOperation('stuck', { id, leaseUntil: now - ago }))
-        await one.tenants.insert(tenantRow(`due-${id}`, { state: 'deleted', purge_after: now - ago, updated_at: now - ago }))
+        const operation = runningOperation({ id, leaseUntil: now - ago })
+        await one.tenants.insert(tenantRecord(`stuck-${id}`, { operation }))
+        await one.tenants.insert(tenantRecord(`due-${id}`, { state: 'deleted', purgeAfter: now - ago, updatedAt: now - ago }))
       } // biome-ignore format: one list
-      const stuck = (await one.operations.stuck(now, 100)).filter(({ tenantId }) => tenantId === 'stuck')
-      expect(stuck.map(({ id }) => id)).toEqual(['s1', 's3', 's2'])
-      const due = (await one.tenants.due(now, 100)).filter(({ id }) => id.startsWith('due-'))
+      const expired = (await one.tenants.listExpiredLeases(now, 100)).filter(({ id }) =>
+        id.startsWith('stuck-'),
+      )
+      expect(expired.map(({ id }) => id)).toEqual(['stuck-s1', 'stuck-s3', 'stuck-s2'])
+      const due = (await one.tenants.listPurgeable(now, 100)).filter(({ id }) => id.startsWith('due-'))
       expect(due.map(({ id }) => id)).toEqual(['due-s1', 'due-s3', 'due-s2'])
     })
   })

@@ -1,14 +1,16 @@
 import type { Kysely } from 'kysely'
 import { openCatalogDatabase } from '../../src/catalog/connection.ts'
-import { createOperationStore, type NewOperation, type OperationStore } from '../../src/catalog/operations.ts'
-import type { CatalogTables, TenantRow } from '../../src/catalog/schema.ts'
-import { createTenantStore, type Ready, type TenantStore } from '../../src/catalog/tenants.ts'
+import type { CatalogContext } from '../../src/catalog/context.ts'
+import { createOperationStore, type OperationStore } from '../../src/catalog/operations.ts'
+import type { CatalogTables } from '../../src/catalog/schema.ts'
+import { createTenantStore, type TenantStore } from '../../src/catalog/tenants.ts'
 import type { TenantId } from '../../src/tenant-id.ts'
 import type { Dialect } from '../../src/types/provider.ts'
+import type { RunningOperation, TenantRecord } from '../../src/types/record.ts'
 import { createEnvironment, type Environment } from '../../src/util/environment.ts'
 
 export interface Stores {
-  readonly ready: Ready
+  readonly ready: CatalogContext['ready']
   readonly tenants: TenantStore
   readonly operations: OperationStore
   readonly db: Kysely<CatalogTables>
@@ -24,8 +26,8 @@ export function storesOf(
   return {
     ready,
     db,
-    tenants: createTenantStore(ready, environment),
-    operations: createOperationStore(ready, environment),
+    tenants: createTenantStore({ ready, environment }),
+    operations: createOperationStore({ ready, environment }),
   }
 }
 
@@ -33,44 +35,43 @@ export function asId(text: string): TenantId {
   return text as TenantId
 }
 
-/** A row of an active tenant. */
-export function tenantRow(id: string, changes: Partial<TenantRow> = {}): TenantRow {
+/** The record of an active tenant that no operation holds. */
+export function tenantRecord(id: string, changes: Partial<TenantRecord> = {}): TenantRecord {
   const now = Date.now()
   return {
-    tenant_id: id,
+    id: asId(id),
     generation: 1,
     uid: crypto.randomUUID(),
     name: `tenant_${id}_${changes.generation ?? 1}`,
-    locator: '{"name":"x"}',
-    placement: null,
+    locator: { name: 'x' },
+    placement: undefined,
     state: 'active',
-    superseded: 0,
-    operation_id: null,
-    last_operation_id: null,
-    schema_version: null,
-    metadata: '{}',
-    error: null,
+    superseded: false,
+    operation: undefined,
+    lastOperation: undefined,
+    schemaVersion: undefined,
+    metadata: {},
+    error: undefined,
     revision: crypto.randomUUID(),
-    created_at: now,
-    updated_at: now,
-    ready_at: now,
-    deleted_at: null,
-    deleted_from: null,
-    purge_after: null,
+    createdAt: now,
+    updatedAt: now,
+    readyAt: now,
+    deletedAt: undefined,
+    deletedFrom: undefined,
+    purgeAfter: undefined,
     ...changes,
   }
 }
 
-/** An operation of a tenant, its lease still good. */
-export function newOperation(id: string, changes: Partial<NewOperation> = {}): NewOperation {
+/** An operation under way whose lease has not expired. */
+export function runningOperation(changes: Partial<RunningOperation> = {}): RunningOperation {
   return {
     id: crypto.randomUUID(),
-    tenantId: asId(id),
-    generation: 1,
     kind: 'suspend',
-    params: {},
     owner: 'owner',
     leaseUntil: Date.now() + 60_000,
+    attempt: 1,
+    params: {},
     ...changes,
   }
 }

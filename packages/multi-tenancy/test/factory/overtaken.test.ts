@@ -1,7 +1,7 @@
 import { createGate, createSimulatedClock } from '@tenantry/test-support'
 import { describe, expect, test } from 'vitest'
 import { defineFactory } from '../../src/factory/define-factory.ts'
-import { createLookupCache } from '../../src/factory/lookup.ts'
+import { createLookupCache } from '../../src/factory/lookup-cache.ts'
 import { createMemoryProvider } from '../../src/memory/index.ts'
 import { parseTenantId } from '../../src/tenant-id.ts'
 import { createEnvironment } from '../../src/util/environment.ts'
@@ -21,7 +21,7 @@ function slowFinder() {
   const answers: ((found: string | undefined) => void)[] = []
   const finder = createLookupCache<string>(
     {
-      keyOf: (tenantId) => tenantId,
+      toKey: (tenantId) => tenantId,
       keys: async () => new Set(),
       find: () => new Promise((resolve) => answers.push(resolve)),
     },

@@ -84,10 +84,10 @@ describe('an executor', () => {
     const { caller, work } = await setUp(env)
     const record = await caller.lifecycle.provision('acme', { wait: false })
     expect(record).toMatchObject({ state: 'provisioning' })
-    expect((await caller.lifecycle.provision('acme', { wait: false })).operation).toBe(record.operation)
+    expect((await caller.lifecycle.provision('acme', { wait: false })).operation).toEqual(record.operation)
     await work()
     expect((await caller.lifecycle.get('acme')).state).toBe('active')
-    expect((await caller.lifecycle.operation(record.operation ?? '')).state).toBe('succeeded')
+    expect((await caller.lifecycle.operation(record.operation?.id ?? '')).state).toBe('succeeded')
   })
 
   it('continues after a crash before or after every step, also before the step is recorded', async () => {
@@ -97,7 +97,8 @@ describe('an executor', () => {
         const env = createTestEnv()
         const { caller, engine, work, queue } = await setUp(env)
         engine.die(name, when)
-        const { operation = '' } = await caller.lifecycle.provision('acme', { wait: false })
+        const { id: operation = '' } =
+          (await caller.lifecycle.provision('acme', { wait: false })).operation ?? {}
         await work()
         engine.live()
         // At once: a name that stays the same need not wait for its own lease to end.
@@ -119,7 +120,7 @@ describe('an executor', () => {
     const env = createTestEnv()
     const { caller, engine, runner, work, queue } = await setUp(env)
     engine.die('migrate', 'before')
-    const { operation = '' } = await caller.lifecycle.provision('acme', { wait: false })
+    const { id: operation = '' } = (await caller.lifecycle.provision('acme', { wait: false })).operation ?? {}
     await work()
     await env.time.advance(LEASE)
     await runner.lifecycle.sweep()
@@ -140,7 +141,7 @@ describe('an executor', () => {
         return run()
       },
     })
-    const { operation = '' } = await caller.lifecycle.provision('acme', { wait: false })
+    const { id: operation = '' } = (await caller.lifecycle.provision('acme', { wait: false })).operation ?? {}
     queue.length = 0
     await failing.lifecycle.run(operation, {
       owner: 'x',

@@ -52,7 +52,7 @@ describe("a foreign database with a tenant's name", () => {
     await occupy(env, 'theirs')
     await env.updateTenantRow('acme', { locator: '{"name":"theirs"}' })
     expect(await getOutcome(lifecycle.deprovision('acme', { retention: 0 }))).toBe('name_taken')
-    expect(await lifecycle.get('acme')).toMatchObject({ state: 'failed', error: { step: 'mark' } })
+    expect(await lifecycle.get('acme')).toMatchObject({ state: 'failed', error: { step: 'markDeleted' } })
     expect(env.service.databases.has('theirs')).toBe(true)
     expect(env.service.closed.has('theirs')).toBe(false)
   })

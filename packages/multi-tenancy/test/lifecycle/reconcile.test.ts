@@ -6,7 +6,7 @@ import { createTestEnv, LEASE, RETENTION, type TestEnv } from './test-env.ts'
 import { createService } from './test-service.ts'
 
 const GRACE = 3_600_000
-const ALL: FindingKind[] = ['orphan', 'remains', 'missing', 'mismatch', 'stuck']
+const ALL: FindingKind[] = ['orphan', 'leftover', 'missing', 'mismatch', 'stuck']
 
 function shown({ findings }: ReconcileReport): string[] {
   return findings
@@ -79,13 +79,13 @@ describe('reconcile', () => {
     await env.time.advance(LEASE)
 
     const found = [
+      'leftover tenant_gone',
+      'leftover tenant_stranger (not repairable)',
       'mismatch tenant_swapped (not repairable)',
       'missing tenant_missing',
       'orphan tenant_empty (not repairable)',
       'orphan tenant_foreign (not repairable)',
       'orphan tenant_undead',
-      'remains tenant_gone',
-      'remains tenant_stranger (not repairable)',
       `stuck ${(await env.row('well')).operation_id}`,
     ]
     // A report alone changes nothing.
@@ -109,8 +109,8 @@ describe('reconcile', () => {
       'orphan tenant_undead': 'dropped',
       'orphan tenant_foreign': undefined,
       'orphan tenant_empty': undefined,
-      'remains tenant_gone': 'dropped',
-      'remains tenant_stranger': undefined,
+      'leftover tenant_gone': 'dropped',
+      'leftover tenant_stranger': undefined,
       'mismatch tenant_swapped': undefined,
     })
     expect([...env.service.databases.keys()].sort()).toEqual(
@@ -233,7 +233,9 @@ describe('reconcile', () => {
     await env.time.advance(GRACE)
     const { findings } = await process.lifecycle.reconcile({ repair: ['orphan'], maxDrops: 5 })
     expect(findings.filter(({ repair }) => repair === 'dropped')).toHaveLength(5)
-    expect(findings.filter(({ repair }) => /^left alone: 5 /.test(repair ?? ''))).toHaveLength(7)
+    expect(
+      findings.filter(({ repair }) => repair?.startsWith('left alone: this run has dropped 5 ')),
+    ).toHaveLength(7)
     expect(env.service.databases.size).toBe(7)
     await process.lifecycle.reconcile({ repair: ['orphan'] })
     expect(env.service.databases.size).toBe(0)
@@ -293,7 +295,7 @@ describe('reconcile', () => {
       },
     })
     const { findings } = await racing.lifecycle.reconcile({ repair: ALL })
-    expect(findings[0]?.repair).toBe('left alone: it changed')
+    expect(findings[0]?.repair).toBe('left alone: the record changed')
     if (database) env.service.databases.set('tenant_acme', database)
     expect((await lifecycle.get('acme')).state).toBe('active')
   })

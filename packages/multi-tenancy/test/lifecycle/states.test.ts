@@ -1,6 +1,6 @@
 import { getOutcome } from '@tenantry/test-support'
 import { describe, expect, it, vi } from 'vitest'
-import { createCatalogDirectory } from '../../src/factory/locate-in-catalog.ts'
+import { createCatalogLocator } from '../../src/factory/locate-in-catalog.ts'
 import { parseCacheOptions } from '../../src/factory/options.ts'
 import type { TenantId } from '../../src/tenant-id.ts'
 import type { LocatedDatabase } from '../../src/types/locate.ts'
@@ -243,7 +243,7 @@ describe('states in the request path', () => {
     }
     // Known, as after a request of each.
     const { tenants } = storesOf(process.catalog.db, 'sqlite', env.time)
-    const { locate, isCurrent: fresh } = createCatalogDirectory(
+    const { locate, isCurrent: fresh } = createCatalogLocator(
       tenants,
       env.time,
       parseCacheOptions({ locatorMax: 20_000 }),
