@@ -36,9 +36,9 @@ test('reconcile finds Workers whose database is gone, and removes those of purge
   await lifecycle.purge('purged')
   for (const suffix of ['purged', 'foreign', 'orphan']) await provider.create(PREFIX + suffix, neverAborted)
   for (const suffix of ['purged', 'foreign', 'missing']) await oracle.destroy(PREFIX + suffix)
-  const unrepaired = { foreign: 'remains', orphan: 'orphan', missing: 'missing' }
-  expect(await reconcile()).toEqual({ purged: 'remains', ...unrepaired })
-  expect(await reconcile(['remains', 'orphan'])).toEqual({ purged: 'remains', ...unrepaired })
+  const unrepaired = { foreign: 'leftover', orphan: 'orphan', missing: 'missing' }
+  expect(await reconcile()).toEqual({ purged: 'leftover', ...unrepaired })
+  expect(await reconcile(['leftover', 'orphan'])).toEqual({ purged: 'leftover', ...unrepaired })
   // The Worker of another program's database stays.
   expect(await reconcile()).toEqual(unrepaired)
   expect(

@@ -60,9 +60,9 @@ it('reconcile finds users and grants that outlived their database, and takes awa
       await world.sql(`DELETE FROM \`${world.registry}\`.tenantry_databases WHERE name = ?`, [database])
   }
   await world.sql(`DROP DATABASE \`${world.prefix}missing\``)
-  const others = { stranger: 'remains', orphan: 'orphan', missing: 'missing' }
-  expect(await found()).toEqual({ entry: 'remains', grant: 'remains', ...others })
-  expect(await found(['remains', 'orphan'])).toEqual({ entry: 'remains', grant: 'remains', ...others })
+  const others = { stranger: 'leftover', orphan: 'orphan', missing: 'missing' }
+  expect(await found()).toEqual({ entry: 'leftover', grant: 'leftover', ...others })
+  expect(await found(['leftover', 'orphan'])).toEqual({ entry: 'leftover', grant: 'leftover', ...others })
   // Of what was never ours nothing is taken away.
   expect(await found()).toEqual(others)
   for (const table of ['user', 'db']) {

@@ -56,11 +56,11 @@ it('reconcile finds roles that outlived their schema, and takes away those of pu
       "SELECT d.description FROM pg_roles r JOIN pg_shdescription d ON d.objoid = r.oid AND d.classoid = 'pg_authid'::regclass " +
         "WHERE d.description LIKE 'tenantry ' || (SELECT oid FROM pg_database WHERE datname = current_database()) || ' rec\\_purged'",
     )
-  const others = { stranger: 'remains', orphan: 'orphan', missing: 'missing' }
-  expect(await found()).toEqual({ purged: 'remains', ...others })
+  const others = { stranger: 'leftover', orphan: 'orphan', missing: 'missing' }
+  expect(await found()).toEqual({ purged: 'leftover', ...others })
   // The one that serves, and the one that owns.
   expect(await roles()).toHaveLength(2)
-  expect(await found(['remains', 'orphan'])).toEqual({ purged: 'remains', ...others })
+  expect(await found(['leftover', 'orphan'])).toEqual({ purged: 'leftover', ...others })
   // Of what was never ours nothing is taken away.
   expect(await found()).toEqual(others)
   expect(await roles()).toEqual([])
