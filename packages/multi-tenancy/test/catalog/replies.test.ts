@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { openSqlite as sqlite } from '../../src/memory/index.ts'
 import type { OperationError } from '../../src/types/record.ts'
-import { type FaultyKysely, createFaultyKysely } from './faulty-kysely.ts'
+import { createFaultyKysely, type FaultyKysely } from './faulty-kysely.ts'
 import { asId, runningOperation, type Stores, storesOf, tenantRecord } from './test-stores.ts'
 
 const ACME = { id: asId('acme'), generation: 1 }
