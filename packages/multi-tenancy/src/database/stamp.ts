@@ -4,7 +4,7 @@ import type { ExpectedIdentity, Identity, Stamp, StampState } from '../types/ide
 import type { Row, Statement, TenantProvider } from '../types/provider.ts'
 import type { StampResult } from './context.ts'
 import { assertOwner, isEmpty, readStamp, stampStatements, stampStateStatement } from './identity.ts'
-import { type Migrations, buildInitialScript } from './migrations/index.ts'
+import { buildInitialScript, type Migrations } from './migrations/index.ts'
 
 type Query = (statement: Statement) => Promise<Row[]>
 
