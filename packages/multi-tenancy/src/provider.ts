@@ -34,6 +34,12 @@ export {
   parseBaseUrl,
   parseJsonObject,
 } from './provider-kit/http.ts'
+export {
+  createLeasedClient,
+  type LeasedClient,
+  type LeasedClientOptions,
+  type StatementResult,
+} from './provider-kit/leased-client.ts'
 export { listSources, type SourcePage } from './provider-kit/list-sources.ts'
 export {
   mysqlMigrationSql,
