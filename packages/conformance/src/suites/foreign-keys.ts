@@ -25,7 +25,7 @@ const first = { '0001_tables': TABLES, '0002_rows': ROWS }
 /** Foreign keys of SQLite, in migrations that rebuild the table they reference. */
 export const foreignKeys: readonly ConformanceCase[] = defineCases('migrations', [
   {
-    name: 'a migration that rebuilds a table with foreign keys off keeps the rows that reference it',
+    name: 'keeps the rows that reference a table which a migration rebuilds with foreign keys off',
     skip: whereTheyCanBeOff,
     async run(t) {
       await t.createFactory({ migrations: first }).provision('acme')
@@ -40,7 +40,7 @@ export const foreignKeys: readonly ConformanceCase[] = defineCases('migrations',
     },
   },
   {
-    name: 'a new tenant that gets such a migration together with the others keeps those rows, too',
+    name: 'keeps the rows that reference a rebuilt table when a new tenant runs all migrations',
     skip: whereTheyCanBeOff,
     async run(t) {
       const factory = t.createFactory({
@@ -52,7 +52,7 @@ export const foreignKeys: readonly ConformanceCase[] = defineCases('migrations',
     },
   },
   {
-    name: 'a migration with foreign keys off that leaves a reference to a missing row fails, names the row and changes nothing',
+    name: 'rolls back a migration with foreign keys off that leaves a reference to a missing row, and names the row',
     skip: whereTheyCanBeOff,
     async run(t) {
       await t.createFactory({ migrations: first }).provision('acme')
@@ -72,7 +72,7 @@ export const foreignKeys: readonly ConformanceCase[] = defineCases('migrations',
     },
   },
   {
-    name: 'foreign keys are enforced again after a migration with foreign keys off that failed halfway',
+    name: 'enforces foreign keys again after a migration with foreign keys off has failed',
     skip: whereTheyCanBeOff,
     async run(t) {
       await t.createFactory({ migrations: first }).provision('acme')
@@ -86,7 +86,7 @@ export const foreignKeys: readonly ConformanceCase[] = defineCases('migrations',
     },
   },
   {
-    name: 'a migration that needs foreign keys off is refused, with the tables named, where they cannot be off',
+    name: 'rejects a migration that needs foreign keys off where they cannot be off, and names the tables',
     skip: whereTheyStayOn,
     async run(t) {
       await t.createFactory({ migrations: first }).provision('acme')
@@ -109,7 +109,7 @@ export const foreignKeys: readonly ConformanceCase[] = defineCases('migrations',
     },
   },
   {
-    name: 'a rebuild after the tables that reference it keeps all rows where foreign keys stay on',
+    name: 'keeps all rows of a table that is rebuilt after the tables that reference it',
     skip: onlySqlite,
     async run(t) {
       await t.createFactory({ migrations: first }).provision('acme')
@@ -120,7 +120,7 @@ export const foreignKeys: readonly ConformanceCase[] = defineCases('migrations',
     },
   },
   {
-    name: 'a rebuild that would delete rows of another table is refused before anything runs',
+    name: 'rejects a rebuild that would delete rows of another table before any statement runs',
     skip: onlySqlite,
     async run(t) {
       await t.createFactory({ migrations: first }).provision('acme')
@@ -132,7 +132,7 @@ export const foreignKeys: readonly ConformanceCase[] = defineCases('migrations',
     },
   },
   {
-    name: 'code that turns foreign keys off, or rebuilds a table that others reference, is refused and undone',
+    name: 'rejects and undoes code that turns foreign keys off or rebuilds a referenced table',
     skip: (harness) =>
       onlySqlite(harness) ??
       (harness.provider.capabilities.transactions ? undefined : 'transactions is false'),
@@ -166,7 +166,7 @@ export const foreignKeys: readonly ConformanceCase[] = defineCases('migrations',
     },
   },
   {
-    name: 'a PRAGMA that has no effect in a migration is refused before anything runs',
+    name: 'rejects a PRAGMA without an effect in a migration before any statement runs',
     skip: onlySqlite,
     async run(t) {
       await t.createFactory({ migrations: first }).provision('acme')

@@ -79,7 +79,7 @@ const REFUSED_ALONE: Readonly<Record<Dialect, readonly string[]>> = {
 /** What the statements of a migration share, and what they may not say. */
 export const migrationStatements: readonly ConformanceCase[] = defineCases('migrations', [
   {
-    name: 'statements that have no effect where they stand are refused before anything runs',
+    name: 'rejects statements without an effect in a migration before any statement runs',
     async run(t) {
       await t.createFactory({ migrations: first }).provision('acme')
       const all = [
@@ -105,7 +105,7 @@ export const migrationStatements: readonly ConformanceCase[] = defineCases('migr
     },
   },
   {
-    name: 'the `up` of a Kysely migration may use transactions of its own',
+    name: 'accepts transactions in the `up` of a Kysely migration',
     skip: ({ provider }) => (provider.capabilities.transactions ? undefined : 'transactions is false'),
     async run(t) {
       const migrations: Migrations = {
@@ -134,7 +134,7 @@ export const migrationStatements: readonly ConformanceCase[] = defineCases('migr
     },
   },
   {
-    name: 'an `up` that fails after a transaction of its own leaves nothing of itself',
+    name: 'undoes an `up` that fails after its own transaction',
     skip: atomicCode,
     async run(t) {
       await t.createFactory({ migrations: first }).provision('acme')
@@ -150,7 +150,7 @@ export const migrationStatements: readonly ConformanceCase[] = defineCases('migr
     },
   },
   {
-    name: 'an `up` that says COMMIT does not end the transaction of the migration',
+    name: 'rejects COMMIT in an `up`, which keeps the transaction of the migration',
     skip: atomicCode,
     async run(t) {
       await t.createFactory({ migrations: first }).provision('acme')
@@ -168,7 +168,7 @@ export const migrationStatements: readonly ConformanceCase[] = defineCases('migr
     },
   },
   {
-    name: 'SET FOREIGN_KEY_CHECKS = 0 holds for the rest of its migration and for no other',
+    name: 'applies SET FOREIGN_KEY_CHECKS = 0 to the rest of its migration and to no other',
     skip: onlyMysql,
     async run(t) {
       const up = async (db: Kysely<any>): Promise<void> => {
