@@ -13,7 +13,7 @@ import { expect, onTestFinished, test } from 'vitest'
 
 const script = new URL('../src/main.ts', import.meta.url)
 
-/** Starts the demo with libSQL files, whatever this process's variables say. */
+/** Starts the demo with libSQL files, without this process's account variables. */
 function start(env: Record<string, string> = {}): StartedExample {
   const noAccount = { TURSO_ORGANIZATION: '', TURSO_API_TOKEN: '', NOTES_DATA: '' }
   const demo = startExample(script, { env: { ...noAccount, ...env } })

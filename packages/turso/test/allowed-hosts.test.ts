@@ -260,11 +260,11 @@ describe('options', () => {
       ['x.turso.io', false],
     ] as const) {
       const provider = createTursoProvider({ ...own, fetch: async () => Response.json(database(host)) })
-      const found = provider.find('tenant-x', call).then(
+      const isFound = provider.find('tenant-x', call).then(
         () => true,
         () => false,
       )
-      expect(await found, host).toBe(fine)
+      expect(await isFound, host).toBe(fine)
     }
   })
 

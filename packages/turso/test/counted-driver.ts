@@ -1,6 +1,6 @@
 import type * as Driver from '@libsql/client/sqlite3'
 
-/** The URLs of the clients that were made and not closed. */
+/** The URLs of the clients that were created and not closed. */
 export const openClients: Set<{ readonly url: string }> = new Set()
 
 /** The native driver, which counts its clients: each stands for one connection. */

@@ -22,19 +22,19 @@ function factory(group = 'default') {
   })
 }
 
-const databasesOf = (name: string) => account.turso.oracle.databases().filter(({ Name }) => Name === name)
+const listDatabases = (name: string) => account.turso.oracle.databases().filter(({ Name }) => Name === name)
 
 /** Provisions a tenant and checks that there is exactly one database, of which the tenant is served. */
 async function provisionsOne(id: string): Promise<void> {
   const own = factory()
   await own.provision(id)
   const name = `tenant-${id}`
-  expect(databasesOf(name)).toHaveLength(1)
+  expect(listDatabases(name)).toHaveLength(1)
   const { db } = await own.getAdapters(id)
   await db.insertInto('notes').values({ id: 1, body: 'kept' }).execute()
   expect(await account.turso.oracle.execute(name, 'SELECT body FROM notes')).toEqual([{ body: 'kept' }])
   const stored = await account.provider().find(name, call)
-  expect(stored?.id).toBe(databasesOf(name)[0]?.DbId)
+  expect(stored?.id).toBe(listDatabases(name)[0]?.DbId)
 }
 
 describe('a create whose outcome is unknown', () => {
@@ -97,7 +97,7 @@ describe('a create whose outcome is unknown', () => {
     hold.remove()
     expect((await slow).locator).toEqual(quick.locator)
     expect(quick.created).toBe(false)
-    expect(databasesOf(name)).toHaveLength(1)
+    expect(listDatabases(name)).toHaveLength(1)
   })
 })
 
@@ -187,7 +187,7 @@ describe('a rate limit', () => {
     expect(again).toMatchObject([{ code, retryAfter: 300 }, { code }, { code }])
     expect(sent).toBe(2)
 
-    // Whoever finds out may be given up before there is an answer.
+    // The single call may never get a response.
     account.clock.advance(300_000)
     gate = new Promise(() => {})
     void provider.find('tenant-x', call)
@@ -244,7 +244,7 @@ describe('a delete', () => {
     await own.provision(id)
     fault()
     await own.deprovision(id)
-    expect(databasesOf(`tenant-${id}`)).toEqual([])
+    expect(listDatabases(`tenant-${id}`)).toEqual([])
     expect(await captureError(own.getAdapters(id))).toMatchObject({ code: 'tenant_not_found' })
   })
 
@@ -253,10 +253,10 @@ describe('a delete', () => {
     const own = factory()
     account.turso.faults.fail({ operation: 'data', body: /INSERT INTO/, status: 400, times: Infinity })
     expect((await captureError(own.provision(id))).code).not.toBe('internal')
-    expect(databasesOf(`tenant-${id}`)).toHaveLength(1)
+    expect(listDatabases(`tenant-${id}`)).toHaveLength(1)
     account.turso.faults.clear()
     await own.deprovision(id)
-    expect(databasesOf(`tenant-${id}`)).toEqual([])
+    expect(listDatabases(`tenant-${id}`)).toEqual([])
   })
 
   it('that the platform rejects is an error, and the database stays', async () => {
@@ -266,7 +266,7 @@ describe('a delete', () => {
     const body = { error: `database [${name}] is protected against deletion` }
     account.answer('databases.delete', 403, body)
     expect(await captureError(provider.drop(locator, call))).toMatchObject({ code: 'provider_rejected' })
-    expect(databasesOf(name)).toHaveLength(1)
+    expect(listDatabases(name)).toHaveLength(1)
   })
 
   it('leaves a re-created database of the same name alone', async () => {
@@ -276,7 +276,7 @@ describe('a delete', () => {
     await account.turso.oracle.destroy(name)
     const { DbId } = await account.turso.oracle.create(name)
     await provider.drop(locator, call)
-    expect(databasesOf(name)).toMatchObject([{ DbId }])
+    expect(listDatabases(name)).toMatchObject([{ DbId }])
     expect(account.count('databases.delete', name)).toBe(0)
   })
 })

@@ -82,7 +82,7 @@ describe('connections', () => {
   it('are awaited by at most maxWaiting callers, for at most queueTimeout', async () => {
     start({ maxConnectionsPerTenant: 1, maxWaiting: 1, queueTimeout: 50 })
     const client = await open('tenant_full')
-    const held = await client.transaction('read')
+    const transaction = await client.transaction('read')
     const waiting = captureError(client.transaction('read'))
     expect(await captureError(client.transaction('read'))).toMatchObject({
       code: 'pool_exhausted',
@@ -92,7 +92,7 @@ describe('connections', () => {
       code: 'pool_exhausted',
       message: expect.stringContaining('within 50 ms (queueTimeout)'),
     })
-    await held.rollback()
+    await transaction.rollback()
   })
 
   it('stay within their limits with many tenants and calls', async () => {
@@ -157,13 +157,13 @@ describe('connections', () => {
   it('of one tenant can run out for that tenant only, which gets a coded error', async () => {
     start({ maxConnectionsPerTenant: 2 })
     const [busy, other] = [await open('tenant_busy'), await open('tenant_other')]
-    const held = [await busy.transaction('deferred'), await busy.transaction('deferred')]
+    const transactions = [await busy.transaction('deferred'), await busy.transaction('deferred')]
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const waiting = captureError(busy.execute('SELECT 1'))
     expect((await other.execute('SELECT 1 AS one')).rows[0]?.one).toBe(1)
     await vi.advanceTimersByTimeAsync(5_001)
     expect(await waiting).toMatchObject({ code: 'pool_exhausted' })
-    for (const transaction of held) transaction.close()
+    for (const transaction of transactions) transaction.close()
   })
 })
 

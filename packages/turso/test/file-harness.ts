@@ -14,13 +14,13 @@ export function createFileHarness(): Harness<Client> {
   const root = mkdtempSync(path.join(tmpdir(), 'tenantry-files-'))
   const createProvider = () => createLibsqlFileProvider({ root, maxConnections: MAX_CONNECTIONS })
 
-  function fileOf(name: string): string {
+  function findFile(name: string): string {
     const files = readdirSync(path.join(root, name)).filter((entry) => entry.endsWith('.db'))
     return path.join(root, name, files[0] ?? 'no database')
   }
 
   async function query(name: string, sql: string) {
-    const client = createClient({ url: `file:${fileOf(name)}`, timeout: 5_000 })
+    const client = createClient({ url: `file:${findFile(name)}`, timeout: 5_000 })
     const { rows } = await client.execute(sql)
     client.close()
     return rows.map((row) => ({ ...row }))
@@ -33,7 +33,7 @@ export function createFileHarness(): Harness<Client> {
     async countConnections(name = '') {
       return [...openClients].filter(({ url }) => url.includes(path.join(root, name))).length
     },
-    hostileSql: (victim) => hostileSql(fileOf(victim), path.join(root, 'free.db')).map((sql) => [sql]),
+    hostileSql: (victim) => hostileSql(findFile(victim), path.join(root, 'free.db')).map((sql) => [sql]),
     oracle: {
       listDatabases: async (prefix) => readdirSync(root).filter((entry) => entry.startsWith(prefix)),
       query,

@@ -109,7 +109,7 @@ describe("SQL that leaves the tenant's database", () => {
   })
 
   it('mostly works without the guard, so the corpus proves something', () => {
-    // In a process of its own: some of it changes the whole process, as PRAGMA hard_heap_limit shows at once.
+    // In a process of its own: some statements change the whole process, such as PRAGMA hard_heap_limit.
     const script = `
       import { createClient } from '@libsql/client/sqlite3'
       const worked = []

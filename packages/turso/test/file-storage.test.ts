@@ -216,11 +216,11 @@ describe('links', () => {
 describe('a database', () => {
   it('is created by exactly one of many callers', async () => {
     const providers = Array.from({ length: 5 }, () => createLibsqlFileProvider({ root }))
-    const made = await Promise.all(
+    const results = await Promise.all(
       Array.from({ length: 50 }, (_, at) => providers[at % 5]?.create('tenant_a', call)),
     )
-    expect(made.filter((each) => each?.created)).toHaveLength(1)
-    expect(new Set(made.map((each) => each?.locator.id)).size).toBe(1)
+    expect(results.filter((each) => each?.created)).toHaveLength(1)
+    expect(new Set(results.map((each) => each?.locator.id)).size).toBe(1)
     expect(readdirSync(root)).toEqual(['tenant_a'])
   })
 
@@ -230,9 +230,9 @@ describe('a database', () => {
     await Promise.all(
       files.map(async (own) => {
         for (let round = 0; round < 150; round++) {
-          const made = await own.create('tenant_a')
-          if (made.created) created++
-          await own.remove(made.file)
+          const results = await own.create('tenant_a')
+          if (results.created) created++
+          await own.remove(results.file)
         }
       }),
     )
@@ -241,7 +241,7 @@ describe('a database', () => {
   })
 
   it('is not created where a foreign file has its name', async () => {
-    mkdirSync(path.join(root, 'tenant_a', 'of somebody'), { recursive: true })
+    mkdirSync(path.join(root, 'tenant_a', 'foreign'), { recursive: true })
     const creating = createLibsqlFileProvider({ root }).create('tenant_a', call)
     expect(await captureError(creating)).toMatchObject({ code: 'provider_rejected' })
     expect(readdirSync(root)).toEqual(['tenant_a'])

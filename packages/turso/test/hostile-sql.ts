@@ -1,5 +1,5 @@
 /**
- * SQL that, without the guard, leaves a tenant's database: it reads or changes the victim's file, makes a file, or
+ * SQL that, without the guard, leaves a tenant's database: it reads or changes the victim's file, creates a file, or
  * changes the whole process. Most of it was seen to work with libsql 0.5.29.
  *
  * @param victim the path of another tenant's database

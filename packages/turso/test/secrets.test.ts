@@ -36,8 +36,8 @@ const watching: Account['fetch'] = async (input, init) => {
   return account.fetch(input, init)
 }
 
-/** The secret as it is, in base64 (whatever precedes it) and URL-encoded. */
-function formsOf(secret: string): string[] {
+/** The secret as it is, in base64 (at every alignment) and URL-encoded. */
+function encodeSecret(secret: string): string[] {
   const base64 = ['', ' ', '  '].map((before) => {
     const text = Buffer.from(before + secret).toString('base64')
     return text.slice(before === '' ? 0 : 4, -4)
@@ -45,7 +45,7 @@ function formsOf(secret: string): string[] {
   return [secret, encodeURIComponent(secret), encodeURI(secret), ...base64]
 }
 
-function everythingOf(value: unknown): string {
+function toFullText(value: unknown): string {
   const chain: unknown[] = []
   for (let at: unknown = value, depth = 0; at instanceof Error && depth < 10; at = at.cause, depth++) {
     chain.push(at.message, at.stack, at.name, Object.entries(at), JSON.stringify(at))
@@ -59,13 +59,13 @@ function everythingOf(value: unknown): string {
 }
 
 function expectNoSecret(value: unknown, where: string): void {
-  const text = everythingOf(value)
+  const text = toFullText(value)
   for (const secret of tokens) {
-    for (const form of formsOf(secret)) expect(text.includes(form), `${where}: ${text}`).toBe(false)
+    for (const form of encodeSecret(secret)) expect(text.includes(form), `${where}: ${text}`).toBe(false)
   }
 }
 
-/** Calls everything there is to call; whatever it throws is looked through. */
+/** Calls every member and checks each error that it throws. */
 async function exercise(name: string, where: string, fault: () => void): Promise<number> {
   const { organization: organizationName, apiToken } = account.turso
   const createWatched = () =>
@@ -229,7 +229,7 @@ describe('no error, log line or object shows a token', () => {
       account.answer('databases.retrieve', 401, { error })
       const refused = await provider.find('tenant-x', call).catch((error: unknown) => error)
       expect(refused).toMatchObject({ code: 'credentials_rejected' })
-      expect(everythingOf(refused)).not.toContain('canary')
+      expect(toFullText(refused)).not.toContain('canary')
     }
   })
 
@@ -275,6 +275,6 @@ describe('no error, log line or object shows a token', () => {
   it('and nothing is printed', () => {
     const text = inspect(printed, { depth: 10, maxArrayLength: Infinity, maxStringLength: Infinity })
     expect(tokens.size).toBeGreaterThan(5)
-    for (const secret of tokens) for (const form of formsOf(secret)) expect(text).not.toContain(form)
+    for (const secret of tokens) for (const form of encodeSecret(secret)) expect(text).not.toContain(form)
   })
 })

@@ -24,7 +24,7 @@ describe.each(PROVIDERS)("a failed statement with %s throws the driver's own err
     await client.execute("INSERT INTO notes VALUES (1, 'taken')")
   })
 
-  const errorOf = (work: Promise<unknown>): Promise<any> =>
+  const catchError = (work: Promise<unknown>): Promise<any> =>
     work.then(
       () => expect.unreachable('The statement should fail'),
       (error: unknown) => error,
@@ -37,7 +37,7 @@ describe.each(PROVIDERS)("a failed statement with %s throws the driver's own err
     ['a broken NOT NULL constraint', 'INSERT INTO notes VALUES (2, NULL)', /^SQLITE_CONSTRAINT/],
   ])('for %s', async (_, sql, code) => {
     for (const run of [() => client.execute(sql), () => client.batch([sql], 'write')]) {
-      const error = await errorOf(run())
+      const error = await catchError(run())
       expect(error.name).toMatch(/^Libsql/)
       expect(error.code).toMatch(code)
     }
@@ -50,7 +50,7 @@ describe.each(PROVIDERS)("a failed statement with %s throws the driver's own err
   ])('for the argument %s', async (_, value, type) => {
     const statement = { sql: 'SELECT ?', args: [value as any] }
     for (const run of [() => client.execute(statement), () => client.batch([statement], 'write')]) {
-      const error = await errorOf(run())
+      const error = await catchError(run())
       expect(error).toBeInstanceOf(type)
       expect(error).not.toBeInstanceOf(TenancyError)
     }
@@ -59,15 +59,15 @@ describe.each(PROVIDERS)("a failed statement with %s throws the driver's own err
 
   it('for an unknown transaction mode', async () => {
     const run = async () => (await client.transaction('sideways' as 'write')).execute('SELECT 1')
-    expect(await errorOf(run())).toBeInstanceOf(RangeError)
+    expect(await catchError(run())).toBeInstanceOf(RangeError)
   })
 
   it('for a statement after the end of its transaction', async () => {
     const transaction = await client.transaction('write')
     await transaction.execute("INSERT INTO notes VALUES (2, 'new')")
     await transaction.commit()
-    expect(await errorOf(transaction.execute('SELECT 1'))).toMatchObject({ code: 'TRANSACTION_CLOSED' })
-    expect(await errorOf(transaction.commit())).toMatchObject({ code: 'TRANSACTION_CLOSED' })
+    expect(await catchError(transaction.execute('SELECT 1'))).toMatchObject({ code: 'TRANSACTION_CLOSED' })
+    expect(await catchError(transaction.commit())).toMatchObject({ code: 'TRANSACTION_CLOSED' })
   })
 
   it('for a constraint that the commit breaks, and the transaction is rolled back', async () => {
@@ -78,7 +78,7 @@ describe.each(PROVIDERS)("a failed statement with %s throws the driver's own err
     for (let attempt = 0; attempt < 3; attempt++) {
       const transaction = await client.transaction('write')
       await transaction.execute('INSERT INTO children VALUES (404)')
-      expect((await errorOf(transaction.commit())).code).toMatch(/^SQLITE_CONSTRAINT/)
+      expect((await catchError(transaction.commit())).code).toMatch(/^SQLITE_CONSTRAINT/)
       const [reader, writer] = [await client.transaction('read'), await client.transaction('write')]
       expect((await reader.execute('SELECT * FROM children')).rows).toEqual([])
       await writer.execute('INSERT INTO parents DEFAULT VALUES')

@@ -6,7 +6,7 @@ import { createTursoProvider } from '../src/index.ts'
 /** The default group, and one that `placement` may name. */
 const GROUPS = ['default', 'elsewhere']
 
-/** Makes the second group; to be called once for an emulator. */
+/** Creates the second group. Called once for each emulator. */
 export async function addGroup({ url, organization, apiToken, fetch }: TursoEmulator): Promise<void> {
   const response = await fetch(`${url}/v1/organizations/${organization}/groups`, {
     method: 'POST',
@@ -16,7 +16,7 @@ export async function addGroup({ url, organization, apiToken, fetch }: TursoEmul
   if (!response.ok) throw new Error(`The emulator answered ${response.status}`)
 }
 
-/** One account, shared by the cases: each has names of its own. The oracle looks past the API. */
+/** One account, shared by the cases: each has names of its own. The oracle reads the databases without the API. */
 export function createTursoHarness(turso: TursoEmulator): Harness<Client> {
   const { organization: organizationName, apiToken, fetch, oracle } = turso
   const createProvider = () => createTursoProvider({ organizationName, apiToken, fetch, groups: GROUPS })

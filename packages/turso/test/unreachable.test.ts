@@ -6,7 +6,7 @@ import { call, startAccount } from './support.ts'
 const account = { organizationName: 'acme-inc', apiToken: 'platform-token' }
 
 /** The codes in an error and its causes. */
-function codesOf(error: unknown): unknown[] {
+function getCodes(error: unknown): unknown[] {
   const codes: unknown[] = []
   for (let current = error; current instanceof Error; current = current.cause) {
     codes.push((current as { code?: unknown }).code)
@@ -29,7 +29,7 @@ it.each([
     /The Turso Platform API cannot be reached \((?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN)\)$/,
   )
   // The core stops its retries early by this code.
-  expect(codesOf(error).join()).toMatch(code)
+  expect(getCodes(error).join()).toMatch(code)
 })
 
 it('reports a rejected platform token after a single request', async () => {

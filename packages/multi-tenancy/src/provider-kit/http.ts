@@ -85,7 +85,7 @@ export interface HttpClientOptions {
 /** Requests to one service, by its rules: no redirects, coded timeouts, bounded responses, errors without secrets. */
 export interface HttpClient {
   /**
-   * Sends one request and resolves with whatever the service answered, errors included.
+   * Sends one request and resolves with the response, errors of the service included.
    *
    * @throws HttpError for a redirect and without a response; `rate_limited` without sending anything; `timeout` where
    * the signal is one of `AbortSignal.timeout`, else the signal's reason

@@ -41,7 +41,7 @@ function client(options: Partial<HttpClientOptions> = {}) {
 
 const signal = () => AbortSignal.timeout(30_000)
 
-async function errorOf(work: Promise<unknown>): Promise<unknown> {
+async function catchError(work: Promise<unknown>): Promise<unknown> {
   return work.then(
     () => expect.unreachable('The promise should reject'),
     (error: unknown) => error,
@@ -49,7 +49,7 @@ async function errorOf(work: Promise<unknown>): Promise<unknown> {
 }
 
 describe('send', () => {
-  it('resolves with whatever the service answers', async () => {
+  it('resolves with the response, errors of the service included', async () => {
     const url = await serve((_, response) => response.writeHead(404).end('no such cabinet'))
     const http = client()
     const response = await http.send(url, { signal: signal() })
@@ -63,7 +63,7 @@ describe('send', () => {
       paths.push(request.url)
       response.writeHead(status, { location: '/elsewhere' }).end()
     })
-    const error = await errorOf(client().send(`${url}/start`, { signal: signal() }))
+    const error = await catchError(client().send(`${url}/start`, { signal: signal() }))
     expect(error).toBeInstanceOf(HttpError)
     expect(classifyHttpError(error as HttpError)).toEqual({
       code: 'provider_rejected',
@@ -75,7 +75,7 @@ describe('send', () => {
   it('names the network code when the service refuses the connection', async () => {
     const url = await serve(() => {})
     server?.close()
-    const error = await errorOf(client().send(url, { signal: signal() }))
+    const error = await catchError(client().send(url, { signal: signal() }))
     expect(error).toMatchObject({ status: 0, codes: ['ECONNREFUSED'] })
     expect((error as HttpError).message).toBe(`${SERVICE} cannot be reached (ECONNREFUSED)`)
     expect(isOutcomeUnknown(error)).toBe(true)
@@ -83,17 +83,17 @@ describe('send', () => {
 
   it('reports an elapsed timeout as "timeout" and an aborted signal with its own reason', async () => {
     const url = await serve(() => {})
-    const late = await errorOf(client().send(url, { signal: AbortSignal.timeout(20) }))
+    const late = await catchError(client().send(url, { signal: AbortSignal.timeout(20) }))
     expect(late).toMatchObject({ code: 'timeout', detail: `${SERVICE} did not respond in time` })
     const reason = new Error('the caller left')
-    expect(await errorOf(client().send(url, { signal: AbortSignal.abort(reason) }))).toBe(reason)
+    expect(await catchError(client().send(url, { signal: AbortSignal.abort(reason) }))).toBe(reason)
   })
 
   it('removes secrets from the cause of a failed request', async () => {
     const fetch = async () => {
       throw new TypeError(`invalid header: Bearer ${SECRET}`, { cause: new Error(SECRET) })
     }
-    const error = await errorOf(client({ fetch }).send('https://cabinet.example', { signal: signal() }))
+    const error = await catchError(client({ fetch }).send('https://cabinet.example', { signal: signal() }))
     expect(inspect(error, { depth: 10 })).not.toContain(SECRET)
   })
 
@@ -108,7 +108,7 @@ describe('send', () => {
     const http = client({ rateGate })
     expect((await http.send(url, { signal: signal() })).status).toBe(429)
     now = 10_000
-    const error = await errorOf(http.send(url, { signal: signal() }))
+    const error = await catchError(http.send(url, { signal: signal() }))
     expect(error).toMatchObject({ code: 'rate_limited', retryAfter: 30 })
     expect((error as TenancyError).detail).toBe(`${SERVICE} limits requests; none is sent for 30 s`)
     expect(requests).toBe(1)
@@ -137,7 +137,7 @@ describe('readText', () => {
     const http = client({ maxBodyBytes })
     const text = http.readText(new Response('12345678'), signal())
     if (expected === undefined) {
-      const error = await errorOf(text)
+      const error = await catchError(text)
       expect(error).toMatchObject({ status: 0, message: `${SERVICE} sent a response of more than 7 bytes` })
     } else expect(await text).toBe(expected)
   })
@@ -149,7 +149,7 @@ describe('readText', () => {
     })
     const http = client({ maxBodyBytes: 10_000 })
     const response = await http.send(url, { signal: signal() })
-    expect(await errorOf(http.readText(response, signal()))).toMatchObject({ status: 0 })
+    expect(await catchError(http.readText(response, signal()))).toMatchObject({ status: 0 })
   })
 
   it('reports a response that breaks off as an unknown outcome', async () => {
@@ -159,7 +159,7 @@ describe('readText', () => {
     })
     const http = client()
     const response = await http.send(url, { signal: signal() })
-    const error = await errorOf(http.readText(response, signal()))
+    const error = await catchError(http.readText(response, signal()))
     expect(isOutcomeUnknown(error)).toBe(true)
     expect(classifyHttpError(error as HttpError).code).toBe('provider_unavailable')
   })
@@ -169,12 +169,12 @@ describe('readText', () => {
     const http = client()
     const timeout = AbortSignal.timeout(50)
     const response = await http.send(url, { signal: timeout })
-    expect(await errorOf(http.readText(response, timeout))).toMatchObject({ code: 'timeout' })
+    expect(await catchError(http.readText(response, timeout))).toMatchObject({ code: 'timeout' })
   })
 })
 
 describe('toError', () => {
-  it('keeps the status, the Retry-After and the service’s own text and codes', () => {
+  it('keeps the status, the Retry-After and the texts and codes of the service', () => {
     const response = new Response('', { status: 503, headers: { 'retry-after': '7' } })
     const error = client().toError(response, { detail: 'maintenance', codes: [7500], subject: 'cabinet-1' })
     expect(error).toMatchObject({ service: SERVICE, status: 503, retryAfter: 7, codes: [7500] })

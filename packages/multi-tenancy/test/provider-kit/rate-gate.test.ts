@@ -36,7 +36,7 @@ describe('a rate gate', () => {
   })
   const answer = (status: number, retryAfter?: string) => ({ status, headers: headers(retryAfter) })
 
-  it('lets requests through until one is told to wait', () => {
+  it('lets requests through until a response asks to wait', () => {
     const first = gate.enter()
     gate.enter()(answer(500, '10'))
     gate.enter()(answer(429))

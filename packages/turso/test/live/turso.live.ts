@@ -44,7 +44,7 @@ async function ask(method: string, path: string): Promise<any> {
 
 function required(name: string): string {
   const value = process.env[name]
-  if (!value) throw new Error(`Set ${name}: this suite makes and deletes databases in a real account`)
+  if (!value) throw new Error(`Set ${name}: this suite creates and deletes databases in a real account`)
   return value
 }
 
