@@ -24,19 +24,23 @@ export function createMemoryServer(): MemoryServer {
 export function createMemoryProvider(
   server: MemoryServer = createMemoryServer(),
 ): TenantProvider<MemoryClient> {
-  function databaseOf(name: string): MemoryClient {
+  function getDatabase(name: string): MemoryClient {
     const database = server.get(name)
     if (database === undefined) throw classifyConnectionError(undefined)
     return database
   }
 
-  /** Whether the database that a client was made for is there and open. */
-  function check(name: string, database: MemoryClient, lost: ConnectTarget['onDatabaseGone']): void {
+  /** Throws unless the database of a client still exists and is open. */
+  function assertOpen(
+    name: string,
+    database: MemoryClient,
+    onDatabaseGone: ConnectTarget['onDatabaseGone'],
+  ): void {
     const now = server.get(name)
     const refusal = classifyConnectionError(
       now && { same: now === database, closed: server.closed.has(name) },
       {
-        onDatabaseGone: lost,
+        onDatabaseGone,
       },
     )
     if (refusal !== undefined) throw refusal
@@ -61,12 +65,12 @@ export function createMemoryProvider(
       const client = server.get(name)
       server.delete(name)
       server.closed.delete(name)
-      // Kysely waits for who is in a transaction; whoever comes later finds it closed.
+      // Kysely waits for open transactions; later calls find the database closed.
       await client?.destroy()
     },
     async setAccess(locator, access) {
       const name = String(locator.name)
-      databaseOf(name)
+      getDatabase(name)
       if (access === 'closed') server.closed.add(name)
       else server.closed.delete(name)
     },
@@ -77,8 +81,8 @@ export function createMemoryProvider(
 
     async connect({ locator, beforeUse: admit, onDatabaseGone: lost }) {
       const name = String(locator.name)
-      const database = databaseOf(name)
-      return createView(database, { admit, check: () => check(name, database, lost) })
+      const database = getDatabase(name)
+      return createView(database, { admit, check: () => assertOpen(name, database, lost) })
     },
     async query(client, statement) {
       return (await client.executeQuery<Row>(compiled(statement))).rows

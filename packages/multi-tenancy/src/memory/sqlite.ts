@@ -4,7 +4,7 @@ import { Kysely, SqliteDialect } from 'kysely'
 /**
  * A Kysely over Node's own SQLite, for catalogs and tests: in memory, or in a file that several processes of one
  * machine may share. It has one connection, whose lock keeps two callers' transactions apart, and works in the
- * process's own thread: who waits for another process's lock (10 seconds at most) lets nobody else go on.
+ * thread of the process: a wait for another process's lock (10 seconds at most) blocks the whole process.
  */
 export function openSqlite(path = ':memory:'): Kysely<any> {
   const database = new DatabaseSync(path)

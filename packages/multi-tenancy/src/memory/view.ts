@@ -39,7 +39,7 @@ interface HeldConnection {
  */
 export function createView(database: Kysely<any>, { admit, check }: ViewOptions): Kysely<any> {
   const executor = database.getExecutor()
-  const held = new WeakMap<DatabaseConnection, HeldConnection>()
+  const connections = new WeakMap<DatabaseConnection, HeldConnection>()
 
   function hold(shared: DatabaseConnection, release: () => void): DatabaseConnection {
     const own: HeldConnection = { shared, release, hasSettings: false }
@@ -54,7 +54,7 @@ export function createView(database: Kysely<any>, { admit, check }: ViewOptions)
         yield* shared.streamQuery(query, chunkSize)
       },
     }
-    held.set(connection, own)
+    connections.set(connection, own)
     return connection
   }
 
@@ -87,10 +87,10 @@ export function createView(database: Kysely<any>, { admit, check }: ViewOptions)
     },
     async rollbackTransaction(connection) {
       // Past the check: what a closed database refuses to go on with is undone.
-      await held.get(connection)?.shared.executeQuery(CompiledQuery.raw('rollback'))
+      await connections.get(connection)?.shared.executeQuery(CompiledQuery.raw('rollback'))
     },
     async releaseConnection(connection) {
-      const { shared, release, hasSettings } = held.get(connection) ?? {}
+      const { shared, release, hasSettings } = connections.get(connection) ?? {}
       try {
         // A forgotten BEGIN would take the next use's statements into its transaction.
         if (hasOpenTransaction(database)) await shared?.executeQuery(CompiledQuery.raw('rollback'))

@@ -39,19 +39,19 @@ export async function applySteps<Client>(
         const outcome = await resolveOutcome(session, group[count] ?? step, group.length, cause)
         if (outcome === 'applied') continue
         if (outcome === 'overtaken')
-          return { applied: [...applied, ...namesOf(group.slice(0, count))], overtaken: true }
+          return { applied: [...applied, ...getNames(group.slice(0, count))], overtaken: true }
         // Nothing of the group happened. One by one, all before the failing one are applied, and it is named.
         oneByOne = true
         break
       }
     }
-    applied.push(...namesOf(group.slice(0, count)))
+    applied.push(...getNames(group.slice(0, count)))
     rest = rest.slice(count)
   }
   return { applied, overtaken: false }
 }
 
-function namesOf(steps: readonly Step[]): string[] {
+function getNames(steps: readonly Step[]): string[] {
   return steps.map(({ name }) => name)
 }
 

@@ -2,7 +2,7 @@ import type { Kysely } from 'kysely'
 import { configError } from '../../errors.ts'
 import { sha256 } from '../../util/hash.ts'
 
-/** A migration as `.sql` text. Its statements are told apart by `splitStatements`. */
+/** A migration as `.sql` text. `splitStatements` splits it into statements. */
 export interface SqlMigration {
   readonly sql: string
   /** `false` runs the statements one by one, journaled, for what no transaction takes (`VACUUM`, `CREATE INDEX CONCURRENTLY`). @default true */
@@ -57,12 +57,12 @@ export interface Migrations {
 const NAME = /^[!-~](?:[ -~]{0,253}[!-~])?$/
 
 /**
- * Checks and checksums migrations. Order is that of the names, byte by byte, whatever the source: a list must be
- * ascending already, because a list in another order is nearly always a glob or folder read in an order that differs
- * from machine to machine.
+ * Checks and checksums migrations. The order is that of the names, byte by byte, for every kind of source. A list must be
+ * ascending already: a list in another order is nearly always a glob or a folder, read in an order that differs from
+ * machine to machine.
  *
- * @throws `config_invalid` for a bad, duplicate or misplaced name and for what is neither `sql` nor `up`: at once,
- * or from `load` when the source is a function
+ * @throws `config_invalid` for a bad, duplicate or misplaced name and for a migration with neither `sql` nor `up`;
+ * `load` throws it when the source is a function
  * @example
  * const migrations = defineMigrations({ '0001_notes': 'CREATE TABLE notes (id TEXT PRIMARY KEY)' })
  */

@@ -17,9 +17,9 @@ interface InitialScript {
 const SCHEMA = /^\s*(?:CREATE|ALTER|DROP|COMMENT|GRANT|REVOKE)\b/i
 
 /**
- * The migrations with their bookkeeping, from the first to the last that can be written down beforehand: all but those
- * that no transaction takes, and Kysely migrations that do more than change the schema. Nothing is read from any
- * database, and `up` runs for each tenant anew, so no tenant's value gets into another's script.
+ * The first migrations with their bookkeeping, up to the first that cannot be known beforehand: one with
+ * `transaction: false` or a setting, or a Kysely migration that does more than change the schema. Nothing is read from any
+ * database, and `up` runs once for each tenant, so no tenant's value gets into another's script.
  */
 export async function buildInitialScript<Client>(
   provider: MigrationProvider<Client>,

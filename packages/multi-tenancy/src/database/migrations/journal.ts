@@ -25,7 +25,7 @@ export interface JournalRow {
   readonly state: 'paused' | 'started' | 'failed' | 'done'
   /** How many statements are known to be done. */
   readonly statement: number
-  /** The run that wrote it: tells a lost reply from another runner's work. */
+  /** The run that wrote it: distinguishes a lost reply from another runner's work. */
   readonly attempt: string
 }
 
@@ -50,7 +50,7 @@ export interface Writer {
   readonly sql: (sql: string, ...params: SqlValue[]) => Statement
 }
 
-/** The journal last: without it nothing can be read, so what a crash left between is made up for. */
+/** The journal is last: nothing can be read without it, so after a crash in between all are created again. */
 export function createStatements(dialect: Dialect): Statement[] {
   const key = `${TEXT_KEY[dialect]} NOT NULL`
   return [
@@ -63,8 +63,8 @@ export function createStatements(dialect: Dialect): Statement[] {
 }
 
 /**
- * Journal and lock in one query. Where they cannot be read the tables are made and it is tried once more, so
- * nothing is ever looked up in the server's own catalogue.
+ * Reads journal and lock in one query. Where that fails, the tables are created and the query runs once more, so the
+ * server's own catalogue is never queried.
  */
 export async function readJournal<Client>({
   provider: { capabilities, query, batch, mapError },
@@ -84,7 +84,7 @@ export async function readJournal<Client>({
   if (rows.length === 0) {
     let refusal: unknown
     await batch(client, createStatements(capabilities.dialect)).catch((cause) => {
-      // Of two at once PostgreSQL refuses one, although both say IF NOT EXISTS. The tables are there then.
+      // PostgreSQL refuses one of two that run concurrently, although both say IF NOT EXISTS. The tables exist then.
       refusal = cause
     })
     rows = await read().catch((cause) => {
@@ -116,8 +116,8 @@ export function insertRow({ sql }: Writer, row: JournalRow, at: number): Stateme
 }
 
 /**
- * Makes a row this run's, if it is still as it was read. Else, like every fenced statement, it *fails*, on NOT
- * NULL: no dialect shares with the others a way to say how many rows were changed, and a failure also ends a batch.
+ * Claims a row for this run if it is still as it was read. Otherwise, like every fenced statement, it *fails* on NOT
+ * NULL: the dialects share no way to report how many rows were changed, and a failure also ends a batch.
  */
 export function claimRow({ sql, attempt }: Writer, row: JournalRow, checksum: string | null): Statement {
   return sql(

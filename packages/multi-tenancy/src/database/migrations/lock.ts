@@ -87,8 +87,8 @@ export interface LockView {
  * (or the lease of its holder has expired) and `decide` still returns none, it takes the lock.
  *
  * The lock is a lease in a row: advisory locks and `GET_LOCK` belong to a connection, which a transaction pooler gives to
- * any client, and HTTP has none. The lock keeps runners from disturbing each other; the journal makes sure that nothing
- * runs twice.
+ * any client, and HTTP has none. The lock keeps runners from disturbing each other; the journal guarantees that
+ * nothing runs twice.
  *
  * @throws `migration_locked` after `lockTimeout`, with the rest of the lease as `retryAfter`
  */
@@ -165,7 +165,7 @@ export async function whileRenewingLease<Client>(
   work: () => Promise<void>,
 ): Promise<void> {
   const { provider, client } = session
-  // The next renewal makes up for one that fails; the journal's fence notices a lease that is lost.
+  // One failed renewal is harmless, because the next one follows; the journal's fence notices a lease that is lost.
   const renew = (): unknown => provider.query(client, renewLease(session)).catch(() => {})
   const timer = setInterval(renew, session.lockTtl / 3)
   try {

@@ -57,8 +57,8 @@ function waitForSteps<Client>(
 }
 
 /**
- * The names `migrate` would run, in order. One query; it makes the two bookkeeping tables where they are missing
- * and changes nothing else. A migration that is under way, or was left half applied, is among them.
+ * Returns the names that `migrate` would run, in order, with one query. It creates the two bookkeeping tables where they
+ * are missing and changes nothing else. A migration that is running, or was left half applied, is among them.
  *
  * @throws `migration_changed`, `migration_missing`, `config_invalid`, and what the provider throws
  */

@@ -34,7 +34,7 @@ export async function repairMigration<Client>(options: RepairOptions<Client>): P
     throw refuse('invalid_request', `has ${total} statements, not ${statement}`)
 
   try {
-    // Under the lock: what looks half applied may be a run under way.
+    // Under the lock: a migration that seems half applied may be running.
     const { rows } = await waitForLock(session, ({ journal, lock }) =>
       lock === 'mine' ? journal : undefined,
     )

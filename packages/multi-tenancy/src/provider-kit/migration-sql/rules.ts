@@ -20,7 +20,7 @@ export interface Rule extends Partial<Pick<StatementPlace, 'scope' | 'source'>> 
   readonly problem?: string
 }
 
-const RUNNER = 'the runner makes the transaction, so leave this out'
+const RUNNER = 'the runner begins and ends the transaction, so leave this out'
 const NO_EFFECT = 'it has no effect on the next statement, so leave out `transaction: false`'
 const LEAVES = 'it would leave the database of the tenant'
 const pragma = (rest: string): RegExp => new RegExp(`^PRAGMA (?:\\S+ \\. )?${rest}`)
@@ -135,7 +135,7 @@ export function readHead(text: string, dialect: Dialect): string {
   return words.join(' ')
 }
 
-/** Whatever else is quoted becomes a mark, so that nothing in it is taken for a keyword. */
+/** Other quoted text becomes a mark, so that no word in it is read as a keyword. */
 function readWord(token: SqlToken): string {
   const value = unquote(token)
   if (/^\w+$/.test(value)) return value.toUpperCase()

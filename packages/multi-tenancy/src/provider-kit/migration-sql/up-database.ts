@@ -83,14 +83,14 @@ export function createUpDatabase(kysely: Kysely<any>, base: Kysely<any>, place: 
 function createStatementCheck(base: Kysely<any>, place: UpPlace): (sql: string) => Promise<void> {
   const dropped = new Map<string, DroppedTable>()
 
-  async function readReferences(table: string): Promise<DroppedTable | undefined> {
+  async function readReferences(name: string): Promise<DroppedTable | undefined> {
     const { rows } = await base.executeQuery<{ sql: string }>(
       compile("SELECT sql FROM sqlite_master WHERE type = 'table'"),
     )
-    const [found] = trackForeignKeys(rows.map(({ sql }) => sql)).apply([
-      `DROP TABLE "${table.replaceAll('"', '""')}"`,
+    const [table] = trackForeignKeys(rows.map(({ sql }) => sql)).apply([
+      `DROP TABLE "${name.replaceAll('"', '""')}"`,
     ])
-    return found && losesRows(found) ? found : undefined
+    return table && losesRows(table) ? table : undefined
   }
 
   return async (sql) => {
@@ -99,10 +99,10 @@ function createStatementCheck(base: Kysely<any>, place: UpPlace): (sql: string) 
     if (problem !== undefined) throw refused(`${head.slice(0, 60)}: ${problem}`)
     const change = place.dialect === 'sqlite' ? readTableChange(sql) : undefined
     if (change?.kind === 'drop') {
-      const found = await readReferences(change.table)
-      if (found === undefined) return
-      if (place.scope !== 'transaction') throw refused(describeLoss(found))
-      dropped.set(change.table.toLowerCase(), found)
+      const table = await readReferences(change.table)
+      if (table === undefined) return
+      if (place.scope !== 'transaction') throw refused(describeLoss(table))
+      dropped.set(change.table.toLowerCase(), table)
     } else if (change !== undefined && change.kind !== 'alter') {
       const name = change.kind === 'rename' ? change.newName : change.table
       const lost = dropped.get(name.toLowerCase())

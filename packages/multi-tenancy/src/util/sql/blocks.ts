@@ -60,8 +60,8 @@ function createTriggerBody(): Body {
 }
 
 /**
- * The body of a routine in MySQL, and of a function in PostgreSQL, where it is `BEGIN ATOMIC`. `END IF` and the like end
- * what was not counted; where the outermost block is one of these itself, those of its kind are counted.
+ * The body of a routine in MySQL, and of a function in PostgreSQL, where it is `BEGIN ATOMIC`. Only `BEGIN` and
+ * `CASE` are counted, and the outermost block: `END IF` and the like end uncounted blocks, except those of its kind.
  */
 function createRoutineBody(dialect: Dialect): Body {
   const opens = (word: string, previous: string): boolean =>

@@ -67,7 +67,7 @@ export function locateStatements(sql: string, dialect: Dialect): SqlStatement[] 
         }
         blocks.read(token)
       } else if (kind !== 'string' && kind !== 'name') {
-        // `END//` and `END$$`: the client looks for the delimiter everywhere outside of quotes and comments.
+        // `END//` and `END$$`: the client finds the delimiter everywhere outside quotes and comments.
         let at = start
         while (at < token.end && !sql.startsWith(delimiter, at)) at++
         if (at < token.end) {

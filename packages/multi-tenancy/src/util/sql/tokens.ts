@@ -56,7 +56,7 @@ const SYNTAX: Readonly<Record<Dialect, Syntax>> = {
   mysql: {
     patterns: [
       ['space', SPACE],
-      // `1--1` is an expression. drizzle-kit's mark is one for nobody but its own tools.
+      // `1--1` is an expression. MySQL does not read drizzle-kit's mark as a comment.
       ['comment', /--(?!\S)[^\n]*|#[^\n]*|-->[ \t]*statement-breakpoint[^\n]*/y],
       // No server has this version: mariadb-dump speaks to the client.
       ['comment', /\/\*M!999999.*?(?:\*\/|$)/sy],
@@ -72,7 +72,7 @@ const SYNTAX: Readonly<Record<Dialect, Syntax>> = {
 const POSTGRES_WORD = /[\w\x80-\uffff][\w$\x80-\uffff]*/y
 
 /**
- * Cuts SQL into tokens where the server does. What is still open at the end of the text ends there; nothing is thrown.
+ * Cuts SQL into tokens where the server does. A quote or comment that is open at the end of the text ends there; nothing is thrown.
  * Of `/*! … *\/`, which MySQL executes, only the marks are comments.
  */
 export function* tokenizeSql(sql: string, dialect: Dialect, from = 0): Generator<SqlToken> {
@@ -125,7 +125,7 @@ function nestedEnd(sql: string, from: number): number {
   return edge.lastIndex
 }
 
-/** Where what is quoted from `open` on ends. A doubled quote stands for one; a bracket cannot be doubled. */
+/** The end of the text that is quoted from `open` on. A doubled quote stands for one; a bracket cannot be doubled. */
 function quotedEnd(sql: string, open: number, quote: string, escapes: boolean): number {
   const edge = escapes ? new RegExp(`\\\\|${quote}`, 'g') : undefined
   for (let at = open + 1; ; at++) {
