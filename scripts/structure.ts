@@ -50,7 +50,7 @@ export const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = 
     ['index.ts'],
   ],
   mysql: [
-    ['errors.ts', 'locator.ts', 'kysely.ts'],
+    ['errors.ts', 'locator.ts', 'kysely.ts', 'sql-text.ts'],
     ['driver-options.ts'],
     ['options.ts'],
     ['connections'],

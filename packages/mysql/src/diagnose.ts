@@ -1,5 +1,5 @@
 import type { CallOptions } from '@tenantry/multi-tenancy/provider'
-import type { Run, Server } from './connections/pool.ts'
+import type { Run, Server } from './connections/server.ts'
 import { requireStrictMode } from './connections/sql-mode.ts'
 import type { Databases } from './control-plane/databases.ts'
 import type { Settings } from './options.ts'
@@ -16,10 +16,10 @@ export async function diagnose(
   tenants: number,
   call: CallOptions,
 ): Promise<string[]> {
-  const found = await Promise.all(
+  const findings = await Promise.all(
     sites.map((site) => site.server.administer(call, (run) => inspect(run, site, settings, tenants))),
   )
-  return found.flat()
+  return findings.flat()
 }
 
 async function inspect(

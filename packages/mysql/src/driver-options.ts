@@ -1,6 +1,8 @@
 import { configError } from '@tenantry/multi-tenancy/provider'
 import type { ConnectionOptions as DriverOptions } from 'mysql2'
-import type { ConnectionOptions } from './options.ts'
+
+/** A connection string (`mysql://…`), or what `createConnection()` of `mysql2` takes. */
+export type ConnectionOptions = string | DriverOptions
 
 /** A user of the server, its password and its database. */
 export interface Login {
@@ -12,8 +14,8 @@ export interface Login {
 }
 
 /**
- * What the query of a connection URL may set: TLS, the local socket, and how values are converted. A list of what is
- * allowed, because the driver takes any of its options from there: also another user, another host, several statements
+ * What the query of a connection URL may set: TLS, the local socket, and how values are converted. A list of allowed
+ * parameters, because the driver takes any of its options from there: also another user, another host, several statements
  * in one call.
  */
 const URL_PARAMETERS: readonly string[] = [

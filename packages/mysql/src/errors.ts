@@ -46,7 +46,7 @@ const CLOSING = [1053, 1079, 1080, 1152, 1153, 1156, 1157, 1158, 1159, 1160, 116
 const READ_ONLY = [1290, 1792, 1836]
 
 /**
- * Creates the provider's error map. An app gets the driver's own error for whatever its statement met (a duplicate key,
+ * Creates the provider's error map. An app gets the driver's own error for what its statement met (a duplicate key,
  * a deadlock, a time limit), so that code which reads `err.code` or `err.errno` works. Errors of the connection get a
  * code of ours.
  *

@@ -1,4 +1,9 @@
-import { defineFactory, type FactoryOptions, type TenantFactory } from '@tenantry/multi-tenancy/provider'
+import {
+  CONNECTION_POOL_OPTIONS,
+  defineFactory,
+  type FactoryOptions,
+  type TenantFactory,
+} from '@tenantry/multi-tenancy/provider'
 import type { Kysely } from 'kysely'
 import type { Pool } from 'mysql2/promise'
 import type { MysqlProviderOptions } from './options.ts'
@@ -16,14 +21,7 @@ const OPTIONS: Readonly<Record<Exclude<keyof MysqlProviderOptions, 'environment'
   userHost: true,
   registry: true,
   cleaning: true,
-  maxConnections: true,
-  maxConnectionsPerTenant: true,
-  maxWaiting: true,
-  queueTimeout: true,
-  connectTimeout: true,
-  idleTimeout: true,
-  maxLifetime: true,
-  drainTimeout: true,
+  ...CONNECTION_POOL_OPTIONS,
 }
 
 /**

@@ -5,7 +5,7 @@ export interface DatabasePlace {
   /** The server's name in the options. */
   readonly server: string
   readonly database: string
-  /** Random, made with the database: another database of that name has another. Names the user too. */
+  /** Random, and new for each database: a later database of the same name has another id. Names the user too. */
   readonly id: string
 }
 
@@ -17,14 +17,14 @@ const USER = 'tenantry_'
  */
 export const MAX_NAME_LENGTH = 56
 
-/** @throws `internal` for what is no locator of ours */
-export function placeOf({ server, database, id }: Locator): DatabasePlace {
+/** @throws `internal` for any other provider's locator */
+export function parseLocator({ server, database, id }: Locator): DatabasePlace {
   if (typeof server !== 'string' || !isName(database) || !isId(id))
     throw new TenancyError('internal', 'The locator is not one of a MySQL database')
   return { server, database: String(database), id: String(id) }
 }
 
-export function locatorOf({ server, database, id }: DatabasePlace): Locator {
+export function toLocator({ server, database, id }: DatabasePlace): Locator {
   return { server, database, id }
 }
 
@@ -38,12 +38,12 @@ export function isId(value: unknown): boolean {
 }
 
 /** The tenant's user: MySQL takes 32 characters, which the name of a database would not fit. */
-export function userOf(id: string): string {
+export function userName(id: string): string {
   return USER + id
 }
 
-/** The id in a user's name; `undefined` for a user of somebody else. */
-export function idOfUser(user: unknown): string | undefined {
+/** The id in a user's name; `undefined` for a user of another application. */
+export function parseUserName(user: unknown): string | undefined {
   const id = String(user).slice(USER.length)
   return String(user).startsWith(USER) && isId(id) ? id : undefined
 }

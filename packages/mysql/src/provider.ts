@@ -1,8 +1,6 @@
 import {
   type ConnectTarget,
-  classifyConnectionError,
   createRedactor,
-  type DatabaseStatus,
   getServer,
   type Lease,
   leadingKeyword,
@@ -11,7 +9,6 @@ import {
   type ServerControlPlane,
   type Statement,
   spreadOverServers,
-  TenancyError,
   type TenantProvider,
 } from '@tenantry/multi-tenancy/provider'
 import { Kysely } from 'kysely'
@@ -19,13 +16,15 @@ import type { Pool, PoolConnection } from 'mysql2/promise'
 import { MultiStatementUnsupported, runMultiStatement } from './client/multi-statement.ts'
 import { createTenantPool } from './client/tenant-pool.ts'
 import type { Connection } from './connections/connection.ts'
-import { createServer, type Server, type TenantTarget } from './connections/pool.ts'
+import type { TenantTarget } from './connections/pool.ts'
+import { createServer, type Server } from './connections/server.ts'
 import { STRICT_SESSION } from './connections/sql-mode.ts'
 import { createDatabases, type Databases } from './control-plane/databases.ts'
+import { createRejections } from './control-plane/rejections.ts'
 import { diagnose } from './diagnose.ts'
-import { isNumber, mysqlErrors } from './errors.ts'
+import { mysqlErrors } from './errors.ts'
 import { mysqlKysely } from './kysely.ts'
-import { type DatabasePlace, locatorOf, MAX_NAME_LENGTH, placeOf } from './locator.ts'
+import { type DatabasePlace, MAX_NAME_LENGTH, parseLocator, toLocator } from './locator.ts'
 import { type MysqlProviderOptions, mysqlSettings } from './options.ts'
 
 interface CoreAccess {
@@ -41,15 +40,9 @@ interface Site {
 /** How the core's own statements reach the database of a client. */
 const coreAccess = new WeakMap<Pool, CoreAccess>()
 
-/** The account is locked (MySQL, MariaDB). */
-const LOCKED = [3118, 4151]
-/** Access denied to the user or to its database, or locked; no such database. */
-const REFUSED = [1044, 1045, 1698, ...LOCKED]
-const MISSING = [1046, 1049]
-
 /**
- * A database per tenant on one or several MySQL or MariaDB servers, and a user with rights on it alone. The client is a
- * pool of `mysql2/promise` bound to the tenant. Node only.
+ * Creates the provider for a database per tenant on one or several MySQL or MariaDB servers, with a user that has rights
+ * on it only. The client is a pool of `mysql2/promise` bound to the tenant. Node only.
  *
  * @throws `config_invalid`, naming the option
  * @example
@@ -67,59 +60,15 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
     sites.set(name, { server, databases: createDatabases(server, settings) })
   }
 
-  const spread = spreadOverServers(
-    new Map(
-      [...sites].map(([name, { server, databases }]) => [
-        name,
-        {
-          ...databases,
-          find: async (wanted, call) => (await databases.find(wanted, call))?.place,
-          drop: (place, call) => server.drain(place, () => databases.drop(place, call)),
-          close: server.close,
-        } satisfies ServerControlPlane<DatabasePlace>,
-      ]),
-    ),
-    { placement: settings.placement, toLocator: locatorOf, parseLocator: placeOf },
-  )
-  const siteOf = (name: string): Site => getServer(sites, name)
+  const spread = spreadSites(sites, settings.placement)
+  const getSite = (name: string): Site => getServer(sites, name)
 
-  /**
-   * Says why a connection was refused: the tenant is gone, made anew, or shut. (Of a statement nothing is looked up: its
-   * connection may be the last one there is.)
-   */
-  async function explain(place: DatabasePlace, error: unknown, lost: () => void): Promise<never> {
-    // MariaDB answers for a user that is not there with any authentication it knows, the driver's or not.
-    const unknown = (error as { code?: unknown }).code === 'AUTH_SWITCH_PLUGIN_ERROR'
-    const found = unknown || isNumber(error, ...REFUSED, ...MISSING) ? await look(place) : { same: true }
-    throw classifyConnectionError(found, {
-      cause: isNumber(error, ...LOCKED) ? tellPassing(error) : mapError(error),
-      onDatabaseGone: lost,
-    })
-  }
-
-  /** Of a database that is there and open: who was refused as somebody opened it is let in now. */
-  function tellPassing(error: unknown): TenancyError {
-    return new TenancyError('provider_unavailable', 'The tenant’s user was locked', {
-      cause: redactor.error(error),
-      retryAfter: 1,
-    })
-  }
-
-  async function look({ server, database, id }: DatabasePlace): Promise<DatabaseStatus | undefined> {
-    const signal = AbortSignal.timeout(settings.connectTimeout)
-    return siteOf(server)
-      .databases.find(database, { signal })
-      .then((now) => now && foundIn({ id: now.place.id, access: now.access }, id))
-      .catch(() => ({ same: true }))
-  }
-
-  /** In a shared set-up no credential says who may come in, so each new or turned connection asks the registry. */
-  async function checkEntry(place: DatabasePlace, ask: (sql: string, values: string[]) => Promise<Row[]>) {
-    const { table } = siteOf(place.server).databases.registry
-    const [row] = await ask(`SELECT id, access FROM ${table} WHERE name = ?`, [place.database])
-    const refusal = classifyConnectionError(row && foundIn(row, place.id))
-    if (refusal !== undefined) throw refusal
-  }
+  const rejections = createRejections({
+    findDatabases: (name) => getSite(name).databases,
+    mapError,
+    redactor,
+    connectTimeout: settings.connectTimeout,
+  })
 
   async function connect({
     locator,
@@ -128,19 +77,19 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
     beforeUse,
     onDatabaseGone = () => {},
   }: ConnectTarget): Promise<Pool> {
-    const place = placeOf(locator)
-    const { server } = siteOf(place.server)
+    const place = parseLocator(locator)
+    const { server } = getSite(place.server)
     const target: TenantTarget = {
       kind: 'tenant',
       place,
       async verify(ask) {
-        if (isolation === 'shared') await checkEntry(place, ask)
+        if (isolation === 'shared') await rejections.checkRegistry(place, ask)
         await verify(({ sql, params }: Statement) => ask(sql, params))
       },
     }
     const lease = async (wanted: TenantTarget): Promise<Lease<Connection>> => {
       await beforeUse?.()
-      return server.lease(wanted).catch((error: unknown) => explain(place, error, onDatabaseGone))
+      return server.lease(wanted).catch((error: unknown) => rejections.explain(place, error, onDatabaseGone))
     }
     const client = createTenantPool({
       lease: () => lease(target),
@@ -167,7 +116,7 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
     try {
       await connection.query(STRICT_SESSION)
       let rows: Row[] = []
-      for (const statement of statements) rows = await rowsOf(connection, statement)
+      for (const statement of statements) rows = await queryRows(connection, statement)
       return rows
     } finally {
       connection.release()
@@ -184,7 +133,7 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
     connect,
     query: (client, statement) =>
       coreAccess.get(client)?.purpose !== 'manage' && leadingKeyword(statement.sql, 'mysql') === 'SELECT'
-        ? rowsOf(client, statement)
+        ? queryRows(client, statement)
         : runStrict(client, [statement]),
     async batch(client, statements) {
       if (statements.length > 0) await runStrict(client, statements)
@@ -195,13 +144,24 @@ export function createMysqlProvider(options: MysqlProviderOptions): TenantProvid
   }
 }
 
-async function rowsOf(on: Pool | PoolConnection, { sql, params = [] }: Statement): Promise<Row[]> {
+async function queryRows(on: Pool | PoolConnection, { sql, params = [] }: Statement): Promise<Row[]> {
   const shape = { rowsAsArray: false, nestTables: false, typeCast: true }
   const [rows] = await on.query({ sql, values: [...params], ...shape })
   return Array.isArray(rows) ? (rows as Row[]) : []
 }
 
-/** A registry's entry, as the database it stands for; one that is being dropped is as good as gone. */
-function foundIn({ id, access }: Row, wanted: string): DatabaseStatus | undefined {
-  return access === 'dropping' ? undefined : { same: id === wanted, closed: access === 'closed' }
+function spreadSites(
+  sites: ReadonlyMap<string, Site>,
+  placement: (name: string) => string,
+): ReturnType<typeof spreadOverServers> {
+  const controlPlanes = [...sites].map(([name, { server, databases }]) => {
+    const controlPlane: ServerControlPlane<DatabasePlace> = {
+      ...databases,
+      find: async (wanted, call) => (await databases.find(wanted, call))?.place,
+      drop: (place, call) => server.drain(place, () => databases.drop(place, call)),
+      close: server.close,
+    }
+    return [name, controlPlane] as const
+  })
+  return spreadOverServers(new Map(controlPlanes), { placement, toLocator, parseLocator })
 }

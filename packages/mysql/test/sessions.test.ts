@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import type { Pool } from 'mysql2/promise'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { openConnection } from '../src/connections/connection.ts'
-import { passwordOf } from '../src/connections/credentials.ts'
+import { deriveUserPassword } from '../src/connections/credentials.ts'
 import { resetSession } from '../src/connections/reset.ts'
 import { SECRET } from './harness.ts'
 import { HIDDEN, HIDDEN_CLEAN_UP, LEFT, POLLUTERS, pollute, snapshot } from './polluters.ts'
@@ -174,7 +174,7 @@ it('COM_RESET_CONNECTION, which follows plain statements, clears all but the dat
   const connection = await openConnection({
     kind: 'tenant',
     options: { host, port: Number(port || 3306) },
-    login: { user, database: name, password: await passwordOf(SECRET, user) },
+    login: { user, database: name, password: await deriveUserPassword(SECRET, user) },
     signal: new AbortController().signal,
     onEnd() {},
   })

@@ -1,6 +1,6 @@
 import type { RowDataPacket } from 'mysql2/promise'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { nativeHash, passwordOf } from '../src/connections/credentials.ts'
+import { deriveUserPassword, hashNativePassword } from '../src/connections/credentials.ts'
 import { classifyTaint } from '../src/connections/session-taint.ts'
 import { requireStrictMode } from '../src/connections/sql-mode.ts'
 import { assertGrants } from '../src/control-plane/privileges.ts'
@@ -169,13 +169,13 @@ describe('small facts', () => {
 
   it('passwords differ by user and by secret, and are hashed as MariaDB does', async () => {
     const all = await Promise.all([
-      passwordOf(SECRET, 'a'),
-      passwordOf(SECRET, 'b'),
-      passwordOf(`${SECRET}!`, 'a'),
+      deriveUserPassword(SECRET, 'a'),
+      deriveUserPassword(SECRET, 'b'),
+      deriveUserPassword(`${SECRET}!`, 'a'),
     ])
     expect(new Set(all).size).toBe(3)
     for (const each of all) expect(each).toMatch(/^aA1_[\w]{40,}$/)
-    expect(await nativeHash('password')).toBe('*2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19')
+    expect(await hashNativePassword('password')).toBe('*2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19')
   })
 
   it('grants of another width are refused', () => {

@@ -19,7 +19,7 @@ export class MultiStatementUnsupported extends Error {}
 
 /**
  * Runs the core's statements in order on a batch connection, and gives the lease back. As many statements as fit go in
- * one message, behind one that makes the session strict.
+ * one message, after one that turns the session strict.
  *
  * @returns the rows of the last
  * @throws what the server says of the first that it refuses, with those before it done; `MultiStatementUnsupported`

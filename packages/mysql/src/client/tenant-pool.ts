@@ -2,7 +2,8 @@ import { type Lease, TenancyError } from '@tenantry/multi-tenancy/provider'
 import { type ConnectionOptions, createPool, type PoolConnection } from 'mysql2'
 import type { Pool } from 'mysql2/promise'
 import type { Connection } from '../connections/connection.ts'
-import { type Callback, createTenantConnection, type TenantConnectionOptions } from './tenant-connection.ts'
+import type { Callback } from './command-tracker.ts'
+import { createTenantConnection, type TenantConnectionOptions } from './tenant-connection.ts'
 
 export interface TenantPoolOptions extends Omit<TenantConnectionOptions, 'onRelease'> {
   /** Leases a connection for the tenant, once it may be served. Throws the error for the user of the client. */

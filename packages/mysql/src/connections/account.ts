@@ -1,7 +1,14 @@
 import { TenancyError } from '@tenantry/multi-tenancy/provider'
+import type { Connection as DriverConnection } from 'mysql2'
 import type { Login } from '../driver-options.ts'
-import type { Connection } from './connection.ts'
 import { type Row, runStatement } from './run-statement.ts'
+
+interface AccountSession {
+  readonly driver: DriverConnection
+  readonly login: Login
+  /** The users that the server lets in under their own names, as confirmed over this connection. */
+  readonly confirmedUsers: Set<string>
+}
 
 export const ACCOUNT_COLUMN = 'CURRENT_USER() AS tenantry_account'
 
@@ -10,7 +17,7 @@ export const ACCOUNT_COLUMN = 'CURRENT_USER() AS tenantry_account'
  * more column, which costs no further statement.
  */
 export async function readConfirmingAccount(
-  { driver, confirmedUsers, login }: Connection,
+  { driver, confirmedUsers, login }: AccountSession,
   sql: string,
   values: readonly unknown[] = [],
 ): Promise<Row[]> {
@@ -23,7 +30,11 @@ export async function readConfirmingAccount(
 }
 
 /** @throws `config_invalid` where the server lets the connection's login in as another account */
-export async function ensureAccountConfirmed({ driver, confirmedUsers, login }: Connection): Promise<void> {
+export async function ensureAccountConfirmed({
+  driver,
+  confirmedUsers,
+  login,
+}: AccountSession): Promise<void> {
   if (confirmedUsers.has(login.user)) return
   const [row] = await runStatement(driver, `SELECT ${ACCOUNT_COLUMN}`)
   confirmAccount(confirmedUsers, login, row)

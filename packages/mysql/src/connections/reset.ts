@@ -6,7 +6,7 @@ import { runStatement } from './run-statement.ts'
 /**
  * Session state that MariaDB's `COM_CHANGE_USER` keeps, cleared in one statement before the user changes:
  *
- * - The profiler keeps running whatever `@@profiling` says, and would show the next user's statements to the previous
+ * - The profiler keeps running, independent of `@@profiling`, and would show the next user's statements to the previous
  *   one. With a history of size 0, the next profile deletes the last.
  * - The time that a write may take, and how often it is retried.
  * - `FOUND_ROWS()`, by a `SELECT` of our own.
@@ -48,7 +48,7 @@ export async function changeUser(connection: Connection, login: Login): Promise<
 /**
  * Clears the session for the same login. `COM_RESET_CONNECTION` does it without the password where it is enough: on
  * MariaDB, unless the current database or the character set may have changed. MySQL itself changes the character set
- * with a reset, without telling the driver.
+ * with a reset, and the driver does not learn of it.
  *
  * @throws what the server answers: destroy the connection
  */

@@ -2,7 +2,7 @@ import type { Connection as DriverConnection, QueryValues } from 'mysql2'
 
 export type Row = Record<string, unknown>
 
-/** Rows as objects by column name, whatever the app configured for its own queries. */
+/** Rows as objects by column name, independent of the options for queries of the app. */
 const SHAPE = { rowsAsArray: false, nestTables: false, namedPlaceholders: false, typeCast: true } as const
 
 /** The rows of one statement of our own; of several in one text, the rows of the last. */

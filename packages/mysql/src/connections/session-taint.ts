@@ -28,7 +28,7 @@ const LASTING =
  * any doubt is `any`.
  */
 export function classifyTaint(sql: string): SessionTaint {
-  // Quoted text is not told apart: the cost of a wrong `any` is a longer reset. MySQL executes some comments.
+  // Quoted text is not recognized: the cost of a wrong `any` is a longer reset. MySQL executes some comments.
   if (sql.includes('/*') || LASTING.test(sql)) return 'any'
   if (STARTS_PLAIN.test(sql) || PLAIN.test(leadingKeyword(sql, 'mysql'))) return 'plain'
   return SESSION.test(sql) ? 'session' : 'any'

@@ -26,9 +26,10 @@ const DENIED = [1044, 1142, 1143, 1227, 1370, 1410, 1419]
 const UNKNOWN = [1047, 1064, 1105, 1235, 1289, 1305]
 
 /**
- * Runs a statement of the administrator's, and says which it was and what it needs where the server refuses it.
+ * Awaits a statement of the administrator. Where the server rejects it, the error names the statement and the missing right.
  *
- * @throws `provider_rejected` naming the statement and the right; `not_supported` where the server has no such thing
+ * @throws `provider_rejected` naming the statement and the right; `not_supported` where the server does not have the
+ * statement
  */
 export async function asAdmin<Result>(
   statement: AdminStatement,
@@ -52,9 +53,9 @@ export async function asAdmin<Result>(
 }
 
 /**
- * Looks at what SHOW GRANTS says of a tenant's user: all rights on exactly its database, and none elsewhere.
+ * Checks the rows of SHOW GRANTS for a tenant's user: all rights on exactly its database, and none elsewhere.
  *
- * @param pattern its database as GRANT was told
+ * @param pattern the name of its database as it stands in GRANT
  * @throws `provider_rejected` for anything else
  */
 export function assertGrants(rows: readonly Record<string, unknown>[], pattern: string): void {
@@ -66,6 +67,6 @@ export function assertGrants(rows: readonly Record<string, unknown>[], pattern: 
   if (grants.every(fine) && grants.some((grant) => grant.startsWith('GRANT ALL'))) return
   throw new TenancyError(
     'provider_rejected',
-    'The rights of the tenant’s user are not those of its database alone',
+    `The tenant's user has other rights than those on its database alone (${pattern}): revoke them`,
   )
 }

@@ -1,4 +1,4 @@
-import type { Run } from '../connections/pool.ts'
+import type { Run } from '../connections/server.ts'
 import { isNumber } from '../errors.ts'
 import { quoteName } from '../sql-text.ts'
 import { asAdmin } from './privileges.ts'
@@ -6,23 +6,23 @@ import { asAdmin } from './privileges.ts'
 /** `dropping` from the first step of a deletion to its last. */
 export type Access = 'open' | 'closed' | 'dropping'
 
-/** What is written down of one database. */
+/** The registry's row of one database. */
 export interface Entry {
   readonly id: string
   readonly access: Access
 }
 
 /**
- * Which databases of a server are ours, which incarnation each is, and what was begun with it. MySQL keeps no comment
- * of a database and names of users are too short for those of databases, so a table says it: written before the
- * first step of making one, removed after the last of deleting it.
+ * The tenant databases of a server, with the id and the state of each. MySQL has no comments on databases, and user
+ * names are too short for database names, so a table keeps them. A row is written before the first step of creation,
+ * and removed after the last step of deletion.
  */
 export interface Registry {
-  /** Of the table, for statements. */
+  /** The quoted name of the table. */
   readonly table: string
-  /** Makes the table where it is missing. */
+  /** Creates the table where it is missing. */
   prepare(run: Run): Promise<void>
-  /** The entry of that exact name, and whether there is a database of that name. */
+  /** The row of that exact name, and whether a database of that name exists. */
   read(run: Run, database: string): Promise<{ entry: Entry | undefined; exists: boolean }>
   write(run: Run, database: string, entry: Entry): Promise<void>
   remove(run: Run, database: string): Promise<void>
