@@ -14,7 +14,7 @@ import {
   withTimeoutOf,
 } from '../connections/pipeline.ts'
 import { RESET_POOLED, RESET_SESSION, UNDO_POOLED } from '../connections/reset.ts'
-import { type Scope, scopeCheck, scopeSettings } from '../connections/scope.ts'
+import { beginScoped, type Scope } from '../connections/scope.ts'
 import type { Pooler } from '../options.ts'
 import type { LeaseStatements, ScopedRun } from './lease-statements.ts'
 import { createPooledLease } from './pooled-lease.ts'
@@ -90,10 +90,7 @@ function createScopedRun(scope: Scope | undefined, pooler: Pooler): ScopedRun {
   const pooled = pooler === 'transaction'
   const end = pooled ? `${RESET_POOLED}; COMMIT` : 'COMMIT'
 
-  function begin(): string {
-    if (scope === undefined) return 'BEGIN'
-    return ['BEGIN', scopeSettings(scope, 'LOCAL'), scopeCheck(scope)].filter(Boolean).join('; ')
-  }
+  const begin = (): string => (scope === undefined ? 'BEGIN' : beginScoped(scope))
 
   /** In a transaction: an error skips what follows, so that without its scope no statement runs. */
   async function transaction(connection: Connection, inputs: readonly QueryInput[]): Promise<Outcome[]> {

@@ -35,6 +35,20 @@ export function scopeSettings({ role, path }: Scope, level: 'LOCAL' | 'SESSION')
   ].join('; ')
 }
 
+/**
+ * SQL that begins a transaction of the tenant's. Where there is something to check, one SELECT does all of it: each
+ * further statement costs the server more than an expression does.
+ */
+export function beginScoped(scope: Scope): string {
+  const checks = scopeChecks(scope)
+  if (checks.length === 0) return `BEGIN; ${scopeSettings(scope, 'LOCAL')}`
+  const settings = [['search_path', scope.path], ...(scope.role === undefined ? [] : [['role', scope.role]])]
+  const expressions = settings.map(
+    ([name, value]) => `pg_catalog.set_config('${name}', ${escapeLiteral(value ?? '')}, true)`,
+  )
+  return `BEGIN; SELECT ${[...checks, `pg_catalog.setseed(${randomSeed()})`, ...expressions].join(', ')}`
+}
+
 /** Names the tenant in `pg_stat_activity`, so that any process can end the session when the tenant is closed. */
 export function nameSession({ place }: Scope, level: 'LOCAL' | 'SESSION'): string {
   return `SET ${level} application_name TO ${escapeLiteral(applicationName(place.id))}`
@@ -49,12 +63,16 @@ export function applicationName(id: string): string {
  * A query that fails when the schema is closed, where no role says so, or when the session has another login;
  * `undefined` where there is nothing to check. It has to begin its transaction.
  */
-export function scopeCheck({ place, role, login }: Scope): string | undefined {
-  const checks = [
+export function scopeCheck(scope: Scope): string | undefined {
+  const checks = scopeChecks(scope)
+  return checks.length === 0 ? undefined : `SELECT ${checks.join(', ')}`
+}
+
+function scopeChecks({ place, role, login }: Scope): string[] {
+  return [
     ...(login === undefined ? [] : [loginCheck(login)]),
     ...(role === undefined ? [`${escapeLiteral(openMarker(place))}::pg_catalog.regcollation`] : []),
   ]
-  return checks.length === 0 ? undefined : `SELECT ${checks.join(', ')}`
 }
 
 /**
