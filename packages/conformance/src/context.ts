@@ -85,7 +85,12 @@ export function createContext(
     call,
     createProvider,
     createFactory(options = {}, over = provider) {
-      const factory = defineFactory<any, Adapters>(over, { databasePrefix: prefix, ...options })
+      const factory = defineFactory<any, Adapters>(over, {
+        databasePrefix: prefix,
+        // The cases cause errors on purpose, and check them.
+        onError: () => {},
+        ...options,
+      })
       closers.push(() => factory.close())
       return factory
     },

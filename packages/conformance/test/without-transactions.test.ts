@@ -6,7 +6,10 @@ import { interceptKysely } from '../src/wrappers/intercept-kysely.ts'
 import { createMemoryHarness } from './memory-harness.ts'
 
 /** Removes transactions and transactional DDL, which the other half of the cases needs. */
-function withoutTransactions(provider: TenantProvider<MemoryClient>): TenantProvider<MemoryClient> {
+function withoutTransactions({
+  batchWithoutForeignKeys: _,
+  ...provider
+}: TenantProvider<MemoryClient>): TenantProvider<MemoryClient> {
   return {
     ...provider,
     capabilities: { ...provider.capabilities, transactions: false, transactionalDdl: false },
