@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { argv } from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { ERROR_CODES } from '../packages/multi-tenancy/src/errors.ts'
+import { formatTable, replaceTable } from './doc-tables.ts'
 import { SENTENCES } from './error-sentences.ts'
 
 export const ERROR_TABLE_FILES: readonly string[] = ['README.md', 'packages/multi-tenancy/README.md']
@@ -21,19 +22,12 @@ export function errorTable(
   const rows = Object.entries(codes).map(([code, { status, retryable }]) => {
     return [`\`${code}\``, String(status), sentences[code] ?? '', retryable ? 'yes' : 'no']
   })
-  const widths = HEADER.map((title, at) =>
-    Math.max(title.length, ...rows.map((row) => (row[at] ?? '').length)),
-  )
-  const line = (cells: string[]) => `| ${cells.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join(' | ')} |`
-  return [line(HEADER), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n')
+  return formatTable(HEADER, rows)
 }
 
 /** `text` with the table between its markers. Throws when it has none. */
 export function withErrorTable(text: string, table: string = errorTable()): string {
-  const [before, rest] = text.split('<!-- errors -->\n')
-  const after = rest?.split('<!-- /errors -->')[1]
-  if (before === undefined || after === undefined) throw new Error('There are no <!-- errors --> markers')
-  return `${before}<!-- errors -->\n\n${table}\n\n<!-- /errors -->${after}`
+  return replaceTable(text, 'errors', table)
 }
 
 /** The files whose table is not up to date. */

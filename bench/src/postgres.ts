@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { defineFactory } from '@tenantry/multi-tenancy'
+import { defineFactory } from '@tenantry/multi-tenancy/provider'
 import { createPostgresSchemaFactory } from '@tenantry/postgres-schema'
 import pg from 'pg'
 import { type BenchDatabase, createBenchDatabase } from './postgres-database.ts'

@@ -86,7 +86,7 @@ describe('the core in a Worker', () => {
   test('is at most 13.25 KB minified and gzipped, without the tenants API', async () => {
     const code = await bundle(
       // Resolvers of subdomains and tokens are included: their options belong to the middleware.
-      `export { createMultiTenancyMiddleware, defineFactory } from '@tenantry/multi-tenancy'`,
+      `export { createMultiTenancyMiddleware } from '@tenantry/multi-tenancy'\nexport { defineFactory } from '@tenantry/multi-tenancy/provider'`,
       ['hono', 'hono/*', 'kysely'],
     )
     const size = gzipped(code)

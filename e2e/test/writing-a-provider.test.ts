@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { testProvider } from '@tenantry/conformance'
-import type { TenantProvider } from '@tenantry/multi-tenancy'
+import type { TenantProvider } from '@tenantry/multi-tenancy/provider'
 import { afterAll } from 'vitest'
 import { startCabinet } from '../src/cabinet-service.ts'
 import { root } from '../src/snippets/documents.ts'

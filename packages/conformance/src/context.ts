@@ -6,7 +6,7 @@ import {
   type FactoryOptions,
   type TenantFactory,
   type TenantProvider,
-} from '@tenantry/multi-tenancy'
+} from '@tenantry/multi-tenancy/provider'
 import type { Kysely } from 'kysely'
 import type { CreateHarness, Harness, Oracle } from './harness.ts'
 import { findPhysicalName } from './support/physical-name.ts'

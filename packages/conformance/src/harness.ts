@@ -1,4 +1,4 @@
-import type { Row, TenantProvider } from '@tenantry/multi-tenancy'
+import type { Row, TenantProvider } from '@tenantry/multi-tenancy/provider'
 
 /**
  * Reads the databases *around* the provider, through the driver or the files, and shares no code with the provider.

@@ -1,5 +1,5 @@
-import { TenancyError, type TenantProvider } from '@tenantry/multi-tenancy'
 import type { MemoryClient } from '@tenantry/multi-tenancy/memory'
+import { TenancyError, type TenantProvider } from '@tenantry/multi-tenancy/provider'
 import type { Harness } from '../src/index.ts'
 import type { Provider } from './broken/broken-provider.ts'
 

@@ -1,6 +1,6 @@
-import type { TenantProvider } from '@tenantry/multi-tenancy'
 import { TenancyError } from '@tenantry/multi-tenancy'
 import type { MemoryClient } from '@tenantry/multi-tenancy/memory'
+import type { TenantProvider } from '@tenantry/multi-tenancy/provider'
 import { testProvider } from '../src/index.ts'
 import { interceptKysely } from '../src/wrappers/intercept-kysely.ts'
 import { createMemoryHarness } from './memory-harness.ts'

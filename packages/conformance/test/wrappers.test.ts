@@ -1,6 +1,6 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
-import { defineFactory } from '@tenantry/multi-tenancy'
 import { createMemoryProvider, createMemoryServer } from '@tenantry/multi-tenancy/memory'
+import { defineFactory } from '@tenantry/multi-tenancy/provider'
 import { captureError, neverAborted } from '@tenantry/test-support'
 import { describe, it } from 'vitest'
 import { conformanceCases, recordCalls, withFaults } from '../src/index.ts'

@@ -20,39 +20,6 @@ export {
   type TenancyErrorCode,
   type TenancyErrorOptions,
 } from './errors.ts'
-export { defineFactory, type ProviderSource } from './factory/define-factory.ts'
-export type { FactoryOptions } from './factory/options.ts'
-export {
-  type ConnectionLossOptions,
-  classifyConnectionError,
-  type DatabaseStatus,
-} from './provider-kit/connection-loss.ts'
-export {
-  createErrorMap,
-  type ErrorClassification,
-  type ErrorMap,
-  type ErrorMapOptions,
-} from './provider-kit/error-map.ts'
-export {
-  getServer,
-  type MultiServerMembers,
-  type MultiServerOptions,
-  type ServerControlPlane,
-  spreadOverServers,
-} from './provider-kit/multi-server.ts'
-export type { Lease } from './provider-kit/pool/lease.ts'
-export {
-  createLeasePool,
-  type DrainOptions,
-  type LeasePool,
-  type LeasePoolStats,
-} from './provider-kit/pool/lease-pool.ts'
-export {
-  checkConnectionLimits,
-  type LeasePoolOptions,
-  type LeasePoolStep,
-} from './provider-kit/pool/options.ts'
-export { createRedactor, type Redactor } from './provider-kit/redactor.ts'
 export { createAccessControlMiddleware } from './request/authorize.ts'
 export { createDatabaseMiddleware } from './request/database.ts'
 export type {
@@ -88,18 +55,6 @@ export type { ErrorContext, OnError } from './types/error-report.ts'
 export type { TenantInfo, Tenants } from './types/lifecycle.ts'
 export type { CacheOptions } from './types/locate.ts'
 export type { Progress, Report } from './types/progress.ts'
-export type {
-  CallOptions,
-  Capabilities,
-  ConnectTarget,
-  ListedDatabase,
-  Locator,
-  Naming,
-  Row,
-  SqlValue,
-  Statement,
-  TenantProvider,
-} from './types/provider.ts'
+export type { Locator } from './types/provider.ts'
 export type { DatabaseFactory, OpenTenant, Tenant, TenantFactory } from './types/tenant-factory.ts'
 export type { Environment } from './util/environment.ts'
-export { leadingKeyword, leadingWords, splitStatements } from './util/sql/split.ts'

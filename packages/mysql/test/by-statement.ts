@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
-import { splitStatements } from '@tenantry/multi-tenancy'
+import { splitStatements } from '@tenantry/multi-tenancy/provider'
 
 const [QUERY, RESET] = [3, 0x1f]
 const [OK, END, ERROR] = [0, 0xfe, 0xff]

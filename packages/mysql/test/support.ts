@@ -1,4 +1,4 @@
-import type { CallOptions, Locator, TenantProvider } from '@tenantry/multi-tenancy'
+import type { CallOptions, Locator, TenantProvider } from '@tenantry/multi-tenancy/provider'
 import type { Pool, RowDataPacket } from 'mysql2/promise'
 import { inject } from 'vitest'
 import { createMysqlProvider, type MysqlProviderOptions } from '../src/index.ts'

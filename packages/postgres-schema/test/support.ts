@@ -1,4 +1,4 @@
-import { type CallOptions, TenancyError, type TenantProvider } from '@tenantry/multi-tenancy'
+import { type CallOptions, TenancyError, type TenantProvider } from '@tenantry/multi-tenancy/provider'
 import type { Pool } from 'pg'
 import { createPostgresSchemaProvider, type PostgresSchemaProviderOptions } from '../src/index.ts'
 import type { TestDatabase } from './database.ts'

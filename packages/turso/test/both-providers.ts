@@ -1,5 +1,5 @@
 import type { Client } from '@libsql/client/web'
-import type { FactoryOptions, TenantFactory } from '@tenantry/multi-tenancy'
+import type { FactoryOptions, TenantFactory } from '@tenantry/multi-tenancy/provider'
 import { createTempFolder } from '@tenantry/test-support'
 import { Kysely } from 'kysely'
 import { onTestFinished } from 'vitest'

@@ -1,6 +1,6 @@
 import type { Client } from '@libsql/client/web'
 import { startTursoEmulator, type TursoEmulator, type TursoEmulatorOptions } from '@tenantry/emulators'
-import type { CallOptions, Environment, TenantProvider } from '@tenantry/multi-tenancy'
+import type { CallOptions, Environment, TenantProvider } from '@tenantry/multi-tenancy/provider'
 import { createTursoProvider, type TursoProviderOptions } from '../src/index.ts'
 
 /** The options of a call that is never aborted. */

@@ -1,4 +1,4 @@
-import type { TenantProvider } from '@tenantry/multi-tenancy'
+import type { TenantProvider } from '@tenantry/multi-tenancy/provider'
 import type { Kysely } from 'kysely'
 import type { Oracle } from '../harness.ts'
 import type { Around } from './pause-points.ts'

@@ -1,12 +1,7 @@
-import {
-  defineFactory,
-  defineMigrations,
-  repairMigration,
-  type TenantFactory,
-  type TenantProvider,
-} from '@tenantry/multi-tenancy'
+import { defineMigrations, repairMigration, type TenantFactory } from '@tenantry/multi-tenancy'
 import { createCatalog, type Lifecycle } from '@tenantry/multi-tenancy/catalog'
 import { openSqlite } from '@tenantry/multi-tenancy/memory'
+import { defineFactory, type TenantProvider } from '@tenantry/multi-tenancy/provider'
 import type { Kysely } from 'kysely'
 import type { Oracle } from '../harness.ts'
 import { interceptKysely } from '../wrappers/intercept-kysely.ts'

@@ -4,7 +4,7 @@ import {
   TenancyError,
   type TenancyErrorCode,
   type TenantFactory,
-} from '@tenantry/multi-tenancy'
+} from '@tenantry/multi-tenancy/provider'
 import type { Kysely } from 'kysely'
 import { type ConformanceCase, defineCases } from '../case.ts'
 import { type Adapters, type ConformanceContext, createSimulatedTime } from '../context.ts'

@@ -1,6 +1,6 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { inspect } from 'node:util'
-import type { Locator, TenantProvider } from '@tenantry/multi-tenancy'
+import type { Locator, TenantProvider } from '@tenantry/multi-tenancy/provider'
 import { type Kysely, sql } from 'kysely'
 import { type ConformanceCase, defineCases } from '../case.ts'
 import type { ConformanceContext } from '../context.ts'

@@ -1,5 +1,5 @@
 import { deepEqual, equal, match } from 'node:assert/strict'
-import type { FactoryOptions } from '@tenantry/multi-tenancy'
+import type { FactoryOptions } from '@tenantry/multi-tenancy/provider'
 import { type Kysely, sql } from 'kysely'
 import { type ConformanceCase, defineCases } from '../case.ts'
 import type { Adapters, ConformanceContext } from '../context.ts'

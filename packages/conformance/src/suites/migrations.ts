@@ -1,5 +1,5 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
-import { type FactoryOptions, TenancyError } from '@tenantry/multi-tenancy'
+import { type FactoryOptions, TenancyError } from '@tenantry/multi-tenancy/provider'
 import { type Kysely, sql } from 'kysely'
 import { type ConformanceCase, defineCases } from '../case.ts'
 import type { Adapters, ConformanceContext } from '../context.ts'

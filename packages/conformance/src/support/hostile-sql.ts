@@ -1,4 +1,4 @@
-import type { Capabilities } from '@tenantry/multi-tenancy'
+import type { Capabilities } from '@tenantry/multi-tenancy/provider'
 
 type Dialect = Capabilities['dialect']
 

@@ -1,5 +1,5 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
-import type { Row } from '@tenantry/multi-tenancy'
+import type { Row } from '@tenantry/multi-tenancy/provider'
 import type { ConformanceContext } from '../context.ts'
 
 /** Returns the identity stamp that the oracle reads from a database. */

@@ -1,5 +1,5 @@
 import { ok } from 'node:assert/strict'
-import type { ListedDatabase, TenantProvider } from '@tenantry/multi-tenancy'
+import type { ListedDatabase, TenantProvider } from '@tenantry/multi-tenancy/provider'
 import type { ConformanceContext } from '../context.ts'
 
 /** Returns the entries of every page of `list` for a prefix. */

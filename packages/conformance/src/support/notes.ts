@@ -1,4 +1,4 @@
-import type { Capabilities, Row, SqlValue, Statement } from '@tenantry/multi-tenancy'
+import type { Capabilities, Row, SqlValue, Statement } from '@tenantry/multi-tenancy/provider'
 import type { Kysely } from 'kysely'
 
 type Dialect = Capabilities['dialect']

@@ -1,4 +1,4 @@
-import { defineFactory, type TenantProvider } from '@tenantry/multi-tenancy'
+import { defineFactory, type TenantProvider } from '@tenantry/multi-tenancy/provider'
 
 /**
  * Returns the physical name that a factory gives a tenant's database. A factory over a stand-in with the provider's

@@ -1,4 +1,4 @@
-import type { TenantProvider } from '@tenantry/multi-tenancy'
+import type { TenantProvider } from '@tenantry/multi-tenancy/provider'
 import { interceptKysely, type KyselyCall } from './intercept-kysely.ts'
 
 /** One call of the service. `verify` is a query of the identity check on a new physical connection. */

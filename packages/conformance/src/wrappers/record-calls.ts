@@ -1,4 +1,4 @@
-import type { TenantProvider } from '@tenantry/multi-tenancy'
+import type { TenantProvider } from '@tenantry/multi-tenancy/provider'
 import { type Call, interceptProvider } from './intercept-provider.ts'
 
 export interface Recorded<Client> {

@@ -1,4 +1,4 @@
-import { TenancyError, type TenantProvider } from '@tenantry/multi-tenancy'
+import { TenancyError, type TenantProvider } from '@tenantry/multi-tenancy/provider'
 import { type Call, interceptProvider } from './intercept-provider.ts'
 
 /**

@@ -1,5 +1,5 @@
-import type { TenantProvider } from '@tenantry/multi-tenancy'
 import type { MemoryClient, MemoryServer } from '@tenantry/multi-tenancy/memory'
+import type { TenantProvider } from '@tenantry/multi-tenancy/provider'
 import type { Harness } from '../../src/index.ts'
 
 export type Provider = TenantProvider<MemoryClient>

@@ -1,5 +1,5 @@
-import { type Statement, TenancyError } from '@tenantry/multi-tenancy'
 import type { MemoryClient } from '@tenantry/multi-tenancy/memory'
+import { type Statement, TenancyError } from '@tenantry/multi-tenancy/provider'
 import { CompiledQuery, type Kysely } from 'kysely'
 import { interceptKysely } from '../../src/wrappers/intercept-kysely.ts'
 import type { Mistake, Provider } from './broken-provider.ts'

@@ -10,16 +10,13 @@ import type { RetryOptions } from '../util/retry.ts'
 import { retryCall } from '../util/retry-call.ts'
 import { createSingleFlight } from '../util/single-flight.ts'
 import type { FactoryContext } from './context.ts'
+import { createServingGuard, type ServingGuard } from './serving-guard.ts'
 
 /** Opens tenants for requests: locates, connects, builds the adapters, and caches them. */
-export interface TenantOpener<Adapters> {
+export interface TenantOpener<Adapters>
+  extends Pick<ServingGuard, 'beginDeletion' | 'endDeletion' | 'assertNotDeleting' | 'liftQuarantine'> {
   /** @param generation the only incarnation to open; any other is `tenant_not_found` */
   open(tenantId: string, generation?: number): Promise<OpenTenant<Adapters>>
-  /** Refuses to open the tenant until `endDeletion`. @throws `conflict` when a deletion is under way */
-  beginDeletion(tenantId: TenantId): void
-  endDeletion(tenantId: TenantId): void
-  /** @throws `conflict` while this process deletes the tenant */
-  assertNotDeleting(tenantId: TenantId): void
   /** Sets where tenants are located; called once, before the first use. A locator needs the opener's callbacks. */
   useLocator(locator: TenantLocator): void
   locate: TenantLocator['locate']
@@ -31,7 +28,6 @@ export interface TenantOpener<Adapters> {
     tenantId: TenantId,
     incarnation: { readonly generation: number },
   ): (error?: TenancyError) => void
-  liftQuarantine(tenantId: TenantId): void
   close(): void
 }
 
@@ -111,8 +107,6 @@ export function createTenantOpener<Client, Adapters>({
     const client = await connect(tenantId, database, call)
     const tenant = toTenant({ id: tenantId, generation: database.generation })
     const adapters = await buildAdapters(context, client, tenant)
-    if (adapters === undefined || adapters === null)
-      throw new TenancyError('internal', 'createAdapters returned nothing', { tenantId })
     const opened: OpenTenant<Adapters> = Object.freeze({
       ...tenant,
       state: database.state ?? 'active',
@@ -148,10 +142,7 @@ export function createTenantOpener<Client, Adapters>({
     remember: (tenantId, database) => locator.remember(tenantId, database),
     forget,
     onIdentityMismatch,
-    beginDeletion: guard.beginDeletion,
-    endDeletion: guard.endDeletion,
-    assertNotDeleting: guard.assertNotDeleting,
-    liftQuarantine: guard.liftQuarantine,
+    ...guard,
     close: entries.clear,
   }
 }
@@ -162,13 +153,16 @@ async function buildAdapters<Client, Adapters>(
   client: Client,
   tenant: Tenant,
 ): Promise<Adapters> {
+  let adapters: Adapters
   try {
-    return await createAdapters(client, tenant)
+    adapters = await createAdapters(client, tenant)
   } catch (cause) {
     const error = provider.mapError(cause)
     if (cause instanceof TenancyError || error.retryable) throw error
     throw new TenancyError('internal', `createAdapters: ${error.detail}`, { cause: error.cause })
   }
+  if (adapters !== undefined && adapters !== null) return adapters
+  throw new TenancyError('internal', 'createAdapters returned nothing', { tenantId: tenant.id })
 }
 
 interface ServingConnectorOptions<Client> {
@@ -210,52 +204,5 @@ function createServingConnector<Client>({
       locator().forget(tenantId)
       throw error
     }
-  }
-}
-
-/** Which tenants this process must not serve, whatever the provider or the catalog says. */
-interface ServingGuard
-  extends Pick<
-    TenantOpener<unknown>,
-    'beginDeletion' | 'endDeletion' | 'assertNotDeleting' | 'liftQuarantine'
-  > {
-  /** @throws `wrong_tenant` for a tenant in quarantine, `tenant_not_found` for one being deleted */
-  assertServable(tenantId: TenantId, incarnation: { readonly generation: number }): void
-  quarantine(tenantId: TenantId, generation: number): void
-}
-
-function createServingGuard(): ServingGuard {
-  /** The newest incarnation of each tenant whose database carried another tenant's stamp. */
-  const quarantined = new Map<TenantId, number>()
-  const deleting = new Set<TenantId>()
-
-  function assertNotDeleting(tenantId: TenantId): void {
-    if (deleting.has(tenantId))
-      throw new TenancyError('conflict', 'The tenant is being deleted', { tenantId })
-  }
-
-  return {
-    assertServable(tenantId, { generation }) {
-      if ((quarantined.get(tenantId) ?? 0) >= generation) {
-        const message =
-          "The tenant's database carried another tenant's identity stamp; fix its locator, then call factory.release(id)"
-        throw new TenancyError('wrong_tenant', message, { tenantId })
-      }
-      if (deleting.has(tenantId)) throw notFound(tenantId)
-    },
-    quarantine(tenantId, generation) {
-      quarantined.set(tenantId, Math.max(quarantined.get(tenantId) ?? 0, generation))
-    },
-    liftQuarantine(tenantId) {
-      quarantined.delete(tenantId)
-    },
-    assertNotDeleting,
-    beginDeletion(tenantId) {
-      assertNotDeleting(tenantId)
-      deleting.add(tenantId)
-    },
-    endDeletion(tenantId) {
-      deleting.delete(tenantId)
-    },
   }
 }

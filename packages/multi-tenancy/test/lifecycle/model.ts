@@ -1,32 +1,37 @@
 import { getOutcome } from '@tenantry/test-support'
 import { expect } from 'vitest'
 import { readStamp } from '../../src/database/identity.ts'
+import { TRANSITIONS } from '../../src/lifecycle/transitions.ts'
 import { MAX_AGE, type Process, type TestEnv } from './test-env.ts'
 
 export type Action = 'provision' | 'deprovision' | 'suspend' | 'resume' | 'undelete' | 'purge' | 'migrate'
 export type State = 'unknown' | 'active' | 'suspended' | 'deleted' | 'purged'
 
-const NOT_FOUND = 'tenant_not_found'
+const STATES: readonly string[] = ['unknown', 'active', 'suspended', 'deleted', 'purged']
 
-/** What each action does to a tenant at rest, when nobody else is at it: its state then, or a code. */
-const EFFECTS: Record<Action, Record<State, State | 'conflict' | 'tenant_not_found' | 'tenant_suspended'>> = {
-  provision: { unknown: 'active', active: 'active', suspended: 'conflict', deleted: 'active', purged: 'active' },
-  deprovision: { unknown: 'unknown', active: 'deleted', suspended: 'deleted', deleted: 'deleted', purged: 'purged' },
-  suspend: { unknown: NOT_FOUND, active: 'suspended', suspended: 'suspended', deleted: NOT_FOUND, purged: NOT_FOUND },
-  resume: { unknown: NOT_FOUND, active: 'active', suspended: 'active', deleted: NOT_FOUND, purged: NOT_FOUND },
-  undelete: { unknown: NOT_FOUND, active: 'active', suspended: 'suspended', deleted: 'active', purged: NOT_FOUND },
-  purge: { unknown: NOT_FOUND, active: 'conflict', suspended: 'conflict', deleted: 'purged', purged: 'purged' },
-  migrate: { unknown: NOT_FOUND, active: 'active', suspended: 'tenant_suspended', deleted: NOT_FOUND, purged: NOT_FOUND },
-} // biome-ignore format: a table
-
-export function isState(state: string): state is State {
-  return Object.hasOwn(EFFECTS.provision, state)
+/** The state after an operation that has run; `undelete` returns to the state before the deletion. */
+const STATE_AFTER: Readonly<Record<Action, State>> = {
+  provision: 'active',
+  deprovision: 'deleted',
+  suspend: 'suspended',
+  resume: 'active',
+  undelete: 'active',
+  purge: 'purged',
+  migrate: 'active',
 }
 
-/** What an action must come to; `state` is what the tenant is in afterwards. */
+export function isState(state: string): state is State {
+  return STATES.includes(state)
+}
+
+/** What the table of transitions says of an action on a tenant that no operation holds, and the state after it. */
 export function effect(action: Action, state: State): { result: string; state: State } {
-  const next = EFFECTS[action][state]
-  return isState(next) ? { result: 'succeeded', state: next } : { result: next, state }
+  const transition = TRANSITIONS[state][action]
+  if (transition === 'confirm' || transition === 'ignore') return { result: 'succeeded', state }
+  if (transition === 'begin' || transition === 'recreate') {
+    return { result: 'succeeded', state: STATE_AFTER[action] }
+  }
+  return { result: transition, state }
 }
 
 /** What was written to each incarnation: surely, and perhaps. */

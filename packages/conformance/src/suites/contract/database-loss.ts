@@ -1,5 +1,5 @@
 import { equal, ok } from 'node:assert/strict'
-import type { TenantProvider } from '@tenantry/multi-tenancy'
+import type { TenantProvider } from '@tenantry/multi-tenancy/provider'
 import { type ConformanceCase, defineCases } from '../../case.ts'
 import type { ConformanceContext } from '../../context.ts'
 import { expectMappedError } from '../../support/expect-error.ts'

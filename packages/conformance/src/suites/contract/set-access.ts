@@ -1,5 +1,5 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
-import type { ConnectTarget, Locator, TenantProvider } from '@tenantry/multi-tenancy'
+import type { ConnectTarget, Locator, TenantProvider } from '@tenantry/multi-tenancy/provider'
 import { type ConformanceCase, defineCases } from '../../case.ts'
 import type { ConformanceContext } from '../../context.ts'
 import type { Harness } from '../../harness.ts'

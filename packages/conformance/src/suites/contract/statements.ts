@@ -1,6 +1,6 @@
 import { deepEqual, equal } from 'node:assert/strict'
 import { inspect } from 'node:util'
-import type { Row } from '@tenantry/multi-tenancy'
+import type { Row } from '@tenantry/multi-tenancy/provider'
 import { sql } from 'kysely'
 import { type ConformanceCase, defineCases } from '../../case.ts'
 import { expectMappedError, expectSuccess } from '../../support/expect-error.ts'
