@@ -77,17 +77,7 @@ export const MAX_PAGE_SIZE = 10_000
 /** @see https://developers.cloudflare.com/api/resources/d1/ */
 export function createRestApi(options: RestApiOptions): RestApi {
   const account_id = options.accountId
-  const client = createClient({
-    apiToken: options.apiToken,
-    // Without these the SDK reads its environment variables.
-    ...{ apiKey: null, apiEmail: null, userServiceKey: null, logLevel: 'off' },
-    baseURL: options.baseUrl,
-    fetch: createApiFetch(options),
-    timeout: options.requestTimeout,
-    // The SDK would repeat a create whose response was lost. The core decides which calls are repeated.
-    maxRetries: 0,
-    resources: [BaseDatabase, BaseTimeTravel],
-  })
+  const client = createSdkClient(options)
   const { database } = client.d1
 
   async function list(
@@ -183,6 +173,21 @@ export function createRestApi(options: RestApiOptions): RestApi {
       return (await complete(call, signal)).result
     },
   }
+}
+
+// The inferred type has the resources below.
+function createSdkClient(options: RestApiOptions) {
+  return createClient({
+    apiToken: options.apiToken,
+    // Without these the SDK reads its environment variables.
+    ...{ apiKey: null, apiEmail: null, userServiceKey: null, logLevel: 'off' },
+    baseURL: options.baseUrl,
+    fetch: createApiFetch(options),
+    timeout: options.requestTimeout,
+    // The SDK would repeat a create whose response was lost. The core decides which calls are repeated.
+    maxRetries: 0,
+    resources: [BaseDatabase, BaseTimeTravel],
+  })
 }
 
 /** The response of an SDK call, or the error that its `fetch` threw. */
