@@ -40,7 +40,7 @@ export const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = 
     ['index.ts'],
   ],
   'postgres-schema': [
-    ['errors.ts', 'locator.ts', 'credentials.ts', 'kysely.ts'],
+    ['errors.ts', 'locator.ts', 'kysely.ts', 'connection-options.ts'],
     ['options.ts'],
     ['connections'],
     ['control-plane'],

@@ -1,11 +1,10 @@
+export type { ConnectionOptions, ServeOptions } from './connection-options.ts'
 export { createPostgresSchemaFactory, type PostgresSchemaFactoryOptions } from './factory.ts'
 export { postgresKysely } from './kysely.ts'
 export type {
-  ConnectionOptions,
   Isolation,
   Pooler,
   PostgresSchemaProviderOptions,
-  ServeOptions,
   ServerOptions,
 } from './options.ts'
 export { createPostgresSchemaProvider } from './provider.ts'

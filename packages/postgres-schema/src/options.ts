@@ -9,8 +9,13 @@ import {
   parsePlacement,
   parsePoolOptions,
 } from '@tenantry/multi-tenancy/provider'
-import type { ClientConfig } from 'pg'
-import { checkServe, type ParsedConnection, parseConnection } from './connections/connection-config.ts'
+import {
+  type ConnectionOptions,
+  checkServe,
+  type ParsedConnection,
+  parseConnection,
+  type ServeOptions,
+} from './connection-options.ts'
 
 /**
  * What keeps tenants of one database apart.
@@ -30,9 +35,6 @@ export type Isolation = 'role' | 'set_role' | 'search_path'
  */
 export type Pooler = 'session' | 'transaction'
 
-/** A connection string (`postgres://…`), or what `new pg.Client()` takes. */
-export type ConnectionOptions = string | ClientConfig
-
 /** One PostgreSQL database that holds schemas of tenants. */
 export interface ServerOptions {
   /**
@@ -45,17 +47,6 @@ export interface ServerOptions {
    * `search_path` also the login.
    */
   readonly serve?: ServeOptions
-}
-
-/** Where tenants' statements go, as far as it is not where the administrator's go. */
-export interface ServeOptions {
-  readonly host?: string
-  readonly port?: number
-  readonly database?: string
-  readonly ssl?: ClientConfig['ssl']
-  /** A login of your own, which must be NOINHERIT and own nothing for `set_role`. */
-  readonly user?: string
-  readonly password?: string
 }
 
 /** The database, who gets in how, and how many connections there may be. */

@@ -8,7 +8,7 @@ import {
   TenancyError,
 } from '@tenantry/multi-tenancy/provider'
 import type { Client, ClientConfig, QueryResult } from 'pg'
-import { createFacts, type Facts } from '../control-plane/server-info.ts'
+import { collectPasswords, toClientConfig } from '../connection-options.ts'
 import { isState, leavesNoDoubt } from '../errors.ts'
 import { type Purpose, roleOf, type SchemaPlace } from '../locator.ts'
 import type { ServerSettings, Settings } from '../options.ts'
@@ -22,10 +22,10 @@ import {
   statusOf,
   undoPooled,
 } from './connection.ts'
-import { collectPasswords, toClientConfig } from './connection-config.ts'
 import { refuseSharing } from './detect-pooler.ts'
 import { assertLogin } from './login.ts'
 import { RESET_POOLED, RESET_SESSION } from './reset.ts'
+import { createFacts, type Facts } from './server-info.ts'
 
 /** Whom a connection is for. */
 export interface Target {

@@ -8,13 +8,13 @@ import {
 } from '@tenantry/multi-tenancy/provider'
 import { escapeIdentifier, escapeLiteral, type QueryResult } from 'pg'
 import { applicationName, searchPath } from '../connections/scope.ts'
+import { scramVerifier } from '../connections/scram.ts'
 import type { Server } from '../connections/server.ts'
+import type { ServerFacts } from '../connections/server-info.ts'
 import { isState } from '../errors.ts'
 import { idIn, isName, locatorOf, markOf, roleOf, type SchemaPlace } from '../locator.ts'
 import type { Settings } from '../options.ts'
 import { distributeStatement } from './citus.ts'
-import { scramVerifier } from './scram.ts'
-import type { ServerFacts } from './server-info.ts'
 import {
   endSessions,
   holdsLock,

@@ -1,7 +1,7 @@
 import { randomId } from '@tenantry/multi-tenancy/provider'
 import { escapeIdentifier, escapeLiteral } from 'pg'
+import type { ServerFacts } from '../connections/server-info.ts'
 import { markOf, openMarker, type SchemaPlace } from '../locator.ts'
-import type { ServerFacts } from './server-info.ts'
 
 /** What `DROP` calls each kind of relation. */
 export const KINDS: Readonly<Record<'r' | 'p' | 'v' | 'm' | 'f', string>> = {

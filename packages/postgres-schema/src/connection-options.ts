@@ -1,6 +1,19 @@
 import { configError, decodeUrlPart, hasControlCharacter } from '@tenantry/multi-tenancy/provider'
 import type { ClientConfig } from 'pg'
-import type { ConnectionOptions, ServeOptions } from '../options.ts'
+
+/** A connection string (`postgres://…`), or what `new pg.Client()` takes. */
+export type ConnectionOptions = string | ClientConfig
+
+/** Where tenants' statements go, as far as it is not where the administrator's go. */
+export interface ServeOptions {
+  readonly host?: string
+  readonly port?: number
+  readonly database?: string
+  readonly ssl?: ClientConfig['ssl']
+  /** A login of your own, which must be NOINHERIT and own nothing for `set_role`. */
+  readonly user?: string
+  readonly password?: string
+}
 
 /** A connection option, parsed and checked. */
 export interface ParsedConnection {

@@ -1,7 +1,7 @@
 import { type CallOptions, derivePassword } from '@tenantry/multi-tenancy/provider'
 import { escapeIdentifier, escapeLiteral, type QueryResult } from 'pg'
-import { CREATE_ROUTINE, ROUTINE_IS_THERE } from '../connections/reset.ts'
 import type { Settings } from '../options.ts'
+import { CREATE_ROUTINE, ROUTINE_IS_THERE } from './reset.ts'
 import { scramVerifier } from './scram.ts'
 
 /** What does not change while the process lives. */
