@@ -1,5 +1,6 @@
 import type { ConformanceCase } from './case.ts'
 import { contract } from './suites/contract/index.ts'
+import { endedAdapters } from './suites/ended-adapters.ts'
 import { eviction } from './suites/eviction.ts'
 import { faults } from './suites/faults.ts'
 import { foreignKeys } from './suites/foreign-keys.ts'
@@ -24,4 +25,5 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ...foreignKeys,
   ...migrationStatements,
   ...eviction,
+  ...endedAdapters,
 ]

@@ -82,7 +82,7 @@ export function createMemoryProvider(
     async connect({ locator, beforeUse: admit, onDatabaseGone: lost }) {
       const name = String(locator.name)
       const database = getDatabase(name)
-      return createView(database, { admit, check: () => assertOpen(name, database, lost) })
+      return createView(database, { admit, check: () => assertOpen(name, database, lost), onEnd: lost })
     },
     async query(client, statement) {
       return (await client.executeQuery<Row>(compiled(statement))).rows

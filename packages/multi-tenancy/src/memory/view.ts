@@ -15,6 +15,8 @@ export interface ViewOptions {
   readonly admit: (() => void | Promise<void>) | undefined
   /** Called before each statement, also inside a transaction; throws once the database is closed or gone. */
   readonly check: () => void
+  /** Called when the holder ends the view: whoever asks for the tenant next needs another one. */
+  readonly onEnd: (() => void) | undefined
 }
 
 /** The settings of a connection that change what statements do, as they are at first. */
@@ -37,7 +39,7 @@ interface HeldConnection {
  * A Kysely over the database's own that holds no connection: each use waits for the one there is, as every other
  * view of the database does, and gives it back. So views can be kept and forgotten freely.
  */
-export function createView(database: Kysely<any>, { admit, check }: ViewOptions): Kysely<any> {
+export function createView(database: Kysely<any>, { admit, check, onEnd }: ViewOptions): Kysely<any> {
   const executor = database.getExecutor()
   const connections = new WeakMap<DatabaseConnection, HeldConnection>()
 
@@ -101,7 +103,9 @@ export function createView(database: Kysely<any>, { admit, check }: ViewOptions)
       }
     },
     // The database is the server's to end.
-    async destroy() {},
+    async destroy() {
+      onEnd?.()
+    },
   }
   return new Kysely<any>({
     dialect: {

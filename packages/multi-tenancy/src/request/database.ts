@@ -4,6 +4,7 @@ import type { TenantId } from '../tenant-id.ts'
 import type { OpenTenant, TenantFactory } from '../types/tenant-factory.ts'
 import { keepPrivate } from './cache-headers.ts'
 import { checkConfig, contextTenantId, requestErrorReporter } from './config.ts'
+import { copyEnv, forwardUpgradeMark } from './copy-env.ts'
 import type { DatabaseSource, RequestTenant, TenancyEnv } from './env.ts'
 import type { TenancyOptions } from './options.ts'
 import { reportFaults } from './report-faults.ts'
@@ -38,7 +39,10 @@ export function createDatabaseMiddleware<Adapters>(
       begin('open')
       inject(c, await open(id))
     },
-    cacheHeaders ? keepPrivate : undefined,
+    (c) => {
+      forwardUpgradeMark(c)
+      if (cacheHeaders) keepPrivate(c)
+    },
   )
 }
 
@@ -73,7 +77,7 @@ export function tenantOpener<Adapters>(
 
 /** Puts an opened tenant into the request. */
 export function inject<Adapters>(c: Context, { tenant, adapters }: Opened<Adapters>): void {
-  c.env = { ...c.env, data: adapters }
+  c.env = copyEnv(c.env, adapters)
   c.set('tenant_id', tenant.id)
   c.set('tenant', tenant)
 }

@@ -3,6 +3,7 @@ import { configError } from '../errors.ts'
 import { accessRule, controlPlaneTenantId } from './authorize.ts'
 import { keepPrivate } from './cache-headers.ts'
 import { checkConfig, requestErrorReporter } from './config.ts'
+import { forwardUpgradeMark } from './copy-env.ts'
 import { inject, tenantOpener } from './database.ts'
 import type { TenancyEnv } from './env.ts'
 import type { TenancyOptions } from './options.ts'
@@ -47,7 +48,10 @@ export function createMultiTenancyMiddleware<Adapters>(
       begin('open')
       inject(c, await open(id))
     },
-    cacheHeaders ? keepPrivate : undefined,
+    (c) => {
+      forwardUpgradeMark(c)
+      if (cacheHeaders) keepPrivate(c)
+    },
   )
 }
 
