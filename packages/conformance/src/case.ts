@@ -11,6 +11,7 @@ export type SuiteName =
   | 'faults'
   | 'migrations'
   | 'eviction'
+  | 'ended adapters'
 
 /** One requirement of a provider. Its `name` completes the sentence "The provider …"; `run` throws unless it is met. */
 export interface ConformanceCase {
