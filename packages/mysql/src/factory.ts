@@ -38,5 +38,5 @@ const OPTIONS: Readonly<Record<Exclude<keyof MysqlProviderOptions, 'environment'
 export function createMysqlFactory<Adapters = { db: Kysely<any> }>(
   options: MysqlFactoryOptions<Adapters>,
 ): TenantFactory<Adapters> {
-  return defineFactory<Pool, Adapters>(() => createMysqlProvider(options), options, OPTIONS)
+  return defineFactory<Pool, Adapters>((host) => createMysqlProvider(options, host), options, OPTIONS)
 }

@@ -5,6 +5,7 @@ import {
   type Lease,
   leadingKeyword,
   mysqlMigrationSql,
+  type ProviderHost,
   type Row,
   type ServerControlPlane,
   type Statement,
@@ -48,8 +49,13 @@ const coreAccess = new WeakMap<Pool, CoreAccess>()
  * @example
  * const provider = createMysqlProvider({ connection: process.env.MYSQL_URL, secret: process.env.USER_SECRET })
  */
-export function createMysqlProvider(options: MysqlProviderOptions): TenantProvider<Pool> {
-  const settings = mysqlSettings(options)
+export function createMysqlProvider(
+  options: MysqlProviderOptions,
+  host?: ProviderHost,
+): TenantProvider<Pool> {
+  const onConnectionError = (cause: unknown): void =>
+    host?.reportError(mapError(cause), { operation: 'connection' })
+  const settings = { ...mysqlSettings(options), onConnectionError }
   const { isolation } = settings
   const redactor = createRedactor()
   redactor.keep(settings.secret)

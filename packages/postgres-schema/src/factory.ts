@@ -40,5 +40,9 @@ const OPTIONS: Readonly<Record<Exclude<keyof PostgresSchemaProviderOptions, 'env
 export function createPostgresSchemaFactory<Adapters = { db: Kysely<any> }>(
   options: PostgresSchemaFactoryOptions<Adapters>,
 ): TenantFactory<Adapters> {
-  return defineFactory<Pool, Adapters>(() => createPostgresSchemaProvider(options), options, OPTIONS)
+  return defineFactory<Pool, Adapters>(
+    (host) => createPostgresSchemaProvider(options, host),
+    options,
+    OPTIONS,
+  )
 }

@@ -5,6 +5,7 @@ import {
   createRedactor,
   getServer,
   type Lease,
+  type ProviderHost,
   postgresMigrationSql,
   type Row,
   type ServerControlPlane,
@@ -41,8 +42,13 @@ interface Site {
  * @example
  * const provider = createPostgresSchemaProvider({ connection: process.env.DATABASE_URL, secret: process.env.ROLE_SECRET })
  */
-export function createPostgresSchemaProvider(options: PostgresSchemaProviderOptions): TenantProvider<Pool> {
-  const settings = parseOptions(options)
+export function createPostgresSchemaProvider(
+  options: PostgresSchemaProviderOptions,
+  host?: ProviderHost,
+): TenantProvider<Pool> {
+  const onConnectionError = (cause: unknown): void =>
+    host?.reportError(mapError(cause), { operation: 'connection' })
+  const settings = { ...parseOptions(options), onConnectionError }
   const { isolation, pooler, extensionsSchema } = settings
   const redactor = createRedactor()
   redactor.keep(settings.secret)

@@ -25,7 +25,7 @@ export type ConnectionPool = LeasePool<Connection, Target>
 export function createConnectionPool(
   options: ConnectionOptions,
   findLogin: (target: Target) => Promise<Login>,
-  settings: Settings,
+  settings: Settings & { readonly onConnectionError?: (error: unknown) => void },
 ): ConnectionPool {
   const pool: ConnectionPool = createLeasePool<Connection, Target>({
     async open(target, { signal }) {
@@ -70,6 +70,7 @@ export function createConnectionPool(
     openTimeout: settings.connectTimeout,
     idleTimeout: settings.idleTimeout,
     maxLifetime: settings.maxLifetime,
+    ...(settings.onConnectionError && { onError: settings.onConnectionError }),
   })
   return pool
 }

@@ -35,7 +35,7 @@ export interface Server {
 /** @param server the name and the options of the server */
 export function createServer(
   { name, connection }: ServerOptions & { readonly name: string },
-  settings: Settings,
+  settings: Settings & { readonly onConnectionError?: (error: unknown) => void },
   redactor: Redactor,
 ): Server {
   const { cleaning, connectTimeout, drainTimeout: deadline } = settings

@@ -23,12 +23,12 @@ export type TransactionStatus = 'I' | 'T' | 'E' | null
 export async function openClient(
   config: ClientConfig,
   signal: AbortSignal,
-  onError: (client: Client) => void = () => {},
+  onError: (client: Client, error: unknown) => void = () => {},
 ): Promise<Client> {
   const client = new Client(config)
   // The driver ends a client that is still connecting only by its socket.
   const abort = (): void => destroy(client)
-  client.on('error', () => onError(client))
+  client.on('error', (error) => onError(client, error))
   signal.addEventListener('abort', abort)
   try {
     signal.throwIfAborted()

@@ -69,7 +69,7 @@ const ADMIN: Target = { kind: 'admin', key: '' }
 export function createServer(
   name: string,
   options: ServerSettings,
-  settings: Settings,
+  settings: Settings & { readonly onConnectionError?: (error: unknown) => void },
   redactor: Redactor,
 ): Server {
   const { isolation, pooler, environment } = settings
@@ -100,7 +100,7 @@ export function createServer(
 
   async function open(pool: () => ConnectionPool, target: Target, call: CallOptions): Promise<Connection> {
     let opened: Connection | undefined
-    const onError = (): void => void (opened && pool().invalidate(opened))
+    const onError = (_: unknown, error: unknown): void => void (opened && pool().invalidate(opened, error))
     if (target.kind === 'admin') {
       const client = await openClient(toClientConfig(parsed), call.signal, onError)
       opened = { client, kind: 'admin', dirty: false, pending: 0 }
@@ -190,6 +190,7 @@ export function createServer(
       maxPerKey: Math.min(max, settings.maxConnectionsPerTenant),
       max, maxWaiting, queueTimeout, idleTimeout, maxLifetime,
       openTimeout: settings.connectTimeout,
+      ...(settings.onConnectionError && { onError: settings.onConnectionError }),
     }) // biome-ignore format: what it does, then its limits
     return pool
   }

@@ -44,7 +44,7 @@ export interface Connections<Connection, Target> {
   pump(): void
   /** Ends the connections of the key, or all: the leased ones when released, or after `deadline` milliseconds. */
   retire(key: string | undefined, deadline: number): Promise<void>
-  invalidate(connection: Connection): void
+  invalidate(connection: Connection, error?: unknown): void
   stats(): ConnectionStats
 }
 
@@ -292,10 +292,12 @@ export function createConnections<Connection extends object, Target>(
       })
       stop()
     },
-    invalidate(connection) {
+    invalidate(connection, error) {
       broken.add(connection)
       for (const slot of [...slots]) {
-        if (slot.connection === connection && idle.delete(slot)) void shut(slot)
+        if (slot.connection !== connection || !idle.delete(slot)) continue
+        if (error !== undefined) driver.report(error, 'idle')
+        void shut(slot)
       }
     },
     stats() {

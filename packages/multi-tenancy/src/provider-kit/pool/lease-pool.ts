@@ -43,7 +43,7 @@ export interface LeasePool<Connection, Target> {
    */
   drain(key: string, options?: DrainOptions & { during?: (() => Promise<void>) | undefined }): Promise<void>
   /** To be called on a connection's `error` event, whenever it comes: an idle one ends now, a leased one when released. */
-  invalidate(connection: Connection): void
+  invalidate(connection: Connection, error?: unknown): void
   stats(): LeasePoolStats
   /** Drains every key for good; resolves when no connection is left. Safe to call twice. */
   close(options?: DrainOptions): Promise<void>

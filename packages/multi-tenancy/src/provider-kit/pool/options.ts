@@ -2,7 +2,7 @@ import { configError } from '../../errors.ts'
 import type { CallOptions } from '../../types/provider.ts'
 
 /** What the pool was doing when a driver's error found nobody to tell. */
-export type LeasePoolStep = 'open' | 'retarget' | 'clean' | 'close'
+export type LeasePoolStep = 'open' | 'retarget' | 'clean' | 'close' | 'idle'
 
 /** The driver's side of a lease pool, its limits in connections and its times in milliseconds. */
 export interface LeasePoolOptions<Connection extends object, Target> {
@@ -33,7 +33,10 @@ export interface LeasePoolOptions<Connection extends object, Target> {
    * @default every throw does
    */
   doubtful?(error: unknown): boolean
-  /** Told of errors nobody waits for: of `close`, `clean` and `retarget`, and of an `open` given up. */
+  /**
+   * Receives errors that no caller waits for: of `close`, `clean` and `retarget`, of an `open` given up, and of an idle
+   * connection (`invalidate`).
+   */
   onError?(error: unknown, step: LeasePoolStep): void
   /**
    * Connections in all, those being opened and closed included: the server counts them too.
