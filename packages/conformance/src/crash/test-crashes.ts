@@ -86,7 +86,9 @@ export function testCrashes(
     ): Promise<void> {
       const sampleSize = samples[mode]
       const chosen =
-        sampleSize === undefined ? undefined : await choosePoints(run, operation, mode, sampleSize, seed)
+        sampleSize === undefined
+          ? undefined
+          : await choosePoints(run, { operation, mode, count: sampleSize, seed })
       let total = 0
       for (let from = 0, isLast = false; !isLast; from += perProcess) {
         const group =
@@ -148,13 +150,17 @@ async function prepareTenants(run: CrashRun, operation: CrashOperation, tenants:
   await tenantProcess.close()
 }
 
+interface SampleRequest {
+  readonly operation: CrashOperation
+  readonly mode: 'killed' | 'stalled'
+  readonly count: number
+  readonly seed: string
+}
+
 /** Counts the operation's points on a tenant of its own and chooses one of each stretch. */
 async function choosePoints(
   run: CrashRun,
-  operation: CrashOperation,
-  mode: 'killed' | 'stalled',
-  count: number,
-  seed: string,
+  { operation, mode, count, seed }: SampleRequest,
 ): Promise<number[]> {
   const id = `${operation[0]}${mode[0]}whole`
   await prepareTenants(run, operation, [{ id, pauseAt: 0 }])

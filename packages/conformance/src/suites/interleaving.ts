@@ -79,7 +79,7 @@ export const interleaving: readonly ConformanceCase[] = defineCases(
 
 /** Runs the second operation before one call of the first. Returns whether the first has a call with this index. */
 async function interleave(t: ConformanceContext, interleaved: Interleaving, index: number): Promise<boolean> {
-  const { exists, first, second, mustSucceed } = interleaved
+  const { exists, first, second } = interleaved
   const id = `point-${index}`
   const other = t.createFactory({ migrations: MORE, environment: createSimulatedTime() }, t.createProvider())
   if (exists) {
@@ -109,8 +109,8 @@ async function interleave(t: ConformanceContext, interleaved: Interleaving, inde
   const firstError = await getError(first.run(factory, id))
   armed = false
   const where = `${second.name} before call ${index} (${member}) of ${first.name}`
-  assertOutcome(`${where}: the first operation`, firstError, mustSucceed)
-  assertOutcome(`${where}: the second operation`, secondError, mustSucceed)
+  assertOutcome(`${where}: the first operation`, firstError, interleaved)
+  assertOutcome(`${where}: the second operation`, secondError, interleaved)
   await assertServedOrMissing(t, [factory, other], id, where)
   if (member === undefined) return false
   await assertRecoverable(t, id, where)
@@ -119,7 +119,11 @@ async function interleave(t: ConformanceContext, interleaved: Interleaving, inde
   return true
 }
 
-function assertOutcome(where: string, error: unknown, mustSucceed = false): void {
+function assertOutcome(
+  where: string,
+  error: unknown,
+  { mustSucceed = false }: Pick<Interleaving, 'mustSucceed'>,
+): void {
   if (error === undefined) return
   const message = `${where} failed with ${String(error)}`
   ok(error instanceof TenancyError, message)

@@ -1,12 +1,17 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { inspect } from 'node:util'
-import type { Locator, TenantProvider } from '@tenantry/multi-tenancy/provider'
 import { type Kysely, sql } from 'kysely'
 import { type ConformanceCase, defineCases } from '../case.ts'
 import type { ConformanceContext } from '../context.ts'
 import { expectError, expectSuccess } from '../support/expect-error.ts'
-import { listHostileSql, SESSION_LEFTOVERS } from '../support/hostile-sql.ts'
+import {
+  listDatabaseFiles,
+  listHostileSql,
+  runStatements,
+  SESSION_LEFTOVERS,
+} from '../support/hostile-sql.ts'
 import { NOTES, readNotes, SELECT_NOTES, toBodies, writeNote } from '../support/notes.ts'
+import { swapDatabases } from '../wrappers/swap-databases.ts'
 
 const TENANTS = ['amber', 'birch', 'cedar', 'delta', 'ember', 'fjord', 'grove', 'heath']
 
@@ -78,7 +83,6 @@ export const isolation: readonly ConformanceCase[] = defineCases('isolation', [
   ...(['find', 'connect'] as const).map((member) => ({
     name: `rejects another tenant's database from ${member} with wrong_tenant until the tenant is released`,
     async run(t: ConformanceContext) {
-      const swap = { on: true }
       const factory = t.createFactory({ migrations: NOTES })
       for (const id of ['alice', 'bob']) {
         await factory.provision(id)
@@ -86,16 +90,15 @@ export const isolation: readonly ConformanceCase[] = defineCases('isolation', [
       }
       const bob = await t.provider.find(await t.getDatabaseName('bob'), t.call)
       ok(bob !== undefined)
-      const swapped = t.createFactory(
-        { migrations: NOTES },
-        swapping(t.createProvider(), member, await t.getDatabaseName('alice'), bob, swap),
-      )
+      const name = await t.getDatabaseName('alice')
+      const swap = swapDatabases(t.createProvider(), { member, name, other: bob })
+      const swapped = t.createFactory({ migrations: NOTES }, swap.provider)
       for (let attempt = 0; attempt < 3; attempt++) {
         await expectError('getAdapters', () => swapped.getAdapters('alice'), 'wrong_tenant')
         await expectError('open', () => swapped.open('alice'), 'wrong_tenant')
       }
       await expectError('migrate', () => swapped.migrate('alice'), 'wrong_tenant')
-      swap.on = false
+      swap.stop()
       await expectError('getAdapters in quarantine', () => swapped.getAdapters('alice'), 'wrong_tenant')
       swapped.release('alice')
       deepEqual(await readNotes((await swapped.getAdapters('alice')).db), ['secret of alice'])
@@ -161,7 +164,7 @@ export const isolation: readonly ConformanceCase[] = defineCases('isolation', [
     async run(t) {
       const { alice, bob } = await createTwoTenants(t)
       for (const [at, leftover] of SESSION_LEFTOVERS[t.dialect].entries()) {
-        await attack(alice, leftover)
+        await runStatements(alice, leftover)
         const after = `after ${leftover.join('; ')}`
         for (let use = 0; use < 3; use++) deepEqual(await readNotes(bob), ['secret of bob'], after)
         await expectSuccess(after, () => writeNote(bob, 100 + at, 'written'))
@@ -186,7 +189,7 @@ export const isolation: readonly ConformanceCase[] = defineCases('isolation', [
       if (attacks.length === 0) t.skip('neither the kit nor the harness has hostile SQL')
       let rejected = 0
       for (const statements of attacks) {
-        const { rows, errors } = await attack(alice, statements)
+        const { rows, errors } = await runStatements(alice, statements)
         if (errors > 0) rejected++
         const text = statements.join('; ')
         ok(!inspect(rows, { depth: 5 }).includes('secret of bob'), `alice read bob's row with ${text}`)
@@ -212,53 +215,4 @@ async function createTwoTenants(t: ConformanceContext): Promise<{ alice: Kysely<
     return db
   }
   return { alice: await open('alice'), bob: await open('bob') }
-}
-
-/** Runs statements on one connection where the client has one, and continues after an error. */
-async function attack(
-  db: Kysely<any>,
-  statements: readonly string[],
-): Promise<{ rows: unknown[]; errors: number }> {
-  const rows: unknown[] = []
-  let errors = 0
-  const run = async (connection: Kysely<any>): Promise<void> => {
-    for (const text of statements) {
-      try {
-        rows.push(...(await sql.raw(text).execute(connection)).rows)
-      } catch {
-        errors++
-      }
-    }
-  }
-  await db
-    .connection()
-    .execute(run)
-    .catch(() => run(db))
-  return { rows, errors }
-}
-
-async function listDatabaseFiles(db: Kysely<any>): Promise<string[]> {
-  const list = await sql<{ file: unknown }>`PRAGMA database_list`.execute(db).catch(() => ({ rows: [] }))
-  return list.rows.map(({ file }) => String(file ?? '')).filter((file) => file !== '')
-}
-
-/** A service that confuses two tenants: for `name` it returns the other tenant's database. */
-function swapping(
-  provider: TenantProvider<any>,
-  member: 'find' | 'connect',
-  name: string,
-  other: Locator,
-  swap: { on: boolean },
-): TenantProvider<any> {
-  if (member === 'connect') {
-    return {
-      ...provider,
-      connect: (target, options) =>
-        provider.connect(swap.on ? { ...target, locator: other } : target, options),
-    }
-  }
-  return {
-    ...provider,
-    find: async (wanted, options) => (swap.on && wanted === name ? other : provider.find(wanted, options)),
-  }
 }

@@ -3,6 +3,7 @@ import { type FactoryOptions, TenancyError } from '@tenantry/multi-tenancy/provi
 import { type Kysely, sql } from 'kysely'
 import { type ConformanceCase, defineCases } from '../case.ts'
 import type { Adapters, ConformanceContext } from '../context.ts'
+import type { Harness } from '../harness.ts'
 import { expectError } from '../support/expect-error.ts'
 import { assertReady } from '../support/identity-stamp.ts'
 import { CREATE_NOTES, countTables, readNotes, SELECT_NOTES, toBodies, writeNote } from '../support/notes.ts'
@@ -85,7 +86,7 @@ export const migrations: readonly ConformanceCase[] = defineCases('migrations', 
   },
   ...([false, true] as const).map((kysely) => ({
     name: `undoes a ${kysely ? 'Kysely' : '.sql'} migration that fails, and applies its corrected version`,
-    skip: transactionalOnly(kysely),
+    skip: kysely ? withoutTransactions : withoutTransactionalDdl,
     async run(t: ConformanceContext) {
       const bad: Migrations[keyof Migrations] = (
         kysely
@@ -206,9 +207,12 @@ async function applied(t: ConformanceContext, tenantId: string): Promise<string[
   return rows.filter((row) => row.state === 'done').map((row) => String(row.name))
 }
 
-function transactionalOnly(kysely: boolean): NonNullable<ConformanceCase['skip']> {
-  return ({ provider: { capabilities } }) => {
-    if (!capabilities.transactionalDdl) return 'transactionalDdl is false'
-    return kysely && !capabilities.transactions ? 'transactions is false' : undefined
-  }
+function withoutTransactionalDdl({ provider: { capabilities } }: Harness): string | undefined {
+  return capabilities.transactionalDdl ? undefined : 'transactionalDdl is false'
+}
+
+/** Why a provider cannot undo a Kysely migration: that takes transactional DDL and transactions. */
+function withoutTransactions(harness: Harness): string | undefined {
+  const { transactions } = harness.provider.capabilities
+  return withoutTransactionalDdl(harness) ?? (transactions ? undefined : 'transactions is false')
 }

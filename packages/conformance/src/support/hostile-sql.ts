@@ -1,4 +1,5 @@
 import type { Capabilities } from '@tenantry/multi-tenancy/provider'
+import { type Kysely, sql } from 'kysely'
 
 type Dialect = Capabilities['dialect']
 
@@ -124,4 +125,33 @@ export function listHostileSql(
     [`ALTER SCHEMA ${quoted} RENAME TO stolen`],
     [`DROP SCHEMA ${quoted} CASCADE`],
   ]
+}
+
+/** Runs statements on one connection where the client has one, and continues after an error. */
+export async function runStatements(
+  db: Kysely<any>,
+  statements: readonly string[],
+): Promise<{ rows: unknown[]; errors: number }> {
+  const rows: unknown[] = []
+  let errors = 0
+  const run = async (connection: Kysely<any>): Promise<void> => {
+    for (const text of statements) {
+      try {
+        rows.push(...(await sql.raw(text).execute(connection)).rows)
+      } catch {
+        errors++
+      }
+    }
+  }
+  await db
+    .connection()
+    .execute(run)
+    .catch(() => run(db))
+  return { rows, errors }
+}
+
+/** Returns the files of a SQLite client's databases; empty where the client does not list them. */
+export async function listDatabaseFiles(db: Kysely<any>): Promise<string[]> {
+  const list = await sql<{ file: unknown }>`PRAGMA database_list`.execute(db).catch(() => ({ rows: [] }))
+  return list.rows.map(({ file }) => String(file ?? '')).filter((file) => file !== '')
 }

@@ -1,9 +1,15 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import type { Row } from '@tenantry/multi-tenancy/provider'
-import type { ConformanceContext } from '../context.ts'
+import type { Oracle } from '../harness.ts'
+
+/** The part of a case's context that reads identity stamps. */
+interface StampReader {
+  readonly oracle: Oracle
+  getDatabaseName(tenantId: string): Promise<string>
+}
 
 /** Returns the identity stamp that the oracle reads from a database. */
-export async function readStamp({ oracle }: ConformanceContext, name: string): Promise<Row> {
+export async function readStamp({ oracle }: Pick<StampReader, 'oracle'>, name: string): Promise<Row> {
   const rows = await oracle.query(
     name,
     'SELECT tenant_id, generation, uid, state, dirty FROM tenantry_identity',
@@ -14,7 +20,7 @@ export async function readStamp({ oracle }: ConformanceContext, name: string): P
 
 /** Asserts that the tenant has a database with its own stamp, which is ready and not dirty. Returns the stamp. */
 export async function assertReady(
-  t: ConformanceContext,
+  t: StampReader,
   tenantId: string,
   description: string = tenantId,
 ): Promise<Row> {
@@ -33,7 +39,7 @@ export async function assertReady(
 
 /** Asserts that the oracle finds no database of the tenant. */
 export async function assertAbsent(
-  t: ConformanceContext,
+  t: StampReader,
   tenantId: string,
   description: string = tenantId,
 ): Promise<void> {

@@ -1,12 +1,11 @@
 import { ok } from 'node:assert/strict'
-import type { ListedDatabase, TenantProvider } from '@tenantry/multi-tenancy/provider'
-import type { ConformanceContext } from '../context.ts'
+import type { CallOptions, ListedDatabase, TenantProvider } from '@tenantry/multi-tenancy/provider'
 
 /** Returns the entries of every page of `list` for a prefix. */
 export async function listAll(
   provider: TenantProvider<any>,
   prefix: string,
-  { call }: Pick<ConformanceContext, 'call'>,
+  { call }: { readonly call: CallOptions },
 ): Promise<ListedDatabase[]> {
   const databases: ListedDatabase[] = []
   let cursor: string | undefined
