@@ -1,6 +1,6 @@
 import type { Locator, TenantProvider } from '@tenantry/multi-tenancy/provider'
 
-export interface SwapOptions {
+interface SwapOptions {
   /** The member that returns or connects to the wrong database. */
   readonly member: 'find' | 'connect'
   /** The physical name of the tenant that receives the wrong database. */
@@ -9,7 +9,7 @@ export interface SwapOptions {
   readonly other: Locator
 }
 
-export interface DatabaseSwap {
+interface DatabaseSwap {
   readonly provider: TenantProvider<any>
   /** From now on, the provider returns the tenant's own database. */
   stop(): void

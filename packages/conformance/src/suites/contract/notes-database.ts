@@ -12,7 +12,7 @@ export function requireSetAccess({ setAccess }: TenantProvider<unknown>): SetAcc
 }
 
 /** A client that has been used before, and the provider that it is from. */
-export interface Holder {
+interface Holder {
   readonly whose: string
   readonly provider: TenantProvider<unknown>
   readonly client: unknown
@@ -40,7 +40,7 @@ export async function createNotes(
   return { locator, setAccess: requireSetAccess(provider), holders }
 }
 
-export interface ReadOptions {
+interface ReadOptions {
   readonly provider?: TenantProvider<unknown>
   readonly purpose?: ConnectTarget['purpose']
 }
