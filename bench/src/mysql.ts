@@ -5,7 +5,7 @@ import { createZipf } from './postgres-tenants.ts'
 import { byTurns, ratio, report, us } from './ratio.ts'
 
 const READ = 'SELECT body FROM notes WHERE id = ?'
-const SECRET = 'a secret of the benchmark, which nobody needs to guess'
+const SECRET = 'a secret of the benchmark, which is not secret at all'
 const call = { signal: new AbortController().signal }
 
 /** A server, and databases of the benchmark's own on it. */
@@ -199,10 +199,10 @@ async function provisioning(bench: Bench): Promise<void> {
 /** Milliseconds to migrate 50 tenants by one change, by a factory that knows none of them yet, against the bare loop. */
 async function migrating(bench: Bench): Promise<void> {
   const changes: Record<string, string> = { '000': migration(0) }
-  const factoryOf = () =>
+  const createFactory = () =>
     createMysqlFactory({ ...bench.options(), migrations: { ...changes }, databasePrefix: 'bench_f_' })
   const ids = Array.from({ length: 50 }, (_, index) => `f${index}`)
-  const first = factoryOf()
+  const first = createFactory()
   await inParallel(ids, (id) => first.provision(id))
   await first.close()
   let at = 0
@@ -211,7 +211,7 @@ async function migrating(bench: Bench): Promise<void> {
       async ours() {
         at++
         changes[String(at).padStart(3, '0')] = `ALTER TABLE t_0 ADD COLUMN ours_${at} INT DEFAULT 0`
-        const factory = factoryOf()
+        const factory = createFactory()
         const began = performance.now()
         await inParallel(ids, async (id) => void (await factory.migrate(id)))
         const took = performance.now() - began

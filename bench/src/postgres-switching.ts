@@ -71,7 +71,7 @@ async function roundTrips(database: BenchDatabase): Promise<void> {
   }
 }
 
-/** Counts what is written after an answer. */
+/** Counts the round trips: a round trip begins with the first write after an answer. */
 function countTrips(socket: Socket, counter: { trips: number }): Socket {
   const write = socket.write.bind(socket) as (...given: unknown[]) => boolean
   let answered = true

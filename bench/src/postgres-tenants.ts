@@ -19,7 +19,7 @@ export async function openTenants(
   const prefix = `${options.isolation}_bench_`
   const locators = []
   for (let at = 0; at < count; at++) locators.push((await provider.create(`${prefix}${at}`, call)).locator)
-  // As the administrator, many at a time: what is measured comes after.
+  // As the administrator, many tenants in one statement: the measurement begins later.
   for (let from = 0; from < count; from += 250) {
     const to = Math.min(count, from + 250) - 1
     await database.admin.query(
@@ -35,7 +35,7 @@ export async function openTenants(
   return { clients, close: provider.close }
 }
 
-/** Tenant numbers by Zipf’s law, from a seed. */
+/** Tenant numbers by Zipf's law, from a seed. */
 export function createZipf(count: number): () => number {
   const sums: number[] = []
   for (let at = 0, sum = 0; at < count; at++) {
@@ -46,7 +46,7 @@ export function createZipf(count: number): () => number {
   return () => {
     seed = (seed * 16807) % 2147483647
     const wanted = (seed / 2147483647) * (sums.at(-1) ?? 0)
-    // By halves: it runs within what is measured.
+    // A binary search, because this function runs within the measured time.
     let [low, high] = [0, count - 1]
     while (low < high) {
       const middle = (low + high) >> 1

@@ -72,16 +72,16 @@ async function fleet(database: BenchDatabase): Promise<void> {
   const before = await connectionsSoFar(database)
   const own = await rate(1_500, 40, async () => roles.clients[few()]?.query(READ, [7]))
   logins = (await connectionsSoFar(database)) - before
-  const detail = `${Math.round(own)} queries/s; ${Math.round((logins / 1_500) * 100)} % of them logged in anew (200 tenants)`
+  const detail = `${Math.round(own)} queries/s; ${Math.round((logins / 1_500) * 100)} % of them logged in again (200 tenants)`
   report('tenants (Zipf) on 20 connections: role', own / (rates.raw ?? 1), 'reported', detail)
   await Promise.all([roles.close(), raw.end()])
 }
 
-/** Runs it once on each of the pool's connections. */
+/** Runs the query once on each of the pool's connections. */
 async function onAll(pool: pg.Pool | undefined, connections: number, text: string): Promise<void> {
-  const held = await Promise.all(Array.from({ length: connections }, () => pool?.connect()))
-  await Promise.all(held.map((client) => client?.query(text, [7])))
-  for (const client of held) client?.release()
+  const clients = await Promise.all(Array.from({ length: connections }, () => pool?.connect()))
+  await Promise.all(clients.map((client) => client?.query(text, [7])))
+  for (const client of clients) client?.release()
 }
 
 /** What one writes by hand: a `pg.Pool` for each tenant, of those not in use the least recently used ended above so many. */
@@ -97,7 +97,7 @@ function createPools(url: string, max: number) {
       own.busy++
       for (const [oldest, { pool, busy }] of pools) {
         if (pools.size <= max) break
-        // Ended with somebody in its queue it would never answer.
+        // A pool that ends with a query in its queue never answers that query.
         if (busy > 0) continue
         pools.delete(oldest)
         const ended = pool.end().finally(() => ending.delete(ended))
@@ -142,7 +142,7 @@ async function provisioning(database: BenchDatabase): Promise<void> {
   factories.push({
     isolation: 'set_role, step by step',
     factory: defineFactory(
-      // What was there before is looked into first, stamped, and migrated after that.
+      // `created: false` sends the factory through the steps for an existing database: it reads, stamps and then migrates.
       { ...apart, create: async (name, call) => ({ ...(await apart.create(name, call)), created: false }) },
       { migrations, databasePrefix: 'apart_p_' },
     ),
@@ -213,7 +213,7 @@ async function neighbour(database: BenchDatabase): Promise<void> {
   }
   const saturated = async (): Promise<number> => {
     let stop = false
-    // It waits in the server, as for locks: what is measured is the share of connections, not of processors.
+    // The load waits in the server, as for locks: this measures the share of connections, not of processors.
     const load = Array.from({ length: 60 }, async () => {
       while (!stop) await noisy?.query('SELECT pg_sleep(0.02)').catch(() => {})
     })

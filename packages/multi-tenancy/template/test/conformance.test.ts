@@ -2,7 +2,7 @@ import { testProvider } from '@tenantry/conformance'
 import { CompiledQuery } from 'kysely'
 import { createMemoryProvider, createMemoryServer, type MemoryClient } from '../src/index.ts'
 
-// The oracle looks around the provider, here straight into the map of databases: with a service of yours use its
+// The oracle reads the databases without the provider, here directly from the map: for a service of yours use its
 // driver, its command line or its files, and share no code with src/.
 testProvider('PROVIDER_NAME', () => {
   const server = createMemoryServer()
