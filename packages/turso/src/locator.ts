@@ -1,6 +1,16 @@
 import { type Locator, TenancyError } from '@tenantry/multi-tenancy/provider'
-import type { HostCheck } from './control-plane/allowed-hosts.ts'
-import type { TursoDatabase } from './control-plane/platform-api.ts'
+
+/** A database as the Platform API describes it. */
+export interface TursoDatabase {
+  readonly name: string
+  /** `DbId`. A database that is created again under the same name has another one. */
+  readonly id: string
+  /** Checked against `allowedHosts`. Never derived from the name: the rule differs by region and age. */
+  readonly hostname: string
+}
+
+/** Returns a database's hostname when it is an allowed one, and throws otherwise. */
+export type HostCheck = (hostname: unknown) => string
 
 /** What the core stores to find the database again. */
 export function toLocator({ name, id, hostname }: TursoDatabase): Locator {

@@ -8,13 +8,13 @@ import {
   type Redactor,
   TenancyError,
 } from '@tenantry/multi-tenancy/provider'
-import type { TursoDatabase } from '../control-plane/platform-api.ts'
 import type { TokenStore } from '../control-plane/tokens.ts'
 import { findHttpError, type TursoErrors } from '../errors.ts'
 import { notifyClosed, onClose } from '../libsql/close-listeners.ts'
 import { type IntMode, toDriverIntMode } from '../libsql/int-mode.ts'
 import { isBlocked } from '../libsql/sql-errors.ts'
 import { toPlainStatement } from '../libsql/statements.ts'
+import type { TursoDatabase } from '../locator.ts'
 import { createTursoTransaction, type WithToken } from './transaction.ts'
 
 export interface TursoClientOptions {

@@ -1,7 +1,5 @@
 import { configError, TenancyError } from '@tenantry/multi-tenancy/provider'
-
-/** Returns a database's hostname when it is an allowed one, and throws otherwise. */
-export type HostCheck = (hostname: unknown) => string
+import type { HostCheck } from '../locator.ts'
 
 const LABEL = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?'
 const HOSTNAME = new RegExp(`^(?=.{1,253}$)${LABEL}(?:\\.${LABEL})+$`)

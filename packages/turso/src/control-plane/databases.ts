@@ -5,18 +5,20 @@ import {
   TenancyError,
   type TenantProvider,
 } from '@tenantry/multi-tenancy/provider'
-import { toLocator } from '../locator.ts'
-import { isDuplicate, type PlatformApi, type TursoDatabase } from './platform-api.ts'
+import { type TursoDatabase, toLocator } from '../locator.ts'
+import { isDuplicate, type PlatformApi } from './platform-api.ts'
 import type { TokenStore } from './tokens.ts'
+
+interface CreatedDatabase {
+  readonly database: TursoDatabase
+  /** False when the database existed. */
+  readonly created: boolean
+}
 
 /** The lifecycle of tenant databases, on the Platform API. */
 export interface TursoDatabases {
   /** Creates a database, or finds the one of that name, and waits until it responds. */
-  create(
-    name: string,
-    group: string,
-    signal: AbortSignal,
-  ): Promise<{ database: TursoDatabase; created: boolean }>
+  create(name: string, group: string, signal: AbortSignal): Promise<CreatedDatabase>
   /** Deletes this database and waits until it is gone. One that has its name by now is left alone. */
   drop(database: TursoDatabase, signal: AbortSignal): Promise<void>
   /** @throws `tenant_not_found` when it is gone or another database has its name */
@@ -52,7 +54,7 @@ export function createTursoDatabases(options: TursoDatabasesOptions): TursoDatab
   }
 
   /** Whether a database responds, or is closed to everyone. `false` while it is not ready. */
-  async function isReady(database: TursoDatabase, created: boolean, signal: AbortSignal): Promise<boolean> {
+  async function isReady({ database, created }: CreatedDatabase, signal: AbortSignal): Promise<boolean> {
     try {
       await ping(database)
       return true
@@ -71,13 +73,13 @@ export function createTursoDatabases(options: TursoDatabasesOptions): TursoDatab
 
   return {
     async create(name, group, signal) {
-      const { database, created } = await createOrFind({
+      const result = await createOrFind({
         create: () => api.create(name, group, signal),
         find: () => api.get(name, signal),
         isDuplicate,
       })
-      await poll(() => isReady(database, created, signal), signal)
-      return { database, created }
+      await poll(() => isReady(result, signal), signal)
+      return result
     },
     async drop(database, signal) {
       tokens.forget(database)

@@ -8,16 +8,7 @@ import {
   type Redactor,
   TenancyError,
 } from '@tenantry/multi-tenancy/provider'
-import type { HostCheck } from './allowed-hosts.ts'
-
-/** A database as the Platform API describes it. */
-export interface TursoDatabase {
-  readonly name: string
-  /** `DbId`. A database that is created again under the same name has another one. */
-  readonly id: string
-  /** Checked against `allowedHosts`. Never derived from the name: the rule differs by region and age. */
-  readonly hostname: string
-}
+import type { HostCheck, TursoDatabase } from '../locator.ts'
 
 /** The calls of the Platform API that a tenant's lifecycle needs. Each may throw an {@link HttpError}. */
 export interface PlatformApi {

@@ -3,7 +3,8 @@ import { type ConnectTarget, TenancyError } from '@tenantry/multi-tenancy/provid
 import type { IntMode } from '../libsql/int-mode.ts'
 import { toBound, toCoreRows } from '../libsql/values.ts'
 import { listForbiddenFunctions } from './allowed-functions.ts'
-import type { DatabaseFile, DatabaseFiles } from './database-files.ts'
+import type { DatabaseFiles } from './database-files.ts'
+import type { DatabaseFile } from './database-paths.ts'
 import { createSqlGuard, type SqlCheck } from './sql-guard.ts'
 
 /** What a connection is opened for. */

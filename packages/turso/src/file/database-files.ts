@@ -1,17 +1,17 @@
 import { randomBytes } from 'node:crypto'
-import { lstatSync, mkdirSync, realpathSync, type Stats } from 'node:fs'
+import { lstatSync, realpathSync } from 'node:fs'
 import { mkdtemp, open, readdir, rename, rm } from 'node:fs/promises'
 import path from 'node:path'
-import { classifyConnectionError, TenancyError } from '@tenantry/multi-tenancy/provider'
-import { cleanUpAfterCrashes, DRAFT_PREFIX, deletedName, removeOrphans } from './crash-cleanup.ts'
+import { classifyConnectionError } from '@tenantry/multi-tenancy/provider'
+import { DRAFT_PREFIX, deletedName, removeOrphans } from './crash-cleanup.ts'
+import {
+  createDatabasePaths,
+  createForeignError,
+  createGoneError,
+  type DatabaseFile,
+  isValidName,
+} from './database-paths.ts'
 import { ignoreCodes } from './errors.ts'
-
-/** A tenant's database on disk: `<root>/<name>/<id>.db`. */
-export interface DatabaseFile {
-  readonly name: string
-  /** Random. A database that is created again under the same name has another one. */
-  readonly id: string
-}
 
 /** The databases under one directory. */
 export interface DatabaseFiles {
@@ -40,13 +40,7 @@ export interface DatabaseFiles {
   fingerprint(file: DatabaseFile): string
 }
 
-/** The longest name. Every file system takes it with the suffixes that SQLite appends. */
-export const MAX_NAME_LENGTH = 128
-
-const NAME = /^[a-z0-9][a-z0-9_-]{0,127}$/
 const FILE = /^([0-9a-f]{16})\.db$/
-const ID = /^[0-9a-f]{16}$/
-const CLOSED_SUFFIX = '-closed'
 /** A name that is neither found nor free was deleted by another process in between. So often only by a foreign file. */
 const MAX_ATTEMPTS = 30
 
@@ -58,46 +52,8 @@ const MAX_ATTEMPTS = 30
  * left behind into the next database at that path; since ids are never reused, there is no next one.
  */
 export function openDatabaseFiles(directory: string): DatabaseFiles {
-  let checkedRoot: string | undefined
-
-  function root(): string {
-    if (checkedRoot === undefined) {
-      mkdirSync(directory, { recursive: true, mode: 0o700 })
-      checkedRoot = realpathSync(directory)
-      void cleanUpAfterCrashes(checkedRoot).catch(() => {})
-    }
-    return checkedRoot
-  }
-
-  /** The core validates names. This check keeps a mistake there out of the file system. */
-  function folderPath(name: string): string {
-    if (typeof name !== 'string' || !NAME.test(name)) throw createInvalidNameError()
-    return path.join(root(), name)
-  }
-
-  function filePath({ name, id }: DatabaseFile): string {
-    if (typeof id !== 'string' || !ID.test(id)) throw createInvalidNameError()
-    return path.join(folderPath(name), `${id}.db`)
-  }
-
-  function inspect(file: DatabaseFile): Stats {
-    const stats = lstatSync(filePath(file), { throwIfNoEntry: false })
-    if (stats === undefined) throw createGoneError()
-    if (!stats.isFile()) throw createForeignError(file.name)
-    return stats
-  }
-
-  /** Beside the file, so that it is deleted with it; named after it, so that it closes no other incarnation. */
-  function closedMarkerPath(file: DatabaseFile): string {
-    return `${filePath(file)}${CLOSED_SUFFIX}`
-  }
-
-  /** Whether the name's folder exists. Throws when a link or anything else has the name. */
-  function folderExists(name: string): boolean {
-    const stats = lstatSync(folderPath(name), { throwIfNoEntry: false })
-    if (stats !== undefined && !stats.isDirectory()) throw createForeignError(name)
-    return stats !== undefined
-  }
+  const { root, folderPath, filePath, closedMarkerPath, folderExists, inspect } =
+    createDatabasePaths(directory)
 
   async function find(name: string): Promise<DatabaseFile | undefined> {
     if (!folderExists(name)) return undefined
@@ -135,7 +91,7 @@ export function openDatabaseFiles(directory: string): DatabaseFiles {
       throw createForeignError(name)
     },
     async list(prefix) {
-      const names = (await readdir(root())).filter((name) => name.startsWith(prefix) && NAME.test(name))
+      const names = (await readdir(root())).filter((name) => name.startsWith(prefix) && isValidName(name))
       const files = await Promise.all(names.sort().map((name) => find(name)))
       return files.filter((file) => file !== undefined)
     },
@@ -194,19 +150,4 @@ function resolveLinks(target: string): string {
   } catch (error) {
     return throwGone(error)
   }
-}
-
-function createGoneError(): unknown {
-  return classifyConnectionError(undefined)
-}
-
-function createInvalidNameError(): TenancyError {
-  return new TenancyError('internal', 'The name or id is not that of a database file')
-}
-
-function createForeignError(name: string): TenancyError {
-  return new TenancyError(
-    'provider_rejected',
-    `"${name}" under the root was not created by this library: it is not a folder with one database file`,
-  )
 }

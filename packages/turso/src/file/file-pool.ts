@@ -9,7 +9,8 @@ import {
 import { toDriverIntMode } from '../libsql/int-mode.ts'
 import type { BusyRetry } from './busy-retry.ts'
 import { closeConnection, type FileConnection, type FileTarget, openConnection } from './connection.ts'
-import type { DatabaseFile, DatabaseFiles } from './database-files.ts'
+import type { DatabaseFiles } from './database-files.ts'
+import type { DatabaseFile } from './database-paths.ts'
 import type { LibsqlFileSettings } from './options.ts'
 
 type DrainOptions = NonNullable<Parameters<LeasePool<FileConnection, FileTarget>['drain']>[1]>

@@ -1,5 +1,5 @@
 import { type Locator, TenancyError } from '@tenantry/multi-tenancy/provider'
-import type { DatabaseFile } from './database-files.ts'
+import type { DatabaseFile } from './database-paths.ts'
 
 /** What the core stores to find the file again. */
 export function toLocator({ name, id }: DatabaseFile): Locator {
