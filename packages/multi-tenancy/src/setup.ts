@@ -65,7 +65,7 @@ export function setupMultiTenancy<Adapters>(config: MultiTenancyConfig<Adapters>
   const { lifecycle, createTenantsApi } = source as Partial<TenantFactory>
   const reportError = requestErrorReporter(config)
   const onHookError = config.onHookError ?? ((error) => reportError(error, { operation: 'hook' }))
-  const caller = checkedHooks(config.hooks, onHookError, lifecycle !== undefined)
+  const caller = checkedHooks(config.hooks, { onHookError, hasCatalog: lifecycle !== undefined })
   if (lifecycle !== undefined && createTenantsApi !== undefined) {
     const tenants = createRecordedTenants(lifecycle, source, caller)
     return {

@@ -192,7 +192,7 @@ function manageInline<Client, Adapters>(
   opener: TenantOpener<Adapters>,
 ): InlineManager {
   const { nameTenant, steps, environment } = context
-  const provisions = createSingleFlight<void>(environment.runtime === 'node')
+  const provisions = createSingleFlight<void>({ isShared: environment.runtime === 'node' })
   return {
     async provision(id) {
       opener.assertNotDeleting(id)

@@ -46,7 +46,7 @@ export function createLookupCache<Value>(
 ): LookupCache<Value> {
   const hits = createCache<Value>(locatorMax, locatorTtl, environment.now)
   const misses = createCache<true>(negativeMax, negativeTtl, environment.now)
-  const listing = createSingleFlight<ReadonlySet<string>>(environment.runtime === 'node')
+  const listing = createSingleFlight<ReadonlySet<string>>({ isShared: environment.runtime === 'node' })
   /** The latest look-up of each tenant. The result of one that a change overtook is not cached. */
   const lookups = new Map<TenantId, object>()
   let window = newWindow(0)

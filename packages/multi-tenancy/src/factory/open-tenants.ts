@@ -55,7 +55,7 @@ export function createTenantOpener<Client, Adapters>({
   const { environment, provider, parse, reportError } = context
   const isShared = environment.runtime === 'node'
   const entries = createCache<CacheEntry<Adapters>>(isShared ? cache.max : 0, cache.ttl, environment.now)
-  const openings = createSingleFlight<OpenTenant<Adapters>>(isShared)
+  const openings = createSingleFlight<OpenTenant<Adapters>>({ isShared })
   const guard = createServingGuard()
   let locator: TenantLocator
   const retryOptions = {

@@ -57,11 +57,15 @@ export interface HookCaller {
   after(name: HookName, tenantId: TenantId, call: () => void | Promise<void>): Promise<void>
 }
 
+export interface HookCallerOptions {
+  readonly onHookError: (error: TenancyError) => void
+  readonly hasCatalog: boolean
+}
+
 /** @throws `config_invalid` for a hook that is none, or that would never be called */
 export function checkedHooks(
   given: TenantHooks = {},
-  onHookError: (error: TenancyError) => void,
-  hasCatalog: boolean,
+  { onHookError, hasCatalog }: HookCallerOptions,
 ): HookCaller {
   checkOptions(given, 'hooks', WITH_CATALOG)
   checkFunctions(given, 'hooks', WITH_CATALOG)

@@ -8,12 +8,16 @@ export interface SingleFlight<Value> {
   settled(key: string): Promise<void>
 }
 
-/** @param shared false where one request must not await another's promise (Workers): everybody runs alone */
-export function createSingleFlight<Value>(shared: boolean): SingleFlight<Value> {
+export interface SingleFlightOptions {
+  /** False where one request must not await a promise of another one (Workers): then every caller runs its own work. */
+  readonly isShared: boolean
+}
+
+export function createSingleFlight<Value>({ isShared }: SingleFlightOptions): SingleFlight<Value> {
   const flights = new Map<string, { promise?: Promise<Value> }>()
   return {
     run(key, work) {
-      if (!shared) return work(() => true)
+      if (!isShared) return work(() => true)
       const running = flights.get(key)?.promise
       if (running !== undefined) return running
       const flight: { promise?: Promise<Value> } = {}

@@ -28,7 +28,7 @@ export async function applySteps<Client>(
   let oneByOne = false
   for (let rest = steps; rest.length > 0; ) {
     checkSignal(session)
-    const group = oneByOne ? rest.slice(0, 1) : takeGroup(session, rest, isNew)
+    const group = oneByOne ? rest.slice(0, 1) : takeGroup(session, rest, { isNew })
     const [step] = group
     if (step === undefined) break
     let count = group.length
@@ -59,7 +59,7 @@ function getNames(steps: readonly Step[]): string[] {
 function takeGroup<Client>(
   session: Session<Client>,
   steps: readonly Step[],
-  isNew: boolean,
+  { isNew }: { readonly isNew: boolean },
 ): readonly Step[] {
   const canShare = (step: Step): boolean =>
     step.mode === steps[0]?.mode &&

@@ -36,12 +36,21 @@ export const foreignKeys: MigrationForeignKeys = {
       const lost = dropped.find((each) => foreignKeysOff || (each.rebuilt && losesRows(each)))
       if (lost === undefined && !foreignKeysOff) continue
       const code = canTurnOff ? 'config_invalid' : 'not_supported'
-      throw new TenancyError(code, describeRefusal(name, lost, canTurnOff), { step: name })
+      throw new TenancyError(code, describeRefusal({ name, lost, canTurnOff }), { step: name })
     }
   },
 }
 
-function describeRefusal(name: string, lost: DroppedTable | undefined, canTurnOff: boolean): string {
+interface Refusal {
+  /** The name of the migration. */
+  readonly name: string
+  /** The table whose references would lose rows. `undefined` when there is none. */
+  readonly lost: DroppedTable | undefined
+  /** Whether a migration can turn foreign keys off on this database. */
+  readonly canTurnOff: boolean
+}
+
+function describeRefusal({ name, lost, canTurnOff }: Refusal): string {
   if (lost === undefined)
     return `Migration ${name} turns foreign keys off, which has no effect here: no other table references those it drops, so leave out PRAGMA foreign_keys`
   return (

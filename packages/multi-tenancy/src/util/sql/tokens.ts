@@ -98,7 +98,8 @@ export function* tokenizeSql(sql: string, dialect: Dialect, from = 0): Generator
       const quote = sql.charAt(open)
       if (names.includes(quote) || quote === "'" || (quote === '"' && dialect === 'mysql')) {
         kind = names.includes(quote) ? 'name' : 'string'
-        end = quotedEnd(sql, open, quote === '[' ? ']' : quote, escapes && kind === 'string')
+        const close = quote === '[' ? ']' : quote
+        end = quotedEnd(sql, open, { quote: close, escapes: escapes && kind === 'string' })
       } else if (dialect === 'postgres' && match(POSTGRES_WORD)) kind = 'word'
       else if (executed > 0 && sql.startsWith('*/', start)) {
         executed--
@@ -126,7 +127,11 @@ function nestedEnd(sql: string, from: number): number {
 }
 
 /** The end of the text that is quoted from `open` on. A doubled quote stands for one; a bracket cannot be doubled. */
-function quotedEnd(sql: string, open: number, quote: string, escapes: boolean): number {
+function quotedEnd(
+  sql: string,
+  open: number,
+  { quote, escapes }: { readonly quote: string; readonly escapes: boolean },
+): number {
   const edge = escapes ? new RegExp(`\\\\|${quote}`, 'g') : undefined
   for (let at = open + 1; ; at++) {
     if (edge !== undefined) {
