@@ -1,35 +1,12 @@
 import { TenancyError } from '../errors.ts'
 import type { CallOptions, Locator } from '../types/provider.ts'
-import { IDENTITY_TABLE, statement } from '../util/dialect.ts'
 import type { StepInput, StepResult, TenantTarget } from './context.ts'
 import { dropDatabase, FOREIGN, markForDeletion } from './destroy.ts'
-import { readStamp } from './identity.ts'
 import { toExpectedIdentity } from './session.ts'
 
 type Input = StepInput<any, any>
 
-const NO_DATABASE = 'there is no database'
-
-export async function setAccess(input: Input, access: 'open' | 'closed'): Promise<StepResult> {
-  const { context, session, target } = input
-  const { provider } = context
-  if (provider.setAccess === undefined) return { detail: 'the provider cannot close access' }
-  // Access was never given, and the name may belong to a foreign database.
-  if (target.readyAt === undefined) return { detail: 'the tenant was never ready' }
-  const located = await locate(input)
-  if (located === undefined) return { detail: NO_DATABASE }
-  const { locator, changes } = located
-  const step = access === 'open' ? 'openAccess' : 'closeAccess'
-  return context.steps(target.id)(step, async (call) => {
-    try {
-      await provider.setAccess?.(locator, access, call)
-      if (access === 'open') session.noteAccessOpened()
-      return { changes }
-    } catch (cause) {
-      return { detail: requireMissing(provider.mapError(cause)), changes }
-    }
-  })
-}
+export const NO_DATABASE = 'there is no database'
 
 export async function markDeleted({ context, session, target }: Input): Promise<StepResult> {
   const { provider } = context
@@ -47,35 +24,6 @@ export async function markDeleted({ context, session, target }: Input): Promise<
       return { detail: describeForeign(target, error) ?? requireMissing(error), changes }
     }
   })
-}
-
-export async function recordDeletion({ context, target, retention }: Input): Promise<StepResult> {
-  const now = context.now()
-  return {
-    detail: target.locator === undefined ? NO_DATABASE : undefined,
-    changes: { state: 'deleted', deletedAt: now, purgeAfter: now + retention },
-  }
-}
-
-export async function unmarkDeleted({ context, session, target }: Input): Promise<StepResult> {
-  const { provider } = context
-  const client = await session.connect(target)
-  const { dialect } = provider.capabilities
-  const unmark = statement(
-    dialect,
-    `UPDATE ${IDENTITY_TABLE} SET state = 'ready' WHERE slot = 1 AND uid = ? AND state = ?`,
-    target.uid ?? '',
-    'deprovisioning',
-  )
-  await context.steps(target.id)('unmarkDeleted', async () => {
-    await provider.batch(client, [unmark])
-    const stamp = await readStamp(dialect, (read) => provider.query(client, read))
-    if (stamp?.uid === target.uid && stamp?.state === 'ready') return
-    throw new TenancyError('conflict', "The database does not carry this incarnation's identity stamp", {
-      tenantId: target.id,
-    })
-  })
-  return {}
 }
 
 export async function dropTenantDatabase(input: Input): Promise<StepResult> {
@@ -109,7 +57,7 @@ async function recheck(
 }
 
 /** The database's locator; one whose `create` got no response is looked for by its name. */
-async function locate({
+export async function locate({
   context,
   target,
 }: Input): Promise<{ locator: Locator; changes: { locator: Locator } | undefined } | undefined> {
@@ -119,7 +67,7 @@ async function locate({
 }
 
 /** A missing database counts as deleted. */
-function requireMissing(error: TenancyError): string {
+export function requireMissing(error: TenancyError): string {
   if (error.code === 'tenant_not_found') return 'the database was gone'
   throw error
 }

@@ -71,24 +71,6 @@ export async function markReady({ context, session, target }: Input): Promise<St
   return {}
 }
 
-export async function activate(
-  { context, target }: Input,
-  state: 'active' | 'suspended',
-): Promise<StepResult> {
-  const newest = (await context.migrations?.load())?.at(-1)?.name
-  return {
-    detail: newest,
-    changes: {
-      state,
-      schemaVersion: newest ?? target.schemaVersion,
-      readyAt: target.readyAt ?? context.now(),
-      deletedAt: undefined,
-      deletedFrom: undefined,
-      purgeAfter: undefined,
-    },
-  }
-}
-
 function unknownStamp({ id, name }: TenantTarget): TenancyError {
   const message = `The database ${name} carries a stamp that the catalog does not know: adopt it, or remove it`
   return new TenancyError('name_taken', message, { tenantId: id })

@@ -1,7 +1,7 @@
 import type { DatabaseContext, TenantTarget } from '../database/context.ts'
-import { PLANS, type PlanName } from '../database/plans.ts'
+import { type InlineStep, PLANS, type PlanName, type StepName } from '../database/plans.ts'
 import { createDatabaseSession } from '../database/session.ts'
-import { HOOK_STEPS, STEPS } from '../database/steps.ts'
+import { INLINE_STEPS } from '../database/steps.ts'
 import type { TenantId } from '../tenant-id.ts'
 
 /** What a plan came to: the target with all changes, and the detail of each step that had one. */
@@ -31,8 +31,8 @@ export function unrecordedTarget(
 }
 
 /**
- * Runs the steps of a plan in this process without recording them: what a factory without a catalog does. The hook steps
- * are left out, because without a catalog the caller runs its hooks around the plan.
+ * Runs the steps of a plan in this process without recording them: what a factory without a catalog does. Steps that need
+ * a record are left out, and hooks too: without a catalog the caller runs its hooks around the plan.
  */
 export async function runPlan<Client, Adapters>(
   context: DatabaseContext<Client, Adapters>,
@@ -43,8 +43,8 @@ export async function runPlan<Client, Adapters>(
   const details = new Map<string, string>()
   let target = start
   for (const name of PLANS[plan]) {
-    if ((HOOK_STEPS as readonly string[]).includes(name)) continue
-    const result = await STEPS[name]({
+    if (!isInline(name)) continue
+    const result = await INLINE_STEPS[name]({
       context,
       session,
       target,
@@ -57,4 +57,8 @@ export async function runPlan<Client, Adapters>(
   }
   // Without a record the uid is known from the stamp alone.
   return { target: { ...target, uid: target.uid ?? session.stamp?.uid }, details }
+}
+
+function isInline(name: StepName): name is InlineStep {
+  return name in INLINE_STEPS
 }
