@@ -78,9 +78,9 @@ export const ERROR_CODES: Readonly<Record<TenancyErrorCode, { status: number; re
   ) as Record<TenancyErrorCode, { status: number; retryable: boolean }>
 
 export interface TenancyErrorOptions {
-  /** What was caught. Clean it of secrets first (see `redactor`). */
+  /** The caught error, without secrets (see `createRedactor`). */
   readonly cause?: unknown
-  /** Seconds after which trying again makes sense; sent as `Retry-After`. */
+  /** Seconds after which another try may succeed; sent as `Retry-After`. */
   readonly retryAfter?: number | undefined
   readonly tenantId?: string | undefined
   /** The step of a longer operation that failed, such as `create` or `migrate`. */
@@ -106,7 +106,7 @@ export class TenancyError extends HTTPException {
   constructor(code: TenancyErrorCode, detail: string, options: TenancyErrorOptions = {}) {
     const { cause, tenantId } = options
     const subject = tenantId === undefined ? '' : ` tenant ${JSON.stringify(tenantId)}:`
-    super(statusOf(code), { message: `[${code}]${subject} ${detail}`, cause })
+    super(toStatus(code), { message: `[${code}]${subject} ${detail}`, cause })
     if (cause === undefined) delete this.cause
     this.code = code
     this.detail = detail
@@ -148,7 +148,7 @@ export class TenancyError extends HTTPException {
   }
 }
 
-function statusOf(code: TenancyErrorCode): ContentfulStatusCode {
+function toStatus(code: TenancyErrorCode): ContentfulStatusCode {
   return Math.abs(STATUS[code]) as ContentfulStatusCode
 }
 

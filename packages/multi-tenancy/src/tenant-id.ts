@@ -31,12 +31,12 @@ export function parseTenantId(value: unknown, reserved: ReadonlySet<string> = DE
   return value
 }
 
-/** A list of reserved ids as a set; each entry must itself be a possible tenant id. A string is no list of letters. */
+/** A list of reserved ids as a set; each entry must itself be a possible tenant id. A string is not accepted as a list of letters. */
 export function reservedSet(ids: readonly string[] | undefined, option: string): ReadonlySet<string> {
   if (ids === undefined) return DEFAULT_RESERVED
   if (!Array.isArray(ids)) throw configError(option, 'must be a list')
   for (const id of ids) {
-    if (!isTenantId(id)) throw configError(option, `${JSON.stringify(id)} can be no tenant id`)
+    if (!isTenantId(id)) throw configError(option, `${JSON.stringify(id)} is not a valid tenant id`)
   }
   return new Set(ids)
 }

@@ -31,19 +31,19 @@ export function createTenantsApi({ tenants, accessControl = {}, reportError }: T
   )
   app.use(boundedBody)
   const coded = codeErrors(tenants)
-  // First: its name is no tenant's, and every route is there by the time it is asked for.
+  // First: its path is not a tenant id, and all routes exist when a request arrives.
   describe(app)
   addReading(app, coded)
   addChanging(app, coded, controlPlane)
   refuseOtherMethods(app)
   app.all('*', () => {
-    throw new TenancyError('tenant_not_found', 'There is nothing here')
+    throw new TenancyError('tenant_not_found', 'There is no such route')
   })
   // Their environments differ in name only.
   return app as unknown as Hono
 }
 
-/** The same calls; whatever they throw has a code. */
+/** The same calls; every error they throw has a code. */
 function codeErrors(tenants: Tenants<TenantRecord>): Tenants<TenantRecord> {
   const calls = Object.entries(tenants).map(([name, call]) => [
     name,
@@ -72,7 +72,10 @@ function refuseOtherMethods(app: OpenAPIHono): void {
   for (const [path, allowed] of methods) {
     app.all(path.replace(/\{(\w+)\}/g, ':$1'), (c) => {
       c.header('allow', allowed.join(', '))
-      throw new TenancyError('invalid_request', `Here ${c.req.method} is no method: see Allow`)
+      throw new TenancyError(
+        'invalid_request',
+        `The method ${c.req.method} is not allowed here; see the Allow header`,
+      )
     })
   }
 }

@@ -7,7 +7,7 @@ export const MAX_BODY_BYTES = 1024
 /**
  * The JSON body of a request.
  *
- * @throws `invalid_request` for another content type, more than `MAX_BODY_BYTES`, or what is no JSON in UTF-8
+ * @throws `invalid_request` for another content type, more than `MAX_BODY_BYTES`, or text that is not JSON in UTF-8
  */
 export async function readJson(c: Context): Promise<unknown> {
   checkType(c.req.raw.headers, /^application\/json[ \t]*(?:;|$)/i)
@@ -42,7 +42,7 @@ export function onlyMember(body: unknown, name: string): unknown {
   throw invalid(`The body must be an object with ${JSON.stringify(name)} and nothing else`)
 }
 
-/** @throws `invalid_request` for more than `max` bytes, which are not read, and for what is no UTF-8 */
+/** @throws `invalid_request` for more than `max` bytes, which are not read, and for bytes that are not UTF-8 */
 export async function readText(body: ReadableStream<Uint8Array> | null, max: number): Promise<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true })
   let text = ''

@@ -11,7 +11,7 @@ import { onlyMember, readJson } from './body.ts'
 
 export interface TenantRoutesOptions {
   readonly tenants: Tenants
-  /** Whose callers are let in: see `authorizeControlPlane` and `controlPlaneTenantId`. @default nobody's */
+  /** Which callers may use the API: see `authorizeControlPlane` and `controlPlaneTenantId`. @default none */
   readonly accessControl?: AccessControlOptions | undefined
   /** Receives the server faults of the API's requests. */
   readonly reportError: ReportError
@@ -20,7 +20,7 @@ export interface TenantRoutesOptions {
 /**
  * Tenant management over HTTP without a catalog, for the control plane alone. Errors are problem+json.
  *
- * - `POST /` with `{ "id": "acme" }`: makes the tenant, or confirms it; 201
+ * - `POST /` with `{ "id": "acme" }`: creates the tenant, or confirms it; 201
  * - `GET /:id`: 200 when the tenant can be served, 404 when it is not there
  * - `DELETE /:id`: deletes the tenant, also when it is not there; 204. Never the control-plane tenant
  *
@@ -61,7 +61,7 @@ export function createTenantRoutes({ tenants, accessControl = {}, reportError }:
   return app
 }
 
-/** Says what is missing, which the answer of an error thrown keeps to itself. */
+/** Names the missing part in the response, which the response of a thrown error does not. */
 async function refuse(): Promise<Response> {
   const error = needsCatalog('This part of the tenants API')
   const answer = error.getResponse()

@@ -45,12 +45,12 @@ export function addReading(app: OpenAPIHono, tenants: Tenants<TenantRecord>): vo
   })
   app.openapi(get, async (c) => c.json(showTenant(await tenants.get(segment(c, 1))), 200))
 
-  // Before the next: `/operations/operations` is of a tenant called so, for no operation is.
+  // Before the next route: `/operations/operations` belongs to a tenant of that id, which no operation has.
   const history = createRoute({
     method: 'get',
     path: '/{id}/operations',
     operationId: 'listOperations',
-    summary: 'What was done to a tenant, the newest first, earlier incarnations included',
+    summary: 'The operations on a tenant, newest first, those of earlier incarnations included',
     request: { params: pathId, query: pageQuery },
     responses: responses({ 200: json(operationPage, 'A page of operations.') }, { notFound: true }),
   })
@@ -70,7 +70,7 @@ export function addReading(app: OpenAPIHono, tenants: Tenants<TenantRecord>): vo
     responses: responses({ 200: json(operationDetail, 'The operation.') }, { notFound: true }),
   })
   app.openapi(operation, async (c) => {
-    const found = await tenants.operation(segment(c, 1))
-    return c.json({ ...showOperation(found), steps: found.steps.map(showStep) }, 200)
+    const detail = await tenants.operation(segment(c, 1))
+    return c.json({ ...showOperation(detail), steps: detail.steps.map(showStep) }, 200)
   })
 }

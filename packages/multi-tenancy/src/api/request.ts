@@ -30,7 +30,7 @@ export async function expectNoBody(c: Context): Promise<void> {
   throw new TenancyError('invalid_request', 'This takes no body')
 }
 
-/** @throws `invalid_request`: the answer to whatever the schemas refuse */
+/** @throws `invalid_request`: for a request that the schemas refuse */
 export function refuseInvalid(result: { success: boolean; error?: { issues: readonly Issue[] } }): void {
   if (result.success) return
   const { path, message } = result.error?.issues[0] ?? { path: [], message: 'Invalid' }

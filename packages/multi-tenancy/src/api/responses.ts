@@ -16,7 +16,7 @@ const common = {
   400: failed('The request is not understood: nothing was done.'),
   401: failed('No accepted token.'),
   403: failed('Not the control plane, or what not even that may do.'),
-  default: failed('The service’s fault: `code` says which; with 503 and `Retry-After`, try again.'),
+  default: failed('A fault of the service: `code` says which. With 503 and `Retry-After`, try again.'),
 }
 
 /** An answer in JSON. */
@@ -33,6 +33,8 @@ export function responses(
     ...own,
     ...common,
     ...(notFound && { 404: failed('There is no such tenant or operation.') }),
-    ...(conflict && { 409: failed('The tenant’s state, another operation, or an idempotency key says no.') }),
+    ...(conflict && {
+      409: failed('The state of the tenant, another operation or an idempotency key forbids it.'),
+    }),
   }
 }

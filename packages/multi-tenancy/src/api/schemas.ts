@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi'
 import { TENANT_STATES, type TenantMetadata, type TenantState } from '../types/record.ts'
 
-// What callers may say and what they are told, each once: as check and as document.
+// Requests and responses, each defined once: as validation and as documentation.
 
 const time = z.iso
   .datetime({ offset: true })
@@ -18,18 +18,21 @@ const metadata = z
 const placement = z
   .string()
   .regex(/^[\x21-\x7e]{1,64}$/)
-  .openapi({ description: 'The server or group of the database, by the provider’s own name.', example: 'eu' })
+  .openapi({ description: "The server or group of the database, by the provider's own name.", example: 'eu' })
 const cursor = z.string().openapi({ description: 'From the page before.' })
 const limit = z
   .string()
   .regex(/^(?:[1-9]\d?|100)$/)
-  .openapi({ description: 'Items of the page at most, 1 to 100; 50 unless told.', example: '50' })
+  .openapi({
+    description: 'The maximum number of items on the page, 1 to 100. The default is 50.',
+    example: '50',
+  })
 const id = z.string().openapi({
   description: '1 to 63 characters of a-z, 0-9 and single inner dashes.',
   example: 'acme',
 })
 
-/** Looked at as it was sent, not as these are: decoded. */
+/** The handlers read the path as it was sent; these values are decoded. */
 export const pathId: z.ZodObject<{ id: z.ZodString }> = z.object({ id })
 export const pathOperation: z.ZodObject<{ operationId: z.ZodString }> = z.object({ operationId: z.string() })
 
@@ -58,7 +61,7 @@ export const createHeaders: z.ZodObject<{ 'idempotency-key': z.ZodOptional<z.Zod
     .string()
     .regex(/^[\x20-\x7e]{1,255}$/)
     .optional()
-    .openapi({ description: 'Makes a repeated request the same request, for ever.' }),
+    .openapi({ description: 'A repeated request with the same key returns the result of the first.' }),
 })
 
 /** The query of a route that has none. */
@@ -87,7 +90,7 @@ export const listQuery: z.ZodObject<{
     .openapi({
       type: 'array',
       items: { $ref: '#/components/schemas/TenantState' },
-      description: 'One or more; every state but `purged` unless told.',
+      description: 'One or more states. The default is every state but `purged`.',
     }),
   idPrefix: z
     .string()
@@ -110,7 +113,7 @@ export const deleteQuery: z.ZodObject<{ retention: z.ZodOptional<z.ZodString> }>
       example: 'P30D',
       description:
         'How long the database is kept, as an ISO 8601 duration of weeks, or of days, hours, minutes and seconds; ' +
-        '`PT0S` destroys it at once. The catalog’s `retention` unless told.',
+        '`PT0S` destroys it immediately. The default is the `retention` of the catalog.',
     }),
 })
 
@@ -169,7 +172,7 @@ const step = z
     step: z.string(),
     attempt: z.int(),
     outcome: z.enum(['started', 'succeeded', 'failed']),
-    detail: z.string().nullable().openapi({ description: 'What it made, reported or failed with.' }),
+    detail: z.string().nullable().openapi({ description: 'What the step created, reported or failed with.' }),
     startedAt: time,
     finishedAt: time.nullable(),
   })
@@ -191,7 +194,7 @@ export const problem: z.ZodType = z
   .strictObject({
     type: z.literal('about:blank'),
     status: z.int(),
-    code: z.string().openapi({ description: 'One of Tenantry’s error codes: branch on this.' }),
-    detail: z.string().optional().openapi({ description: 'Of the caller’s own mistakes.' }),
+    code: z.string().openapi({ description: 'An error code of Tenantry: branch on it.' }),
+    detail: z.string().optional().openapi({ description: 'Present for mistakes of the caller.' }),
   })
   .openapi('Problem')

@@ -11,7 +11,7 @@ import {
 } from './schemas.ts' // biome-ignore format: one list
 import { showTenant } from './serialize.ts'
 
-/** What is asked for is begun here; where it is run elsewhere, nobody waits for it. */
+/** A request begins the operation; where an executor runs it, the response does not wait for it. */
 const wait = false
 
 /** The routes that change tenants; `controlPlane` is left alone where that would end it. */
@@ -30,15 +30,15 @@ export function addChanging(
     method: 'post',
     path: '/',
     operationId: 'createTenant',
-    summary: 'Makes a tenant with its database, or goes on with one that failed',
-    request: { query: noQuery, headers: createHeaders, body: bodyOf(createBody) },
+    summary: 'Creates a tenant with its database, or continues one that failed',
+    request: { query: noQuery, headers: createHeaders, body: jsonBody(createBody) },
     responses: responses({ 201: json(tenant, 'It can be served.'), 202: underWay }, { conflict: true }),
   })
   app.openapi(create, async (c) => {
     const { id, metadata, placement } = c.req.valid('json')
     const { 'idempotency-key': key } = c.req.valid('header')
     const request =
-      key === undefined ? undefined : await requestOf(key, ['POST', '/', id, metadata, placement])
+      key === undefined ? undefined : await toRequest(key, ['POST', '/', id, metadata, placement])
     const record = await tenants.create(id, { metadata, placement, request, exclusive: true, wait })
     const location = `${mountPath(c, '/')}/${record.id}`
     return c.json(showTenant(record), record.operation === undefined ? 201 : 202, { location })
@@ -49,7 +49,7 @@ export function addChanging(
     path: '/{id}',
     operationId: 'updateTenant',
     summary: 'Replaces members of the metadata',
-    request: { params: pathId, query: noQuery, body: bodyOf(updateBody, 'application/merge-patch+json') },
+    request: { params: pathId, query: noQuery, body: jsonBody(updateBody, 'application/merge-patch+json') },
     responses: responses({ 200: json(tenant, 'As it is now.') }, { notFound: true }),
   })
   app.openapi(update, async (c) => {
@@ -80,8 +80,8 @@ export function addChanging(
     method: 'post',
     path: '/{id}/purge',
     operationId: 'purgeTenant',
-    summary: 'Destroys a deleted tenant’s database before its retention ends, for good',
-    request: { params: pathId, query: noQuery, body: bodyOf(purgeBody) },
+    summary: "Destroys a deleted tenant's database permanently, before its retention ends",
+    request: { params: pathId, query: noQuery, body: jsonBody(purgeBody) },
     responses: responses({ 200: json(tenant, 'Purged.'), 202: underWay }, { notFound: true, conflict: true }),
   })
   app.openapi(purge, async (c) => {
@@ -118,12 +118,12 @@ function settled(c: Context, record: TenantRecord) {
   return c.json(showTenant(record), record.operation === undefined ? 200 : 202)
 }
 
-function bodyOf<Schema extends z.ZodType>(schema: Schema, ...types: string[]) {
+function jsonBody<Schema extends z.ZodType>(schema: Schema, ...types: string[]) {
   const content = Object.fromEntries(['application/json', ...types].map((type) => [type, { schema }]))
   return { required: true, content: content as { 'application/json': { schema: Schema } } }
 }
 
-/** The key of the control plane's callers, whoever of them calls: those of other code are not in its way. */
-async function requestOf(key: string, request: readonly unknown[]): Promise<{ key: string; hash: string }> {
+/** Namespaced, so keys of the API cannot collide with keys of in-process callers. */
+async function toRequest(key: string, request: readonly unknown[]): Promise<{ key: string; hash: string }> {
   return { key: `api:${await sha256(key)}`, hash: await sha256(JSON.stringify(request)) }
 }

@@ -18,7 +18,7 @@ import { type CatalogTables, catalogMigrations } from './schema.ts'
 
 /** The catalog's own database, as an app gives it. */
 export interface CatalogDatabase {
-  /** A Kysely of the database; the tables in it start with `tenantry_`. Closing it is its owner's business. */
+  /** A Kysely of the database; the tables in it start with `tenantry_`. The app closes it. */
   readonly db: Kysely<any>
   readonly dialect: Dialect
   /**
@@ -31,12 +31,12 @@ export interface CatalogDatabase {
 
 const MIGRATION_SQL = { sqlite: sqliteMigrationSql, postgres: postgresMigrationSql, mysql: mysqlMigrationSql }
 
-/** What the stamp in the catalog's database says: it is no tenant's, and no tenant can be called so. */
+/** The tenant id in the stamp of the catalog's database; the grammar of tenant ids does not allow it. */
 const STAMP_ID = 'tenantry--catalog' as TenantId
 
 /**
- * The catalog's tables, made or brought up to date before their first use. A stamp tells the database from a
- * tenant's: a tenant database is never taken for the catalog, nor the catalog for a tenant's.
+ * The catalog's tables, created and migrated before their first use. A stamp identifies the database: a tenant database
+ * is never used as the catalog, nor the catalog as a tenant database.
  */
 export function openCatalogDatabase({ db, dialect, transactions = true }: CatalogDatabase): {
   /** The database, ready. One query per process and isolate once the tables are there. */
@@ -65,7 +65,7 @@ export function openCatalogDatabase({ db, dialect, transactions = true }: Catalo
   async function prepare(): Promise<void> {
     let stamp = await readOwn()
     if (stamp === undefined) {
-      // Whoever else does the same at once: the first row stands, and is read again.
+      // A concurrent process may do the same: the first row stands, and is read again.
       const identity = { ...expected, uid: crypto.randomUUID() }
       const failure = await provider.batch(db, stampStatements(dialect, identity)).catch((error) => error)
       stamp = await readOwn()
@@ -78,9 +78,9 @@ export function openCatalogDatabase({ db, dialect, transactions = true }: Catalo
     await migrate(options).catch(async (cause: unknown) => {
       const { code, step: name } = catalogError(cause)
       if (code !== 'migration_dirty' || name === undefined) throw cause
-      // Whoever was at it has died. Each of its statements may run again, so nobody has to look what is done.
+      // The process that ran it has crashed. Each statement of the catalog's migrations may run again.
       await repairMigration({ ...options, name, statement: 0 }).catch((failure: unknown) => {
-        // Another was quicker.
+        // Another process was faster.
         if (catalogError(failure).code !== 'conflict') throw failure
       })
       await migrate(options)
@@ -115,14 +115,17 @@ export function openCatalogDatabase({ db, dialect, transactions = true }: Catalo
 const PASSING =
   /^(E(CONN|PIPE|TIMEDOUT|HOSTUNREACH|NETUNREACH|AI_AGAIN|NOTFOUND).*|SQLITE_(BUSY|LOCKED).*|08...|57P0.|53300|40001|40P01|55P03|PROTOCOL_.*|ER_(LOCK|CON_COUNT|SERVER_SHUTDOWN).*)$/
 
-/** The coded error for what the catalog’s driver threw. */
+/** The coded error for an error of the catalog's driver. */
 export function catalogError(cause: unknown): TenancyError {
   if (cause instanceof TenancyError) return cause
   const { code, message = '' } = (cause ?? {}) as { code?: unknown; message?: string }
   const passing =
     PASSING.test(String(code)) || /database is (locked|busy)|connection|timed? ?out/i.test(message)
-  if (!passing) return new TenancyError('provider_rejected', 'The catalog’s database refused', { cause })
-  return new TenancyError('provider_unavailable', 'The catalog’s database does not answer', {
+  if (!passing)
+    return new TenancyError('provider_rejected', 'The catalog database rejected a statement (see cause)', {
+      cause,
+    })
+  return new TenancyError('provider_unavailable', 'The catalog database does not answer', {
     cause,
     retryAfter: 1,
   })

@@ -5,8 +5,8 @@ import { catalogError } from './connection.ts'
 const MAX_ATTEMPTS = 4
 
 /**
- * Retries a write whose response may be lost, so `write` may run several times. A write that resolves with a value has
- * told its outcome. Otherwise `readBack` reads the outcome; it receives whether the last write got a response, and
+ * Retries a write whose response may be lost, so `write` may run several times. The value of a write that resolves
+ * with one is its outcome. Otherwise `readBack` reads the outcome; it receives whether the last write got a response, and
  * resolves with `undefined` to have the write repeated.
  *
  * @throws `provider_unavailable` when the database does not answer in 4 attempts

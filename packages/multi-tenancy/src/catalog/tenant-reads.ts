@@ -11,7 +11,7 @@ export type TenantRef = Pick<TenantRecord, 'id' | 'generation'>
 
 /** The reads of the catalog's tenants; each is one query. */
 export interface TenantReads {
-  /** The latest incarnation, whatever its state. */
+  /** The latest incarnation, in any state. */
   latest(id: TenantId): Promise<TenantRecord | undefined>
   /** The latest incarnations of at most 100 ids. An id without a record is absent. */
   getLatestMany(ids: readonly TenantId[]): Promise<Map<TenantId, TenantRecord>>

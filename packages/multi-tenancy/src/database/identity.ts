@@ -8,7 +8,7 @@ type Query = (statement: Statement) => Promise<Row[]>
 
 const COLUMNS = 'tenant_id, generation, uid, state, dirty'
 
-/** Makes the table and this row; fails where a row is there: the first stamp wins, and nothing overwrites it. */
+/** Creates the table and this row. Fails where a row exists: the first stamp wins, and nothing overwrites it. */
 export function stampStatements(dialect: Dialect, { tenantId, generation, uid }: Identity): Statement[] {
   const key = TEXT_KEY[dialect]
   return [
@@ -28,7 +28,7 @@ export function stampStatements(dialect: Dialect, { tenantId, generation, uid }:
   ]
 }
 
-/** Moves the stamp of exactly this database to `state`; to `ready` only while nobody has begun to delete it. */
+/** Sets the state of exactly this database's stamp; to `ready` only unless a deletion has begun. */
 export function stampStateStatement(dialect: Dialect, uid: string, state: StampState): Statement {
   const guard = state === 'ready' ? " AND state <> 'deprovisioning'" : ''
   return statement(
@@ -48,7 +48,7 @@ export async function readStamp(dialect: Dialect, query: Query): Promise<Stamp |
     query({ sql: `SELECT ${COLUMNS}${more} FROM ${IDENTITY_TABLE}` })
   let [row] = await read().catch(async (): Promise<Row[]> => {
     if ((await countTables(dialect, query, '=')) === 0) return []
-    // It is there: either it was made meanwhile, or this fails again and says why.
+    // The table exists: it was created concurrently, or the second read fails and says why.
     return read()
   })
   // Under way, and not left half applied, while its runner holds the lock by the database's clock: it renews its lease
@@ -69,7 +69,7 @@ export async function readStamp(dialect: Dialect, query: Query): Promise<Stamp |
   }
 }
 
-/** Whether the database holds nothing of anybody's; an identity table without its row, left by a crash, does not count. */
+/** Whether the database holds no data; an identity table without a row, left by a crash, does not count. */
 export async function isEmpty(dialect: Dialect, query: Query): Promise<boolean> {
   return (await countTables(dialect, query, '<>')) === 0
 }
@@ -78,12 +78,12 @@ export async function isEmpty(dialect: Dialect, query: Query): Promise<boolean> 
  * Compares a stamp with the tenant it should belong to.
  *
  * @throws as `assertOwner`; `tenant_not_ready` for a database without
- * a stamp or still being made; `tenant_not_found` for one being deleted; `migration_dirty`
+ * a stamp or still being provisioned; `tenant_not_found` for one being deleted; `migration_dirty`
  */
 export function checkStamp(stamp: Stamp | undefined, expected: ExpectedIdentity): Stamp {
   const { tenantId } = expected
   if (stamp !== undefined) assertOwner(stamp, expected)
-  // First: while a database is made, each migration that is journaled marks it until it is done.
+  // First: while a database is provisioned, each journaled migration marks it dirty until the migration is done.
   if (stamp === undefined || stamp.state === 'provisioning') {
     throw new TenancyError('tenant_not_ready', 'The tenant is still being provisioned', {
       tenantId,
@@ -101,18 +101,21 @@ export function checkStamp(stamp: Stamp | undefined, expected: ExpectedIdentity)
 
 /**
  * @throws `wrong_tenant` for another tenant's stamp; `stale_tenant` for this tenant's, but of another
- * incarnation: the database was made anew since it was looked up
+ * incarnation: the database was recreated since it was located
  */
 export function assertOwner(stamp: Stamp, expected: ExpectedIdentity): void {
   const { tenantId } = expected
   if (stamp.tenantId !== tenantId) {
-    // The other tenant is not named: its id is none of this tenant's business.
-    throw new TenancyError('wrong_tenant', 'The database reached is stamped as another tenant’s', {
+    // The message does not name the other tenant: this tenant must not learn its id.
+    throw new TenancyError('wrong_tenant', "The database carries another tenant's identity stamp", {
       tenantId,
     })
   }
   const same = stamp.generation === expected.generation && (expected.uid ?? stamp.uid) === stamp.uid
-  if (!same) throw new TenancyError('stale_tenant', 'The tenant database was made anew', { tenantId })
+  if (!same)
+    throw new TenancyError('stale_tenant', 'The tenant database was recreated since it was located', {
+      tenantId,
+    })
 }
 
 /** How many tables and views there are whose name compares so with the identity table's. */

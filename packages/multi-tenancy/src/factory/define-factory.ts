@@ -37,7 +37,7 @@ export interface ProviderHost {
 
 /**
  * Turns a provider into the factory that an app uses: it checks ids, derives names, opens each tenant once, verifies its
- * identity, runs migrations and seeds, gives errors their codes, and retries what is safe to repeat.
+ * identity, runs migrations and seeds, gives errors their codes, and retries calls that are safe to repeat.
  *
  * @example
  * const factory = defineFactory(createMemoryProvider(), { migrations })

@@ -10,14 +10,14 @@ import { createRefresher } from './refresh.ts'
 
 export interface StateOptions {
   /**
-   * Milliseconds after which a tenant's state is read again, behind the request's back (on Workers: before it).
+   * Milliseconds after which a tenant's state is read again, in the background (on Workers: before the request).
    *
    * @default 5_000
    */
   readonly stateTtl?: number
   /**
-   * Milliseconds a state is believed at most: so long a tenant suspended in another process may still be served
-   * here. When the catalog does not answer for longer, nobody is served.
+   * The maximum age of a state in milliseconds: for so long, a tenant that another process suspended may still be served
+   * here. When the catalog does not answer for longer, no tenant is served.
    *
    * @default 30_000
    */
@@ -26,7 +26,7 @@ export interface StateOptions {
 
 /** The reads of the catalog that this needs. */
 export interface TenantRecords {
-  /** The latest incarnation, whatever its state. */
+  /** The latest incarnation, in any state. */
   latest(id: TenantId): Promise<TenantRecord | undefined>
   /** The latest incarnations of at most 100 ids. */
   getLatestMany(ids: readonly TenantId[]): Promise<ReadonlyMap<TenantId, TenantRecord>>
@@ -64,22 +64,22 @@ export function createCatalogLocator(
     async find(id: TenantId, { signal }: CallOptions): Promise<Known | undefined> {
       const readAt = environment.now()
       const record = await within(signal, tenants.latest(id))
-      return record && { record, readAt, database: databaseOf(record) }
+      return record && { record, readAt, database: toServedDatabase(record) }
     },
   }
   const finder = createLookupCache<Known>(lookup, environment, { ...cache, locatorTtl: maxAge })
 
   const refresher = createRefresher({
-    read: (ids) => within(AbortSignal.timeout(PATIENCE), tenants.getLatestMany(ids)),
+    read: (ids) => within(AbortSignal.timeout(CATALOG_TIMEOUT), tenants.getLatestMany(ids)),
     now: environment.now,
     keep(id, record, readAt) {
       if (record === undefined) finder.forget(id)
-      else finder.remember(id, { record, readAt, database: databaseOf(record) })
+      else finder.remember(id, { record, readAt, database: toServedDatabase(record) })
     },
     onFailure: (cause) => reportError(cause, { operation: 'refresh' }),
   })
 
-  /** What is known of a tenant, if it is not too old; renewed behind the caller's back when it is getting on. */
+  /** The cached state of a tenant, unless it is too old; read again in the background when it is older than `stateTtl`. */
   function peek(id: TenantId): Known | undefined {
     const known = finder.peek(id)
     if (known === undefined) return undefined
@@ -112,21 +112,23 @@ export function createCatalogLocator(
     },
     beforeUse(id, database) {
       if (isSame(peek(id)?.database, database)) return
-      return locate(id, { signal: AbortSignal.timeout(PATIENCE) }).then((current) => {
+      return locate(id, { signal: AbortSignal.timeout(CATALOG_TIMEOUT) }).then((current) => {
         if (isSame(current, database)) return
-        throw new TenancyError('stale_tenant', 'The tenant was made anew', { tenantId: id })
+        throw new TenancyError('stale_tenant', 'The tenant was recreated since its client was opened', {
+          tenantId: id,
+        })
       })
     },
   }
 }
 
 /** Milliseconds the catalog may take to answer. */
-const PATIENCE = 10_000
+const CATALOG_TIMEOUT = 10_000
 
-/** Stops waiting when the signal says so: a catalog that hangs serves nobody. */
+/** Stops waiting when the signal aborts: while the catalog hangs, no tenant is served. */
 function within<Value>(signal: AbortSignal, work: Promise<Value>): Promise<Value> {
   return new Promise((resolve, reject) => {
-    const stop = (): void => reject(new TenancyError('timeout', 'The catalog does not answer in time'))
+    const stop = (): void => reject(new TenancyError('timeout', 'The catalog did not answer in time'))
     if (signal.aborted) stop()
     signal.addEventListener('abort', stop, { once: true })
     work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
@@ -142,7 +144,7 @@ function sameLocator(a: Locator, b: Locator): boolean {
   return a === b || JSON.stringify(a) === JSON.stringify(b)
 }
 
-function databaseOf(record: TenantRecord): LocatedDatabase | undefined {
+function toServedDatabase(record: TenantRecord): LocatedDatabase | undefined {
   const { id, generation, uid, locator, state } = record
   if (locator === undefined || (state !== 'active' && state !== 'upgrading')) return undefined
   return { locator, generation, identity: { tenantId: id, generation, uid }, state }
@@ -151,10 +153,10 @@ function databaseOf(record: TenantRecord): LocatedDatabase | undefined {
 /**
  * The database of a tenant that may be served.
  *
- * @throws `tenant_suspended`; `tenant_not_ready` for one being made or left half made; else `tenant_not_found`
+ * @throws `tenant_suspended`; `tenant_not_ready` for one being provisioned or whose provisioning failed; else `tenant_not_found`
  */
 export function servable(record: TenantRecord): LocatedDatabase {
-  const database = databaseOf(record)
+  const database = toServedDatabase(record)
   if (database !== undefined) return database
   const { id: tenantId, state } = record
   if (state === 'suspended')

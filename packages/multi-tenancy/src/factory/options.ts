@@ -26,7 +26,7 @@ export interface AdapterBuilder<Client, Adapters> {
   readonly createAdapters: (client: Client, tenant: Tenant) => Adapters | Promise<Adapters>
 }
 
-/** What is the same for every kind of client. */
+/** The options that do not depend on the kind of client. */
 export interface TenantOptions<Adapters> {
   /**
    * Starts every physical name. Another app on the same server or account needs another one.
@@ -41,7 +41,7 @@ export interface TenantOptions<Adapters> {
    * With a catalog, `progress.report` writes down how far it is, and a seed that reports is not taken for dead.
    */
   readonly seed?: (adapters: Adapters, tenant: Tenant, progress: Progress) => Promise<void>
-  /** The record of all tenants, from `createCatalog`: what makes their life durable, listable and reversible. */
+  /** The record of all tenants, from `createCatalog`. With it, operations are durable, listed and reversible. */
   readonly catalog?: Catalog
   readonly cache?: CacheOptions
   /**

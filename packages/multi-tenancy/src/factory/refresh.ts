@@ -1,17 +1,17 @@
 import type { TenantId } from '../tenant-id.ts'
 import type { TenantRecord } from '../types/record.ts'
 
-/** Reads tenants' states anew, behind everybody's back. */
+/** Reads the states of tenants again, in the background. */
 export interface Refresher {
   refresh(id: TenantId): void
-  /** What is read of it now is out of date already. */
+  /** Drops the result of a read of this tenant that is under way: it is out of date. */
   forget(id: TenantId): void
 }
 
 export interface RefresherOptions {
   read(ids: readonly TenantId[]): Promise<ReadonlyMap<TenantId, TenantRecord>>
   now(): number
-  /** Told what was found; `undefined`: there is no such tenant. */
+  /** Receives the record that was read; `undefined`: there is no such tenant. */
   keep(id: TenantId, record: TenantRecord | undefined, readAt: number): void
   /** Called with the first failure after a success: while the catalog is away, each request would add one. */
   onFailure(cause: unknown): void
@@ -21,12 +21,12 @@ export interface RefresherOptions {
 const BATCH = 100
 
 /**
- * One query at a time, for all who came to ask during the one before: however many tenants are busy, the catalog is
- * asked no faster than it answers.
+ * One query at a time, for all tenants requested during the query before: the catalog receives queries no faster than it
+ * answers them.
  */
 export function createRefresher({ read, now, keep, onFailure }: RefresherOptions): Refresher {
   const waiting = new Set<TenantId>()
-  let asked = new Set<TenantId>()
+  let requested = new Set<TenantId>()
   let busy = false
   let failing = false
 
@@ -44,32 +44,32 @@ export function createRefresher({ read, now, keep, onFailure }: RefresherOptions
     busy = true
     try {
       while (waiting.size > 0) {
-        asked = next()
+        requested = next()
         const readAt = now()
-        const found = await read([...asked])
+        const records = await read([...requested])
         failing = false
-        for (const id of asked) keep(id, found.get(id), readAt)
+        for (const id of requested) keep(id, records.get(id), readAt)
       }
     } catch (cause) {
       if (!failing) onFailure(cause)
       failing = true
-      // What is known stays believed until its age says no; the next request asks again.
+      // The cached states stay in use until they are too old; the next request reads them again.
       waiting.clear()
     } finally {
-      asked = new Set()
+      requested = new Set()
       busy = false
     }
   }
 
   return {
     refresh(id) {
-      if (asked.has(id)) return
+      if (requested.has(id)) return
       waiting.add(id)
       if (!busy) void work()
     },
     forget(id) {
       waiting.delete(id)
-      asked.delete(id)
+      requested.delete(id)
     },
   }
 }

@@ -1,7 +1,7 @@
 import { notFound, TenancyError } from '../errors.ts'
 import type { TenantId } from '../tenant-id.ts'
 
-/** Which tenants this process must not serve, whatever the provider or the catalog says. */
+/** Which tenants this process must not serve, although the provider and the catalog would allow it. */
 export interface ServingGuard {
   /** Refuses to serve the tenant until `endDeletion`. @throws `conflict` when a deletion is under way */
   beginDeletion(tenantId: TenantId): void

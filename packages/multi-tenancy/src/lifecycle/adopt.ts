@@ -64,11 +64,11 @@ async function inspect<Client, Adapters>(
   { id, generation, name }: Pick<TenantRecord, 'id' | 'generation' | 'name'>,
 ): Promise<{ readonly locator: Locator; readonly stamp: Stamp }> {
   const { locator, stamp } = await steps(id)('adopt', async (call) => {
-    const found = await provider.find(name, call)
-    if (found === undefined) throw notFound(id)
-    const client = await connectUnverified(provider, found, call)
+    const database = await provider.find(name, call)
+    if (database === undefined) throw notFound(id)
+    const client = await connectUnverified(provider, database, call)
     const { dialect } = provider.capabilities
-    return { locator: found, stamp: await readStamp(dialect, (read) => provider.query(client, read)) }
+    return { locator: database, stamp: await readStamp(dialect, (read) => provider.query(client, read)) }
   })
   if (stamp === undefined || stamp.tenantId !== id || stamp.generation !== generation) {
     const message = "The database does not carry this tenant's identity stamp"

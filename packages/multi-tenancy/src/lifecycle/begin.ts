@@ -70,11 +70,11 @@ export async function beginOperation<Client, Adapters>(
     attempt: 1,
     params,
   }
-  const held = { operation, lastOperation: operation.id }
+  const lock = { operation, lastOperation: operation.id }
   const record =
     from === undefined
-      ? await tenants.insert(await newRecord(context, { id, intent, held }))
-      : await takeTenant(tenants, from, { states, changes: { ...changes, ...held } })
+      ? await tenants.insert(await newRecord(context, { id, intent, lock }))
+      : await takeTenant(tenants, from, { states, changes: { ...changes, ...lock } })
   context.forget(id)
   const current = record.operation
   if (current?.id !== operation.id || current.owner !== operation.owner) return undefined
@@ -107,12 +107,12 @@ async function takeTenant(
 interface NewRecordOptions {
   readonly id: TenantId
   readonly intent: Intent
-  readonly held: Pick<TenantRecord, 'operation' | 'lastOperation'>
+  readonly lock: Pick<TenantRecord, 'operation' | 'lastOperation'>
 }
 
 async function newRecord<Client, Adapters>(
   { environment, nameTenant }: FactoryContext<Client, Adapters>,
-  { id, intent: { previous, params }, held }: NewRecordOptions,
+  { id, intent: { previous, params }, lock }: NewRecordOptions,
 ): Promise<TenantRecord> {
   const generation = (previous?.generation ?? 0) + 1
   const now = environment.now()
@@ -135,6 +135,6 @@ async function newRecord<Client, Adapters>(
     deletedAt: undefined,
     deletedFrom: undefined,
     purgeAfter: undefined,
-    ...held,
+    ...lock,
   }
 }

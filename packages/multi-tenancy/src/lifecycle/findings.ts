@@ -14,7 +14,7 @@ type Context = FactoryContext<any, any>
 
 /** A finding before its age is known, with its repair. */
 export type FindingDraft = Omit<Finding, 'firstSeen' | 'confirmed' | 'repair'> & {
-  /** Repairs it, and resolves with what was done or why nothing was. */
+  /** Repairs it, and resolves with the change, or the reason why nothing changed. */
   readonly fix: (() => Promise<string>) | undefined
 }
 

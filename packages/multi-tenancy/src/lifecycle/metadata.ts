@@ -6,11 +6,11 @@ export const MAX_METADATA = 4_096
 
 /** @throws `invalid_request` unless it is a flat object of short names and plain values, of 4 KB at most */
 export function checkMetadata(metadata: TenantMetadata): void {
-  const problem = problemOf(metadata)
+  const problem = findProblem(metadata)
   if (problem !== undefined) throw new TenancyError('invalid_request', `metadata: ${problem}`)
 }
 
-function problemOf(metadata: unknown): string | undefined {
+function findProblem(metadata: unknown): string | undefined {
   if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata)) return 'must be an object'
   for (const [name, value] of Object.entries(metadata)) {
     if (!/^[A-Za-z0-9_.-]{1,64}$/.test(name) || name === '__proto__') {

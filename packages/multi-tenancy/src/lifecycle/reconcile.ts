@@ -111,7 +111,7 @@ async function compareRecords<Client, Adapters>(
   return drafts
 }
 
-/** Confirms what an earlier run saw too, and repairs what was confirmed and asked for. */
+/** Confirms findings that an earlier run saw too, and repairs confirmed findings of the requested kinds. */
 async function confirmAndRepair<Client, Adapters>(
   { context, findings }: ReconcilerParts<Client, Adapters>,
   drafts: readonly FindingDraft[],

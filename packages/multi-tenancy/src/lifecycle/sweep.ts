@@ -17,7 +17,7 @@ interface SweepParts {
   readonly leaseTtl: number
 }
 
-/** Finishes operations whose lease has expired, completes the history, and purges what is due. */
+/** Finishes operations whose lease has expired, completes the history, and purges tenants whose retention has ended. */
 export async function sweep(
   { context, tenants, operations, runner, reconciler, leaseTtl }: SweepParts,
   { limit = 50 }: SweepOptions = {},

@@ -15,7 +15,7 @@ export interface ViewOptions {
   readonly admit: (() => void | Promise<void>) | undefined
   /** Called before each statement, also inside a transaction; throws once the database is closed or gone. */
   readonly check: () => void
-  /** Called when the holder ends the view: whoever asks for the tenant next needs another one. */
+  /** Called when the holder ends the view: the next caller that opens the tenant needs another one. */
   readonly onEnd: (() => void) | undefined
 }
 

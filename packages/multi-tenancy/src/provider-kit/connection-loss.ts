@@ -1,15 +1,15 @@
 import { TenancyError } from '../errors.ts'
 
-/** What a provider finds under the name of a database that a client was made for; where there is nothing, `undefined`. */
+/** The database that a provider finds under the name of a client's database; `undefined` where it finds none. */
 export interface DatabaseStatus {
-  /** It is that very database, and no other that was made under the name since. */
+  /** It is the same database, not one that was created under the name since. */
   readonly same: boolean
   /** `setAccess` closed it. */
   readonly closed?: boolean
 }
 
 export interface ConnectionLossOptions {
-  /** What the client's user is told where the database is as it was. Without secrets. */
+  /** The error to return where the database has not changed. Without secrets. */
   readonly cause?: unknown
   /** Of the client's `ConnectTarget`. */
   readonly onDatabaseGone?: (() => void) | undefined

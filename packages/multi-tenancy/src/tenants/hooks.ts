@@ -6,13 +6,13 @@ import type { TenantMetadata } from '../types/record.ts'
 import { checkFunctions, checkOptions } from '../util/options.ts'
 
 /**
- * Called around a tenant's creation, update and deletion: before, the thing itself with the database's own
- * `onProvision` or `onDeprovision`, after. A `before` that throws stops it there, nothing has happened, and its error
- * is the answer. An `after` that throws changes nothing, for the thing is done: its error goes to `onHookError`.
+ * Called around a tenant's creation, update and deletion; the database's own `onProvision` and `onDeprovision` run
+ * between them. A `before…` hook that throws stops the operation before it begins, with the hook's error. An `after…` hook
+ * that throws changes nothing, because the operation has already succeeded: its error goes to `onHookError`.
  *
- * With a catalog `before…` is called once something is to be done, before it is written down, and `afterCreate` and
- * `afterDelete` are recorded steps: another process may finish them, so they may run again. Without one, creating
- * and deleting may be called again after a failure, so every hook may, and `progress.report` does nothing.
+ * With a catalog, a `before…` hook is called only when an operation is about to begin. `afterCreate` and `afterDelete` are
+ * recorded steps, which may run again in another process after a crash. Without a catalog, a repeated call runs every hook
+ * again, and `progress.report` does nothing.
  */
 export interface TenantHooks {
   beforeCreate?(tenantId: TenantId, request: CreateRequest): void | Promise<void>
@@ -53,7 +53,7 @@ export interface HookCaller {
   readonly onHookError: (error: TenancyError) => void
   /** @throws what the hook throws, coded */
   before(name: HookName, tenantId: TenantId, call: () => void | Promise<void>): Promise<void>
-  /** Tells `onHookError` what the hook throws. */
+  /** Passes the error of the hook to `onHookError`. */
   after(name: HookName, tenantId: TenantId, call: () => void | Promise<void>): Promise<void>
 }
 
@@ -62,7 +62,7 @@ export interface HookCallerOptions {
   readonly hasCatalog: boolean
 }
 
-/** @throws `config_invalid` for a hook that is none, or that would never be called */
+/** @throws `config_invalid` for a hook that is not a function, or that would never be called */
 export function checkedHooks(
   given: TenantHooks = {},
   { onHookError, hasCatalog }: HookCallerOptions,
@@ -90,7 +90,7 @@ export function checkedHooks(
       try {
         await before(name, tenantId, call).catch(onHookError)
       } catch {
-        // Whoever is told of errors failed too, and the thing is done.
+        // An error of the error handler must not fail the operation, which has already succeeded.
       }
     },
   }

@@ -15,18 +15,18 @@ export interface DatabaseHooks {
   onDeprovision(tenantId: string): Promise<void>
 }
 
-/** Where nothing is recorded, progress is nobody's to know. */
+/** Without a catalog, progress is not recorded. */
 const unrecorded: Progress = { report: () => {} }
 
 /** `onProvision` and `onDeprovision` of a `databaseIsolation`, or a factory's `provision` and `deprovision`. */
 export function databaseHooks(source: DatabaseSource<unknown>, reserved: ReadonlySet<string>): DatabaseHooks {
-  const given = source as Partial<DatabaseIsolation & TenantFactory>
+  const members = source as Partial<DatabaseIsolation & TenantFactory>
   const hook = (name: 'onProvision' | 'onDeprovision', member: 'provision' | 'deprovision') => {
     return async (tenantId: string) => {
       const id = parseTenantId(tenantId, reserved)
       try {
-        if (given[name] !== undefined) await given[name](id, unrecorded)
-        else if (given[member] !== undefined) await given[member](id)
+        if (members[name] !== undefined) await members[name](id, unrecorded)
+        else if (members[member] !== undefined) await members[member](id)
         else throw new TenancyError('not_supported', `databaseIsolation has no ${name}`)
       } catch (cause) {
         throw TenancyError.from(cause)
@@ -50,9 +50,9 @@ export interface TenantsOptions {
 export function createTenants({ source, database, reserved, hooks }: TenantsOptions): Tenants {
   const open: (id: TenantId) => Promise<Opened<unknown>> = tenantOpener(source)
   const { given, before, after } = hooks
-  const nothingAsked = (options: object) => {
-    const asked = Object.entries(options).find(([, value]) => value !== undefined)
-    if (asked !== undefined) throw needsCatalog(asked[0])
+  const refuseOptions = (options: object) => {
+    const option = Object.entries(options).find(([, value]) => value !== undefined)
+    if (option !== undefined) throw needsCatalog(option[0])
   }
   const refuse = (what: string) => async () => {
     throw needsCatalog(what)
@@ -60,7 +60,7 @@ export function createTenants({ source, database, reserved, hooks }: TenantsOpti
   return {
     async create(tenantId, options = {}) {
       const id = parseTenantId(tenantId, reserved)
-      nothingAsked(options)
+      refuseOptions(options)
       await before('beforeCreate', id, () => given.beforeCreate?.(id, { metadata: {}, placement: undefined }))
       await database.onProvision(id)
       await after('afterCreate', id, () => given.afterCreate?.(id, unrecorded))
@@ -71,7 +71,7 @@ export function createTenants({ source, database, reserved, hooks }: TenantsOpti
     },
     async delete(tenantId, options = {}) {
       const id = parseTenantId(tenantId, reserved)
-      nothingAsked(options)
+      refuseOptions(options)
       await before('beforeDelete', id, () => given.beforeDelete?.(id, { retention: undefined }))
       await database.onDeprovision(id)
       await after('afterDelete', id, () => given.afterDelete?.(id, unrecorded))

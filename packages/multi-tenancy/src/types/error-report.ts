@@ -1,6 +1,6 @@
 import type { TenancyError } from '../errors.ts'
 
-/** What was being done when an error occurred. */
+/** The circumstances of an error. */
 export interface ErrorContext {
   /**
    * `resolve`, `authorize`, `open` or `request` for a request (`request`: an error of ours that its handler threw);
@@ -16,5 +16,5 @@ export interface ErrorContext {
 /** Receives server faults. What it throws is logged, and changes nothing else. */
 export type OnError = (error: TenancyError, context: ErrorContext) => void | Promise<void>
 
-/** Reports what was caught, unless it is a client's mistake, a tenant's state, or was reported before. */
+/** Reports an error, unless it is a mistake of a client, the state of a tenant, or was reported before. */
 export type ReportError = (cause: unknown, context: ErrorContext) => void

@@ -5,7 +5,7 @@ export interface Identity {
   readonly tenantId: TenantId
   /** Which incarnation of the tenant id, from 1. */
   readonly generation: number
-  /** Random, made with the database: it tells two databases of the same id and generation apart. */
+  /** Random, created with the database: it distinguishes two databases of the same id and generation. */
   readonly uid: string
 }
 
@@ -19,5 +19,5 @@ export interface Stamp extends Identity {
   readonly dirty: string | null
 }
 
-/** What the core knows of a tenant before it looks; without a catalog the uid is learnt from the first look. */
+/** The identity that a stamp must have. Without a catalog the uid is learnt from the first stamp that is read. */
 export type ExpectedIdentity = Omit<Identity, 'uid'> & { readonly uid?: string | undefined }

@@ -12,13 +12,13 @@ import type {
 } from './record.ts'
 
 /**
- * The life of tenants, durable: everything that is done to one is a recorded operation, one at a time for each
- * tenant, that another process finishes when this one dies. Tenant ids are checked (`invalid_tenant_id`).
+ * The durable life of tenants. Every change is a recorded operation, one at a time for each tenant, that another process
+ * finishes when this process crashes. Tenant ids are checked (`invalid_tenant_id`).
  * A call whose operation is already under way joins it. Records are plain data.
  */
 export interface Lifecycle {
   /**
-   * Makes a tenant, or continues or confirms it; a deleted or purged id becomes a new incarnation.
+   * Creates a tenant, or continues or confirms it; a deleted or purged id becomes a new incarnation.
    * @throws `conflict` while it is suspended, deleted or another operation runs, and for one that exists when
    * `exclusive`; what the step that failed threw
    */
@@ -60,26 +60,26 @@ export interface Lifecycle {
     tenantId: string,
     query?: { cursor?: string | undefined; limit?: number | undefined },
   ): Promise<{ readonly operations: readonly Operation[]; readonly cursor?: string }>
-  /** @throws `tenant_not_found` for an id that is no operation */
+  /** @throws `tenant_not_found` for an unknown operation id */
   operation(operationId: string): Promise<OperationDetail>
   /**
    * Runs an operation whose runner died, or that waits for an executor; `step` is how its steps are run (the
    * `step` of a Cloudflare Workflow fits). Resolves when it is settled, or another runner has it.
    */
   run(operationId: string, options?: RunOptions): Promise<void>
-  /** Finishes what died and purges what is due: call it from a timer or a cron trigger. */
+  /** Finishes operations whose runner crashed, and purges tenants whose retention has ended. Call it from a timer. */
   sweep(options?: SweepOptions): Promise<SweepReport>
   /** Compares catalog and service. Changes nothing unless `repair` says what. */
   reconcile(options?: ReconcileOptions): Promise<ReconcileReport>
   /**
-   * Takes a database made before there was a catalog into it, as it is.
+   * Records a database that was created before there was a catalog, as it is.
    * @throws `tenant_not_found` when there is none, `conflict` for a tenant that has a record, `wrong_tenant` for a
    * database stamped otherwise
    */
   adopt(tenantId: string): Promise<TenantRecord>
   /**
    * Sets what runs inside operations; once, by `setupMultiTenancy`. While `onProvision` or `onDeprovision` runs in
-   * this process, a plain `provision` or `deprovision` of that very tenant confirms at once: the hook may call it.
+   * this process, a plain `provision` or `deprovision` of that very tenant returns immediately: the hook may call it.
    */
   attachHooks(hooks: OperationHooks): void
 }
@@ -87,13 +87,13 @@ export interface Lifecycle {
 export interface BeforeOptions {
   /**
    * Awaited before anything is written, once and only when there is something to do: not for a repeated request, and
-   * not for what is confirmed or refused. What it throws stops it there.
+   * not for a call that is confirmed or rejected. An error that it throws rejects the call.
    */
   readonly before?: (() => void | Promise<void>) | undefined
 }
 
 export interface OperationOptions extends BeforeOptions {
-  /** Makes a repeated request the same request: a key names one operation for ever. */
+  /** A repeated request with this key joins or returns the first one's operation; `hash` identifies its content. */
   readonly request?: { readonly key: string; readonly hash: string } | undefined
   /** Whether to wait until the operation is settled, where an executor runs it elsewhere. @default true */
   readonly wait?: boolean
@@ -110,7 +110,7 @@ export interface ProvisionOptions extends OperationOptions {
 }
 
 export interface DeprovisionOptions extends OperationOptions {
-  /** Milliseconds the database is kept; 0 purges at once. @default the catalog's `retention` */
+  /** Milliseconds the database is kept; 0 purges immediately. @default the catalog's `retention` */
   readonly retention?: number | undefined
 }
 
@@ -134,7 +134,7 @@ export interface OperationDetail extends Operation {
 }
 
 /**
- * How the steps of an operation are run. The inline one calls `work` at once; a durable engine remembers results,
+ * How the steps of an operation are run. The inline one calls `work` immediately; a durable engine stores results,
  * which are plain JSON.
  */
 export interface StepRunner {
@@ -142,9 +142,9 @@ export interface StepRunner {
 }
 
 export interface RunOptions {
-  /** @default at once, in this process */
+  /** @default inline, in this process */
   readonly step?: StepRunner
-  /** A name that stays the same when a durable engine starts its run anew. @default random */
+  /** A name that stays the same when a durable engine restarts its run. @default random */
   readonly owner?: string
 }
 
@@ -181,7 +181,7 @@ type Asked<Options extends OperationOptions> = Omit<Options, 'hooks' | 'before'>
  * What each throws beside is what `Lifecycle` says, and what its hooks throw.
  */
 export interface Tenants<Info extends TenantInfo = TenantInfo> {
-  /** Makes a tenant with its database. Calling it again continues or confirms. */
+  /** Creates a tenant with its database. Calling it again continues or confirms. */
   create(tenantId: string, options?: Asked<ProvisionOptions>): Promise<Info>
   /** With a catalog a tenant in any state but purged; without one a tenant that can be served. */
   get(tenantId: string): Promise<Info>
@@ -227,7 +227,7 @@ export interface Finding {
 }
 
 export interface ReconcileOptions {
-  /** What to repair among what is confirmed. @default nothing */
+  /** The kinds of confirmed findings to repair. @default none */
   readonly repair?: readonly FindingKind[]
   /** Milliseconds for which a finding must have been seen. @default 3_600_000 */
   readonly grace?: number

@@ -49,11 +49,11 @@ export interface ConnectTarget {
   readonly verify: (query: (statement: Statement) => Promise<Row[]>) => Promise<void>
   /** Await this before each use of the client (a lease, a request): it throws once the tenant is not to be served. */
   readonly beforeUse?: () => void | Promise<void>
-  /** Call it when a client in use learns that its database is gone or made anew: what is cached is forgotten. */
+  /** Call it when a client in use learns that its database is gone or was recreated: cached data is dropped. */
   readonly onDatabaseGone?: () => void
 }
 
-/** A database as `list` shows it; `leftover` says what is left (`role`, `user`, `script`) where the database is gone. */
+/** A database as `list` shows it; `leftover` names the remaining part (`role`, `user`, `script`) of a database that is gone. */
 export type ListedDatabase = { readonly name: string; readonly locator: Locator; readonly leftover?: string }
 
 /**
@@ -68,15 +68,15 @@ export interface TenantProvider<Client> {
   /** `sqliteMigrationSql`, `postgresMigrationSql` or `mysqlMigrationSql`, as `capabilities.dialect` says. */
   readonly migrationSql: MigrationSql
   readonly naming: Naming
-  /** The servers, groups or regions that `create` may be told as `placement`; without it there is one place. */
+  /** The servers, groups or regions that `create` accepts as `placement`. Absent: there is one place only. */
   readonly placements?: readonly string[]
-  /** Makes the database, or finds the one of that exact name. Says which; the core decides whose it is. */
+  /** Creates the database, or finds the one of that exact name, and says which. The core decides which tenant owns it. */
   create(name: string, options: CallOptions): Promise<{ locator: Locator; created: boolean }>
   /** The database of that exact name, or `undefined` when the service says there is none. Throws when unsure. */
   find(name: string, options: CallOptions): Promise<Locator | undefined>
   /** Ends its connections, revokes its credentials, deletes it; resolves when it is gone. Absent: succeeds. */
   drop(locator: Locator, options: CallOptions): Promise<void>
-  /** Shuts a database in every process (credentials void, clients get `tenant_suspended`), or opens it; data stays. */
+  /** Closes a database in every process (credentials void, clients get `tenant_suspended`), or opens it; data stays. */
   setAccess?(locator: Locator, access: 'open' | 'closed', options: CallOptions): Promise<void>
   /** One page of the databases whose name starts with `prefix`; `cursor` is absent on the last page. */
   list(
@@ -90,7 +90,7 @@ export interface TenantProvider<Client> {
   /** Runs statements in order, stopping at the first error; atomic where `transactionalDdl` says so. */
   batch(client: Client, statements: readonly Statement[]): Promise<void>
   /**
-   * `batch` with foreign keys not enforced, in one transaction; they are enforced again afterwards, whatever happens. For
+   * `batch` with foreign keys not enforced, in one transaction; they are enforced again afterwards in any case. For
    * migrations with `PRAGMA foreign_keys = OFF`, which are refused where this is absent.
    */
   batchWithoutForeignKeys?(client: Client, statements: readonly Statement[]): Promise<void>
@@ -98,7 +98,7 @@ export interface TenantProvider<Client> {
   beforeMigrate?(client: Client, migrations: readonly string[]): Promise<void>
   /** Kysely over the client: for migrations, and the adapters' `db` when the app builds none of its own. */
   kysely(client: Client): Kysely<any>
-  /** The coded error for whatever a member, or a client in use, threw. Leaves a `TenancyError` as it is. */
+  /** The coded error for an error of a member, or of a client in use. Leaves a `TenancyError` as it is. */
   mapError(cause: unknown): TenancyError
   /** What of the service's limits and settings does not fit so many tenants, in sentences. */
   diagnose?(fleet: { tenants: number }, options: CallOptions): Promise<readonly string[]>

@@ -33,7 +33,7 @@ export interface TenantRecord {
   readonly uid: string
   /** The physical name; no other incarnation or tenant ever has it. */
   readonly name: string
-  /** Absent until the database was made. */
+  /** Absent until the database was created. */
   readonly locator: Locator | undefined
   readonly placement: string | undefined
   readonly state: TenantState
@@ -61,7 +61,7 @@ export interface TenantRecord {
   readonly purgeAfter: number | undefined
 }
 
-/** What is done to a tenant, each recorded as an operation. */
+/** The kinds of operations on a tenant. */
 export type OperationKind =
   | 'provision'
   | 'migrate'
@@ -71,13 +71,13 @@ export type OperationKind =
   | 'undelete'
   | 'purge'
 
-/** What went wrong, fit to be shown to whoever manages tenants: no cause, no secret. */
+/** The error of an operation, for operators: without cause and secrets. */
 export interface OperationError {
   readonly code: TenancyErrorCode
   readonly message: string
   /** The step that failed. */
   readonly step: string | undefined
-  /** Seconds after which another try makes sense. */
+  /** Seconds after which another try may succeed. */
   readonly retryAfter?: number | undefined
   readonly operation: string
 }
@@ -133,7 +133,7 @@ export interface StepEvent {
   readonly attempt: number
   readonly step: string
   readonly outcome: 'started' | 'succeeded' | 'failed'
-  /** What it made, reported or failed with. */
+  /** What the step created, reported or failed with. */
   readonly detail: string | undefined
   readonly startedAt: number
   readonly finishedAt: number | undefined
@@ -143,7 +143,7 @@ export interface StepEvent {
 export interface TenantFilter {
   /** @default every state but `purged` */
   readonly state?: TenantState | readonly TenantState[]
-  /** The id starts with it, compared byte by byte. */
+  /** A prefix of the id, compared byte by byte. */
   readonly idPrefix?: string
   /** Milliseconds since the epoch, inclusive. */
   readonly createdAfter?: number

@@ -12,7 +12,7 @@ import type { TenantRecord } from './record.ts'
 export interface DatabaseFactory<Adapters = unknown> {
   /** The adapters of exactly this tenant. Throws (`tenant_not_found`, …), never falls back. */
   getAdapters(tenantId: string): Promise<Adapters>
-  /** Makes the tenant's database, ready to use. Calling it again continues or confirms. */
+  /** Creates the tenant's database, ready to use. Calling it again continues or confirms. */
   provision(tenantId: string): Promise<void>
   /** Deletes the tenant's database. Absent is done. */
   deprovision(tenantId: string): Promise<void>

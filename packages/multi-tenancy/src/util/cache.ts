@@ -7,8 +7,8 @@ export interface Cache<Value> {
 }
 
 /**
- * Makes room by second chance: the oldest entry goes, unless it was read since it was last considered. As good
- * as least recently used where it matters, and a hit, which every request is, moves nothing.
+ * Evicts by second chance: the oldest entry goes, unless it was read since it was last considered. It evicts much like
+ * least recently used, but a hit, which happens with every request, moves nothing.
  *
  * @param ttl milliseconds an entry is good for, from when it was set
  */

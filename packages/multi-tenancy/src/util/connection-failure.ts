@@ -10,7 +10,7 @@ const REFUSED: ReadonlySet<unknown> = new Set([
 /** The code of a host name that has no address. */
 const UNRESOLVABLE = 'ENOTFOUND'
 
-/** Why no connection could be made, from the codes of an error and its causes; `undefined` for another failure. */
+/** Why no connection could be opened, from the codes of an error and its causes; `undefined` for another failure. */
 export function connectionFailure(error: unknown): 'refused' | 'unresolvable' | undefined {
   let cause = error
   for (let depth = 0; depth < 6 && typeof cause === 'object' && cause !== null; depth++) {

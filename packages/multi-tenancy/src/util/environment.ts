@@ -1,4 +1,4 @@
-/** What the core needs of the world, so that a test can be its clock. */
+/** Clock, timers, randomness and runtime, which a test can replace. */
 export interface Environment {
   /**
    * `workers` keeps nothing with I/O from one request to the next and shares no promise between requests
@@ -15,7 +15,7 @@ export interface Environment {
   random(): number
 }
 
-/** The real world, with what a test replaces. */
+/** The real environment, with the parts that a test replaces. */
 export function createEnvironment(overrides: Partial<Environment> = {}): Environment {
   return {
     runtime: globalThis.navigator?.userAgent === 'Cloudflare-Workers' ? 'workers' : 'node',

@@ -10,7 +10,7 @@ const reported = new WeakSet<TenancyError>()
 /**
  * Hands each server fault (status 500 and above) to the hook, once.
  *
- * @param mapError the coded error, without secrets, for whatever was caught
+ * @param mapError turns a caught error into a coded one without secrets
  */
 export function createErrorReporter(
   onError: OnError = logError,
@@ -54,7 +54,7 @@ export function logError(error: TenancyError, { operation, tenantId, retry }: Er
     retry,
     cause: describeCause(cause),
     // The place of a mistake in code of the app or ours; of an unreachable server it says nothing.
-    stack: code === 'internal' ? stackOf(cause ?? error) : undefined,
+    stack: code === 'internal' ? readStack(cause ?? error) : undefined,
   }
   console.error(JSON.stringify(line))
 }
@@ -75,7 +75,7 @@ function describeCause(cause: unknown): string | undefined {
   return parts.length === 0 ? undefined : maskUrls(parts.join('; caused by '))
 }
 
-function stackOf(error: unknown): string | undefined {
+function readStack(error: unknown): string | undefined {
   return error instanceof Error && error.stack !== undefined ? maskUrls(error.stack) : undefined
 }
 

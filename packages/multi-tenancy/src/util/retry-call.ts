@@ -8,7 +8,7 @@ import { withTimeout } from './timeout.ts'
 export interface RetryCallOptions extends Pick<RetryOptions, 'onRetry'> {
   /** Milliseconds for all attempts together. */
   readonly timeout: number
-  /** The coded error for whatever was thrown. */
+  /** Turns a thrown error into a coded one. */
   readonly mapError: (cause: unknown) => TenancyError
   /** Named in the error. */
   readonly step: string
@@ -20,7 +20,7 @@ export interface RetryCallOptions extends Pick<RetryOptions, 'onRetry'> {
 /** Milliseconds for which a server may refuse connections, as one that restarts does, before the call fails. */
 const REFUSED_BUDGET = 5_000
 
-// A longer delay makes setTimeout fire immediately.
+// setTimeout fires immediately for a longer delay.
 const LONGEST_TIMER = 2 ** 31 - 1
 
 /**

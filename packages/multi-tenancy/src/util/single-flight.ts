@@ -1,8 +1,8 @@
-/** Runs work once for all who ask for the same key while it runs. */
+/** Runs work once for all callers of the same key while it runs. */
 export interface SingleFlight<Value> {
   /** `work` learns through `current()` whether its result may be kept: no longer once the key was forgotten. */
   run(key: string, work: (current: () => boolean) => Promise<Value>): Promise<Value>
-  /** Lets the next caller start anew; those already waiting get what they waited for. */
+  /** Lets the next caller start its own work; callers that already wait still receive the result. */
   forget(key: string): void
   /** Resolves when what runs for the key now has ended, however it ended. */
   settled(key: string): Promise<void>
