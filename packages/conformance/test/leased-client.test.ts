@@ -69,6 +69,8 @@ function createFileProvider(root: string, open: Set<Connection>): TenantProvider
     throw classifyConnectionError(replacement && { same: false }, { onDatabaseGone })
   }
 
+  const targets = new WeakMap<LeasedClient, ConnectTarget>()
+
   return {
     name: 'pooled-files',
     capabilities: { dialect: 'sqlite', transactions: true, transactionalDdl: true },
@@ -93,7 +95,7 @@ function createFileProvider(root: string, open: Set<Connection>): TenantProvider
     },
     async connect(target) {
       assertExists(target)
-      return createLeasedClient<Connection>({
+      const client = createLeasedClient<Connection>({
         dialect: 'sqlite',
         async acquire() {
           await target.beforeUse?.()
@@ -105,10 +107,22 @@ function createFileProvider(root: string, open: Set<Connection>): TenantProvider
           return run(connection, statement)
         },
       })
+      targets.set(client, target)
+      return client
     },
     query: (client, statement) => client.query(statement),
     batch: (client, statements) => client.batch(statements),
-    kysely: (client) => client.kysely(),
+    kysely(client) {
+      const db = client.kysely()
+      const destroy = db.destroy.bind(db)
+      return Object.assign(db, {
+        async destroy() {
+          // A destroyed Kysely rejects every later query, so the factory must not serve it to the next request.
+          targets.get(client)?.onDatabaseGone?.()
+          await destroy()
+        },
+      })
+    },
     mapError,
     close: () => pool.close({ deadline: 1_000 }),
   }

@@ -76,7 +76,7 @@ export function interceptKysely(
     async releaseConnection(connection) {
       await removeTransaction(connection)?.rollback().execute()
     },
-    async destroy() {},
+    destroy: () => inner.destroy(),
   }
 
   return new Kysely<any>({
