@@ -174,6 +174,7 @@ export const CLEAN: readonly string[] = [
   'packages/conformance',
   'packages/d1/src',
   'packages/emulators',
+  'packages/multi-tenancy/test',
   'scripts',
   'test-support',
 ]

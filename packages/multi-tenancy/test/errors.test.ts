@@ -52,7 +52,7 @@ describe('TenancyError', () => {
     expect(retryAfter(0)).toBe('1')
   })
 
-  test('tells the client nothing of a fault inside', async () => {
+  test('does not send the details of an internal fault to the client', async () => {
     const error = new TenancyError('internal', 'secret detail', {
       cause: new Error('secret cause'),
       tenantId: 'acme',
@@ -85,7 +85,7 @@ describe('the redactor', () => {
     expect(shown).not.toContain('canary')
   })
 
-  test('remembers a bounded number of secrets, the newest, and those to keep for ever', () => {
+  test('remembers the newest secrets up to a bound, and permanent secrets without a bound', () => {
     const redactor = createRedactor(10)
     redactor.keep('the platform/token')
     for (let index = 0; index < 100; index++) redactor.add(`secret-number-${index}!`)

@@ -20,7 +20,7 @@ const naming: fc.Arbitrary<Naming> = fc.record({
 })
 
 describe('physical names', () => {
-  test('no two tenants or generations share a name, under any provider’s limits', async () => {
+  test("no two tenants or generations share a name, under any provider's limits", async () => {
     await fc.assert(
       fc.asyncProperty(
         naming,
@@ -58,9 +58,12 @@ describe('physical names', () => {
     ['1st_', '_', 63],
     ['a'.repeat(45), '_', 63],
     ["x'; --", '_', 63],
-  ] as const)('the prefix %j is refused where it makes no name (%s, %d)', (prefix, separator, maxLength) => {
-    expect(() => nameTenants({ maxLength, separator }, prefix)).toThrow(
-      expect.objectContaining({ code: 'config_invalid' }),
-    )
-  })
+  ] as const)(
+    'rejects the prefix %j where it yields no valid name (%s, %d)',
+    (prefix, separator, maxLength) => {
+      expect(() => nameTenants({ maxLength, separator }, prefix)).toThrow(
+        expect.objectContaining({ code: 'config_invalid' }),
+      )
+    },
+  )
 })

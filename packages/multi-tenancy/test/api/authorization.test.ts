@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { AccessControlOptions } from '../../src/types/access-control.ts'
 import { CONTROL, createTestApi, type TestApi } from './test-api.ts'
 
-/** Every route there is, of a tenant that is there and of one that is not, and what is no route. */
+/** Calls of every route, for an existing tenant and for others, and of paths that are not routes. */
 function everyCall({ document }: TestApi, uid: string, operation: string): [string, string, unknown][] {
   const calls: [string, string, unknown][] = []
   for (const [template, item] of Object.entries<object>(document.paths)) {
@@ -12,7 +12,7 @@ function everyCall({ document }: TestApi, uid: string, operation: string): [stri
         'patch /tenants/{id}': { metadata: { touched: true } },
         'post /tenants/{id}/purge': { uid },
       }
-      for (const id of ['acme', 'nobody', 'www', 'main']) {
+      for (const id of ['acme', 'unknown', 'www', 'main']) {
         const path = template.replace('{id}', id).replace('{operationId}', operation).replace('/tenants', '')
         calls.push([method.toUpperCase(), path || '/', bodies[`${method} ${template}`]])
       }
@@ -33,11 +33,11 @@ function everyCall({ document }: TestApi, uid: string, operation: string): [stri
 
 const tokens: [string, object | undefined, string][] = [
   ['no token', undefined, 'unauthenticated'],
-  ['a tenant’s own token', { iss: 'us', tenant_id: 'acme' }, 'forbidden'],
-  ['a foreign tenant’s token', { iss: 'us', tenant_id: 'globex' }, 'forbidden'],
+  ["a tenant's own token", { iss: 'us', tenant_id: 'acme' }, 'forbidden'],
+  ["a foreign tenant's token", { iss: 'us', tenant_id: 'globex' }, 'forbidden'],
   ['a token of no tenant', { iss: 'us', sub: 'main' }, 'forbidden'],
-  ['the control plane’s token of another issuer', { iss: 'them', tenant_id: 'main' }, 'unauthenticated'],
-  ['the control plane’s token without an issuer', { tenant_id: 'main' }, 'unauthenticated'],
+  ["the control plane's token of another issuer", { iss: 'them', tenant_id: 'main' }, 'unauthenticated'],
+  ["the control plane's token without an issuer", { tenant_id: 'main' }, 'unauthenticated'],
   ['a token of two tenants', { iss: 'us', tenant_id: 'main', org_id: 'acme' }, 'tenant_ambiguous'],
   ['a list of tenants', { iss: 'us', tenant_id: ['main'] }, 'invalid_tenant_id'],
 ]
@@ -74,7 +74,7 @@ describe('every route and every unknown path', () => {
   })
 
   test.each<[string, AccessControlOptions]>([
-    ['nobody said who the control plane is', {}],
+    ['no option names the control plane', {}],
     ['only tenants have a rule', { authorize: () => true }],
     ['the predicate says no', { authorizeControlPlane: () => false }],
     ['the predicate is unsure', { authorizeControlPlane: () => 1 as never }],

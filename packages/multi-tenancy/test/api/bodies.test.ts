@@ -41,7 +41,7 @@ describe('a body', () => {
     ['PATCH', '/acme', { metadata: { deep: {} } }, 'invalid_request'],
     ['PATCH', '/acme', { metadata: { long, longer: long } }, 'invalid_request'],
     ['PATCH', '/acme', [{ op: 'replace', path: '/state', value: 'active' }], 'invalid_request'],
-    ['PATCH', '/nobody', { metadata: {} }, 'tenant_not_found'],
+    ['PATCH', '/unknown', { metadata: {} }, 'tenant_not_found'],
     ['POST', '/acme/purge', {}, 'invalid_request'],
     ['POST', '/acme/purge', { uid: null }, 'invalid_request'],
     ['POST', '/acme/purge', undefined, 'invalid_request'],

@@ -9,7 +9,7 @@ type Json = Record<string, any>
 export interface Contract {
   readonly document: Json
   request(path: string, init?: RequestInit): Promise<Response>
-  /** What was asked, as `METHOD /path status`: to see that nothing was left out. */
+  /** The requests so far, as `METHOD /path status`, which show that no route was left out. */
   readonly seen: Set<string>
 }
 
@@ -39,7 +39,7 @@ export async function createContract(
       expect(await response.clone().text()).toBe('')
       return
     }
-    const template = templateOf(document, path)
+    const template = findTemplate(document, path)
     const { status } = response
     if (template === undefined || document.paths[template][method] === undefined) {
       // No route of the API: nothing but a problem.
@@ -85,13 +85,13 @@ export async function createContract(
 }
 
 /** The described path that a path of the API belongs to; the literal one first. */
-function templateOf({ paths }: Json, path: string): string | undefined {
+function findTemplate({ paths }: Json, path: string): string | undefined {
   const matching = Object.keys(paths).filter((template) =>
     new RegExp(`^${template.replace(/\{\w+\}/g, '[^/]+').replace(/\./g, '\\.')}$`).test(path),
   )
   const literals = (template: string) =>
     template.split('/').filter((part) => part !== '' && !part.startsWith('{'))
-  // `/{id}/operations` is told from `/operations/{operationId}` by its end.
+  // The end of `/{id}/operations` distinguishes it from `/operations/{operationId}`.
   return matching.sort((a, b) => literals(b).length - literals(a).length || (a.endsWith('}') ? 1 : -1))[0]
 }
 

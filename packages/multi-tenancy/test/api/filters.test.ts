@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { createTestApi } from './test-api.ts'
 
-/** What is sent as it is, but for what no URL can hold. */
+/** The value is sent unchanged, except for characters that a URL cannot hold. */
 const query = (name: string, value: string) => `/?${name}=${encodeURIComponent(value)}`
 
 describe('a filter', () => {

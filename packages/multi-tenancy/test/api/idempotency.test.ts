@@ -26,7 +26,7 @@ describe('an Idempotency-Key', () => {
       ])
     }
     expect((await api.call('GET', '/acme/operations')).body.operations).toHaveLength(1)
-    // A quota kept by `beforeCreate` does not refuse what was made already.
+    // A quota in `beforeCreate` does not refuse a tenant that already exists.
     expect(calls).toEqual(['acme', 'acme'])
   })
 
@@ -46,7 +46,7 @@ describe('an Idempotency-Key', () => {
     const send = (api: typeof one) => api.call('POST', '/', { id: 'acme' }, key('same'))
     const first = send(one)
     await gate.reached
-    // The first is at work: nobody who asks for the same waits for it.
+    // While the first request runs, requests with the same key do not wait for it.
     const others = await Promise.all([send(one), send(two), send(one), send(two)])
     gate.open()
     const done = await first

@@ -4,9 +4,9 @@ import { createTestApi } from './test-api.ts'
 describe('the life of a tenant over HTTP', () => {
   test('creates, shows, changes, suspends, resumes, deletes, restores and purges a tenant', async () => {
     const api = await createTestApi()
-    const made = await api.call('POST', '/', { id: 'acme', metadata: { plan: 'pro', seats: 3 } })
-    expect([made.status, made.headers.get('location')]).toEqual([201, '/tenants/acme'])
-    expect(made.body).toMatchObject({
+    const created = await api.call('POST', '/', { id: 'acme', metadata: { plan: 'pro', seats: 3 } })
+    expect([created.status, created.headers.get('location')]).toEqual([201, '/tenants/acme'])
+    expect(created.body).toMatchObject({
       id: 'acme',
       generation: 1,
       state: 'active',
@@ -20,7 +20,7 @@ describe('the life of a tenant over HTTP', () => {
     await db.insertInto('notes').values({ body: 'kept' }).execute()
 
     const shown = await api.call('GET', '/acme')
-    expect(shown).toMatchObject({ status: 200, body: made.body })
+    expect(shown).toMatchObject({ status: 200, body: created.body })
     const changed = await api.call('PATCH', '/acme', { metadata: { plan: null, region: 'eu' } })
     expect(changed).toMatchObject({ status: 200, body: { metadata: { seats: 3, region: 'eu' } } })
     expect(changed.body.metadata).not.toHaveProperty('plan')
@@ -36,7 +36,7 @@ describe('the life of a tenant over HTTP', () => {
     })
 
     const deleted = await api.call('DELETE', '/acme?retention=P1DT2H')
-    expect(deleted).toMatchObject({ status: 200, body: { state: 'deleted', uid: made.body.uid } })
+    expect(deleted).toMatchObject({ status: 200, body: { state: 'deleted', uid: created.body.uid } })
     const { deletedAt, purgeAfter } = deleted.body
     expect(Date.parse(purgeAfter) - Date.parse(deletedAt)).toBe(26 * 3_600_000)
     await expect(api.factory.getAdapters('acme')).rejects.toMatchObject({ code: 'tenant_not_found' })
@@ -47,7 +47,7 @@ describe('the life of a tenant over HTTP', () => {
 
     await api.call('DELETE', '/acme')
     expect((await api.call('POST', '/acme/purge', { uid: crypto.randomUUID() })).body.code).toBe('conflict')
-    const purged = await api.call('POST', '/acme/purge', { uid: made.body.uid })
+    const purged = await api.call('POST', '/acme/purge', { uid: created.body.uid })
     expect(purged).toMatchObject({ status: 200, body: { state: 'purged', metadata: {} } })
     expect((await api.call('GET', '/acme')).status).toBe(404)
     expect((await api.call('DELETE', '/acme')).status).toBe(204)
@@ -65,7 +65,7 @@ describe('the life of a tenant over HTTP', () => {
 
   test('treats a tenant that never existed as deleted', async () => {
     const api = await createTestApi()
-    expect((await api.call('DELETE', '/nobody')).status).toBe(204)
+    expect((await api.call('DELETE', '/unknown')).status).toBe(204)
   })
 
   test('rejects an existing id with conflict', async () => {
@@ -125,7 +125,7 @@ describe('the life of a tenant over HTTP', () => {
     }
     expect(kinds).toHaveLength(5)
     expect(kinds.filter((kind) => kind === 'suspend')).toHaveLength(2)
-    expect((await api.call('GET', '/nobody/operations')).status).toBe(404)
+    expect((await api.call('GET', '/unknown/operations')).status).toBe(404)
     expect((await api.call('GET', `/operations/${crypto.randomUUID()}`)).status).toBe(404)
   })
 
@@ -199,8 +199,8 @@ describe('with an executor', () => {
 describe('a tenant called operations', () => {
   test('is reached like any other tenant', async () => {
     const api = await createTestApi()
-    const made = await api.call('POST', '/', { id: 'operations' })
-    expect([made.status, made.headers.get('location')]).toEqual([201, '/tenants/operations'])
+    const created = await api.call('POST', '/', { id: 'operations' })
+    expect([created.status, created.headers.get('location')]).toEqual([201, '/tenants/operations'])
     expect((await api.call('GET', '/operations')).body.id).toBe('operations')
     const history = await api.call('GET', '/operations/operations')
     expect(history.body.operations).toMatchObject([{ kind: 'provision', tenantId: 'operations' }])

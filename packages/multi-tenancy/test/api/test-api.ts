@@ -14,7 +14,7 @@ import { type MultiTenancy, type MultiTenancyConfig, setupMultiTenancy } from '.
 import type { AccessControlOptions } from '../../src/types/access-control.ts'
 import type { Lifecycle } from '../../src/types/lifecycle.ts'
 import type { TenantFactory } from '../../src/types/tenant-factory.ts'
-import { payloadFromHeader } from '../middleware/world.ts'
+import { payloadFromHeader } from '../middleware/test-databases.ts'
 import { type Contract, createContract } from './contract.ts'
 
 type Adapters = { db: Kysely<any> }

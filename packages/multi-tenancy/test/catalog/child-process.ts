@@ -1,11 +1,11 @@
-import { type Address, connect, dialectOf } from './test-databases.ts'
-import { storesOf, tenantRecord } from './test-stores.ts'
+import { type Address, connect, getDialect } from './test-databases.ts'
+import { createStores, tenantRecord } from './test-stores.ts'
 
 // A child process: sends `ready`, opens the catalog at the first message, and inserts a tenant.
 const address = JSON.parse(process.argv[2] ?? '') as Address
 const id = process.argv[3] ?? ''
 const db = connect(address)
-const { tenants } = storesOf(db, dialectOf(address))
+const { tenants } = createStores(db, getDialect(address))
 process.send?.('ready')
 process.once('message', () => {
   tenants

@@ -8,7 +8,7 @@ import { createMemoryFactory, createMemoryServer, openSqlite as sqlite } from '.
 import { dying } from './faulty-kysely.ts'
 import { startReadyProcess } from './ready-process.ts'
 import { kindsHere, makeDatabase, type TestDatabase } from './test-databases.ts'
-import { asId, type Stores, storesOf, tenantRecord } from './test-stores.ts'
+import { asId, createStores, type Stores, tenantRecord } from './test-stores.ts'
 
 for (const kind of await kindsHere()) {
   describe(`the catalog's tables on ${kind}`, () => {
@@ -28,7 +28,7 @@ for (const kind of await kindsHere()) {
       for (const child of children) child.send('go')
       expect(await Promise.all(children.map((child) => child.receive()))).toEqual(Array(4).fill('done'))
       await Promise.all(children.map((child) => child.stop()))
-      const { db, tenants } = storesOf(database.open(), database.dialect)
+      const { db, tenants } = createStores(database.open(), database.dialect)
       expect(await tenants.count({})).toBe(4)
       const untyped = db as Kysely<any>
       const journal = await untyped.selectFrom('tenantry_migrations').selectAll().execute()
@@ -41,7 +41,7 @@ for (const kind of await kindsHere()) {
         timeout: 120_000,
       }, async () => {
         let died = 0
-        // Making databases takes a server its time: there, from where the tables are made.
+        // A server takes long to create a database, so its first fault is where the tables are created.
         for (let statements = kind === 'mysql' ? 12 : 0, finished = false; !finished; statements++) {
           const own = await makeDatabase(kind)
           try {
@@ -62,7 +62,7 @@ for (const kind of await kindsHere()) {
             await ready()
             const stamp = await db.selectFrom('tenantry_identity').selectAll().executeTakeFirstOrThrow()
             expect([stamp.state, stamp.dirty], `after ${statements}`).toEqual(['ready', null])
-            expect(await storesOf(db, dialect).tenants.count({}), `after ${statements}`).toBe(0)
+            expect(await createStores(db, dialect).tenants.count({}), `after ${statements}`).toBe(0)
           } finally {
             await own.cleanup()
           }
@@ -74,7 +74,7 @@ for (const kind of await kindsHere()) {
     it('count, list and page 10,000 tenants while others are created and deleted', {
       timeout: 60_000,
     }, async () => {
-      const stores = storesOf(database.open(), database.dialect)
+      const stores = createStores(database.open(), database.dialect)
       await fill(stores, 10_000)
       const { tenants } = stores
       const state = 'active' as const
@@ -84,11 +84,11 @@ for (const kind of await kindsHere()) {
       expect((await tenants.ids()).size).toBeGreaterThanOrEqual(10_000)
       const seen: string[] = []
       for (let after: string | undefined, page = 0; ; page++) {
-        const found = await tenants.list({ idPrefix: 'fleet-' }, after, 100)
-        seen.push(...found.map(({ id }) => id))
-        after = found.at(-1)?.id
+        const records = await tenants.list({ idPrefix: 'fleet-' }, after, 100)
+        seen.push(...records.map(({ id }) => id))
+        after = records.at(-1)?.id
         if (after === undefined) break
-        // Somebody comes before the cursor, somebody after, and somebody in the page goes.
+        // One tenant is added before the cursor and one after, and one of the page is deleted.
         await tenants.insert(tenantRecord(`fleet-00000-${page}`))
         await tenants.insert(tenantRecord(`fleet-zz-${page}`))
         await tenants.update({ id: asId(after), generation: 1 }, {}, { state: 'purged' })
@@ -119,7 +119,7 @@ async function fill({ ready }: Stores, count: number): Promise<void> {
 }
 
 describe('a database that belongs to another part', () => {
-  const stampOf = (db: Kysely<any>) =>
+  const readDatabaseStamp = (db: Kysely<any>) =>
     readStamp('sqlite', async ({ sql, params = [] }) => {
       return (await db.executeQuery<Record<string, unknown>>(CompiledQuery.raw(sql, [...params]))).rows
     })
@@ -134,12 +134,12 @@ describe('a database that belongs to another part', () => {
       ]
       for (const { sql, params = [] } of statements)
         await db.executeQuery(CompiledQuery.raw(sql, [...params]))
-      const before = await stampOf(db)
+      const before = await readDatabaseStamp(db)
       const catalog = createCatalog({ db, dialect: 'sqlite' })
       const { lifecycle } = createMemoryFactory({ catalog })
       await expect(lifecycle?.list()).rejects.toMatchObject({ code: 'wrong_tenant' })
       await expect(lifecycle?.provision('beta')).rejects.toMatchObject({ code: 'wrong_tenant' })
-      expect(await stampOf(db)).toEqual(before)
+      expect(await readDatabaseStamp(db)).toEqual(before)
       expect(before?.state).toBe(state)
     })
   }

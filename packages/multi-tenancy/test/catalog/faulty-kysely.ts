@@ -7,7 +7,7 @@ export interface FaultyKysely {
   count(): number
   /**
    * The statement at `index` (from 0, counted from now) fails once: `before` it runs, or `after`, with its reply
-   * lost. `outage` fails it and whatever follows, before it runs.
+   * lost. `outage` fails it and all later statements, before they run.
    */
   arm(index: number, mode: 'before' | 'after' | 'outage'): void
   disarm(): void

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { openSqlite as sqlite } from '../../src/memory/index.ts'
 import type { OperationError } from '../../src/types/record.ts'
 import { createFaultyKysely, type FaultyKysely } from './faulty-kysely.ts'
-import { asId, runningOperation, type Stores, storesOf, tenantRecord } from './test-stores.ts'
+import { asId, createStores, runningOperation, type Stores, tenantRecord } from './test-stores.ts'
 
 const ACME = { id: asId('acme'), generation: 1 }
 const HELD = { id: asId('held'), generation: 1 }
@@ -50,7 +50,7 @@ const WRITES: Record<string, (stores: Stores) => Promise<unknown>> = {
   'ends a step': ({ operations }) => operations.endStep(STEP, 'succeeded', 'created'),
 }
 
-/** What the database holds, but for what is random or the time. */
+/** The rows of the database, without random values and times. */
 async function contents({ db }: Stores): Promise<unknown> {
   const tenants = await db.selectFrom('tenantry_tenants').selectAll().orderBy('tenant_id').execute()
   const operations = await db.selectFrom('tenantry_operations').selectAll().orderBy('id').execute()
@@ -68,22 +68,22 @@ async function contents({ db }: Stores): Promise<unknown> {
   }
 }
 
-interface World {
+interface TestStores {
   readonly faults: FaultyKysely
   readonly stores: Stores
 }
 
-async function createWorld(): Promise<World> {
+async function createTestStores(): Promise<TestStores> {
   const faults = createFaultyKysely(sqlite())
-  const stores = storesOf(faults.db, 'sqlite')
+  const stores = createStores(faults.db, 'sqlite')
   const { tenants, operations } = stores
   await tenants.insert(tenantRecord('acme', { uid: 'acme', revision: 'r1' }))
-  const held = await tenants.insert(
+  const lockedTenant = await tenants.insert(
     tenantRecord('held', { uid: 'held', revision: 'r1', operation: OPERATION }),
   )
   const expired = runningOperation({ id: 'expired', leaseUntil: 1 })
   await tenants.insert(tenantRecord('expired', { uid: 'expired', revision: 'r1', operation: expired }))
-  await operations.record(held, 'k1')
+  await operations.record(lockedTenant, 'k1')
   await operations.beginStep(STEP, 'stamp')
   return { faults, stores }
 }
@@ -91,7 +91,7 @@ async function createWorld(): Promise<World> {
 describe('a reply that is lost', () => {
   for (const [name, write] of Object.entries(WRITES)) {
     it(`${name} returns the same result and one state when any statement fails before or after it runs`, async () => {
-      const calm = await createWorld()
+      const calm = await createTestStores()
       calm.faults.arm(Number.POSITIVE_INFINITY, 'before')
       const answer = await write(calm.stores)
       const statements = calm.faults.count()
@@ -99,7 +99,7 @@ describe('a reply that is lost', () => {
       // The statements of the second try, too, are tried.
       for (let index = 0; index < statements + 2; index++) {
         for (const mode of ['before', 'after'] as const) {
-          const { faults, stores } = await createWorld()
+          const { faults, stores } = await createTestStores()
           faults.arm(index, mode)
           expect(await write(stores), `${mode} ${index}`).toEqual(answer)
           faults.disarm()
@@ -109,14 +109,14 @@ describe('a reply that is lost', () => {
     })
 
     it(`${name} reports a coded error for an unavailable database and leaves no partial state`, async () => {
-      const calm = await createWorld()
+      const calm = await createTestStores()
       const before = await contents(calm.stores)
       calm.faults.arm(Number.POSITIVE_INFINITY, 'before')
       await write(calm.stores)
       const statements = calm.faults.count()
       const after = await contents(calm.stores)
       for (let index = 0; index < statements; index++) {
-        const { faults, stores } = await createWorld()
+        const { faults, stores } = await createTestStores()
         faults.arm(index, 'outage')
         await expect(write(stores), String(index)).rejects.toMatchObject({ code: 'provider_unavailable' })
         faults.disarm()

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { WAITING } from '../../src/catalog/leases.ts'
 import type { Guard } from '../../src/catalog/tenants.ts'
 import { kindsHere, makeDatabase, type TestDatabase } from './test-databases.ts'
-import { asId, runningOperation, type Stores, storesOf, tenantRecord } from './test-stores.ts'
+import { asId, createStores, runningOperation, type Stores, tenantRecord } from './test-stores.ts'
 
 const YEAR_9999 = 253_402_300_799_999
 
@@ -15,8 +15,8 @@ for (const kind of await kindsHere()) {
 
     beforeAll(async () => {
       database = await makeDatabase(kind)
-      one = storesOf(database.open(), database.dialect)
-      other = storesOf(database.open(), database.dialect)
+      one = createStores(database.open(), database.dialect)
+      other = createStores(database.open(), database.dialect)
       await one.ready()
       await other.ready()
     })
@@ -51,7 +51,7 @@ for (const kind of await kindsHere()) {
     })
 
     it('keeps times, numbers and long texts of any script as they were', async () => {
-      const text = '“Größe” 日本語 😀 '
+      const text = '\u201cGröße\u201d 日本語 😀 '
       const locator = { uuid: 'u', big: text.repeat(600), port: 5432, tls: true, none: null }
       const error = { code: 'internal', message: text.repeat(500), step: 'migrate', operation: 'op' } as const
       const params = { metadata: { name: text.repeat(60) }, retention: YEAR_9999 }
@@ -117,18 +117,18 @@ for (const kind of await kindsHere()) {
 
     it('of many who write one incarnation one does, and all learn which', async () => {
       const stores = [one, other]
-      const made = await Promise.all(
+      const records = await Promise.all(
         Array.from({ length: 10 }, async (_, index) =>
           stores[index % 2]?.tenants.insert(tenantRecord('first')),
         ),
       )
-      expect(new Set(made.map((record) => record?.uid)).size).toBe(1)
+      expect(new Set(records.map((record) => record?.uid)).size).toBe(1)
       const rows = await one.db
         .selectFrom('tenantry_tenants')
         .where('tenant_id', '=', 'first')
         .selectAll()
         .execute()
-      expect(rows.map(({ uid }) => uid)).toEqual([made[0]?.uid])
+      expect(rows.map(({ uid }) => uid)).toEqual([records[0]?.uid])
     })
 
     it('no two incarnations have one physical name', async () => {

@@ -46,7 +46,7 @@ export function connect({ kind, at }: Address): Kysely<any> {
   })
 }
 
-export function dialectOf({ kind }: Address): Dialect {
+export function getDialect({ kind }: Address): Dialect {
   return DIALECTS[kind]
 }
 
@@ -89,12 +89,12 @@ export async function makeDatabase(kind: Kind): Promise<TestDatabase> {
   }
 }
 
-interface Made {
+interface CreatedDatabase {
   readonly address: Address
   drop(): Promise<void>
 }
 
-function inFolder(kind: 'sqlite' | 'libsql'): Made {
+function inFolder(kind: 'sqlite' | 'libsql'): CreatedDatabase {
   const folder = mkdtempSync(path.join(tmpdir(), 'tenantry-catalog-'))
   return {
     address: { kind, at: path.join(folder, 'catalog.db') },
@@ -102,7 +102,7 @@ function inFolder(kind: 'sqlite' | 'libsql'): Made {
   }
 }
 
-async function onServer(kind: 'postgres' | 'mysql'): Promise<Made> {
+async function onServer(kind: 'postgres' | 'mysql'): Promise<CreatedDatabase> {
   const server = kind === 'postgres' ? POSTGRES : MYSQL
   const name = `catalog_${Math.random().toString(36).slice(2, 10)}`
   const url = new URL(server)

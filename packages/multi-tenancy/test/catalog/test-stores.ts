@@ -17,7 +17,7 @@ export interface Stores {
 }
 
 /** The stores over a database, as one process has them. */
-export function storesOf(
+export function createStores(
   db: Kysely<any>,
   dialect: Dialect,
   environment: Environment = createEnvironment({ sleep: async () => {} }),

@@ -6,7 +6,7 @@ import { createRedactor } from '../../src/provider-kit/redactor.ts'
 const redactor = createRedactor()
 redactor.keep('hunter2secret')
 const refused = new Error('no such table: notes')
-const { mapError, toClientError: tell } = createErrorMap({
+const { mapError, toClientError } = createErrorMap({
   redactor,
   classify({ message }) {
     if (message.startsWith('busy')) return 'provider_unavailable'
@@ -44,7 +44,7 @@ test('removes secrets from message and cause, and describes a value that is not 
 test("keeps a coded error, and passes the driver's own error of a rejected statement to clients", () => {
   const coded = new TenancyError('conflict', 'as it is')
   expect(mapError(coded)).toBe(coded)
-  expect(tell(coded)).toBe(coded)
-  expect(tell(refused)).toBe(refused)
-  expect(tell(new Error('busy'))).toMatchObject({ code: 'provider_unavailable' })
+  expect(toClientError(coded)).toBe(coded)
+  expect(toClientError(refused)).toBe(refused)
+  expect(toClientError(new Error('busy'))).toMatchObject({ code: 'provider_unavailable' })
 })

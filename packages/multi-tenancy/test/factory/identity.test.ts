@@ -5,7 +5,7 @@ import { createMemoryProvider, createMemoryServer, type MemoryServer } from '../
 
 const coded = (code: string): object => expect.objectContaining({ code })
 
-/** Moves each tenant's database under the other's name, behind the library's back. */
+/** Swaps the databases of two tenants without the factory's knowledge. */
 function swap(server: MemoryServer, one: string, two: string): void {
   const [first, second] = [server.get(one), server.get(two)]
   if (first === undefined || second === undefined) throw new Error('both databases must be there')

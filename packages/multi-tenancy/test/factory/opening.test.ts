@@ -8,7 +8,7 @@ import { createMemoryProvider, createMemoryServer } from '../../src/memory/index
 import { HOSTILE_IDS } from '../hostile-ids.ts'
 import { createRecordedProvider } from './recorded-provider.ts'
 
-// What is kept is counted, not what nobody has collected yet.
+// Collect garbage before memory is measured, so that only retained objects count.
 setFlagsFromString('--expose-gc')
 const collect: () => void = runInNewContext('gc')
 

@@ -34,22 +34,22 @@ function slowFinder() {
 describe('a look-up during which the tenant changes', () => {
   test.each(['forget', 'remember'] as const)('is not cached after %s', async (change) => {
     const { finder, answers } = slowFinder()
-    const asked = finder.find(id, call)
+    const lookup = finder.find(id, call)
     await Promise.resolve()
     if (change === 'forget') finder.forget(id)
     else finder.remember(id, 'new')
     answers[0]?.('old')
-    expect(await asked).toBe('old')
+    expect(await lookup).toBe('old')
     expect(finder.peek(id)).toBe(change === 'forget' ? undefined : 'new')
   })
 
   test('does not cache a tenant as unknown that was provisioned meanwhile', async () => {
     const { finder, answers } = slowFinder()
-    const asked = finder.find(id, call).catch((error) => error.code)
+    const lookup = finder.find(id, call).catch((error) => error.code)
     await Promise.resolve()
     finder.forget(id)
     answers[0]?.(undefined)
-    expect(await asked).toBe('tenant_not_found')
+    expect(await lookup).toBe('tenant_not_found')
     const again = finder.find(id, call)
     await Promise.resolve()
     answers[1]?.('there')
@@ -58,10 +58,10 @@ describe('a look-up during which the tenant changes', () => {
 
   test('is cached when nothing changed, and its failure is not', async () => {
     const { finder, answers } = slowFinder()
-    const asked = finder.find(id, call)
+    const lookup = finder.find(id, call)
     await Promise.resolve()
     answers[0]?.('there')
-    await asked
+    await lookup
     expect(finder.peek(id)).toBe('there')
   })
 })
@@ -92,19 +92,19 @@ test('completes a deletion although the tenant is provisioned again immediately'
 })
 
 test('accepts a step timeout beyond the range of timers', async () => {
-  const held = createGate()
+  const gate = createGate()
   const memory = createMemoryProvider()
   let calls = 0
   const factory = defineFactory(memory, {
     stepTimeout: 2 ** 40,
     async seed() {
       calls++
-      await held.pass()
+      await gate.pass()
     },
   })
-  const made = factory.provision('acme')
+  const provisioning = factory.provision('acme')
   await new Promise((resolve) => setTimeout(resolve, 50))
-  held.open()
-  await made
+  gate.open()
+  await provisioning
   expect(calls).toBe(1)
 })

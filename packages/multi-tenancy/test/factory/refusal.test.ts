@@ -5,14 +5,14 @@ import { classifyConnectionError } from '../../src/provider-kit/connection-loss.
 const cause = new TenancyError('credentials_rejected', 'Access denied')
 
 test.each([
-  ['nothing', undefined, 'tenant_not_found', true],
-  ['another of the name', { same: false }, 'stale_tenant', true],
-  ['another, closed', { same: false, closed: true }, 'stale_tenant', true],
-  ['the same, closed', { same: true, closed: true }, 'tenant_suspended', false],
-] as const)('%s is told with its code, and the cause', (_what, found, code, gone) => {
+  ['missing', undefined, 'tenant_not_found', true],
+  ['replaced', { same: false }, 'stale_tenant', true],
+  ['replaced and closed', { same: false, closed: true }, 'stale_tenant', true],
+  ['closed', { same: true, closed: true }, 'tenant_suspended', false],
+] as const)('classifies a database that is %s with its code and the cause', (_what, database, code, gone) => {
   const lost = vi.fn()
-  expect(classifyConnectionError(found, { cause, onDatabaseGone: lost })).toMatchObject({ code, cause })
-  expect(classifyConnectionError(found)).toMatchObject({ code })
+  expect(classifyConnectionError(database, { cause, onDatabaseGone: lost })).toMatchObject({ code, cause })
+  expect(classifyConnectionError(database)).toMatchObject({ code })
   expect(lost).toHaveBeenCalledTimes(gone ? 1 : 0)
 })
 
@@ -26,8 +26,8 @@ test('returns the cause when the database is unchanged', () => {
 test('calls onDatabaseGone for a cause that reports a missing or replaced database', () => {
   const lost = vi.fn()
   for (const code of ['tenant_not_found', 'stale_tenant'] as const) {
-    const told = new TenancyError(code, 'As the Worker says')
-    expect(classifyConnectionError({ same: true }, { cause: told, onDatabaseGone: lost })).toBe(told)
+    const reported = new TenancyError(code, 'As the Worker says')
+    expect(classifyConnectionError({ same: true }, { cause: reported, onDatabaseGone: lost })).toBe(reported)
   }
   expect(lost).toHaveBeenCalledTimes(2)
 })

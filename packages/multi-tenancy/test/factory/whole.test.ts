@@ -5,7 +5,7 @@ import { defineFactory } from '../../src/factory/define-factory.ts'
 import { createMemoryProvider, createMemoryServer } from '../../src/memory/index.ts'
 import type { TenantProvider } from '../../src/types/provider.ts'
 
-/** A provider that writes down what is asked of it. */
+/** A provider that records its calls. */
 function createRecordedProvider(): { provider: TenantProvider<any>; calls: string[] } {
   const provider = createMemoryProvider(createMemoryServer())
   const calls: string[] = []
@@ -39,7 +39,7 @@ const KYSELY = {
   },
 }
 
-async function journalOf(provider: TenantProvider<any>, migrations: MigrationSource, id: string) {
+async function readJournal(provider: TenantProvider<any>, migrations: MigrationSource, id: string) {
   const { db } = await defineFactory(provider, { migrations }).getAdapters(id)
   return db.selectFrom('tenantry_migrations').select(['name', 'checksum', 'state', 'statement']).execute()
 }
@@ -62,7 +62,7 @@ describe('a database that was created just now', () => {
       { ...steps, capabilities: { ...steps.capabilities, transactionalDdl: false } },
       { migrations },
     ).provision('acme')
-    expect(await journalOf(whole, migrations, 'acme')).toEqual(await journalOf(steps, migrations, 'acme'))
+    expect(await readJournal(whole, migrations, 'acme')).toEqual(await readJournal(steps, migrations, 'acme'))
   })
 
   test('is seeded before it is ready', async () => {
@@ -88,7 +88,7 @@ describe('a database that was created just now', () => {
       const rows = await db.selectFrom('notes').selectAll().execute()
       if (rows.length === 0) await db.schema.createTable('empty').addColumn('id', 'integer').execute()
     } } }],
-    ['looks at the tables', { '003_x': { async up(db) {
+    ['reads the list of tables', { '003_x': { async up(db) {
       const tables = await db.introspection.getTables()
       if (tables.some(({ name }) => name === 'notes')) await db.schema.createTable('empty').addColumn('id', 'integer').execute()
     } } }],
@@ -98,7 +98,7 @@ describe('a database that was created just now', () => {
     const { provider } = createRecordedProvider()
     const migrations = { ...SQL, ...(more as object) } as MigrationSource
     await defineFactory(provider, { migrations }).provision('acme')
-    const rows = await journalOf(provider, migrations, 'acme')
+    const rows = await readJournal(provider, migrations, 'acme')
     expect(rows.map(({ name, state }) => [name, state])).toEqual([
       ['001_notes', 'done'],
       ['002_index', 'done'],
@@ -140,12 +140,12 @@ describe('a database that was created just now', () => {
       step: '003_bad',
     })
     await expect(factory.getAdapters('acme')).rejects.toMatchObject({ code: 'tenant_not_ready' })
-    const mended = defineFactory(provider, {
+    const corrected = defineFactory(provider, {
       migrations: { ...migrations, '003_bad': 'CREATE TABLE good (id TEXT)' },
     })
-    await mended.provision('acme')
+    await corrected.provision('acme')
     expect(
-      (await journalOf(provider, { ...migrations, '003_bad': 'CREATE TABLE good (id TEXT)' }, 'acme')).map(
+      (await readJournal(provider, { ...migrations, '003_bad': 'CREATE TABLE good (id TEXT)' }, 'acme')).map(
         ({ name }) => name,
       ),
     ).toHaveLength(4)
@@ -153,14 +153,14 @@ describe('a database that was created just now', () => {
 
   test('is read first when the service reports that it existed', async () => {
     const { provider, calls } = createRecordedProvider()
-    const found = {
+    const existing = {
       ...provider,
       create: async (...given: Parameters<typeof provider.create>) => ({
         ...(await provider.create(...given)),
         created: false,
       }),
     }
-    await defineFactory(found, { migrations: SQL }).provision('acme')
+    await defineFactory(existing, { migrations: SQL }).provision('acme')
     expect(calls.filter((call) => call.startsWith('batch')).length).toBeGreaterThan(1)
   })
 
@@ -170,13 +170,13 @@ describe('a database that was created just now', () => {
     const late = {
       ...provider,
       async create(...given: Parameters<typeof provider.create>) {
-        const made = await provider.create(...given)
+        const created = await provider.create(...given)
         await factory.provision('acme')
-        return made
+        return created
       },
     }
     await defineFactory(late, { migrations: SQL, databasePrefix: 'tenant_' }).provision('acme')
-    expect(await journalOf(provider, SQL, 'acme')).toHaveLength(2)
+    expect(await readJournal(provider, SQL, 'acme')).toHaveLength(2)
   })
 
   test('rejects a migration that would end the transaction of the batch', async () => {

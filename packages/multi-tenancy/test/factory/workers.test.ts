@@ -30,12 +30,12 @@ test('verifies the stamp in a request although provision has read it', async () 
 
 test('opens a cached tenant without a timer and a signal', async () => {
   const { provider } = createRecordedProvider()
-  const asked: string[] = []
+  const connects: string[] = []
   const factory = defineFactory(
     {
       ...provider,
       connect: (target, options) => {
-        asked.push('connect')
+        connects.push('connect')
         return provider.connect(target, options)
       },
     },
@@ -43,12 +43,12 @@ test('opens a cached tenant without a timer and a signal', async () => {
   )
   await factory.provision('acme')
   await factory.getAdapters('acme')
-  asked.length = 0
+  connects.length = 0
   const timers = vi.spyOn(globalThis, 'setTimeout')
   const signals = vi.spyOn(globalThis, 'AbortController')
   try {
     await factory.getAdapters('acme')
-    expect(asked).toEqual(['connect'])
+    expect(connects).toEqual(['connect'])
     expect(timers).not.toHaveBeenCalled()
     expect(signals).not.toHaveBeenCalled()
   } finally {
@@ -58,17 +58,17 @@ test('opens a cached tenant without a timer and a signal', async () => {
 
 test('reports the abort to work that reads its signal late', async () => {
   const { provider } = createRecordedProvider()
-  let given: CallOptions | undefined
+  let receivedOptions: CallOptions | undefined
   const factory = defineFactory(
     {
       ...provider,
       find: (_name, options) => {
-        given = options
+        receivedOptions = options
         return new Promise(() => {})
       },
     },
     { environment: { runtime: 'workers' }, openTimeout: 20 },
   )
   await expect(factory.getAdapters('acme')).rejects.toMatchObject({ code: 'timeout' })
-  expect(given?.signal.aborted).toBe(true)
+  expect(receivedOptions?.signal.aborted).toBe(true)
 })

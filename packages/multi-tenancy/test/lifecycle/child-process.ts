@@ -1,6 +1,6 @@
 import { createCatalog } from '../../src/catalog.ts'
 import { defineFactory } from '../../src/factory/define-factory.ts'
-import { type Address, connect, dialectOf } from '../catalog/test-databases.ts'
+import { type Address, connect, getDialect } from '../catalog/test-databases.ts'
 import { createFileProvider } from './file-provider.ts'
 
 /** The calls of a child process. */
@@ -16,7 +16,7 @@ const db = connect(catalog)
 const factory = defineFactory(createFileProvider(folder), {
   databasePrefix: 'tenant_',
   migrations: { '0001_notes': 'CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL)' },
-  catalog: createCatalog({ db, dialect: dialectOf(catalog) }),
+  catalog: createCatalog({ db, dialect: getDialect(catalog) }),
 })
 
 async function call(action: 'provision' | 'deprovision', id: string): Promise<string> {

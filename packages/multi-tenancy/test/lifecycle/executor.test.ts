@@ -5,8 +5,8 @@ import type { StepRunner } from '../../src/types/lifecycle.ts'
 import { createTestEnv, LEASE, type Process, type TestEnv } from './test-env.ts'
 
 /**
- * A durable engine, as Cloudflare Workflows is one: it runs a function again from its start whenever it dies, and
- * answers the steps that were done from its memory. Errors that cross it are made anew.
+ * A durable engine like Cloudflare Workflows: after a crash it runs a function again from its start, and returns the
+ * recorded results of the completed steps. It rebuilds errors that cross it.
  */
 function createEngine(run: (operationId: string, step: StepRunner, instance: string) => Promise<void>) {
   const instances = new Map<string, Map<string, unknown>>()
@@ -72,10 +72,10 @@ describe('an executor', () => {
   it('runs the operation and returns its result to the caller', async () => {
     const env = createTestEnv()
     const { queue, engine, caller, work } = await setUp(env)
-    const made = caller.lifecycle.provision('acme')
+    const provisioning = caller.lifecycle.provision('acme')
     while (queue.length === 0) await Promise.resolve()
     await work()
-    expect((await made).state).toBe('active')
+    expect((await provisioning).state).toBe('active')
     expect(engine.done).toEqual(['create', 'stamp', 'migrate', 'seed', 'ready', 'activate'])
   })
 
@@ -101,7 +101,7 @@ describe('an executor', () => {
           (await caller.lifecycle.provision('acme', { wait: false })).operation ?? {}
         await work()
         engine.live()
-        // At once: a name that stays the same need not wait for its own lease to end.
+        // Immediately, because an instance with the same name need not wait until its own lease ends.
         queue.push(operation)
         await work()
         expect((await caller.lifecycle.get('acme')).state, `${when} ${name}`).toBe('active')

@@ -9,7 +9,7 @@ import type { Locator, Row, Statement, TenantProvider } from '../../src/types/pr
 export function createFileProvider(folder: string): TenantProvider<Kysely<any>> {
   const base = createMemoryProvider()
   const opened = new Map<string, Kysely<any>>()
-  const fileOf = ({ name }: Locator): string => path.join(folder, `${name}.db`)
+  const getFile = ({ name }: Locator): string => path.join(folder, `${name}.db`)
   const rows = async (client: Kysely<any>, { sql, params = [] }: Statement): Promise<Row[]> =>
     (await client.executeQuery<Row>(CompiledQuery.raw(sql, [...params]))).rows
 
@@ -17,17 +17,17 @@ export function createFileProvider(folder: string): TenantProvider<Kysely<any>> 
     ...base,
     name: 'files',
     async create(name) {
-      const created = !existsSync(fileOf({ name }))
-      await openSqlite(fileOf({ name })).destroy()
+      const created = !existsSync(getFile({ name }))
+      await openSqlite(getFile({ name })).destroy()
       return { locator: { name }, created }
     },
     async find(name) {
-      return existsSync(fileOf({ name })) ? { name } : undefined
+      return existsSync(getFile({ name })) ? { name } : undefined
     },
     async drop(locator) {
-      await opened.get(fileOf(locator))?.destroy()
-      opened.delete(fileOf(locator))
-      for (const end of ['', '-wal', '-shm']) rmSync(`${fileOf(locator)}${end}`, { force: true })
+      await opened.get(getFile(locator))?.destroy()
+      opened.delete(getFile(locator))
+      for (const end of ['', '-wal', '-shm']) rmSync(`${getFile(locator)}${end}`, { force: true })
     },
     async setAccess() {},
     async list({ prefix }) {
@@ -37,7 +37,7 @@ export function createFileProvider(folder: string): TenantProvider<Kysely<any>> 
       }
     },
     async connect({ locator }) {
-      const file = fileOf(locator)
+      const file = getFile(locator)
       if (!existsSync(file)) throw new TenancyError('tenant_not_found', 'There is no such file')
       const client = opened.get(file) ?? openSqlite(file)
       opened.set(file, client)

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { createMemoryFactory } from '../../src/memory/index.ts'
 import { createTestEnv, MIGRATIONS, RETENTION, type TestEnv } from './test-env.ts'
 
-/** Somebody else's database, of the name a tenant would get. */
+/** Creates a database of another application, with the name that the tenant's database would get. */
 async function occupy({ service }: TestEnv, name: string): Promise<void> {
   const provider = service.provider()
   await provider.create(name, { signal: new AbortController().signal })
@@ -35,7 +35,7 @@ describe("a foreign database with a tenant's name", () => {
   it('is neither taken over nor dropped when it carries another stamp', async () => {
     const env = createTestEnv()
     const { lifecycle } = await env.start()
-    // Of the same tenant id, made by a catalog that is lost.
+    // The other stamp has the same tenant id, and is from a catalog that was lost.
     await createMemoryFactory({ server: env.service.databases, migrations: MIGRATIONS }).provision('acme')
     const failed = await lifecycle.provision('acme').catch((error: unknown) => error)
     expect(failed).toMatchObject({ code: 'name_taken', step: 'stamp' })
@@ -84,7 +84,7 @@ describe('adopt', () => {
 
     await occupy(env, 'tenant_beta')
     expect(await getOutcome(lifecycle.adopt('beta'))).toBe('wrong_tenant')
-    expect(await getOutcome(lifecycle.adopt('nobody'))).toBe('tenant_not_found')
+    expect(await getOutcome(lifecycle.adopt('unknown'))).toBe('tenant_not_found')
     const acme = env.service.databases.get('tenant_acme')
     if (acme) env.service.databases.set('tenant_gamma', acme)
     expect(await getOutcome(lifecycle.adopt('gamma'))).toBe('wrong_tenant')

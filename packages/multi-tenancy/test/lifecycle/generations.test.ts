@@ -24,11 +24,13 @@ describe('a tenant that is deleted and provisioned again', () => {
     const [one, other] = [await env.start(), await env.start()]
     await one.lifecycle.provision('acme')
     await write(one, 'acme', 'of the first')
-    const held = await Promise.all([one.factory.getAdapters('acme'), other.factory.getAdapters('acme')])
+    const adapters = await Promise.all([one.factory.getAdapters('acme'), other.factory.getAdapters('acme')])
     await one.lifecycle.deprovision('acme')
     await one.lifecycle.provision('acme')
     const insert = (index: number) =>
-      getOutcome(held[index]?.db.insertInto('notes').values({ body: 'late' }).execute() ?? Promise.resolve())
+      getOutcome(
+        adapters[index]?.db.insertInto('notes').values({ body: 'late' }).execute() ?? Promise.resolve(),
+      )
     expect(await insert(0)).toBe('stale_tenant')
     // The other process learns of it at the latest when what it knows is too old.
     expect(['stale_tenant', 'tenant_suspended']).toContain(await insert(1))
@@ -107,7 +109,7 @@ describe('a tenant that is deleted and provisioned again', () => {
     await lifecycle.provision('acme')
     await lifecycle.deprovision('acme')
     await env.updateTenantRow('acme', { superseded: 1 })
-    // Somebody may be about to take it.
+    // Another process may be about to create the next generation.
     expect(await getOutcome(lifecycle.undelete('acme'))).toBe('conflict')
     expect(await getOutcome(lifecycle.suspend('acme'))).toBe('tenant_not_found')
     expect((await lifecycle.provision('acme')).generation).toBe(2)
@@ -185,7 +187,7 @@ describe('undelete and purge', () => {
       const process = await env.start()
       const { lifecycle } = process
       await lifecycle.provision('acme', { metadata: { plan: 'pro' } })
-      const texts = ['plain', '“Größe” 😀', 'x'.repeat(100_000)]
+      const texts = ['plain', '\u201cGröße\u201d 😀', 'x'.repeat(100_000)]
       for (const text of texts) await write(process, 'acme', text)
       if (was === 'suspended') await lifecycle.suspend('acme')
       const before = await lifecycle.get('acme')
@@ -290,7 +292,7 @@ describe('undelete and purge', () => {
 
   it('purges only the database that carries the stamp of the generation', async () => {
     const swaps: Record<string, { locator?: string; uid?: string; generation?: number; code: string }> = {
-      'another tenant’s locator': { locator: '{"name":"tenant_beta"}', code: 'wrong_tenant' },
+      "another tenant's locator": { locator: '{"name":"tenant_beta"}', code: 'wrong_tenant' },
       'another uid': { uid: 'another', code: 'stale_tenant' },
     }
     for (const [what, { code, ...change }] of Object.entries(swaps)) {

@@ -17,7 +17,7 @@ const NEWER = { ...MIGRATIONS, '0002_tags': 'CREATE TABLE tags (name TEXT)' }
 
 const process_ = fc.nat(PROCESSES - 1)
 const id = fc.constantFrom(...IDS)
-/** `meanwhile`: whoever comes next does not wait for it, and it is so many turns ahead. */
+/** With `meanwhile`, the next command does not wait for this one, which is that many turns ahead. */
 const act = fc.record({
   type: fc.constant('act' as const),
   process: process_,
@@ -78,9 +78,9 @@ interface Run {
   readonly ledger: Ledger
   readonly processes: FailingProcess[]
   readonly start: () => Promise<FailingProcess>
-  /** What was not waited for. */
+  /** Operations that still run. */
   readonly meanwhile: Set<Promise<unknown>>
-  /** Whether nobody but the command at hand is at work, and nothing fails. */
+  /** Whether only the current command runs, and no fault is injected. */
   calm: boolean
   newest: boolean
 }
@@ -89,7 +89,7 @@ async function perform(run: Run, command: Command): Promise<void> {
   const { env, ledger } = run
   if (command.type === 'wait') return env.time.advance(command.ms)
   if (command.type === 'race') {
-    const [one, other] = [await processOf(run, 0), await processOf(run, 1)]
+    const [one, other] = [await getLivingProcess(run, 0), await getLivingProcess(run, 1)]
     const { before, first: action, second } = command.scene
     for (const earlier of before) await coded(one, begin(one, earlier, command.id))
     const first = coded(one, begin(one, action, command.id))
@@ -97,7 +97,7 @@ async function perform(run: Run, command: Command): Promise<void> {
     await Promise.all([first, coded(other, begin(other, second, command.id))])
     return
   }
-  const process = await processOf(run, command.process)
+  const process = await getLivingProcess(run, command.process)
   if (command.type === 'act') return doAct(run, process, command)
   if (command.type === 'kill') return process.kill()
   if (command.type === 'upgrade') {
@@ -112,8 +112,8 @@ async function perform(run: Run, command: Command): Promise<void> {
   if (command.type === 'request') await ledger.request(process, command.id)
 }
 
-/** A living one. */
-async function processOf({ processes, start }: Run, index: number): Promise<FailingProcess> {
+/** Returns the process with this index, and starts a new one if it was killed. */
+async function getLivingProcess({ processes, start }: Run, index: number): Promise<FailingProcess> {
   const process = processes[index]
   if (process !== undefined && !process.dead) return process
   const next = await start()
@@ -125,7 +125,7 @@ async function doAct(run: Run, process: FailingProcess, command: Act): Promise<v
   const { action, id, die, fail, meanwhile } = command
   if (die !== null) process.killIn(die)
   if (fail !== null) process.failIn(fail.in, fail.when)
-  const before = await stateOf(run.env, id)
+  const before = await readState(run.env, id)
   const alone = run.calm && die === null && meanwhile === null
   const work = coded(process, begin(process, action, id)).finally(process.disarm)
   if (meanwhile !== null) {
@@ -140,7 +140,7 @@ async function doAct(run: Run, process: FailingProcess, command: Act): Promise<v
   if (!predictable) return
   const expected = effect(action, before)
   expect(result, `${action} of ${before}`).toBe(expected.result)
-  const after = await stateOf(run.env, id)
+  const after = await readState(run.env, id)
   if (action !== 'undelete') expect(after, `${action} of ${before}`).toBe(expected.state)
 }
 
@@ -150,14 +150,14 @@ async function begin({ lifecycle }: FailingProcess, action: Action, id: string):
   return lifecycle.purge(id, { uid })
 }
 
-/** Whatever comes of it has a code; what becomes of the dead does not matter. */
+/** Asserts that an error of a living process has a code. */
 async function coded(process: FailingProcess, work: Promise<unknown>): Promise<string> {
   const result = await getOutcome(work)
   if (!process.dead) expect(result).not.toMatch(/^(uncoded|internal)/)
   return result
 }
 
-async function stateOf({ db, time }: TestEnv, id: string): Promise<string> {
+async function readState({ db, time }: TestEnv, id: string): Promise<string> {
   const row = await db
     .selectFrom('tenantry_tenants')
     .select(['state', 'operation_id', 'ready_at', 'superseded', 'purge_after'])
@@ -166,15 +166,15 @@ async function stateOf({ db, time }: TestEnv, id: string): Promise<string> {
     .limit(1)
     .executeTakeFirst()
   if (row === undefined) return 'unknown'
-  // What is due is purged by the next who comes.
+  // The next operation purges a database whose retention has ended.
   if (row.state === 'deleted' && Number(row.purge_after) <= time.now()) return 'deleted, but due'
   const simple =
     row.operation_id === null && !row.superseded && (row.ready_at !== null || row.state === 'purged')
   return simple ? row.state : `${row.state}, but`
 }
 
-/** Faults have stopped: everything comes to an end, and can be used and taken away. */
-async function settle(run: Run): Promise<void> {
+/** Without further faults, every operation ends, and every tenant can be used and deleted. */
+async function finishAll(run: Run): Promise<void> {
   const { env, ledger } = run
   for (const process of run.processes) process?.kill()
   await Promise.all([...run.meanwhile])
@@ -251,7 +251,7 @@ it(`${RUNS} lives of two tenants in ${PROCESSES} processes that die, fail and ra
           run.calm = run.meanwhile.size === 0
           await checkAlways(env)
         }
-        await settle(run)
+        await finishAll(run)
       },
     ),
     { seed: SEED, numRuns: RUNS, endOnFailure: false },

@@ -34,7 +34,7 @@ export function effect(action: Action, state: State): { result: string; state: S
   return { result: transition, state }
 }
 
-/** What was written to each incarnation: surely, and perhaps. */
+/** The rows of each incarnation: those that were written, and those that may have been written. */
 export interface Ledger {
   write(process: Process, id: string): Promise<void>
   /** Reads as a request does, and checks that it sees its own incarnation's rows, all of them, and no others. */
@@ -76,9 +76,9 @@ export function createLedger(env: TestEnv): Ledger {
   }
 }
 
-/** Whoever is served was to be served at some time within `stateMaxAge`. */
+/** Asserts that a tenant that is served had a state that allows it within `stateMaxAge`. */
 async function servedRightly(env: TestEnv, id: string, generation: number): Promise<void> {
-  const history = await historyOf(env, id, generation)
+  const history = await readHistory(env, id, generation)
   const now = env.time.now()
   const rightly = history.some(({ state }, index) => {
     const until = history[index + 1]?.at ?? now
@@ -93,7 +93,7 @@ interface Entry {
   readonly at: number
 }
 
-async function historyOf({ db }: TestEnv, id: string, generation: number): Promise<Entry[]> {
+async function readHistory({ db }: TestEnv, id: string, generation: number): Promise<Entry[]> {
   const untyped = db as unknown as import('kysely').Kysely<any>
   return (await untyped
     .selectFrom('history')
@@ -104,14 +104,14 @@ async function historyOf({ db }: TestEnv, id: string, generation: number): Promi
     .execute()) as unknown as Entry[]
 }
 
-/** Notes every state a tenant is ever in, whoever writes it. */
+/** Records each state of a tenant, from every process. */
 export async function keepHistory({ db }: TestEnv): Promise<void> {
   const { sql } = await import('kysely')
   const entry =
     'INSERT INTO history (tenant_id, generation, state, superseded, at) VALUES (new.tenant_id, new.generation, new.state, new.superseded, new.updated_at)'
   for (const statement of [
     'CREATE TABLE history (n INTEGER PRIMARY KEY, tenant_id TEXT, generation INTEGER, state TEXT, superseded INTEGER, at INTEGER)',
-    `CREATE TRIGGER made AFTER INSERT ON tenantry_tenants BEGIN ${entry}; END`,
+    `CREATE TRIGGER inserted AFTER INSERT ON tenantry_tenants BEGIN ${entry}; END`,
     `CREATE TRIGGER changed AFTER UPDATE ON tenantry_tenants WHEN old.state <> new.state OR old.superseded <> new.superseded BEGIN ${entry}; END`,
   ]) {
     await sql.raw(statement).execute(db)
@@ -129,7 +129,7 @@ const NEXT: Record<string, readonly string[]> = {
   purged: [],
 }
 
-/** What is true at any time, whatever happens. */
+/** Asserts the invariants that hold at any time. */
 export async function checkAlways(env: TestEnv): Promise<void> {
   const rows = await env.db.selectFrom('tenantry_tenants').selectAll().orderBy('generation').execute()
   const living = new Map<string, number>()
@@ -140,11 +140,11 @@ export async function checkAlways(env: TestEnv): Promise<void> {
     if (state === 'purged') expect(env.service.databases.has(name), what).toBe(false)
     const served = ['active', 'upgrading', 'suspended'].includes(state)
     if (served || (state === 'deleted' && operation_id === null)) {
-      const database = await stampOf(env, name)
+      const database = await readDatabaseStamp(env, name)
       const ready = rows.find((row) => row.name === name)?.ready_at !== null
       if (ready) expect(database, what).toMatchObject({ tenantId: id, generation: Number(generation) })
     }
-    const history = await historyOf(env, id, Number(generation))
+    const history = await readHistory(env, id, Number(generation))
     history.reduce((before, after) => {
       const ok = before.state === after.state || NEXT[before.state]?.includes(after.state)
       expect(ok, `${id} g${generation}: ${before.state} → ${after.state}`).toBe(true)
@@ -158,7 +158,7 @@ export async function checkAlways(env: TestEnv): Promise<void> {
   for (const name of env.service.databases.keys()) expect(names.has(name), `${name} has no record`).toBe(true)
 }
 
-async function stampOf({ service }: TestEnv, name: string) {
+async function readDatabaseStamp({ service }: TestEnv, name: string) {
   if (!service.databases.has(name)) return undefined
   return readStamp('sqlite', ({ sql }) => service.rows(name, sql))
 }

@@ -5,7 +5,7 @@ import { TenancyError } from '../../src/errors.ts'
 import { lostConnection } from '../catalog/faulty-kysely.ts'
 import { createTestEnv, LEASE, type TestEnv } from './test-env.ts'
 
-async function operationsOf({ db }: TestEnv): Promise<{ kind: string; state: string; attempt: number }[]> {
+async function listOperations({ db }: TestEnv): Promise<{ kind: string; state: string; attempt: number }[]> {
   const rows = await db.selectFrom('tenantry_operations').selectAll().orderBy('created_at').execute()
   return rows.map(({ kind, state, attempt }) => ({ kind, state, attempt: Number(attempt) }))
 }
@@ -18,7 +18,7 @@ describe('one operation at a time', () => {
       Array.from({ length: 30 }, (_, index) => processes[index % 3]?.lifecycle.provision('acme')),
     )
     expect(new Set(records.map((record) => `${record?.uid} ${record?.state}`)).size).toBe(1)
-    expect(await operationsOf(env)).toEqual([{ kind: 'provision', state: 'succeeded', attempt: 1 }])
+    expect(await listOperations(env)).toEqual([{ kind: 'provision', state: 'succeeded', attempt: 1 }])
     expect(env.service.calls.filter((call) => call.startsWith('create'))).toEqual(['create tenant_acme'])
   })
 
@@ -39,7 +39,7 @@ describe('one operation at a time', () => {
       expect(error).toMatchObject({ code: 'provider_rejected', step: 'create', tenantId: 'acme' })
       expect(String(error)).toContain('no more databases here')
     }
-    expect(await operationsOf(env)).toEqual([{ kind: 'provision', state: 'failed', attempt: 1 }])
+    expect(await listOperations(env)).toEqual([{ kind: 'provision', state: 'failed', attempt: 1 }])
   })
 
   it('rejects another operation while one runs, and begins it after the runner has died', async () => {
@@ -59,7 +59,7 @@ describe('one operation at a time', () => {
     expect(await getOutcome(other.lifecycle.deprovision('acme'))).toBe('conflict')
     await env.time.advance(LEASE)
     expect(await getOutcome(other.lifecycle.deprovision('acme'))).toBe('succeeded')
-    expect(await operationsOf(env)).toEqual([
+    expect(await listOperations(env)).toEqual([
       { kind: 'provision', state: 'succeeded', attempt: 1 },
       { kind: 'suspend', state: 'succeeded', attempt: 2 },
       { kind: 'deprovision', state: 'succeeded', attempt: 1 },
@@ -80,7 +80,7 @@ describe('one operation at a time', () => {
     while (!dead) await env.time.advance(1)
     const record = await (await env.start()).lifecycle.provision('acme')
     expect(record.state).toBe('active')
-    expect(await operationsOf(env)).toEqual([{ kind: 'provision', state: 'succeeded', attempt: 2 }])
+    expect(await listOperations(env)).toEqual([{ kind: 'provision', state: 'succeeded', attempt: 2 }])
     expect(await record.operation).toBeUndefined()
   })
 
@@ -108,9 +108,9 @@ describe('one operation at a time', () => {
       first.leave()
       // It has nothing left to do but to wait for the other.
       await env.time.advance(1_000)
-      expect(await operationsOf(env)).toEqual([{ kind: 'provision', state: 'running', attempt: 2 }])
+      expect(await listOperations(env)).toEqual([{ kind: 'provision', state: 'running', attempt: 2 }])
       expect((await env.row('acme')).operation_id).not.toBeNull()
-      // The step it was in looks whether it worked.
+      // The interrupted step only reads whether its work succeeded.
       expect(late.filter((member) => !member.startsWith('query SELECT'))).toEqual([])
       second.leave()
       expect((await slow).state).toBe('active')
@@ -137,7 +137,7 @@ describe('one operation at a time', () => {
     await second.reached
     first.leave()
     await env.time.advance(1_000)
-    expect((await operationsOf(env)).at(-1)).toEqual({ kind: 'suspend', state: 'running', attempt: 2 })
+    expect((await listOperations(env)).at(-1)).toEqual({ kind: 'suspend', state: 'running', attempt: 2 })
     second.leave()
     expect(await taken).toBe('suspended')
     expect((await suspended).state).toBe('suspended')
@@ -198,27 +198,27 @@ describe('one operation at a time', () => {
     // Once more: the history is completed a lease after the operation has begun.
     await env.time.advance(1)
     await lifecycle.sweep()
-    expect(await operationsOf(env)).toEqual([{ kind: 'provision', state: 'failed', attempt: 1 }])
+    expect(await listOperations(env)).toEqual([{ kind: 'provision', state: 'failed', attempt: 1 }])
   })
 
   it('reserves a request key for one operation permanently', async () => {
     const env = createTestEnv()
     const [one, other] = [await env.start(), await env.start()]
     const request = { key: 'order-1', hash: 'h1' }
-    const made = await Promise.all([
+    const records = await Promise.all([
       one.lifecycle.provision('acme', { request, exclusive: true }),
       other.lifecycle.provision('acme', { request, exclusive: true }),
     ])
-    expect(new Set(made.map(({ uid }) => uid)).size).toBe(1)
-    expect(await operationsOf(env)).toHaveLength(1)
+    expect(new Set(records.map(({ uid }) => uid)).size).toBe(1)
+    expect(await listOperations(env)).toHaveLength(1)
     await one.lifecycle.suspend('acme')
-    // Again, much later: what it came to, not done anew.
-    expect((await other.lifecycle.provision('acme', { request, exclusive: true })).uid).toBe(made[0]?.uid)
+    // A much later repetition returns the earlier result, and does not run the operation again.
+    expect((await other.lifecycle.provision('acme', { request, exclusive: true })).uid).toBe(records[0]?.uid)
     const again = { key: 'order-1', hash: 'h2' }
     expect(await getOutcome(one.lifecycle.provision('acme', { request: again }))).toBe('conflict')
     expect(await getOutcome(one.lifecycle.provision('beta', { request }))).toBe('conflict')
     expect(await getOutcome(one.lifecycle.deprovision('acme', { request }))).toBe('conflict')
-    expect(await operationsOf(env)).toHaveLength(2)
+    expect(await listOperations(env)).toHaveLength(2)
     expect((await one.lifecycle.get('acme')).state).toBe('suspended')
   })
 

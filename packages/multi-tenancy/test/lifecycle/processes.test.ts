@@ -72,7 +72,7 @@ for (const kind of await kindsHere()) {
       timeout: 60_000,
     }, async () => {
       const results = await race(1)
-      // Who comes while another operation runs is refused; nobody else is.
+      // A call is rejected only while another operation runs.
       expect(
         results.filter((result) => /^failed/.test(result) && !/^failed: conflict /.test(result)),
       ).toEqual([])

@@ -63,8 +63,8 @@ describe('reconcile', () => {
     await lifecycle.deprovision('gone', { retention: 0 })
     env.service.remains.push({ name: 'tenant_gone', locator: { name: 'tenant_gone' }, leftover: 'role' })
     env.service.remains.push({
-      name: 'tenant_stranger',
-      locator: { name: 'tenant_stranger' },
+      name: 'tenant_outsider',
+      locator: { name: 'tenant_outsider' },
       leftover: 'user',
     })
     let dead = false
@@ -78,9 +78,9 @@ describe('reconcile', () => {
     while (!dead) await env.time.advance(1)
     await env.time.advance(LEASE)
 
-    const found = [
+    const expectedFindings = [
       'leftover tenant_gone',
-      'leftover tenant_stranger (not repairable)',
+      'leftover tenant_outsider (not repairable)',
       'mismatch tenant_swapped (not repairable)',
       'missing tenant_missing',
       'orphan tenant_empty (not repairable)',
@@ -90,7 +90,7 @@ describe('reconcile', () => {
     ]
     // A report alone changes nothing.
     const before = [...env.service.databases.keys()]
-    expect(shown(await lifecycle.reconcile({ stamps: true }))).toEqual(found)
+    expect(shown(await lifecycle.reconcile({ stamps: true }))).toEqual(expectedFindings)
     // Seen once: nothing is repaired, however old the clock says it is.
     const early = await lifecycle.reconcile({ stamps: true, repair: ALL })
     expect(early.findings.filter(({ repair, confirmed }) => repair !== undefined || confirmed)).toEqual([])
@@ -98,7 +98,7 @@ describe('reconcile', () => {
     const still = await lifecycle.reconcile({ stamps: true, repair: ALL })
     expect(still.findings.filter(({ repair }) => repair !== undefined)).toEqual([])
     await env.time.advance(1)
-    // Only what is asked for.
+    // Only the listed kinds are repaired.
     await lifecycle.reconcile({ stamps: true, repair: [] })
     expect([...env.service.databases.keys()]).toEqual(before)
     const repaired = await lifecycle.reconcile({ stamps: true, repair: ALL })
@@ -110,7 +110,7 @@ describe('reconcile', () => {
       'orphan tenant_foreign': undefined,
       'orphan tenant_empty': undefined,
       'leftover tenant_gone': 'dropped',
-      'leftover tenant_stranger': undefined,
+      'leftover tenant_outsider': undefined,
       'mismatch tenant_swapped': undefined,
     })
     expect([...env.service.databases.keys()].sort()).toEqual(

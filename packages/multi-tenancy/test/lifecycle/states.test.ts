@@ -4,7 +4,7 @@ import { createCatalogLocator } from '../../src/factory/locate-in-catalog.ts'
 import { parseCacheOptions } from '../../src/factory/options.ts'
 import type { TenantId } from '../../src/tenant-id.ts'
 import type { LocatedDatabase } from '../../src/types/locate.ts'
-import { asId, storesOf } from '../catalog/test-stores.ts'
+import { asId, createStores } from '../catalog/test-stores.ts'
 import { createTestEnv, MAX_AGE, type Process, read, write } from './test-env.ts'
 
 const STATE_TTL = 5_000
@@ -21,8 +21,8 @@ describe('states in the request path', () => {
     const env = createTestEnv()
     const [one, other] = [await env.start(), await env.start()]
     await one.lifecycle.provision('acme')
-    const held = await other.factory.getAdapters('acme')
-    // Without what the service does: only the state stands between.
+    const adapters = await other.factory.getAdapters('acme')
+    // The service does not close the database here, so only the state stops the request.
     env.service.databases.get('tenant_acme')
     expect(await served(other)).toBe('succeeded')
     await env.time.advance(1_000)
@@ -30,12 +30,12 @@ describe('states in the request path', () => {
     env.service.closed.clear()
     expect(await served(one)).toBe('tenant_suspended')
     await env.time.advance(MAX_AGE - 1_000)
-    expect(await getOutcome(held.db.selectFrom('notes').selectAll().execute())).toBe('tenant_suspended')
+    expect(await getOutcome(adapters.db.selectFrom('notes').selectAll().execute())).toBe('tenant_suspended')
     expect(await served(other)).toBe('tenant_suspended')
     await one.lifecycle.resume('acme')
     expect(await served(one)).toBe('succeeded')
     await env.time.advance(MAX_AGE)
-    expect(await getOutcome(held.db.selectFrom('notes').selectAll().execute())).toBe('succeeded')
+    expect(await getOutcome(adapters.db.selectFrom('notes').selectAll().execute())).toBe('succeeded')
     expect(await served(other)).toBe('succeeded')
   })
 
@@ -92,14 +92,14 @@ describe('states in the request path', () => {
     await process.lifecycle.deprovision('acme')
     expect(await served(process, 'half')).toBe('tenant_not_ready')
     expect(await served(process)).toBe('tenant_not_found')
-    expect(await served(process, 'nobody')).toBe('tenant_not_found')
+    expect(await served(process, 'unknown')).toBe('tenant_not_found')
   })
 
   it('serves a known tenant until stateMaxAge while the catalog is unavailable', async () => {
     const env = createTestEnv()
     const process = await env.start()
     await process.lifecycle.provision('acme')
-    const held = await process.factory.getAdapters('acme')
+    const adapters = await process.factory.getAdapters('acme')
     expect(await served(process)).toBe('succeeded')
     const since = env.time.now()
     process.catalog.arm(0, 'outage')
@@ -110,10 +110,12 @@ describe('states in the request path', () => {
     }
     await env.time.advance(since + MAX_AGE - env.time.now())
     expect(await served(process)).toBe('provider_unavailable')
-    expect(await getOutcome(held.db.selectFrom('notes').selectAll().execute())).toBe('provider_unavailable')
+    expect(await getOutcome(adapters.db.selectFrom('notes').selectAll().execute())).toBe(
+      'provider_unavailable',
+    )
     process.catalog.disarm()
     expect(await served(process)).toBe('succeeded')
-    expect(await getOutcome(held.db.selectFrom('notes').selectAll().execute())).toBe('succeeded')
+    expect(await getOutcome(adapters.db.selectFrom('notes').selectAll().execute())).toBe('succeeded')
   })
 
   it('counts the age of a slow catalog reply from its request', async () => {
@@ -132,13 +134,13 @@ describe('states in the request path', () => {
         }),
     })
     slow = true
-    const asked = env.time.now()
+    const startedAt = env.time.now()
     const opening = other.factory.getAdapters('acme')
     await env.time.advance(10)
     await one.lifecycle.suspend('acme')
     env.service.closed.clear()
     await opening
-    await env.time.advance(asked + MAX_AGE - env.time.now())
+    await env.time.advance(startedAt + MAX_AGE - env.time.now())
     expect(await served(other)).toBe('tenant_suspended')
   })
 
@@ -211,19 +213,19 @@ describe('states in the request path', () => {
         }),
     })
     await process.lifecycle.provision('acme')
-    const held = await process.factory.getAdapters('acme')
+    const adapters = await process.factory.getAdapters('acme')
     hangs = true
     await env.time.advance(MAX_AGE)
     // The same in a hundredth of the time.
     const { timeout } = AbortSignal
-    const patience = vi
+    const timeoutSpy = vi
       .spyOn(AbortSignal, 'timeout')
       .mockImplementation((ms) => timeout.call(AbortSignal, ms / 100))
     try {
-      expect(await getOutcome(held.db.selectFrom('notes').selectAll().execute())).toBe('timeout')
-      expect(patience).toHaveBeenCalledWith(10_000)
+      expect(await getOutcome(adapters.db.selectFrom('notes').selectAll().execute())).toBe('timeout')
+      expect(timeoutSpy).toHaveBeenCalledWith(10_000)
     } finally {
-      patience.mockRestore()
+      timeoutSpy.mockRestore()
     }
   })
 
@@ -242,7 +244,7 @@ describe('states in the request path', () => {
       await env.db.insertInto('tenantry_tenants').values(rows).execute()
     }
     // Known, as after a request of each.
-    const { tenants } = storesOf(process.catalog.db, 'sqlite', env.time)
+    const { tenants } = createStores(process.catalog.db, 'sqlite', env.time)
     const { locate, isCurrent: fresh } = createCatalogLocator(
       tenants,
       env.time,
@@ -270,12 +272,14 @@ describe('two tenants whose locators are swapped in the catalog', () => {
       await one.lifecycle.provision(id)
       await write(one, id, `secret of ${id}`)
     }
-    const held = await one.factory.getAdapters('acme')
+    const adapters = await one.factory.getAdapters('acme')
     const [acme, beta] = [await env.row('acme'), await env.row('beta')]
     await env.updateTenantRow('acme', { locator: beta.locator })
     await env.updateTenantRow('beta', { locator: acme.locator })
     // A process that had it open goes on with the right database until it learns of the swap.
-    expect(await held.db.selectFrom('notes').select('body').execute()).toEqual([{ body: 'secret of acme' }])
+    expect(await adapters.db.selectFrom('notes').select('body').execute()).toEqual([
+      { body: 'secret of acme' },
+    ])
     await env.time.advance(MAX_AGE)
     for (const process of [one, fresh]) {
       for (const id of ['acme', 'beta']) {

@@ -83,7 +83,7 @@ export function createTestEnv(service: TestService = createService(), random?: (
     if (lifecycle === undefined) throw new Error('The factory has no lifecycle')
     if (hooks !== undefined) lifecycle.attachHooks(hooks)
     // Migrations are hashed outside of simulated time, so that is done once here.
-    await lifecycle.migrate('nobody').catch(() => {})
+    await lifecycle.migrate('unknown').catch(() => {})
     return { factory, lifecycle, catalog }
   }
 

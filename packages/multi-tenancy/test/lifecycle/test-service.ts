@@ -55,10 +55,10 @@ export function createService({
       list: ({ prefix, cursor = '' }) =>
         call(`list ${prefix} ${cursor}`, async () => {
           const all: ListedDatabase[] = [...databases.keys()].map((name) => ({ name, locator: { name } }))
-          const found = [...all, ...remains].filter(({ name }) => name.startsWith(prefix) && name > cursor)
-          found.sort((a, b) => (a.name < b.name ? -1 : 1))
-          const page = found.slice(0, pageSize)
-          const last = found.length > pageSize ? page.at(-1)?.name : undefined
+          const matching = [...all, ...remains].filter(({ name }) => name.startsWith(prefix) && name > cursor)
+          matching.sort((a, b) => (a.name < b.name ? -1 : 1))
+          const page = matching.slice(0, pageSize)
+          const last = matching.length > pageSize ? page.at(-1)?.name : undefined
           return { databases: page, ...(last !== undefined && { cursor: last }) }
         }),
       connect: (target, options) =>

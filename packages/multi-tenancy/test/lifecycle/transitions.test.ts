@@ -10,7 +10,7 @@ const ID = 'acme'
 interface Stage {
   readonly env: TestEnv
   readonly actor: Process
-  /** Ends what is under way. */
+  /** Ends the running operation. */
   finish?(): Promise<unknown>
 }
 
@@ -207,7 +207,7 @@ const CODES: Record<string, string> = {
   'is suspended': 'tenant_suspended',
 }
 
-async function stateOf({ env }: Stage): Promise<string> {
+async function readState({ env }: Stage): Promise<string> {
   const rows = await env.db.selectFrom('tenantry_tenants').selectAll().orderBy('generation').execute()
   return rows.length === 0 ? 'unknown' : `${rows.at(-1)?.state}${rows.length > 1 ? `·${rows.length}` : ''}`
 }
@@ -223,13 +223,13 @@ describe('every action in every state', () => {
     it(state, async () => {
       for (const [index, act] of Object.values(ACTIONS).entries()) {
         const stage = await (STATES[state] ?? unknown)()
-        const before = await stateOf(stage)
+        const before = await readState(stage)
         const result = await getOutcome(act(stage.actor))
         const cell = cells[index] ?? ''
         const code = CODES[cell]
         const what = `${COLUMNS[index + 1]} of a tenant that is ${state}`
         expect(result, what).toBe(code ?? 'succeeded')
-        expect(await stateOf(stage), what).toBe(code === undefined ? cell : before)
+        expect(await readState(stage), what).toBe(code === undefined ? cell : before)
         await stage.finish?.()
       }
     })

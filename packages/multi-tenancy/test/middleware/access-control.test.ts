@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { TenancyError } from '../../src/errors.ts'
 import { createAccessControlMiddleware } from '../../src/request/authorize.ts'
 import type { AccessControlOptions } from '../../src/types/access-control.ts'
-import { codeOf } from './world.ts'
+import { readCode } from './test-databases.ts'
 
 const handled = vi.fn()
 beforeEach(() => handled.mockClear())
@@ -28,7 +28,7 @@ async function reach(
   const response = await app.request('/')
   const served = response.status === 200
   expect(handled).toHaveBeenCalledTimes(served ? 1 : 0)
-  return served ? 'served' : codeOf(response)
+  return served ? 'served' : readCode(response)
 }
 
 describe('the built-in rule', () => {
@@ -75,13 +75,13 @@ describe('the built-in rule', () => {
 
 describe('authorize', () => {
   test('decides alone', async () => {
-    const asked = vi.fn((_, id: string) => id === 'acme')
-    const options = { authorize: asked, controlPlaneTenantId: 'main' }
+    const authorize = vi.fn((_, id: string) => id === 'acme')
+    const options = { authorize, controlPlaneTenantId: 'main' }
     expect(await reach(options, 'acme')).toBe('served')
     handled.mockClear()
     expect(await reach(options, 'victim', { tenant_id: 'victim' })).toBe('tenant_not_found')
     expect(await reach(options, 'victim', { tenant_id: 'main' })).toBe('tenant_not_found')
-    expect(asked.mock.calls.map(([, id]) => id)).toEqual(['acme', 'victim', 'victim'])
+    expect(authorize.mock.calls.map(([, id]) => id)).toEqual(['acme', 'victim', 'victim'])
   })
 
   test.each([false, undefined, null, 0, 1, 'yes', {}, []])('refuses with %j', async (answer) => {

@@ -5,7 +5,7 @@ import { createDatabaseMiddleware } from '../../src/request/database.ts'
 import { createSubdomainMiddleware } from '../../src/request/subdomain.ts'
 import { parseTenantId } from '../../src/tenant-id.ts'
 import type { TenantFactory } from '../../src/types/tenant-factory.ts'
-import { codeOf, createWorld, type Notes, ownerApp } from './world.ts'
+import { createTestDatabases, type Notes, ownerApp, readCode } from './test-databases.ts'
 
 const setId = (id: unknown) => (app: Hono) =>
   app.use(async (c, next) => {
@@ -23,10 +23,10 @@ function appFor(databaseIsolation: unknown, ...[id, options]: [id?: unknown, opt
 
 describe('createDatabaseMiddleware', () => {
   test('injects the adapters of the tenant an earlier middleware set', async () => {
-    const world = createWorld(['acme', 'victim'])
-    const response = await appFor(world.databaseIsolation, 'acme').request('/')
+    const testDatabases = createTestDatabases(['acme', 'victim'])
+    const response = await appFor(testDatabases.databaseIsolation, 'acme').request('/')
     expect(await response.text()).toBe('acme')
-    expect(world.asked).toEqual(['acme'])
+    expect(testDatabases.requestedTenants).toEqual(['acme'])
   })
 
   test.each([
@@ -37,13 +37,15 @@ describe('createDatabaseMiddleware', () => {
     ['www', 'invalid_tenant_id'],
     [0, 'invalid_tenant_id'],
     [['acme'], 'invalid_tenant_id'],
-    ['nobody', 'tenant_not_found'],
+    ['unknown', 'tenant_not_found'],
   ])('answers the tenant id %j with %s', async (id, code) => {
-    expect(await codeOf(await appFor(createWorld(['acme']).databaseIsolation, id).request('/'))).toBe(code)
+    expect(
+      await readCode(await appFor(createTestDatabases(['acme']).databaseIsolation, id).request('/')),
+    ).toBe(code)
   })
 
   test('serves a reserved id where the app reserves others', async () => {
-    const { databaseIsolation } = createWorld(['www'])
+    const { databaseIsolation } = createTestDatabases(['www'])
     const app = appFor(databaseIsolation, 'www', { reservedTenantIds: ['internal'] })
     expect(await (await app.request('/')).text()).toBe('www')
   })
@@ -67,7 +69,7 @@ describe('createDatabaseMiddleware', () => {
     app.get('/', handler)
     const response = await app.request('/')
     expect(await response.clone().text()).not.toMatch(/10\.0\.0\.7|host/)
-    expect(await codeOf(response)).toBe('internal')
+    expect(await readCode(response)).toBe('internal')
     expect(handler).not.toHaveBeenCalled()
   })
 
@@ -75,12 +77,12 @@ describe('createDatabaseMiddleware', () => {
     'passes the error %s on',
     async (code) => {
       const getAdapters = () => Promise.reject(new TenancyError(code, 'because'))
-      expect(await codeOf(await appFor({ getAdapters }, 'acme').request('/'))).toBe(code)
+      expect(await readCode(await appFor({ getAdapters }, 'acme').request('/'))).toBe(code)
     },
   )
 
-  test('keeps what is in env, writes to none of it, and does without', async () => {
-    const { databaseIsolation } = createWorld(['acme'])
+  test('keeps the bindings in env without writing to env, and works without env', async () => {
+    const { databaseIsolation } = createTestDatabases(['acme'])
     const app = new Hono()
     setId('acme')(app)
     app.use(createDatabaseMiddleware({ databaseIsolation }))
@@ -95,7 +97,7 @@ describe('createDatabaseMiddleware', () => {
     expect(await (await app.fetch(new Request('http://x/'))).json()).toEqual(['data'])
   })
 
-  test('opens through a factory’s open, with its generation', async () => {
+  test("opens a tenant through the factory's open, with its generation", async () => {
     const factory: TenantFactory<Notes> = {
       ...unused(),
       open: async (id) => ({
@@ -116,9 +118,9 @@ describe('createDatabaseMiddleware', () => {
 
   test('refuses a factory that opens another tenant than asked', async () => {
     const open = async () => ({ id: 'victim', generation: 1, state: 'active', adapters: { owner: 'victim' } })
-    expect(await codeOf(await appFor({ ...unused(), open }, 'acme').request('/'))).toBe('wrong_tenant')
+    expect(await readCode(await appFor({ ...unused(), open }, 'acme').request('/'))).toBe('wrong_tenant')
     expect(
-      await codeOf(await appFor({ ...unused(), open: async () => undefined }, 'acme').request('/')),
+      await readCode(await appFor({ ...unused(), open: async () => undefined }, 'acme').request('/')),
     ).toBe('wrong_tenant')
   })
 
@@ -146,7 +148,7 @@ describe('createDatabaseMiddleware', () => {
   })
 
   test('refuses an option that does not exist', () => {
-    const { databaseIsolation } = createWorld([])
+    const { databaseIsolation } = createTestDatabases([])
     expect(() => createDatabaseMiddleware({ databaseIsolation, cacheHeader: false } as never)).toThrow(
       expect.objectContaining({ code: 'config_invalid', message: expect.stringContaining('cacheHeader:') }),
     )
@@ -154,8 +156,8 @@ describe('createDatabaseMiddleware', () => {
 })
 
 describe('answers on tenant routes', () => {
-  const { databaseIsolation } = createWorld(['acme'])
-  const headersOf = async (answer: () => Response | Promise<Response>, options: object = {}) => {
+  const { databaseIsolation } = createTestDatabases(['acme'])
+  const readHeaders = async (answer: () => Response | Promise<Response>, options: object = {}) => {
     const app = new Hono()
     setId('acme')(app)
     app.use(createDatabaseMiddleware({ databaseIsolation, ...options }))
@@ -165,7 +167,7 @@ describe('answers on tenant routes', () => {
   }
 
   test('are private and vary by host', async () => {
-    expect(await headersOf(() => new Response('x'))).toMatchObject({
+    expect(await readHeaders(() => new Response('x'))).toMatchObject({
       cache: 'private, no-store',
       vary: 'Host',
     })
@@ -174,17 +176,17 @@ describe('answers on tenant routes', () => {
   test('keep what the handler set', async () => {
     const set = (vary: string) => () =>
       new Response('x', { headers: { 'cache-control': 'public, max-age=60', vary } })
-    expect(await headersOf(set('Accept-Encoding'))).toMatchObject({
+    expect(await readHeaders(set('Accept-Encoding'))).toMatchObject({
       cache: 'public, max-age=60',
       vary: 'Accept-Encoding, Host',
     })
-    expect(await headersOf(set('accept, host'))).toMatchObject({ vary: 'accept, host' })
-    expect(await headersOf(set('*'))).toMatchObject({ vary: '*' })
-    expect(await headersOf(set('X-Forwarded-Host'))).toMatchObject({ vary: 'X-Forwarded-Host, Host' })
+    expect(await readHeaders(set('accept, host'))).toMatchObject({ vary: 'accept, host' })
+    expect(await readHeaders(set('*'))).toMatchObject({ vary: '*' })
+    expect(await readHeaders(set('X-Forwarded-Host'))).toMatchObject({ vary: 'X-Forwarded-Host, Host' })
   })
 
   test('are so too when their headers cannot be changed', async () => {
-    const { cache, vary, response } = await headersOf(() => Response.redirect('http://x/', 303))
+    const { cache, vary, response } = await readHeaders(() => Response.redirect('http://x/', 303))
     expect({ cache, vary, status: response.status, to: response.headers.get('location') }).toEqual({
       cache: 'private, no-store',
       vary: 'Host',
@@ -207,7 +209,7 @@ describe('answers on tenant routes', () => {
   })
 
   test('are left alone when asked', async () => {
-    expect(await headersOf(() => new Response('x'), { cacheHeaders: false })).toMatchObject({
+    expect(await readHeaders(() => new Response('x'), { cacheHeaders: false })).toMatchObject({
       cache: null,
       vary: null,
     })
@@ -234,9 +236,9 @@ describe('createSubdomainMiddleware', () => {
     expect(await (await app.request(url)).text()).toBe(expected)
   })
 
-  test('refuses a host that is no id or contradicts an earlier tenant', async () => {
-    expect(await codeOf(await app.request('http://a_b.example.com/'))).toBe('invalid_tenant_id')
-    expect(await codeOf(await app.request('http://victim.example.com/preset/'))).toBe('tenant_ambiguous')
+  test('rejects a host that is not a valid id or contradicts an earlier tenant', async () => {
+    expect(await readCode(await app.request('http://a_b.example.com/'))).toBe('invalid_tenant_id')
+    expect(await readCode(await app.request('http://victim.example.com/preset/'))).toBe('tenant_ambiguous')
   })
 
   test('needs its options', () => {

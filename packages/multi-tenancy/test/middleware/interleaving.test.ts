@@ -5,11 +5,11 @@ import { Hono } from 'hono'
 import { stream } from 'hono/streaming'
 import { describe, expect, test } from 'vitest'
 import { createMultiTenancyMiddleware } from '../../src/request/multi-tenancy.ts'
-import type { Notes } from './world.ts'
+import type { Notes } from './test-databases.ts'
 
 const TENANTS = Array.from({ length: 20 }, (_, n) => `tenant-${n}`)
 
-/** Holds whoever passes until it is their turn. */
+/** Pauses a step of a request until it is the step's turn. */
 type Gate = (name: string) => Promise<void>
 
 /**
@@ -78,7 +78,7 @@ describe.each([
   ['frozen', () => Object.freeze({ SECRET: 1 })],
   ['open', () => ({ SECRET: 1 })],
 ])('200 requests of 20 tenants that share one %s env', (_, makeEnv) => {
-  test('each read their own tenant, in whatever order their steps run', async () => {
+  test('each read their own tenant, in any order of their steps', async () => {
     await fc.assert(
       fc.asyncProperty(fc.scheduler(), async (scheduler) => {
         const env = makeEnv()
@@ -115,9 +115,9 @@ describe.each([
   })
 })
 
-test('requests over HTTP that share the server’s env read their own tenant', async () => {
+test("requests over HTTP that share the server's env read their own tenant", async () => {
   const waiting: (() => void)[] = []
-  // Nobody reads until every request has its adapters; then the last to come reads first.
+  // No request reads until every request has its adapters; then the last request reads first.
   const everyoneReads: Gate = (name) =>
     name.startsWith('read') && waiting.length < TENANTS.length
       ? new Promise((resolve) => {

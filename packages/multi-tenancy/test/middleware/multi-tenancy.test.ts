@@ -5,50 +5,55 @@ import { createMultiTenancyMiddleware } from '../../src/request/multi-tenancy.ts
 import type { TenancyOptions } from '../../src/request/options.ts'
 import { fromClaim } from '../../src/request/resolvers/claim.ts'
 import { fromPath } from '../../src/request/resolvers/path.ts'
-import { codeOf, createWorld, ownerApp, payloadFromHeader, seen } from './world.ts'
+import { createTestDatabases, ownerApp, payloadFromHeader, readCode, seen } from './test-databases.ts'
 
-const tokenOf = (tenant: string): Record<string, string> => ({
+const createTokenHeader = (tenant: string): Record<string, string> => ({
   'x-test-payload': JSON.stringify({ tenant_id: tenant }),
 })
 
 function setUp(options: Partial<TenancyOptions> = {}, preset?: unknown) {
-  const world = createWorld(['acme', 'victim', 'main'], ['late'])
+  const testDatabases = createTestDatabases(['acme', 'victim', 'main'], ['late'])
   const app = ownerApp((app) => {
     payloadFromHeader(app)
     app.use(async (c, next) => {
       if (preset !== undefined) c.set('tenant_id' as never, preset as never)
       await next()
     })
-    app.use(createMultiTenancyMiddleware({ databaseIsolation: world.databaseIsolation, ...options } as never))
+    app.use(
+      createMultiTenancyMiddleware({
+        databaseIsolation: testDatabases.databaseIsolation,
+        ...options,
+      } as never),
+    )
   })
   const reach = async (url: string, headers: Record<string, string> = {}) => {
     const response = await app.request(url, { headers })
-    return response.ok ? response.text() : codeOf(response)
+    return response.ok ? response.text() : readCode(response)
   }
-  return { ...world, app, reach }
+  return { ...testDatabases, app, reach }
 }
 
 describe('without a resolver', () => {
-  test('the tenant is the one set earlier, and the token must be of it', async () => {
-    const { reach, asked } = setUp({}, 'acme')
-    expect(await reach('/', tokenOf('acme'))).toBe('acme')
-    expect(await reach('/', tokenOf('victim'))).toBe('tenant_not_found')
+  test('serves the tenant that an earlier middleware set, and the token must match it', async () => {
+    const { reach, requestedTenants } = setUp({}, 'acme')
+    expect(await reach('/', createTokenHeader('acme'))).toBe('acme')
+    expect(await reach('/', createTokenHeader('victim'))).toBe('tenant_not_found')
     expect(await reach('/')).toBe('unauthenticated')
-    expect(asked).toEqual(['acme'])
+    expect(requestedTenants).toEqual(['acme'])
   })
 
-  test('the tenant is else the verified token’s', async () => {
-    const { reach, asked } = setUp({ accessControl: { controlPlaneTenantId: 'main' } })
-    expect(await reach('/', tokenOf('acme'))).toBe('acme')
+  test('serves the tenant of the verified token when no earlier middleware set one', async () => {
+    const { reach, requestedTenants } = setUp({ accessControl: { controlPlaneTenantId: 'main' } })
+    expect(await reach('/', createTokenHeader('acme'))).toBe('acme')
     expect(await reach('/')).toBe('tenant_unresolved')
-    expect(await reach('/', tokenOf('main'))).toBe('tenant_unresolved')
-    expect(await reach('/', tokenOf('ACME'))).toBe('invalid_tenant_id')
-    expect(asked).toEqual(['acme'])
+    expect(await reach('/', createTokenHeader('main'))).toBe('tenant_unresolved')
+    expect(await reach('/', createTokenHeader('ACME'))).toBe('invalid_tenant_id')
+    expect(requestedTenants).toEqual(['acme'])
   })
 
-  test('a tenant set to what is no id is refused', async () => {
+  test('rejects a preset tenant that is not a valid id', async () => {
     for (const preset of ['ACME', '', 0, ['acme'], 'www']) {
-      expect(await setUp({}, preset).reach('/', tokenOf('acme'))).toBe('invalid_tenant_id')
+      expect(await setUp({}, preset).reach('/', createTokenHeader('acme'))).toBe('invalid_tenant_id')
     }
   })
 })
@@ -58,29 +63,31 @@ describe('with resolvers', () => {
   const accessControl = { controlPlaneTenantId: 'main' }
 
   test('the host says which tenant, the token who may', async () => {
-    const { reach, asked } = setUp({ subdomainRouting, accessControl })
-    expect(await reach('http://acme.example.com/', tokenOf('acme'))).toBe('acme')
-    expect(await reach('http://victim.example.com/', tokenOf('acme'))).toBe('tenant_not_found')
-    expect(await reach('http://victim.example.com/', tokenOf('main'))).toBe('victim')
-    expect(await reach('http://example.com/', tokenOf('acme'))).toBe('tenant_unresolved')
-    expect(await reach('http://evil.com/', tokenOf('main'))).toBe('tenant_unresolved')
-    expect(await reach('http://www.example.com/', tokenOf('main'))).toBe('tenant_unresolved')
-    expect(asked).toEqual(['acme', 'victim'])
+    const { reach, requestedTenants } = setUp({ subdomainRouting, accessControl })
+    expect(await reach('http://acme.example.com/', createTokenHeader('acme'))).toBe('acme')
+    expect(await reach('http://victim.example.com/', createTokenHeader('acme'))).toBe('tenant_not_found')
+    expect(await reach('http://victim.example.com/', createTokenHeader('main'))).toBe('victim')
+    expect(await reach('http://example.com/', createTokenHeader('acme'))).toBe('tenant_unresolved')
+    expect(await reach('http://evil.com/', createTokenHeader('main'))).toBe('tenant_unresolved')
+    expect(await reach('http://www.example.com/', createTokenHeader('main'))).toBe('tenant_unresolved')
+    expect(requestedTenants).toEqual(['acme', 'victim'])
   })
 
   test('all must agree, the tenant set earlier included', async () => {
     const resolvers = [fromPath({ prefix: '/t' }), fromClaim()]
     const { reach } = setUp({ subdomainRouting, accessControl, resolvers }, 'acme')
-    expect(await reach('http://acme.example.com/t/acme', tokenOf('acme'))).toBe('acme')
-    expect(await reach('http://acme.example.com/t/acme', tokenOf('main'))).toBe('acme')
-    expect(await reach('http://victim.example.com/', tokenOf('acme'))).toBe('tenant_ambiguous')
-    expect(await reach('http://acme.example.com/t/victim', tokenOf('acme'))).toBe('tenant_ambiguous')
-    expect(await reach('http://acme.example.com/', tokenOf('victim'))).toBe('tenant_ambiguous')
+    expect(await reach('http://acme.example.com/t/acme', createTokenHeader('acme'))).toBe('acme')
+    expect(await reach('http://acme.example.com/t/acme', createTokenHeader('main'))).toBe('acme')
+    expect(await reach('http://victim.example.com/', createTokenHeader('acme'))).toBe('tenant_ambiguous')
+    expect(await reach('http://acme.example.com/t/victim', createTokenHeader('acme'))).toBe(
+      'tenant_ambiguous',
+    )
+    expect(await reach('http://acme.example.com/', createTokenHeader('victim'))).toBe('tenant_ambiguous')
   })
 
   test('an empty list leaves only the tenant set earlier', async () => {
-    expect(await setUp({ resolvers: [] }).reach('/', tokenOf('acme'))).toBe('tenant_unresolved')
-    expect(await setUp({ resolvers: [] }, 'acme').reach('/', tokenOf('acme'))).toBe('acme')
+    expect(await setUp({ resolvers: [] }).reach('/', createTokenHeader('acme'))).toBe('tenant_unresolved')
+    expect(await setUp({ resolvers: [] }, 'acme').reach('/', createTokenHeader('acme'))).toBe('acme')
   })
 
   test.each([[['x']], ['x'], [[undefined]]])('the list %j is refused', (resolvers) => {
@@ -93,47 +100,54 @@ describe('those refused', () => {
     subdomainRouting: { baseDomain: 'example.com' },
     accessControl: { controlPlaneTenantId: 'main' },
   }
-  const tenants = ['victim', 'late', 'nobody', 'main']
+  const tenants = ['victim', 'late', 'unknown', 'main']
 
-  test('cannot tell tenants that are served, suspended or unknown apart, and no database is asked', async () => {
-    for (const headers of [{}, tokenOf('acme'), tokenOf('nobody2'), { 'x-test-payload': '{}' }]) {
-      const { app, asked } = setUp(options)
+  test('cannot distinguish served, suspended and unknown tenants, and no database is opened', async () => {
+    for (const headers of [
+      {},
+      createTokenHeader('acme'),
+      createTokenHeader('unknown2'),
+      { 'x-test-payload': '{}' },
+    ]) {
+      const { app, requestedTenants } = setUp(options)
       const answers = []
       for (const tenant of tenants) {
         answers.push(await seen(await app.request(`http://${tenant}.example.com/x`, { headers })))
       }
       for (const answer of answers) expect(answer).toEqual(answers[0])
       expect(answers[0]?.status).toBe('x-test-payload' in headers ? 404 : 401)
-      expect(asked).toEqual([])
+      expect(requestedTenants).toEqual([])
     }
   })
 
   test('get the answer of a tenant that is not there', async () => {
     const { app } = setUp(options)
-    const refused = await app.request('http://victim.example.com/', { headers: tokenOf('acme') })
-    const unknown = await app.request('http://nobody.example.com/', { headers: tokenOf('nobody') })
+    const refused = await app.request('http://victim.example.com/', { headers: createTokenHeader('acme') })
+    const unknown = await app.request('http://unknown.example.com/', {
+      headers: createTokenHeader('unknown'),
+    })
     expect(await seen(refused)).toEqual(await seen(unknown))
   })
 
   test('get the same from authorize', async () => {
-    const { app, asked } = setUp({ ...options, accessControl: { authorize: () => false } })
+    const { app, requestedTenants } = setUp({ ...options, accessControl: { authorize: () => false } })
     const answers = await Promise.all(
       tenants.map(async (tenant) => seen(await app.request(`http://${tenant}.example.com/`))),
     )
     for (const answer of answers) expect(answer).toEqual(answers[0])
-    expect(asked).toEqual([])
+    expect(requestedTenants).toEqual([])
   })
 })
 
 describe('behind hono/jwt', () => {
   const secret = 'a secret of these tests, long enough for HS256'
   const issuer = 'https://id.example.com/'
-  const world = createWorld(['acme', 'victim'])
+  const testDatabases = createTestDatabases(['acme', 'victim'])
   const app = new Hono()
     .use(jwt({ secret, alg: 'HS256' }))
     .use(
       createMultiTenancyMiddleware({
-        databaseIsolation: world.databaseIsolation,
+        databaseIsolation: testDatabases.databaseIsolation,
         subdomainRouting: { baseDomain: 'example.com' },
         accessControl: { controlPlaneTenantId: 'main', issuer },
       }),
@@ -170,8 +184,8 @@ describe('behind hono/jwt', () => {
     ['acme', 'none', 401],
     ['main', 'acme', 404],
   ])('at %s the token %s is refused with %i', async (tenant, token, status) => {
-    world.asked.length = 0
+    testDatabases.requestedTenants.length = 0
     expect((await reach(tenant, token)).status).toBe(status)
-    expect(world.asked).toEqual([])
+    expect(testDatabases.requestedTenants).toEqual([])
   })
 })

@@ -5,9 +5,9 @@ import { streamSSE } from 'hono/streaming'
 import { afterEach, expect, test } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { createMultiTenancyMiddleware } from '../../src/request/multi-tenancy.ts'
-import { createWorld, type Notes } from './world.ts'
+import { createTestDatabases, type Notes } from './test-databases.ts'
 
-const { databaseIsolation } = createWorld(['acme', 'bolt'])
+const { databaseIsolation } = createTestDatabases(['acme', 'bolt'])
 const tenancy = createMultiTenancyMiddleware<Notes>({
   databaseIsolation,
   accessControl: { authorize: () => true },
@@ -74,7 +74,7 @@ test('each WebSocket on Node has the adapters of its own tenant, and no environm
   )
   expect(envs).toHaveLength(4)
   for (const env of envs) expect(env).not.toHaveProperty('data')
-  await expect(ask(port, 'nobody')).rejects.toThrow('nobody was refused')
+  await expect(ask(port, 'unknown')).rejects.toThrow('unknown was refused')
 })
 
 test('server-sent events and getConnInfo work on Node', async () => {

@@ -1,37 +1,37 @@
 import { expect, it } from 'vitest'
 import { migrate } from '../../src/database/migrations/index.ts'
-import { ATOMIC, EFFECTS, effect, effectsOf, memory, optionsOf, Unreachable } from './world.ts'
+import { ATOMIC, createOptions, EFFECTS, effect, memory, readEffects, Unreachable } from './test-database.ts'
 
 const FIRST = { '1': EFFECTS }
 const ALL = { ...FIRST, '2': effect('2'), '3': effect('3') }
 
-/** A database with the first migration, whose provider is told before others. */
-async function migrated(tell: (names: readonly string[]) => Promise<void>) {
+/** A database with the first migration. `beforeMigrate` is called before the others. */
+async function migrated(beforeMigrate: (names: readonly string[]) => Promise<void>) {
   const handle = memory(ATOMIC)
   const provider = {
     ...handle.provider,
-    beforeMigrate: (_: unknown, names: readonly string[]) => tell(names),
+    beforeMigrate: (_: unknown, names: readonly string[]) => beforeMigrate(names),
   }
-  await migrate({ ...optionsOf(handle, FIRST), provider })
-  return { db: handle.db, run: () => migrate({ ...optionsOf(handle, ALL), provider }) }
+  await migrate({ ...createOptions(handle, FIRST), provider })
+  return { db: handle.db, run: () => migrate({ ...createOptions(handle, ALL), provider }) }
 }
 
-it('a provider is told once, with the pending names, before a database that had migrations is changed', async () => {
-  const told: unknown[] = []
+it('calls beforeMigrate once, with the pending names, before it changes a database that has migrations', async () => {
+  const calls: unknown[] = []
   const { db, run } = await migrated(async (names) => {
-    told.push([names, effectsOf(db)])
+    calls.push([names, readEffects(db)])
   })
-  expect(told, 'a new database has nothing to go back to').toEqual([])
+  expect(calls, 'a new database has nothing to go back to').toEqual([])
   await run()
-  expect(told).toEqual([[['2', '3'], []]])
+  expect(calls).toEqual([[['2', '3'], []]])
   await run()
-  expect(told, 'nothing is pending').toHaveLength(1)
+  expect(calls, 'nothing is pending').toHaveLength(1)
 })
 
-it('what it throws stops the migrations before the first', async () => {
+it('runs no migration when beforeMigrate throws', async () => {
   const { db, run } = await migrated(async () => {
     throw new Unreachable('no way back')
   })
   await expect(run()).rejects.toMatchObject({ code: 'provider_unavailable' })
-  expect(effectsOf(db)).toEqual([])
+  expect(readEffects(db)).toEqual([])
 })

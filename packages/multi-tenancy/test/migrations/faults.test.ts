@@ -7,19 +7,19 @@ import {
   ATOMIC,
   BATCH_ONLY,
   createClock,
-  dirtyOf,
+  createOptions,
   EFFECTS,
   effect,
-  effectsOf,
   JOURNALED,
-  journalOf,
-  lockOf,
   memory,
   openHandle,
-  optionsOf,
+  readDirty,
+  readEffects,
+  readJournal,
+  readLock,
   stamp,
   Unreachable,
-} from './world.ts'
+} from './test-database.ts'
 
 const SOURCE: MigrationSource = {
   '1': `${EFFECTS}; ${effect('1')}`,
@@ -85,7 +85,7 @@ async function hurtRun(capabilities: typeof ATOMIC, fault: Fault, at: number): P
     return new Promise(() => rows)
   })
   stamp(handle.db)
-  const result = await Promise.race([died, migrate(optionsOf(handle, SOURCE)).catch((cause) => cause)])
+  const result = await Promise.race([died, migrate(createOptions(handle, SOURCE)).catch((cause) => cause)])
   if (handle.db.isOpen) handle.db.close()
   return { statements, result, hit, file }
 }
@@ -105,13 +105,13 @@ describe.each([
       const { db, provider } = openHandle(file, capabilities)
       const where = `at ${at}: ${hit}`
       // Another process comes when the lease of a dead one has ended.
-      const later = () => optionsOf({ db, provider }, SOURCE, createClock(2_000_000))
+      const later = () => createOptions({ db, provider }, SOURCE, createClock(2_000_000))
 
       // A success that was reported is one; an outage is reported as such or as a failed migration.
       if (Array.isArray(result)) {
-        expect(effectsOf(db), where).toEqual(ALL)
+        expect(readEffects(db), where).toEqual(ALL)
         expect(
-          journalOf(db).every(({ state }) => state === 'done'),
+          readJournal(db).every(({ state }) => state === 'done'),
           where,
         ).toBe(true)
         recovered++
@@ -127,23 +127,23 @@ describe.each([
         expect(kind, where).not.toBe('atomic')
         expect(again, where).toMatchObject({ code: 'migration_dirty' })
         const { step } = again as { step: string }
-        expect(dirtyOf(db), where).toBe(step)
+        expect(readDirty(db), where).toBe(step)
         // The journal is right about all but the statement it doubts.
-        const row = journalOf(db).find(({ name }) => name === step)
+        const row = readJournal(db).find(({ name }) => name === step)
         const done = statementsDone(db, step)
         expect([row?.statement, (row?.statement ?? 0) + 1], where).toContain(done)
         await repairMigration({ ...later(), name: step, statement: done })
         await migrate(later())
       }
-      expect(effectsOf(db), where).toEqual(ALL)
+      expect(readEffects(db), where).toEqual(ALL)
       expect(
-        journalOf(db).map(({ name, state }) => name + state),
+        readJournal(db).map(({ name, state }) => name + state),
         where,
       ).toEqual(['1done', '2done', '3done', '4done'])
-      expect(dirtyOf(db), where).toBeNull()
+      expect(readDirty(db), where).toBeNull()
       expect(await migrate(later()), where).toEqual([])
       // A lease is given back, or has ended.
-      expect(Number(lockOf(db)?.expires_at ?? 0), where).toBeLessThan(2_000_000)
+      expect(Number(readLock(db)?.expires_at ?? 0), where).toBeLessThan(2_000_000)
       db.close()
     }
     if (kind === 'journaled') expect(dirtied).toBeGreaterThan(0)
@@ -152,10 +152,10 @@ describe.each([
     if (fault === 'reply lost') expect(recovered).toBeGreaterThan(2)
   })
 
-  /** Looks at the effects themselves. */
-  function statementsDone(db: Parameters<typeof effectsOf>[0], name: string): number {
+  /** Reads the effects from the database. */
+  function statementsDone(db: Parameters<typeof readEffects>[0], name: string): number {
     const table = db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'effects'").all().length
-    return effectsOf(db).filter((what) => what.startsWith(name)).length + (name === '1' ? table : 0)
+    return readEffects(db).filter((what) => what.startsWith(name)).length + (name === '1' ? table : 0)
   }
 })
 
@@ -180,7 +180,7 @@ describe('a lost reply', () => {
       armed = false
       throw new Unreachable('reply lost')
     })
-    expect(await migrate(optionsOf(handle, source))).toEqual(Object.keys(source))
+    expect(await migrate(createOptions(handle, source))).toEqual(Object.keys(source))
   })
 })
 
@@ -194,12 +194,12 @@ describe('the lease', () => {
     const clock = createClock()
     await new Promise<void>((stuck) => {
       const source = slow(() => new Promise(() => stuck()))
-      migrate({ ...optionsOf(dead, source), now: clock.now }).catch(() => {})
+      migrate({ ...createOptions(dead, source), now: clock.now }).catch(() => {})
     })
     dead.db.prepare("UPDATE tenantry_migrations SET state = 'paused'").run()
 
     const options = {
-      ...optionsOf(
+      ...createOptions(
         openHandle(file, JOURNALED),
         slow(async () => {}),
       ),
@@ -210,7 +210,7 @@ describe('the lease', () => {
     expect(early.message).toContain('another process is migrating it')
     // 15 s waited in vain and 15 s left.
     expect(await migrate({ ...options, ...createClock(clock.time + 15_000) })).toEqual(['a'])
-    // Its heartbeat would go on for ever in this process.
+    // The dead process's heartbeat would run without end in this process.
     dead.db.close()
   })
 
@@ -224,16 +224,16 @@ describe('the lease', () => {
         for (let beat = 0; beat < 3; beat++) {
           clock.time += 10_000
           await vi.advanceTimersByTimeAsync(10_000)
-          ends.push(Number(lockOf(handle.db)?.expires_at) - clock.time)
+          ends.push(Number(readLock(handle.db)?.expires_at) - clock.time)
         }
       })
-      await migrate(optionsOf(handle, source, { now: clock.now }))
+      await migrate(createOptions(handle, source, { now: clock.now }))
       expect(ends).toEqual([30_000, 30_000, 30_000])
       expect(vi.getTimerCount()).toBe(0)
       const broken = slow(async () => {
         throw new Error('a slip')
       })
-      await expect(migrate(optionsOf(memory(JOURNALED), broken))).rejects.toThrow('a slip')
+      await expect(migrate(createOptions(memory(JOURNALED), broken))).rejects.toThrow('a slip')
       expect(vi.getTimerCount()).toBe(0)
     } finally {
       vi.useRealTimers()
@@ -246,7 +246,7 @@ describe('the lease', () => {
     const left: number[] = []
     const step = (sql: string) => ({
       async up() {
-        left.push(Number(lockOf(handle.db)?.expires_at) - clock.time)
+        left.push(Number(readLock(handle.db)?.expires_at) - clock.time)
         clock.time += 50_000
         handle.db.exec(sql)
       },
@@ -257,7 +257,7 @@ describe('the lease', () => {
       c: effect('c'),
       d: step(effect('d')),
     }
-    await migrate(optionsOf(handle, source, { now: clock.now }))
+    await migrate(createOptions(handle, source, { now: clock.now }))
     expect(left).toEqual([30_000, 30_000, 30_000])
   })
 
@@ -279,16 +279,16 @@ describe('the lease', () => {
     })
     stamp(late.db)
     const source = slow(async () => {})
-    const waiting = migrate(optionsOf(late, source, { lockTimeout: 100 })).catch((cause) => cause)
+    const waiting = migrate(createOptions(late, source, { lockTimeout: 100 })).catch((cause) => cause)
     await claims
     const first = openHandle(file, JOURNALED)
     const working = slow(async () => {
       claim()
       expect(await waiting).toMatchObject({ code: 'migration_locked' })
-      expect(lockOf(first.db)?.expires_at).not.toBe(0)
+      expect(readLock(first.db)?.expires_at).not.toBe(0)
     })
-    expect(await migrate(optionsOf(first, working))).toEqual(['a'])
-    expect(lockOf(first.db)?.expires_at).toBe(0)
+    expect(await migrate(createOptions(first, working))).toEqual(['a'])
+    expect(readLock(first.db)?.expires_at).toBe(0)
   })
 
   it('is asked for again when the database was too busy to answer', async () => {
@@ -300,7 +300,7 @@ describe('the lease', () => {
     })
     expect(
       await migrate(
-        optionsOf(
+        createOptions(
           handle,
           slow(async () => {}),
         ),
@@ -308,23 +308,27 @@ describe('the lease', () => {
     ).toEqual(['a'])
     busy = Number.POSITIVE_INFINITY
     const more = { ...(slow(async () => {}) as object), b: EFFECTS }
-    await expect(migrate(optionsOf(handle, more))).rejects.toMatchObject({ code: 'provider_unavailable' })
+    await expect(migrate(createOptions(handle, more))).rejects.toMatchObject({ code: 'provider_unavailable' })
   })
 
   it('held by another is waited for at most lockTimeout', async () => {
     const handle = memory(ATOMIC)
-    await migrate(optionsOf(handle, {}))
+    await migrate(createOptions(handle, {}))
     handle.db.exec("UPDATE tenantry_lock SET owner = 'host-7 x', expires_at = 1e15")
     const clock = createClock()
     for (const source of [{ a: EFFECTS }, slow(async () => {})]) {
       const before = clock.time
-      const options = optionsOf(handle, source, { now: clock.now, sleep: clock.sleep, lockTimeout: 3_000 })
+      const options = createOptions(handle, source, {
+        now: clock.now,
+        sleep: clock.sleep,
+        lockTimeout: 3_000,
+      })
       await expect(migrate(options)).rejects.toMatchObject({ code: 'migration_locked', retryable: true })
       expect(clock.time - before).toBe(3_000)
     }
     // Nothing to do needs no lock.
-    expect(await migrate(optionsOf(handle, {}))).toEqual([])
-    expect(lockOf(handle.db)?.owner).toBe('host-7 x')
+    expect(await migrate(createOptions(handle, {}))).toEqual([])
+    expect(readLock(handle.db)?.owner).toBe('host-7 x')
   })
 
   it('that could not be given back fails nothing', async () => {
@@ -334,7 +338,7 @@ describe('the lease', () => {
     })
     expect(
       await migrate(
-        optionsOf(
+        createOptions(
           handle,
           slow(async () => {}),
         ),

@@ -4,19 +4,19 @@ import { type MigrationSource, migrate, pendingMigrations } from '../../src/data
 import {
   ATOMIC,
   BATCH_ONLY,
-  dirtyOf,
+  createOptions,
   EFFECTS,
   effect,
-  effectsOf,
   type Handle,
   JOURNALED,
-  journalOf,
-  lockOf,
   memory,
   openHandle,
-  optionsOf,
+  readDirty,
+  readEffects,
+  readJournal,
+  readLock,
   Unreachable,
-} from './world.ts'
+} from './test-database.ts'
 
 const kysely = (what: string) => ({
   up: async (db: any) => {
@@ -47,79 +47,79 @@ describe.each([
 ])('migrate, %s', (_, capabilities) => {
   it('applies every migration once, in order, and says which', async () => {
     const handle = memory(capabilities)
-    expect(await pendingMigrations(optionsOf(handle, SOURCE))).toEqual(NAMES)
-    expect(await migrate(optionsOf(handle, SOURCE))).toEqual(NAMES)
-    expect(effectsOf(handle.db)).toEqual(EFFECTS_OF_ALL)
-    expect(journalOf(handle.db).map(({ name, state, statement }) => [name, state, statement])).toEqual([
+    expect(await pendingMigrations(createOptions(handle, SOURCE))).toEqual(NAMES)
+    expect(await migrate(createOptions(handle, SOURCE))).toEqual(NAMES)
+    expect(readEffects(handle.db)).toEqual(EFFECTS_OF_ALL)
+    expect(readJournal(handle.db).map(({ name, state, statement }) => [name, state, statement])).toEqual([
       ['1', 'done', 2],
       ['2', 'done', 1],
       ['3', 'done', 1],
       ['4', 'done', 2],
     ])
-    expect(dirtyOf(handle.db)).toBeNull()
-    expect(lockOf(handle.db)).toMatchObject({ expires_at: 0 })
-    expect(await pendingMigrations(optionsOf(handle, SOURCE))).toEqual([])
+    expect(readDirty(handle.db)).toBeNull()
+    expect(readLock(handle.db)).toMatchObject({ expires_at: 0 })
+    expect(await pendingMigrations(createOptions(handle, SOURCE))).toEqual([])
   })
 
   it('costs one query when nothing is pending', async () => {
     const handle = memory(capabilities)
-    await migrate(optionsOf(handle, SOURCE))
+    await migrate(createOptions(handle, SOURCE))
     countCalls(handle)
-    expect(await migrate(optionsOf(handle, SOURCE))).toEqual([])
+    expect(await migrate(createOptions(handle, SOURCE))).toEqual([])
     expect(countCalls(handle)).toEqual({ query: 1, batch: 0, transaction: 0 })
   })
 
-  it('applies only what is new', async () => {
+  it('applies only new migrations', async () => {
     const handle = memory(capabilities)
-    await migrate(optionsOf(handle, { '1': EFFECTS }))
-    expect(await migrate(optionsOf(handle, { '1': EFFECTS, '2': effect('2') }))).toEqual(['2'])
-    expect(effectsOf(handle.db)).toEqual(['2'])
+    await migrate(createOptions(handle, { '1': EFFECTS }))
+    expect(await migrate(createOptions(handle, { '1': EFFECTS, '2': effect('2') }))).toEqual(['2'])
+    expect(readEffects(handle.db)).toEqual(['2'])
   })
 
   it('takes a migration without a statement for done', async () => {
     const handle = memory(capabilities)
-    expect(await migrate(optionsOf(handle, { a: '-- nothing yet', b: '' }))).toEqual(['a', 'b'])
-    expect(dirtyOf(handle.db)).toBeNull()
-    expect(await migrate(optionsOf(handle, { a: '-- nothing yet', b: '' }))).toEqual([])
+    expect(await migrate(createOptions(handle, { a: '-- nothing yet', b: '' }))).toEqual(['a', 'b'])
+    expect(readDirty(handle.db)).toBeNull()
+    expect(await migrate(createOptions(handle, { a: '-- nothing yet', b: '' }))).toEqual([])
   })
 
   it('refuses a changed migration, also after line ends changed to and fro', async () => {
     const handle = memory(capabilities)
     const text = `${EFFECTS};\n${effect('a')};\n`
-    await migrate(optionsOf(handle, { a: text, b: { ...kysely('b'), checksum: 'v1' } }))
+    await migrate(createOptions(handle, { a: text, b: { ...kysely('b'), checksum: 'v1' } }))
     const same = { a: text.replaceAll('\n', '\r\n'), b: { ...kysely('b'), checksum: 'v1' } }
-    expect(await migrate(optionsOf(handle, same))).toEqual([])
+    expect(await migrate(createOptions(handle, same))).toEqual([])
     for (const changed of [
       { ...same, a: `${text} ` },
       { ...same, b: { ...kysely('b'), checksum: 'v2' } },
     ]) {
       const error = { code: 'migration_changed', tenantId: 'acme', step: changed.a === same.a ? 'b' : 'a' }
-      await expect(migrate(optionsOf(handle, changed))).rejects.toMatchObject(error)
-      await expect(pendingMigrations(optionsOf(handle, changed))).rejects.toMatchObject(error)
+      await expect(migrate(createOptions(handle, changed))).rejects.toMatchObject(error)
+      await expect(pendingMigrations(createOptions(handle, changed))).rejects.toMatchObject(error)
     }
-    expect(await migrate(optionsOf(handle, { ...same, b: kysely('b') }))).toEqual([])
+    expect(await migrate(createOptions(handle, { ...same, b: kysely('b') }))).toEqual([])
   })
 
   it('refuses when the code misses an applied migration', async () => {
     const handle = memory(capabilities)
-    await migrate(optionsOf(handle, { a: EFFECTS, b: effect('b') }))
-    await expect(migrate(optionsOf(handle, { a: EFFECTS, c: effect('c') }))).rejects.toMatchObject({
+    await migrate(createOptions(handle, { a: EFFECTS, b: effect('b') }))
+    await expect(migrate(createOptions(handle, { a: EFFECTS, c: effect('c') }))).rejects.toMatchObject({
       code: 'migration_missing',
       step: 'b',
     })
-    expect(effectsOf(handle.db)).toEqual(['b'])
+    expect(readEffects(handle.db)).toEqual(['b'])
   })
 
   it('refuses a migration ordered before an applied one, unless that is allowed', async () => {
     const handle = memory(capabilities)
-    await migrate(optionsOf(handle, { a: EFFECTS, c: effect('c') }))
+    await migrate(createOptions(handle, { a: EFFECTS, c: effect('c') }))
     const source = { a: EFFECTS, b: effect('b'), c: effect('c') }
-    await expect(migrate(optionsOf(handle, source))).rejects.toMatchObject({
+    await expect(migrate(createOptions(handle, source))).rejects.toMatchObject({
       code: 'migration_missing',
       step: 'b',
     })
-    expect(effectsOf(handle.db)).toEqual(['c'])
-    expect(await migrate(optionsOf(handle, source, { allowUnordered: true }))).toEqual(['b'])
+    expect(readEffects(handle.db)).toEqual(['c'])
+    expect(await migrate(createOptions(handle, source, { allowUnordered: true }))).toEqual(['b'])
   })
 
   it.each(['BEGIN', 'COMMIT', '/* x */ end transaction', 'ROLLBACK', 'START TRANSACTION'])(
@@ -127,20 +127,20 @@ describe.each([
     async (control) => {
       const handle = memory(capabilities)
       const source = { a: EFFECTS, b: `${effect('b')}; ${control}` }
-      await expect(migrate(optionsOf(handle, source))).rejects.toMatchObject({ code: 'config_invalid' })
-      expect(journalOf(handle.db)).toEqual([])
+      await expect(migrate(createOptions(handle, source))).rejects.toMatchObject({ code: 'config_invalid' })
+      expect(readJournal(handle.db)).toEqual([])
     },
   )
 
   it('names migration and cause of a failure, and keeps what came before', async () => {
     const handle = memory(capabilities)
     const source = { a: EFFECTS, b: effect('b'), c: 'INSERT INTO nowhere VALUES (1)', d: effect('d') }
-    const error = await migrate(optionsOf(handle, source)).catch((cause) => cause)
+    const error = await migrate(createOptions(handle, source)).catch((cause) => cause)
     expect(error).toMatchObject({ code: 'migration_failed', step: 'c', tenantId: 'acme' })
     expect(error.detail).toMatch(/^Migration c failed in statement 1 of 1: .*nowhere/)
     expect(error.cause).toMatchObject({ code: 'provider_rejected' })
-    expect(effectsOf(handle.db)).toEqual(['b'])
-    expect(lockOf(handle.db)).toMatchObject({ expires_at: 0 })
+    expect(readEffects(handle.db)).toEqual(['b'])
+    expect(readLock(handle.db)).toMatchObject({ expires_at: 0 })
   })
 
   it('keeps the code of an outage, which another try may get over', async () => {
@@ -150,7 +150,7 @@ describe.each([
       if (down) throw new Unreachable('no route')
       return run()
     })
-    await expect(migrate(optionsOf(handle, { a: EFFECTS, b: effect('b') }))).rejects.toMatchObject({
+    await expect(migrate(createOptions(handle, { a: EFFECTS, b: effect('b') }))).rejects.toMatchObject({
       code: 'provider_unavailable',
       retryable: true,
     })
@@ -168,32 +168,32 @@ describe.each([
       },
       b: kysely('b'),
     }
-    const options = optionsOf(handle, source, { signal: controller.signal })
+    const options = createOptions(handle, source, { signal: controller.signal })
     await expect(migrate(options)).rejects.toMatchObject({ code: 'timeout', cause: new Error('enough') })
-    expect(journalOf(handle.db).map(({ name, state }) => [name, state])).toEqual([['a', 'done']])
-    expect(lockOf(handle.db)).toMatchObject({ expires_at: 0 })
+    expect(readJournal(handle.db).map(({ name, state }) => [name, state])).toEqual([['a', 'done']])
+    expect(readLock(handle.db)).toMatchObject({ expires_at: 0 })
     countCalls(handle)
     await expect(migrate(options)).rejects.toMatchObject({ code: 'timeout' })
     expect(countCalls(handle)).toEqual({ query: 0, batch: 0, transaction: 0 })
-    expect(await migrate(optionsOf(handle, source))).toEqual(['b'])
+    expect(await migrate(createOptions(handle, source))).toEqual(['b'])
   })
 
   it.each([{ lockTtl: 0 }, { lockTtl: Number.NaN }, { lockTtl: 2 ** 31 }])(
     'refuses the options %j',
     async (bad) => {
-      await expect(migrate(optionsOf(memory(), SOURCE, bad))).rejects.toMatchObject({
+      await expect(migrate(createOptions(memory(), SOURCE, bad))).rejects.toMatchObject({
         code: 'config_invalid',
       })
     },
   )
 
-  it('makes its tables again where a crash left some of them', async () => {
+  it('creates its tables again where a crash left some of them', async () => {
     for (const left of ['', 'tenantry_migrations', 'tenantry_lock']) {
       const handle = memory(capabilities)
-      await migrate(optionsOf(handle, {}))
+      await migrate(createOptions(handle, {}))
       if (left === '') handle.db.exec('DELETE FROM tenantry_lock')
       else handle.db.exec(`DROP TABLE ${left}`)
-      expect(await migrate(optionsOf(handle, { a: EFFECTS }))).toEqual(['a'])
+      expect(await migrate(createOptions(handle, { a: EFFECTS }))).toEqual(['a'])
     }
   })
 
@@ -202,14 +202,16 @@ describe.each([
       if (text.startsWith('SELECT')) throw new Unreachable('no route')
       return run()
     })
-    await expect(migrate(optionsOf(handle, SOURCE))).rejects.toMatchObject({ code: 'provider_unavailable' })
+    await expect(migrate(createOptions(handle, SOURCE))).rejects.toMatchObject({
+      code: 'provider_unavailable',
+    })
     expect(countCalls(handle)).toEqual({ query: 1, batch: 0, transaction: 0 })
   })
 
-  it('says why its tables cannot be made', async () => {
+  it('reports why its tables cannot be created', async () => {
     const handle = memory(capabilities)
     handle.db.exec('PRAGMA query_only = ON')
-    await expect(migrate(optionsOf(handle, SOURCE))).rejects.toMatchObject({
+    await expect(migrate(createOptions(handle, SOURCE))).rejects.toMatchObject({
       code: 'provider_rejected',
       message: expect.stringContaining('readonly'),
     })
@@ -226,29 +228,29 @@ describe('migrate in batches', () => {
 
   it('brings a new database up with four calls and one transaction for all migrations', async () => {
     const handle = memory()
-    await migrate(optionsOf(handle, many))
+    await migrate(createOptions(handle, many))
     // Read, make the tables, read, apply. No lock: the journal's primary key is the fence.
     expect(countCalls(handle)).toEqual({ query: 2, batch: 2, transaction: 0 })
-    expect(effectsOf(handle.db)).toHaveLength(29)
+    expect(readEffects(handle.db)).toHaveLength(29)
   })
 
   it('brings a database up to date with a read and a batch', async () => {
     const handle = memory()
-    await migrate(optionsOf(handle, many))
+    await migrate(createOptions(handle, many))
     countCalls(handle)
-    await migrate(optionsOf(handle, { ...many, m97: effect('97'), m98: effect('98'), m99: effect('99') }))
+    await migrate(createOptions(handle, { ...many, m97: effect('97'), m98: effect('98'), m99: effect('99') }))
     expect(countCalls(handle)).toEqual({ query: 1, batch: 1, transaction: 0 })
   })
 
   it('goes one by one when a batch is refused, up to the culprit', async () => {
     const handle = memory()
     const source = { ...many, m15: `${effect('15')}; INSERT INTO nowhere VALUES (1); ${effect('never')}` }
-    await expect(migrate(optionsOf(handle, source))).rejects.toMatchObject({
+    await expect(migrate(createOptions(handle, source))).rejects.toMatchObject({
       step: 'm15',
       detail: expect.stringMatching(/^Migration m15 failed in one of its 3 statements: /),
     })
-    expect(effectsOf(handle.db)).toEqual(Array.from({ length: 14 }, (_, n) => `${n + 1}`))
-    expect(await migrate(optionsOf(handle, many))).toHaveLength(15)
+    expect(readEffects(handle.db)).toEqual(Array.from({ length: 14 }, (_, n) => `${n + 1}`))
+    expect(await migrate(createOptions(handle, many))).toHaveLength(15)
   })
 
   it('names the statement where the error of a batch says which it was', async () => {
@@ -257,7 +259,7 @@ describe('migrate in batches', () => {
       handle.provider.batch = failingBatch(handle)
       const up = async (db: any): Promise<void> => void (await sql.raw(EFFECTS).execute(db))
       await expect(
-        migrate(optionsOf(handle, 'a' in source ? { ...source, a: { up } } : source)),
+        migrate(createOptions(handle, 'a' in source ? { ...source, a: { up } } : source)),
       ).rejects.toThrow('Migration b failed in statement 2 of 2')
     }
   })
@@ -282,14 +284,14 @@ describe('migrate in batches', () => {
       await db.insertInto('effects').values({ what: 'x' }).execute()
       throw new TypeError('a slip')
     }
-    await expect(migrate(optionsOf(handle, { a: { up } }))).rejects.toMatchObject({
+    await expect(migrate(createOptions(handle, { a: { up } }))).rejects.toMatchObject({
       code: 'migration_failed',
       detail: 'Migration a failed: a slip',
       cause: { cause: new TypeError('a slip') },
     })
-    expect(journalOf(handle.db)).toEqual([])
+    expect(readJournal(handle.db)).toEqual([])
     expect(handle.db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'effects'").all()).toEqual([])
-    expect(dirtyOf(handle.db)).toBeNull()
+    expect(readDirty(handle.db)).toBeNull()
   })
 
   it('runs statement by statement, without a transaction, what asks for that', async () => {
@@ -303,9 +305,9 @@ describe('migrate in batches', () => {
       a: { sql: `${EFFECTS}; VACUUM; ${effect('a')}`, transaction: false },
       b: { up, transaction: false },
     }
-    expect(await migrate(optionsOf(handle, source))).toEqual(['a', 'b'])
+    expect(await migrate(createOptions(handle, source))).toEqual(['a', 'b'])
     expect(seen).toEqual([false, false])
-    await expect(migrate(optionsOf(memory(), { a: 'VACUUM' }))).rejects.toMatchObject({
+    await expect(migrate(createOptions(memory(), { a: 'VACUUM' }))).rejects.toMatchObject({
       code: 'config_invalid',
     })
   })
@@ -321,7 +323,7 @@ describe('migrate in batches', () => {
     }
     const plugged = { ...provider, kysely: (client: typeof db) => provider.kysely(client).withPlugin(plugin) }
     const source = { a: EFFECTS, b: kysely('b') }
-    expect(await migrate(optionsOf({ provider: plugged, db }, source))).toEqual(['a', 'b'])
+    expect(await migrate(createOptions({ provider: plugged, db }, source))).toEqual(['a', 'b'])
   })
 
   it('sends a batch that met an outage once', async () => {
@@ -331,9 +333,9 @@ describe('migrate in batches', () => {
       down = false
       throw new Unreachable('no route')
     })
-    await migrate(optionsOf(handle, {}))
+    await migrate(createOptions(handle, {}))
     countCalls(handle)
-    const options = optionsOf(handle, { a: EFFECTS, b: effect('b') })
+    const options = createOptions(handle, { a: EFFECTS, b: effect('b') })
     await expect(migrate(options)).rejects.toMatchObject({ code: 'provider_unavailable', retryable: true })
     expect(countCalls(handle).batch).toBe(1)
     expect(await migrate(options)).toEqual(['a', 'b'])
@@ -341,46 +343,46 @@ describe('migrate in batches', () => {
 
   it('fails closed in a database without an identity table', async () => {
     const handle = openHandle(':memory:', JOURNALED)
-    await expect(migrate(optionsOf(handle, { a: EFFECTS }))).rejects.toThrow('tenantry_identity')
+    await expect(migrate(createOptions(handle, { a: EFFECTS }))).rejects.toThrow('tenantry_identity')
     expect(handle.db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'effects'").all()).toEqual([])
   })
 })
 
-describe('a new database whose DDL is no transaction', () => {
+describe('a new database without transactional DDL', () => {
   const SCRIPTS = { '1': EFFECTS, '2': effect('2'), '3': `${effect('3a')}; ${effect('3b')}` }
 
   it('gets all scripts in one batch; one that has migrations gets one after the other', async () => {
     const handle = memory(JOURNALED)
-    expect(await migrate(optionsOf(handle, SCRIPTS))).toEqual(['1', '2', '3'])
+    expect(await migrate(createOptions(handle, SCRIPTS))).toEqual(['1', '2', '3'])
     // The journal's tables, and the migrations.
     expect(countCalls(handle).batch).toBe(2)
     const more = { ...SCRIPTS, '4': effect('4'), '5': effect('5') }
-    expect(await migrate(optionsOf(handle, more))).toEqual(['4', '5'])
+    expect(await migrate(createOptions(handle, more))).toEqual(['4', '5'])
     expect(countCalls(handle).batch).toBe(2)
-    expect(effectsOf(handle.db)).toEqual(['2', '3a', '3b', '4', '5'])
+    expect(readEffects(handle.db)).toEqual(['2', '3a', '3b', '4', '5'])
   })
 
   it('of several in one batch the culprit is named, those before it are done, and none after it is begun', async () => {
     const handle = memory(JOURNALED)
     const broken = { ...SCRIPTS, '2': `${effect('2')}; INSERT INTO missing VALUES (1)` }
-    await expect(migrate(optionsOf(handle, broken))).rejects.toMatchObject({
+    await expect(migrate(createOptions(handle, broken))).rejects.toMatchObject({
       code: 'migration_failed',
       step: '2',
       message: expect.stringMatching(/statement 2 of 2.*missing/),
     })
-    expect(journalOf(handle.db).map(({ name, state, statement }) => [name, state, statement])).toEqual([
+    expect(readJournal(handle.db).map(({ name, state, statement }) => [name, state, statement])).toEqual([
       ['1', 'done', 1],
       ['2', 'failed', 1],
     ])
-    expect(dirtyOf(handle.db)).toBe('2')
-    expect(effectsOf(handle.db)).toEqual(['2'])
+    expect(readDirty(handle.db)).toBe('2')
+    expect(readEffects(handle.db)).toEqual(['2'])
   })
 
   it.each(['PRAGMA user_version = 1', 'CREATE TEMP TABLE t (id INT)'])(
     'what leaves something in its session shares it with no other: %s',
     async (text) => {
       const handle = memory(JOURNALED)
-      await migrate(optionsOf(handle, { ...SCRIPTS, '2': text, '4': effect('4') }))
+      await migrate(createOptions(handle, { ...SCRIPTS, '2': text, '4': effect('4') }))
       // The tables; 1; 2; 3 and 4.
       expect(countCalls(handle).batch).toBe(4)
     },

@@ -8,16 +8,16 @@ import {
   ATOMIC,
   BATCH_ONLY,
   createClock,
-  dirtyOf,
+  createOptions,
   EFFECTS,
   effect,
-  effectsOf,
   JOURNALED,
-  journalOf,
   openHandle,
-  optionsOf,
+  readDirty,
+  readEffects,
+  readJournal,
   stamp,
-} from './world.ts'
+} from './test-database.ts'
 
 const kysely = (what: string) => ({
   async up(db: any) {
@@ -67,7 +67,7 @@ async function race(
   first.db.exec(EFFECTS)
   const runs = handles.map((handle) =>
     migrate(
-      optionsOf(handle, source, {
+      createOptions(handle, source, {
         now: () => time,
         lockTtl,
         lockTimeout: 1e15,
@@ -83,16 +83,16 @@ async function race(
   const results = await settled
   const outcome = {
     results,
-    effects: effectsOf(first.db),
-    journal: journalOf(first.db),
-    dirty: dirtyOf(first.db),
+    effects: readEffects(first.db),
+    journal: readJournal(first.db),
+    dirty: readDirty(first.db),
     first,
   }
   for (const { db } of handles.slice(1)) db.close()
   return outcome
 }
 
-describe.each(MODES)('runners of one tenant at once, %s', (_, capabilities) => {
+describe.each(MODES)('concurrent runners of one tenant, %s', (_, capabilities) => {
   it.each([
     ['.sql migrations', TEXT, ['1', '2', '3a', '3b']],
     ['all kinds', MIXED, ['1', '2', '3a', '3b', '4', '5', '6']],
@@ -130,7 +130,7 @@ describe.each(MODES)('runners of one tenant at once, %s', (_, capabilities) => {
         expect(new Set(seen.effects).size).toBe(seen.effects.length)
         const codes = results.map((result) => (result.status === 'rejected' ? result.reason.code : 'ok'))
         for (const code of codes) expect(['ok', 'provider_unavailable', 'migration_dirty']).toContain(code)
-        // Whoever was left finished it: nothing is dirty that the journal does not know of.
+        // The last runner finished it, so the database is dirty only where the journal has an unfinished migration.
         if (seen.journal.every(({ state }) => state === 'done')) expect(seen.dirty).toBeNull()
         first.db.close()
       }),
@@ -171,17 +171,19 @@ describe.each(MODES)('a runner that stalls at any one statement, %s', (kind, cap
         stamp(slow.db)
         slow.db.exec(EFFECTS)
         if (begun) {
-          await migrate(optionsOf(quick, {}))
+          await migrate(createOptions(quick, {}))
           quick.db.exec("INSERT INTO tenantry_migrations VALUES ('1', NULL, 'paused', 0, 'dead', 0)")
         }
-        const result = migrate(optionsOf(slow, source)).catch((cause) => cause)
+        const result = migrate(createOptions(slow, source)).catch((cause) => cause)
         await Promise.race([stalled, result])
-        const other = await migrate(optionsOf(quick, source, createClock(2_000_000))).catch((cause) => cause)
+        const other = await migrate(createOptions(quick, source, createClock(2_000_000))).catch(
+          (cause) => cause,
+        )
         wake()
         const own = await result
 
         const where = `at ${at}`
-        const effects = effectsOf(quick.db)
+        const effects = readEffects(quick.db)
         expect(new Set(effects).size, where).toBe(effects.length)
         const names = [own, other].filter(Array.isArray).flat()
         expect(new Set(names).size, where).toBe(names.length)
@@ -193,8 +195,8 @@ describe.each(MODES)('a runner that stalls at any one statement, %s', (kind, cap
         } else expect(['provider_unavailable', 'migration_dirty'], where).toContain(other.code)
         if (kind === 'atomic' && !begun) expect(other.code, where).not.toBe('migration_dirty')
         // The mark and the journal agree.
-        const open = journalOf(quick.db).filter(({ state }) => state !== 'done')
-        expect(dirtyOf(quick.db), where).toBe(open[0]?.name ?? null)
+        const open = readJournal(quick.db).filter(({ state }) => state !== 'done')
+        expect(readDirty(quick.db), where).toBe(open[0]?.name ?? null)
         slow.db.close()
         quick.db.close()
         if (statements <= at) break

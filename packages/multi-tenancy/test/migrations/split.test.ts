@@ -267,7 +267,7 @@ describe('splitStatements', () => {
     ),
   }
   for (const dialect of DIALECTS) {
-    it(`${dialect}: what is joined comes apart again`, () => {
+    it(`${dialect}: splits joined statements into the same statements`, () => {
       const statement = fc
         .array(piece[dialect], { maxLength: 6 })
         .map((pieces) => ['SELECT', ...pieces].join(' ').trim())

@@ -2,17 +2,26 @@ import type { DatabaseSync } from 'node:sqlite'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { readStamp } from '../../src/database/identity.ts'
 import { migrate } from '../../src/database/migrations/migrate.ts'
-import { ATOMIC, dirtyOf, type Handle, JOURNALED, lockOf, memory, optionsOf, Unreachable } from './world.ts'
+import {
+  ATOMIC,
+  createOptions,
+  type Handle,
+  JOURNALED,
+  memory,
+  readDirty,
+  readLock,
+  Unreachable,
+} from './test-database.ts'
 
-/** What somebody who opens the database now is told of a migration. */
+/** The dirty migration that a process reads when it opens the database now. */
 async function seen(db: DatabaseSync): Promise<unknown> {
   const stamp = await readStamp('sqlite', async ({ sql }) => db.prepare(sql).all())
   return stamp?.dirty
 }
 
-/** A run that is looked at while its only migration is under way. By the database's own clock, as in real life. */
+/** Calls `look` while the only migration of a run is under way. The lease uses the database's clock. */
 async function during(handle: Handle, look: () => Promise<void>): Promise<void> {
-  const { now: _, ...options } = optionsOf(handle, {
+  const { now: _, ...options } = createOptions(handle, {
     a: { up: look, transaction: false },
   })
   await migrate(options)
@@ -24,16 +33,16 @@ describe.each([
   ['without transactional DDL', JOURNALED],
   ['with it, in a migration that asks for no transaction', ATOMIC],
 ])('a migration that is under way, %s', (_, capabilities) => {
-  it('is not taken for one that was left half applied, while its runner lives', async () => {
+  it('is not reported as half applied while its runner lives', async () => {
     const handle = memory(capabilities)
     await during(handle, async () => {
-      expect(dirtyOf(handle.db)).toBe('a')
+      expect(readDirty(handle.db)).toBe('a')
       expect(await seen(handle.db)).toBeNull()
     })
-    expect([dirtyOf(handle.db), await seen(handle.db)]).toEqual([null, null])
+    expect([readDirty(handle.db), await seen(handle.db)]).toEqual([null, null])
   })
 
-  it('is, once the lease has ended by the database’s clock', async () => {
+  it("is reported as half applied once its lease has ended by the database's clock", async () => {
     const handle = memory(capabilities)
     await during(handle, async () => {
       handle.db.exec('UPDATE tenantry_lock SET expires_at = unixepoch() * 1000 - 1')
@@ -41,15 +50,15 @@ describe.each([
     })
   })
 
-  it('is, when somebody else holds the lock', async () => {
+  it('is reported as half applied when another process holds the lock', async () => {
     const handle = memory(capabilities)
     await during(handle, async () => {
-      handle.db.exec("UPDATE tenantry_lock SET owner = 'somebody else'")
+      handle.db.exec("UPDATE tenantry_lock SET owner = 'another process'")
       expect(await seen(handle.db)).toBe('a')
     })
   })
 
-  it('is, as soon as it failed, and also when the runner cannot give its lease back', async () => {
+  it('is reported as half applied as soon as it has failed, also when the runner cannot release its lease', async () => {
     for (const reachable of [true, false]) {
       const handle = memory(capabilities, async (run, sql) => {
         if (!reachable && sql.includes('expires_at = 0')) throw new Unreachable('no route')
@@ -57,13 +66,13 @@ describe.each([
       })
       const refused = during(handle, async () => void handle.db.exec('INSERT INTO missing VALUES (1)'))
       await expect(refused).rejects.toMatchObject({ code: 'migration_failed' })
-      expect(Number(lockOf(handle.db)?.expires_at) > 0).toBe(!reachable)
+      expect(Number(readLock(handle.db)?.expires_at) > 0).toBe(!reachable)
       expect(await seen(handle.db)).toBe('a')
     }
   })
 })
 
-it('a runner whose clock is wrong holds its lease by the database’s', async () => {
+it("a runner whose clock is wrong holds its lease by the database's clock", async () => {
   vi.useFakeTimers({ toFake: ['Date'], now: 1e15 })
   const handle = memory(JOURNALED)
   await during(handle, async () => {
@@ -73,12 +82,12 @@ it('a runner whose clock is wrong holds its lease by the database’s', async ()
   })
 })
 
-it('where nothing is under way the stamp is one query', async () => {
+it('reads the stamp with one query when no migration is under way', async () => {
   const { db } = memory(JOURNALED)
-  const asked: string[] = []
+  const queries: string[] = []
   await readStamp('sqlite', async ({ sql }) => {
-    asked.push(sql)
+    queries.push(sql)
     return db.prepare(sql).all()
   })
-  expect(asked).toHaveLength(1)
+  expect(queries).toHaveLength(1)
 })

@@ -92,7 +92,7 @@ describe('draining a key', () => {
     expect(driver.count('a')).toBe(0)
   })
 
-  test('keeps the key shut during the work it was given, and opens it then', async () => {
+  test('keeps the key closed during its work, and opens it afterwards', async () => {
     const pool = createFakePool()
     const lease = await pool.acquire('a', 'a')
     lease.release()
@@ -110,14 +110,14 @@ describe('draining a key', () => {
     expect((await pool.acquire('a', 'a')).connection.id).toBe(2)
   })
 
-  test('opens the key again when the work failed, and tells why', async () => {
+  test('opens the key again when the work failed, and reports the error', async () => {
     const pool = createFakePool()
     const drained = pool.drain('a', { during: () => Promise.reject(new Error('drop failed')) })
     await expect(drained).rejects.toThrow('drop failed')
     expect((await pool.acquire('a', 'a')).connection.key).toBe('a')
   })
 
-  test('twice at once shuts the key until both ended', async () => {
+  test('keeps the key closed until both of two concurrent drains have ended', async () => {
     const pool = createFakePool()
     const work = deferred()
     const long = pool.drain('a', { during: () => work.promise })
@@ -141,7 +141,7 @@ describe('draining a key', () => {
 })
 
 describe('closing the pool', () => {
-  test('refuses everybody, waits for the leased, closes all, and may be repeated', async () => {
+  test('rejects every caller, waits for leased connections, closes all, and may be repeated', async () => {
     const pool = createFakePool({ max: 2 })
     const a = await pool.acquire('a', 'a')
     const b = await pool.acquire('b', 'b')
@@ -171,7 +171,7 @@ describe('closing the pool', () => {
     expect(pool.driver.log).toEqual(['open a 1', 'close a 1'])
   })
 
-  test('is over at once when there is nothing', async () => {
+  test('ends immediately when the pool is empty', async () => {
     await createFakePool().close()
   })
 })

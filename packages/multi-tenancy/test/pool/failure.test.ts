@@ -16,14 +16,14 @@ describe('an acquirer who waits', () => {
 
   test('leaves when its signal aborts, and no timer or place behind', async () => {
     const pool = createFakePool({ max: 1 })
-    const held = await pool.acquire('a', 'a')
+    const heldLease = await pool.acquire('a', 'a')
     const caller = new AbortController()
     const waiting = pool.acquire('b', 'b', { signal: caller.signal })
     const reason = new Error('request gone')
     caller.abort(reason)
     await expect(waiting).rejects.toBe(reason)
     expect([pool.stats().waiting, pool.clock.foreground()]).toEqual([0, 0])
-    held.release()
+    heldLease.release()
     expect(pool.driver.log).toEqual(['open a 1'])
     await expect(pool.acquire('b', 'b', { signal: caller.signal })).rejects.toBe(reason)
   })
@@ -31,36 +31,36 @@ describe('an acquirer who waits', () => {
   test('leaves no listener on a signal that lives on', async () => {
     const pool = createFakePool({ max: 1, queueTimeout: 10 })
     const { signal } = new AbortController()
-    const held = await pool.acquire('a', 'a', { signal })
+    const heldLease = await pool.acquire('a', 'a', { signal })
     const refused = pool.acquire('b', 'b', { signal })
     pool.clock.advance(10)
     await expect(refused).rejects.toThrow()
     const waiting = pool.acquire('b', 'b', { signal })
-    held.release()
+    heldLease.release()
     await waiting
     expect(getEventListeners(signal, 'abort')).toEqual([])
   })
 
-  test('is served by what is released while another is served', async () => {
+  test('gets a connection that is released while another caller is served', async () => {
     const driver = createFakeDriver((step, key) => {
-      if (step === 'open' && key === 'b') held.release()
+      if (step === 'open' && key === 'b') heldLease.release()
     })
     const pool = createFakePool({ max: 2, maxPerKey: 1, driver })
-    const held = await pool.acquire('a', 'a')
+    const heldLease = await pool.acquire('a', 'a')
     const waiting = pool.acquire('a', 'a')
     await pool.acquire('b', 'b')
     expect((await waiting).connection.id).toBe(1)
   })
 
-  test('is passed by nobody who comes later, not even at that moment', async () => {
+  test('is served before every later caller, also one that comes at that moment', async () => {
     const order: string[] = []
     const driver = createFakeDriver((step, key) => {
       if (step !== 'open' || key !== 'b') return
-      held.release()
+      heldLease.release()
       void pool.use('a', 'a', async () => void order.push('later'))
     })
     const pool = createFakePool({ max: 2, maxPerKey: 1, driver })
-    const held = await pool.acquire('a', 'a')
+    const heldLease = await pool.acquire('a', 'a')
     const waiting = pool.use('a', 'a', async () => void order.push('first'))
     await pool.acquire('b', 'b')
     await waiting
@@ -70,14 +70,14 @@ describe('an acquirer who waits', () => {
 
   test('is refused immediately when the queue of its key is full, which costs no other key its place', async () => {
     const pool = createFakePool({ max: 1, maxWaiting: 1 })
-    const held = await pool.acquire('a', 'a')
+    const heldLease = await pool.acquire('a', 'a')
     const first = pool.acquire('a', 'a')
     await expect(pool.acquire('a', 'a')).rejects.toMatchObject({
       code: 'pool_exhausted',
       message: expect.stringContaining('1 caller already waits for a connection (maxWaiting: 1)'),
     })
     const other = pool.acquire('b', 'b')
-    held.release()
+    heldLease.release()
     const lease = await first
     lease.release()
     expect((await other).connection.key).toBe('b')
@@ -85,11 +85,11 @@ describe('an acquirer who waits', () => {
 
   test('is one of 10,000 before its key is refused', async () => {
     const pool = createFakePool({ max: 1, queueTimeout: 60_000 })
-    const held = await pool.acquire('a', 'a')
+    const heldLease = await pool.acquire('a', 'a')
     let served = 0
     const waiting = Array.from({ length: 10_000 }, () => pool.use('a', 'a', async () => void served++))
     await expect(pool.acquire('a', 'a')).rejects.toMatchObject({ code: 'pool_exhausted' })
-    held.release()
+    heldLease.release()
     await Promise.all(waiting)
     expect(served).toBe(10_000)
   })
@@ -142,9 +142,9 @@ describe('an acquirer who waits', () => {
       step === 'open' && key === 'b' ? gate.promise : undefined,
     )
     const pool = createFakePool({ max: 1, queueTimeout: 10, driver })
-    const held = await pool.acquire('a', 'a')
+    const heldLease = await pool.acquire('a', 'a')
     const waiting = pool.acquire('b', 'b')
-    held.release()
+    heldLease.release()
     pool.clock.advance(100)
     gate.resolve()
     expect((await waiting).connection.key).toBe('b')
@@ -153,7 +153,7 @@ describe('an acquirer who waits', () => {
 })
 
 describe('opening', () => {
-  test('that fails rejects its acquirer only, and the next one tries anew', async () => {
+  test('that fails rejects its acquirer only, and the next one tries again', async () => {
     let tries = 0
     const driver = createFakeDriver(() => {
       if (++tries < 3) throw new Error(`refused ${tries}`)
@@ -178,7 +178,7 @@ describe('opening', () => {
     expect((await next).connection.id).toBe(1)
   })
 
-  test('that outlives its acquirer is kept idle when nobody waits', async () => {
+  test('that outlives its acquirer is kept idle when no caller waits', async () => {
     const gate = deferred()
     const pool = createFakePool({ driver: createFakeDriver(() => gate.promise) })
     const caller = new AbortController()
@@ -275,7 +275,7 @@ describe('a connection comes back only clean', () => {
     })
   }
 
-  test('and nobody gets it before', async () => {
+  test('and no caller gets it before', async () => {
     const gate = deferred()
     const driver = createFakeDriver((step) => (step === 'clean' ? gate.promise : undefined))
     const pool = createFakePool({ max: 1, driver, clean: driver.clean })
@@ -300,7 +300,7 @@ describe('a connection comes back only clean', () => {
 })
 
 describe('use', () => {
-  test('destroys the connection when its work throws, unless the error is told harmless', async () => {
+  test('destroys the connection when its work throws, unless doubtful() returns false for the error', async () => {
     const harmless = new Error('duplicate key')
     const pool = createFakePool({ doubtful: (error) => error !== harmless })
     const failing = (error: Error): Promise<void> => pool.use('a', 'a', () => Promise.reject(error))
@@ -311,7 +311,7 @@ describe('use', () => {
     expect(pool.stats().connections).toBe(0)
   })
 
-  test('destroys it for every throw when told nothing', async () => {
+  test('destroys the connection for every error without doubtful()', async () => {
     const pool = createFakePool()
     await expect(pool.use('a', 'a', () => Promise.reject(new Error('any')))).rejects.toThrow('any')
     await flush()
@@ -320,7 +320,7 @@ describe('use', () => {
 })
 
 describe('an invalidated connection', () => {
-  test('ends at once when idle', async () => {
+  test('ends immediately when idle', async () => {
     const pool = createFakePool()
     const lease = await pool.acquire('a', 'a')
     const { connection } = lease
@@ -359,7 +359,7 @@ describe('an invalidated connection', () => {
 })
 
 describe('errors of close', () => {
-  test('are counted and told, and reach nobody who waits', async () => {
+  test('are counted and reported, and reach no waiting caller', async () => {
     const driver = createFakeDriver((step) => {
       if (step === 'close') throw new Error('already gone')
     })

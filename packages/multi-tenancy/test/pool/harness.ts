@@ -44,7 +44,7 @@ export interface FakeConnection {
   readonly id: number
   key: string
   open: boolean
-  /** Set by whoever leased it; gone once cleaned. */
+  /** Set by the caller that leased the connection, and cleared when it is cleaned. */
   dirty: boolean
 }
 
@@ -162,8 +162,8 @@ export async function state(promise: Promise<unknown>): Promise<'pending' | 'res
 /** A promise settled from outside. */
 export function deferred(): { promise: Promise<void>; resolve: () => void } {
   let resolve!: () => void
-  const promise = new Promise<void>((settle) => {
-    resolve = settle
+  const promise = new Promise<void>((resolvePromise) => {
+    resolve = resolvePromise
   })
   return { promise, resolve }
 }

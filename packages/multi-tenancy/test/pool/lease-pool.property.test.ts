@@ -37,7 +37,7 @@ const options: fc.Arbitrary<ModelOptions> = fc.record({
   maxUses: fc.constantFrom(1, 3, Number.POSITIVE_INFINITY),
   retarget: fc.boolean(),
   alike: fc.boolean(),
-  patient: fc.boolean(),
+  hasNoTimeouts: fc.boolean(),
   outcomes: fc.array(
     fc.oneof(
       { weight: 12, arbitrary: fc.constant('ok' as const) },
@@ -48,7 +48,7 @@ const options: fc.Arbitrary<ModelOptions> = fc.record({
   ),
 })
 
-describe('whatever happens in whatever order', () => {
+describe('any events in any order', () => {
   test('leases are exclusive, clean and of their key, caps hold, each connection closes once, unused, and every promise settles', async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -104,7 +104,7 @@ describe('no key starves', () => {
             ...(alike && { kind: () => 'any' }),
           })
           const busy = await Promise.all(Array.from({ length: max }, () => pool.acquire('busy', 'busy')))
-          const held = [...busy]
+          const heldLeases = [...busy]
           const waiting = new Map<string, number>()
           const starved: string[] = []
           /** For each waiting key, who was served since its last turn. */
@@ -113,7 +113,7 @@ describe('no key starves', () => {
             waiting.set(name, (waiting.get(name) ?? 0) + 1)
             since.set(name, [])
             void pool.acquire(name, name).then((lease) => {
-              held.push(lease)
+              heldLeases.push(lease)
               waiting.set(name, (waiting.get(name) ?? 0) - 1)
               for (const [other, served] of since) if (other !== name) served.push(name)
               since.set(name, [])
@@ -124,7 +124,7 @@ describe('no key starves', () => {
             })
           }
           for (const _ of arrivals) {
-            const [lease] = held.splice((picks.next().value ?? 0) % held.length, 1)
+            const [lease] = heldLeases.splice((picks.next().value ?? 0) % heldLeases.length, 1)
             lease?.release()
             await flush()
           }

@@ -50,7 +50,7 @@ describe('a lease', () => {
     expect(() => lease.connection).toThrow(expect.objectContaining({ code: 'closed' }))
   })
 
-  test('destroyed ends its connection and makes room', async () => {
+  test('that is destroyed ends its connection and frees its place', async () => {
     const pool = createFakePool({ max: 1 })
     const lease = await pool.acquire('acme', 'acme')
     const waiting = pool.acquire('bolt', 'bolt')
@@ -72,11 +72,11 @@ describe('a lease', () => {
 describe('the caps', () => {
   test('a key at its cap waits while another key is served', async () => {
     const pool = createFakePool({ max: 3, maxPerKey: 1 })
-    const held = await pool.acquire('acme', 'acme')
+    const heldLease = await pool.acquire('acme', 'acme')
     const waiting = pool.acquire('acme', 'acme')
     await pool.acquire('bolt', 'bolt')
     expect(await state(waiting)).toBe('pending')
-    held.release()
+    heldLease.release()
     expect((await waiting).connection.id).toBe(1)
   })
 
@@ -109,10 +109,10 @@ describe('the caps', () => {
     const driver = createFakeDriver((step) => (step === 'retarget' ? gate.promise : undefined))
     const pool = createFakePool({ max: 2, maxPerKey: 1, driver, retarget: driver.retarget })
     const acme = await pool.acquire('acme', 'acme')
-    const held = await pool.acquire('held', 'held')
+    const heldLease = await pool.acquire('held', 'held')
     acme.release()
     const bolt = pool.acquire('bolt', 'bolt')
-    held.destroy()
+    heldLease.destroy()
     await flush()
     const again = pool.acquire('acme', 'acme')
     expect(await state(again)).toBe('pending')
@@ -166,11 +166,11 @@ describe('at the global cap', () => {
   test('waiting keys are served in turns, however long one line is', async () => {
     const pool = createFakePool({ max: 1 })
     const order: string[] = []
-    const held = await pool.acquire('busy', 'busy')
+    const heldLease = await pool.acquire('busy', 'busy')
     const all = ['busy', 'busy', 'busy', 'quiet', 'small'].map((key) =>
       pool.use(key, key, async () => void order.push(key)),
     )
-    held.release()
+    heldLease.release()
     await Promise.all(all)
     expect(order).toEqual(['busy', 'quiet', 'small', 'busy', 'busy'])
   })
@@ -251,7 +251,7 @@ test('a set-up mistake names the option', () => {
 describe('connections of one kind', () => {
   const kind = (): string => 'any'
 
-  test('serve whoever comes next, and count for a key only while it has them', async () => {
+  test('serve the next caller of any key, and count for a key only while it uses them', async () => {
     const pool = createFakePool({ max: 2, maxPerKey: 1, kind })
     const acme = await pool.acquire('acme', 'acme')
     const again = pool.acquire('acme', 'acme')
@@ -286,7 +286,7 @@ describe('connections of one kind', () => {
     expect(pool.driver.log).toEqual(['open acme 1', 'close acme 1', 'open admin 2'])
   })
 
-  test('go to who is next in turn, of their kind or another', async () => {
+  test('go to the next key in turn, of their kind or another', async () => {
     const pool = createFakePool({
       max: 1,
       maxPerKey: 1,
@@ -296,9 +296,9 @@ describe('connections of one kind', () => {
     const admin = pool.acquire('', 'admin')
     const bolt = pool.acquire('bolt', 'bolt')
     acme.release()
-    const held = await admin
+    const heldLease = await admin
     expect(await state(bolt)).toBe('pending')
-    held.release()
+    heldLease.release()
     expect((await bolt).connection.id).toBe(3)
     expect(pool.stats()).toMatchObject({ connections: 1, leased: 1, waiting: 0 })
   })

@@ -8,10 +8,10 @@ export interface ModelOptions {
   maxPerKey: number
   maxUses: number
   retarget: boolean
-  /** Connections are anybody's. */
+  /** Every key can use every connection. */
   alike: boolean
   /** The driver always gets the time it takes, so the server never counts more than the pool. */
-  patient: boolean
+  hasNoTimeouts: boolean
   /** What each step of the driver does, in turns. */
   outcomes: readonly ('ok' | 'fail' | 'hang')[]
 }
@@ -35,10 +35,10 @@ interface Held {
 }
 
 export function createModel(scheduler: Scheduler, options: ModelOptions): Model {
-  const { max, maxPerKey, maxUses, patient, alike, outcomes } = options
+  const { max, maxPerKey, maxUses, hasNoTimeouts, alike, outcomes } = options
   const forever = 1e9
   const problems: string[] = []
-  const held: Held[] = []
+  const heldLeases: Held[] = []
   const drains = new Set<{ key: string; at: number }>()
   let unsettled = 0
   let steps = 0
@@ -46,10 +46,10 @@ export function createModel(scheduler: Scheduler, options: ModelOptions): Model 
   const driver = createFakeDriver(async (step, key, connection) => {
     const outcome = outcomes[steps++ % outcomes.length]
     check()
-    if (step === 'close' && !patient && outcome === 'hang') return new Promise(() => {})
+    if (step === 'close' && !hasNoTimeouts && outcome === 'hang') return new Promise(() => {})
     await scheduler.schedule(Promise.resolve(), `${step} ${key} ${connection?.id}`)
     check()
-    if (outcome === 'hang' && !patient) return new Promise(() => {})
+    if (outcome === 'hang' && !hasNoTimeouts) return new Promise(() => {})
     if (outcome !== 'ok') throw new Error(`${step} failed`)
   })
   const closeConnection = driver.close
@@ -57,7 +57,7 @@ export function createModel(scheduler: Scheduler, options: ModelOptions): Model 
     driver: {
       ...driver,
       close(connection) {
-        const holder = held.find((other) => other.connection === connection)
+        const holder = heldLeases.find((other) => other.connection === connection)
         if (!connection.open) problems.push(`${connection.id} closed twice`)
         if (holder !== undefined && !overdue(holder.key)) {
           problems.push(`${connection.id} closed in use`)
@@ -73,8 +73,8 @@ export function createModel(scheduler: Scheduler, options: ModelOptions): Model 
     maxUses,
     maxWaiting: 4,
     queueTimeout: 200,
-    openTimeout: patient ? forever : 100,
-    closeTimeout: patient ? forever : 50,
+    openTimeout: hasNoTimeouts ? forever : 100,
+    closeTimeout: hasNoTimeouts ? forever : 50,
     idleTimeout: 100,
     maxLifetime: 400,
   })
@@ -86,10 +86,10 @@ export function createModel(scheduler: Scheduler, options: ModelOptions): Model 
     if (leased + idle > connections) problems.push('more in use than there are')
     if (waiting < 0) problems.push('a negative queue')
     for (const key of ['a', 'b', 'c']) {
-      const count = held.filter((holder) => holder.key === key && isOpen(holder)).length
+      const count = heldLeases.filter((holder) => holder.key === key && isOpen(holder)).length
       if (count > maxPerKey) problems.push(`${count} leases of ${key}`)
     }
-    if (!patient) return
+    if (!hasNoTimeouts) return
     if (driver.count() > max) problems.push(`the server counts ${driver.count()}`)
     for (const key of alike ? [] : ['a', 'b', 'c']) {
       if (driver.count(key) > maxPerKey) problems.push(`the server counts ${driver.count(key)} of ${key}`)
@@ -105,7 +105,7 @@ export function createModel(scheduler: Scheduler, options: ModelOptions): Model 
     }
   }
 
-  function settles(promise: Promise<unknown>): void {
+  function countUnsettled(promise: Promise<unknown>): void {
     unsettled++
     const done = (): void => void unsettled--
     promise.then(done, done)
@@ -121,7 +121,7 @@ export function createModel(scheduler: Scheduler, options: ModelOptions): Model 
   function watchDrain(key: string, deadline: number, work: Promise<void>): void {
     const drain = { key, at: pool.clock.now() + deadline }
     drains.add(drain)
-    settles(work.finally(() => drains.delete(drain)))
+    countUnsettled(work.finally(() => drains.delete(drain)))
   }
 
   async function receive(key: string, lease: Lease<FakeConnection>): Promise<void> {
@@ -135,9 +135,10 @@ export function createModel(scheduler: Scheduler, options: ModelOptions): Model 
     if (!alike && connection.key !== key) problems.push(`a connection of ${connection.key} leased to ${key}`)
     if (!connection.open) problems.push(`${connection.id} leased after it closed`)
     if (connection.dirty) problems.push(`${connection.id} leased dirty`)
-    if (held.some((other) => other.connection === connection)) problems.push(`${connection.id} leased twice`)
+    if (heldLeases.some((other) => other.connection === connection))
+      problems.push(`${connection.id} leased twice`)
     connection.dirty = true
-    held.push({ key, lease, connection })
+    heldLeases.push({ key, lease, connection })
     check()
   }
 
@@ -148,10 +149,10 @@ export function createModel(scheduler: Scheduler, options: ModelOptions): Model 
       expect(problems).toEqual([])
     },
     acquire(key, signal) {
-      settles(pool.acquire(key, key, { signal }).then((lease) => receive(key, lease)))
+      countUnsettled(pool.acquire(key, key, { signal }).then((lease) => receive(key, lease)))
     },
     release(index, how) {
-      const [holder] = held.splice(held.length === 0 ? 0 : index % held.length, 1)
+      const [holder] = heldLeases.splice(heldLeases.length === 0 ? 0 : index % heldLeases.length, 1)
       if (holder === undefined) return
       if (how === 'invalidate') pool.invalidate(holder.connection)
       if (how === 'destroy') holder.lease.destroy()
@@ -167,7 +168,7 @@ export function createModel(scheduler: Scheduler, options: ModelOptions): Model 
       watchDrain('', deadline, pool.close({ deadline }))
     },
     async finish() {
-      // Nobody gives anything back: the deadlines must do.
+      // No lease is released, so the deadlines must end them.
       model.close(10)
       const busy = (): boolean => unsettled > 0 || scheduler.count() > 0 || pool.clock.foreground() > 0
       for (let round = 0; round < 200 && busy(); round++) {

@@ -6,7 +6,7 @@ import { checkSecret, parsePlacement, parsePoolOptions } from '../../src/provide
 const parse = (path: string, { connection }: { connection: string }) => `${path}${connection}`
 
 describe('options of a database server', () => {
-  it('have defaults, and reject what is no number of connections or milliseconds', () => {
+  it('have defaults, and reject values that are not a number of connections or milliseconds', () => {
     expect(parsePoolOptions({ maxConnections: 3 })).toMatchObject({ maxConnections: 3, queueTimeout: 5_000 })
     for (const options of [
       { maxConnections: 0 },

@@ -121,7 +121,7 @@ describe('fromSubdomain', () => {
     expect(await ask(failing, 'http://shop.example.com/')).toBe('internal')
   })
 
-  test('ignores X-Forwarded-Host until told whom to trust', async () => {
+  test('ignores X-Forwarded-Host unless the options name a trusted proxy', async () => {
     const headers = { 'x-forwarded-host': 'victim.example.com', 'x-from': 'proxy' }
     const forwarded = fromSubdomain({
       baseDomain: 'example.com',

@@ -9,7 +9,7 @@ import { fromPath } from '../../src/request/resolvers/path.ts'
 import { fromSubdomain } from '../../src/request/resolvers/subdomain.ts'
 import { RESERVED_TENANT_IDS } from '../../src/tenant-id.ts'
 import { HOSTILE_IDS } from '../hostile-ids.ts'
-import { createWorld, ownerApp, payloadFromHeader } from '../middleware/world.ts'
+import { createTestDatabases, ownerApp, payloadFromHeader } from '../middleware/test-databases.ts'
 import { get, listen, type RawServer, utf8 } from './socket.ts'
 
 /**
@@ -32,13 +32,13 @@ const CODES = [
   'tenant_not_found',
 ]
 
-const world = createWorld(known)
+const testDatabases = createTestDatabases(known)
 const appWith = (resolver: TenantResolver) =>
   ownerApp((app) => {
     payloadFromHeader(app)
     app.use(
       createMultiTenancyMiddleware({
-        databaseIsolation: world.databaseIsolation,
+        databaseIsolation: testDatabases.databaseIsolation,
         resolvers: [resolver],
         accessControl: { controlPlaneTenantId: 'main', authorize: () => true },
       }),
@@ -46,19 +46,19 @@ const appWith = (resolver: TenantResolver) =>
   })
 
 beforeEach(() => {
-  world.asked.length = 0
+  testDatabases.requestedTenants.length = 0
 })
 
 /** `spelt`: the tenant id the request says in so many letters, if it says one. */
 function check({ status, body }: { status: number; body: string }, spelt: string | undefined): void {
   if (status === 200) {
     expect(spelt).toBe(body)
-    expect(world.asked).toEqual([spelt])
+    expect(testDatabases.requestedTenants).toEqual([spelt])
     return
   }
   expect(status).toBeGreaterThanOrEqual(400)
   expect(status).toBeLessThan(500)
-  expect(world.asked.filter((id) => id !== spelt)).toEqual([])
+  expect(testDatabases.requestedTenants.filter((id) => id !== spelt)).toEqual([])
   // Without a body it is the server that refused it, before the app.
   if (body !== '') expect(CODES).toContain(JSON.parse(body).code)
 }
@@ -98,7 +98,7 @@ describe('through app.request', () => {
     const app = appWith(resolver)
     let answered = 0
     for (const value of strings) {
-      world.asked.length = 0
+      testDatabases.requestedTenants.length = 0
       const [url, headers] = request(value)
       // What the platform refuses to build cannot arrive; what it rewrites arrives as it rewrote it.
       const built = build(url, headers)
@@ -125,7 +125,7 @@ describe('through app.request', () => {
       [[]],
     ]
     for (const claim of claims) {
-      world.asked.length = 0
+      testDatabases.requestedTenants.length = 0
       const headers = { 'x-test-payload': escaped({ tenant_id: claim }) }
       check(await sent(app.request('/', { headers })), typeof claim === 'string' ? claim : undefined)
     }
@@ -174,7 +174,7 @@ describe('through a socket', () => {
       [byHeader, get('/', 'Host: example.com', `X-Tenant-Id: ${bytes}`), trimmed],
       [byCookie, get('/', 'Host: example.com', `Cookie: tenant=${bytes}`), trimmed],
     ] as const) {
-      world.asked.length = 0
+      testDatabases.requestedTenants.length = 0
       check(await server.send(request), expected)
     }
   })
@@ -197,7 +197,7 @@ describe('through a socket', () => {
     ['a host that goes on', get('/', 'Host: victim.example.com.evil.com')],
     ['two labels', get('/', 'Host: acme.victim.example.com')],
     [
-      'a forwarded host nobody asked for',
+      'a forwarded host that no option trusts',
       get('/', 'Host: example.com', 'X-Forwarded-Host: victim.example.com'),
     ],
     ['an encoded host', get('/', 'Host: %76ictim.example.com')],
@@ -208,7 +208,7 @@ describe('through a socket', () => {
     const { status, body } = await byHost.send(request)
     expect(status).toBeGreaterThanOrEqual(400)
     expect(status).toBeLessThan(500)
-    expect(world.asked).toEqual([])
+    expect(testDatabases.requestedTenants).toEqual([])
     if (body !== '') expect(CODES).toContain(JSON.parse(body).code)
   })
 
@@ -224,7 +224,7 @@ describe('through a socket', () => {
     ['an empty forwarded host', get('/', 'Host: i', 'X-Forwarded-Host:')],
   ])('%s reaches no database', async (_, request) => {
     expect((await byForwarded.send(request)).status).toBe(400)
-    expect(world.asked).toEqual([])
+    expect(testDatabases.requestedTenants).toEqual([])
   })
 
   test('the plain ways in work', async () => {

@@ -67,7 +67,7 @@ describe('fromClaim', () => {
     expect(await ask(fromClaim(), 'http://x/', {}, { payload })).toBe(expected)
   })
 
-  test('reads the claims, names and issuer it is told', async () => {
+  test('reads the claims, names and issuer of its options', async () => {
     const resolver = fromClaim({
       claims: async () => ({ tid: 'acme', tenant_id: 'victim', iss: 'us' }),
       tenantClaims: ['tid'],
@@ -206,7 +206,7 @@ describe('several resolvers', () => {
     ).toBe('tenant_ambiguous')
   })
 
-  test('none of them is no tenant', async () => {
+  test('resolves no tenant without a resolver', async () => {
     expect(await ask([], 'http://acme.example.com/')).toBe('tenant_unresolved')
   })
 

@@ -26,7 +26,7 @@ export async function listen(app: Hono): Promise<RawServer> {
         socket.on('error', reject)
         socket.on('close', () => {
           const [head = '', ...body] = answer.split('\r\n\r\n')
-          resolve({ status: Number(head.split(' ')[1]), body: bodyOf(head, body.join('\r\n\r\n')) })
+          resolve({ status: Number(head.split(' ')[1]), body: extractBody(head, body.join('\r\n\r\n')) })
         })
       }),
     close: () => new Promise((resolve) => server.close(() => resolve())),
@@ -34,7 +34,7 @@ export async function listen(app: Hono): Promise<RawServer> {
 }
 
 // Of a chunked body these tests need only that its first chunk has it all.
-function bodyOf(head: string, body: string): string {
+function extractBody(head: string, body: string): string {
   return /^transfer-encoding: chunked/im.test(head) ? (body.split('\r\n')[1] ?? '') : body
 }
 

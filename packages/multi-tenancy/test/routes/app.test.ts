@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { TenancyError } from '../../src/errors.ts'
 import { setupMultiTenancy } from '../../src/setup.ts'
 import type { AccessControlOptions } from '../../src/types/access-control.ts'
-import { codeOf, payloadFromHeader } from '../middleware/world.ts'
+import { payloadFromHeader, readCode } from '../middleware/test-databases.ts'
 
 const control = { 'x-test-payload': '{"tenant_id":"main"}' }
 const json = { ...control, 'content-type': 'application/json' }
@@ -38,8 +38,8 @@ const post = (app: Hono, body: string | ReadableStream, headers: Record<string, 
 describe('the management of tenants', () => {
   test('creates, shows and deletes a tenant', async () => {
     const { app, databases } = setUp()
-    const made = await post(app, '{"id":"new"}')
-    expect([made.status, made.headers.get('location'), await made.json()]).toEqual([
+    const created = await post(app, '{"id":"new"}')
+    expect([created.status, created.headers.get('location'), await created.json()]).toEqual([
       201,
       '/tenants/new',
       { id: 'new', state: 'active' },
@@ -65,12 +65,12 @@ describe('the management of tenants', () => {
   test('does not delete the control-plane tenant', async () => {
     const { app, databases } = setUp()
     const response = await app.request('/tenants/main', { method: 'DELETE', headers: control })
-    expect(await codeOf(response)).toBe('forbidden')
+    expect(await readCode(response)).toBe('forbidden')
     expect(databases).toContain('main')
   })
 
   test('responds with problem+json', async () => {
-    const response = await setUp().app.request('/tenants/nobody', { headers: control })
+    const response = await setUp().app.request('/tenants/unknown', { headers: control })
     expect(response.headers.get('content-type')).toBe('application/problem+json')
     expect(await response.json()).toMatchObject({ status: 404, code: 'tenant_not_found' })
   })
@@ -102,7 +102,7 @@ describe('the management of tenants', () => {
     ['/tenants/a%2Facme', 'invalid_tenant_id'],
     ['/tenants/acme%00', 'invalid_tenant_id'],
   ])('responds to GET %s with %s', async (path, code) => {
-    expect(await codeOf(await setUp().app.request(path, { headers: control }))).toBe(code)
+    expect(await readCode(await setUp().app.request(path, { headers: control }))).toBe(code)
   })
 })
 
@@ -127,7 +127,7 @@ describe('a body', () => {
     [`${' '.repeat(1025)}{"id":"new"}`, 'invalid_request'],
   ])('%s is rejected', async (body, code) => {
     const { app, databases } = setUp()
-    expect(await codeOf(await post(app, body))).toBe(code)
+    expect(await readCode(await post(app, body))).toBe(code)
     expect(databases.size).toBe(2)
   })
 
@@ -135,7 +135,7 @@ describe('a body', () => {
     'of type %j is refused',
     async (type) => {
       expect(
-        await codeOf(await post(setUp().app, '{"id":"new"}', { ...control, 'content-type': type })),
+        await readCode(await post(setUp().app, '{"id":"new"}', { ...control, 'content-type': type })),
       ).toBe('invalid_request')
     },
   )
@@ -147,7 +147,7 @@ describe('a body', () => {
 
   test('that is not UTF-8 is rejected', async () => {
     const body = new Response(new Uint8Array([0x7b, 0xff, 0x7d])).body as ReadableStream
-    expect(await codeOf(await post(setUp().app, body))).toBe('invalid_request')
+    expect(await readCode(await post(setUp().app, body))).toBe('invalid_request')
   })
 
   test('without an end is rejected before it is read completely', async () => {
@@ -162,7 +162,7 @@ describe('a body', () => {
         cancelled = true
       },
     })
-    expect(await codeOf(await post(setUp().app, body))).toBe('invalid_request')
+    expect(await readCode(await post(setUp().app, body))).toBe('invalid_request')
     expect(pulled).toBeLessThan(6)
     expect(cancelled).toBe(true)
   })
@@ -176,7 +176,7 @@ describe('only the control plane is allowed', () => {
     ['/tenants/acme/suspend', { method: 'POST' }],
     ['/tenants/acme', { method: 'PATCH', body: '{}' }],
     ['/tenants/acme', {}],
-    ['/tenants/nobody', {}],
+    ['/tenants/unknown', {}],
     ['/tenants/acme', { method: 'DELETE' }],
     ['/tenants/www', { method: 'DELETE' }],
   ]
@@ -184,24 +184,24 @@ describe('only the control plane is allowed', () => {
     const codes = new Set<unknown>()
     for (const [path, init] of calls) {
       const type = { 'content-type': 'application/json' }
-      codes.add(await codeOf(await app.request(path, { ...init, headers: { ...type, ...headers } })))
+      codes.add(await readCode(await app.request(path, { ...init, headers: { ...type, ...headers } })))
     }
     return [...codes]
   }
 
   test.each<[string, AccessControlOptions, unknown, string]>([
     ['no token', { controlPlaneTenantId: 'main' }, undefined, 'unauthenticated'],
-    ['a tenant’s token', { controlPlaneTenantId: 'main' }, { tenant_id: 'acme' }, 'forbidden'],
+    ["a tenant's token", { controlPlaneTenantId: 'main' }, { tenant_id: 'acme' }, 'forbidden'],
     ['a token of no tenant', { controlPlaneTenantId: 'main' }, { sub: 'main' }, 'forbidden'],
     [
-      'another issuer’s token',
+      "another issuer's token",
       { mainTenantId: 'main', issuer: 'us' },
       { tenant_id: 'main' },
       'unauthenticated',
     ],
     ['any token without a control plane', {}, { tenant_id: 'main' }, 'forbidden'],
     ['a token of no tenant without a control plane', {}, {}, 'forbidden'],
-    ['a tenant’s own authorize', { authorize: () => true }, { tenant_id: 'main' }, 'forbidden'],
+    ["a tenant's own authorize", { authorize: () => true }, { tenant_id: 'main' }, 'forbidden'],
     ['a predicate that says no', { authorizeControlPlane: () => false }, { tenant_id: 'main' }, 'forbidden'],
     ['a predicate that is unsure', { authorizeControlPlane: () => 1 as never }, {}, 'forbidden'],
     ['a predicate that fails', { authorizeControlPlane: () => Promise.reject() }, {}, 'internal'],

@@ -35,13 +35,13 @@ function recording(failing: readonly Name[] = [], error: unknown = new Error('no
   }
 }
 
-/** In no order: simulated time stands still while somebody works. */
-async function operationsOf({ lifecycle }: Process, id = 'acme'): Promise<string[]> {
+/** Sorted, because simulated time stands still while an operation runs. */
+async function listOperations({ lifecycle }: Process, id = 'acme'): Promise<string[]> {
   const { operations } = await lifecycle.operations(id).catch(() => ({ operations: [] }))
   return operations.map(({ kind, state }) => `${kind} ${state}`).sort()
 }
 
-const stepsOf = async ({ db }: TestEnv) =>
+const listSteps = async ({ db }: TestEnv) =>
   (await db.selectFrom('tenantry_operation_steps').select('name').orderBy('started_at').execute()).map(
     ({ name }) => name,
   )
@@ -51,22 +51,22 @@ describe('with a catalog', () => {
     const env = createTestEnv()
     const process = await env.start()
     const { own, calls, onHookError } = recording()
-    const asked: unknown[] = []
+    const requests: unknown[] = []
     const { tenants } = setUp(process, {
       ...own,
       hooks: {
         ...own.hooks,
         async beforeCreate(id, request) {
           await own.hooks.beforeCreate(id)
-          asked.push(request)
+          requests.push(request)
         },
         async beforeUpdate(id, request) {
           await own.hooks.beforeUpdate(id)
-          asked.push(request)
+          requests.push(request)
         },
         async beforeDelete(id, request) {
           await own.hooks.beforeDelete(id)
-          asked.push(request)
+          requests.push(request)
         },
       },
     })
@@ -74,13 +74,13 @@ describe('with a catalog', () => {
     await tenants.update('acme', { plan: null })
     await tenants.delete('acme', { retention: 5_000 })
     expect(calls).toEqual(NAMES.map((name) => `${name} acme`))
-    expect(asked).toEqual([
+    expect(requests).toEqual([
       { metadata: { plan: 'pro' }, placement: undefined },
       { metadata: { plan: null } },
       { retention: 5_000 },
     ])
     expect(onHookError).not.toHaveBeenCalled()
-    const steps = await stepsOf(env)
+    const steps = await listSteps(env)
     for (const step of ['onProvision', 'afterCreate', 'onDeprovision', 'afterDelete'])
       expect(steps).toContain(step)
   })
@@ -122,7 +122,7 @@ describe('with a catalog', () => {
       await expect(tenants.update('acme', { kept: false })).rejects.toMatchObject({ code })
       await expect(tenants.delete('acme')).rejects.toMatchObject({ code })
       expect(await tenants.get('acme')).toMatchObject({ state: 'active', metadata: { kept: true } })
-      expect(await operationsOf(process)).toEqual(['provision succeeded'])
+      expect(await listOperations(process)).toEqual(['provision succeeded'])
       expect(calls).toEqual(['beforeCreate acme', 'beforeUpdate acme', 'beforeDelete acme'])
     }
   })
@@ -142,14 +142,14 @@ describe('with a catalog', () => {
       'invalid_request',
     )
     expect([count('beforeCreate'), count('afterCreate')]).toEqual([1, 1])
-    expect(await getOutcome(tenants.update('nobody', {}))).toBe('tenant_not_found')
+    expect(await getOutcome(tenants.update('unknown', {}))).toBe('tenant_not_found')
     expect(await getOutcome(tenants.update('acme', { a: {} as never }))).toBe('invalid_request')
     expect(count('beforeUpdate')).toBe(0)
-    await tenants.delete('nobody')
+    await tenants.delete('unknown')
     await tenants.delete('acme', { retention: 0 })
     await tenants.delete('acme')
     expect([count('beforeDelete'), count('onDeprovision'), count('afterDelete')]).toEqual([1, 1, 1])
-    expect(await operationsOf(process)).toEqual([
+    expect(await listOperations(process)).toEqual([
       'deprovision succeeded',
       'provision succeeded',
       'purge succeeded',
@@ -159,10 +159,10 @@ describe('with a catalog', () => {
   test('calls a before-hook once, also when the record changes concurrently', async () => {
     const process = await createTestEnv().start()
     const { lifecycle } = process
-    let asked = 0
+    let updates = 0
     const disturb = async (id: string) => {
-      asked += 1
-      await lifecycle.update(id, { disturbed: asked })
+      updates += 1
+      await lifecycle.update(id, { disturbed: updates })
     }
     const { tenants } = setUp(process, { hooks: { beforeUpdate: disturb, beforeDelete: disturb } })
     await tenants.create('acme')
@@ -170,7 +170,7 @@ describe('with a catalog', () => {
       metadata: { disturbed: 1, mine: true },
     })
     expect(await tenants.delete('acme')).toMatchObject({ state: 'deleted', metadata: { disturbed: 2 } })
-    expect(asked).toBe(2)
+    expect(updates).toBe(2)
   })
 
   test('runs the hooks once for concurrent creates of one tenant', async () => {
@@ -205,7 +205,7 @@ describe('with a catalog', () => {
       failing.pop()
       calls.length = 0
       await tenants.retry('acme')
-      // Whoever was let pass is not asked again.
+      // A before-hook that has allowed the operation is not called again.
       const [after, state] = name === 'onProvision' ? ['afterCreate', 'active'] : ['afterDelete', 'deleted']
       expect(calls).toEqual([`${name} acme`, `${after} acme`])
       expect(await tenants.get('acme')).toMatchObject({ state, error: undefined })
@@ -213,7 +213,7 @@ describe('with a catalog', () => {
   )
 
   test.each(['afterCreate', 'afterUpdate', 'afterDelete'] as const)(
-    'a failing %s is reported, and the thing is done',
+    'reports a failing %s, and completes the operation',
     async (name) => {
       const process = await createTestEnv().start()
       const { own, calls, onHookError } = recording([name])
@@ -319,7 +319,7 @@ describe('a hook that calls the operation it belongs to', () => {
     const { tenants } = setUp(process, { source: { onProvision, onDeprovision } })
     expect(await tenants.create('acme')).toMatchObject({ state: 'active' })
     expect(await tenants.delete('acme')).toMatchObject({ state: 'deleted' })
-    expect(await operationsOf(process)).toEqual(['deprovision succeeded', 'provision succeeded'])
+    expect(await listOperations(process)).toEqual(['deprovision succeeded', 'provision succeeded'])
   })
 
   test("provisions the tenant, then runs the app's work, as the specification does", async () => {
@@ -360,11 +360,11 @@ describe('a hook that calls the operation it belongs to', () => {
       },
     })
     const ids = Array.from({ length: 8 }, (_, index) => `t${index}`)
-    const made = await Promise.all(ids.map((id) => tenants.create(id)))
-    expect(made.map(({ state }) => state)).toEqual(ids.map(() => 'active'))
+    const created = await Promise.all(ids.map((id) => tenants.create(id)))
+    expect(created.map(({ state }) => state)).toEqual(ids.map(() => 'active'))
     await Promise.all(ids.map((id) => tenants.delete(id)))
     for (const id of ids) {
-      expect(await operationsOf(process, id)).toEqual(['deprovision succeeded', 'provision succeeded'])
+      expect(await listOperations(process, id)).toEqual(['deprovision succeeded', 'provision succeeded'])
     }
   })
 

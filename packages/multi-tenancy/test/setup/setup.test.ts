@@ -4,7 +4,7 @@ import { TenancyError } from '../../src/errors.ts'
 import type { MultiTenancyConfig } from '../../src/setup.ts'
 import { setupMultiTenancy } from '../../src/setup.ts'
 import type { TenantFactory } from '../../src/types/tenant-factory.ts'
-import { createWorld, payloadFromHeader } from '../middleware/world.ts'
+import { createTestDatabases, payloadFromHeader } from '../middleware/test-databases.ts'
 
 const getAdapters = async (id: string) => ({ id })
 
@@ -118,7 +118,7 @@ describe('tenants', () => {
   })
 
   test.each(['afterCreate', 'afterDelete'])(
-    'a failing %s is reported and the thing is done',
+    'reports a failing %s and completes the operation',
     async (failing) => {
       for (const error of [new Error('no'), 'no', undefined]) {
         const { run, calls, onHookError } = setUp(failing, error)
@@ -189,9 +189,9 @@ describe('tenants', () => {
 
 describe('setupMultiTenancy', () => {
   test('serves requests by every option of its configuration', async () => {
-    const world = createWorld(['acme', 'main'])
+    const testDatabases = createTestDatabases(['acme', 'main'])
     const config: MultiTenancyConfig<{ owner: string }> = {
-      databaseIsolation: world.databaseIsolation,
+      databaseIsolation: testDatabases.databaseIsolation,
       accessControl: { mainTenantId: 'main' },
       subdomainRouting: {
         baseDomain: 'example.com',

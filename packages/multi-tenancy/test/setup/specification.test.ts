@@ -18,9 +18,9 @@ async function createDatabase(name: string): Promise<void> {
   databases.set(name, { users: { list: async () => [`user of ${name}`] } })
 }
 async function connectToDatabase({ host }: { host: string }): Promise<DataAdapters> {
-  const found = databases.get(host)
-  if (found === undefined) throw new Error(`cannot connect to ${host}`)
-  return found
+  const database = databases.get(host)
+  if (database === undefined) throw new Error(`cannot connect to ${host}`)
+  return database
 }
 const noting = (what: string) => async (tenantId: string) => void log.push(`${what} ${tenantId}`)
 const runMigrations = noting('migrate')

@@ -171,7 +171,7 @@ export function createClock(start = 1_000_000): {
   return clock
 }
 
-export function optionsOf(
+export function createOptions(
   { provider, db }: Pick<Handle, 'provider' | 'db'>,
   source: MigrationSource,
   more: Partial<MigrateOptions<DatabaseSync>> = {},
@@ -187,25 +187,25 @@ export function optionsOf(
 }
 
 /** The oracle: reads around the provider. */
-export function journalOf(db: DatabaseSync): JournalRow[] {
+export function readJournal(db: DatabaseSync): JournalRow[] {
   const rows = db.prepare(
     'SELECT name, checksum, state, statement, attempt FROM tenantry_migrations ORDER BY name',
   )
   return rows.all() as unknown as JournalRow[]
 }
 
-export function dirtyOf(db: DatabaseSync): unknown {
+export function readDirty(db: DatabaseSync): unknown {
   return db.prepare('SELECT dirty FROM tenantry_identity').get()?.dirty
 }
 
-export function lockOf(db: DatabaseSync): Row | undefined {
+export function readLock(db: DatabaseSync): Row | undefined {
   return db.prepare(`SELECT owner, expires_at FROM ${LOCK_TABLE}`).get()
 }
 
 /** What migrations that log themselves have done, in order. */
-export function effectsOf(db: DatabaseSync): string[] {
-  const there = db.prepare("SELECT count(*) AS n FROM sqlite_master WHERE name = 'effects'").get()
-  if (there?.n === 0) return []
+export function readEffects(db: DatabaseSync): string[] {
+  const tables = db.prepare("SELECT count(*) AS n FROM sqlite_master WHERE name = 'effects'").get()
+  if (tables?.n === 0) return []
   return db
     .prepare('SELECT what FROM effects ORDER BY rowid')
     .all()

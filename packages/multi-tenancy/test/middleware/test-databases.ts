@@ -4,39 +4,42 @@ import type { TenancyError } from '../../src/errors.ts'
 import { TenancyError as CodedError } from '../../src/errors.ts'
 import type { DatabaseIsolation } from '../../src/request/env.ts'
 
-/** The adapters of these tests: they know whose they are. */
+/** The adapters of these tests, which name their tenant. */
 export interface Notes {
   readonly owner: string
   read(): Promise<string>
 }
 
-export interface World {
+export interface TestDatabases {
   readonly databaseIsolation: DatabaseIsolation<Notes>
-  /** Every tenant whose adapters were asked for, in order. */
-  readonly asked: string[]
+  /** Every tenant whose adapters were requested, in order. */
+  readonly requestedTenants: string[]
 }
 
-/** Tenant databases in a map, and a record of who was asked for. Unlisted tenants are unknown. */
-export function createWorld(tenants: readonly string[], suspended: readonly string[] = []): World {
-  const asked: string[] = []
+/** Tenant databases in a map, and a record of the requested tenants. Unlisted tenants are unknown. */
+export function createTestDatabases(
+  tenants: readonly string[],
+  suspended: readonly string[] = [],
+): TestDatabases {
+  const requestedTenants: string[] = []
   const databases = new Map(
     tenants.map((owner) => [owner, { owner, read: async () => `notes of ${owner}` }] as const),
   )
   const getAdapters = async (tenantId: string): Promise<Notes> => {
-    asked.push(tenantId)
+    requestedTenants.push(tenantId)
     if (suspended.includes(tenantId)) throw new CodedError('tenant_suspended', `${tenantId} did not pay`)
     const notes = databases.get(tenantId)
     if (notes === undefined)
       throw new CodedError('tenant_not_found', `no row for ${tenantId}`, { retryAfter: 9 })
     return notes
   }
-  return { databaseIsolation: { getAdapters }, asked }
+  return { databaseIsolation: { getAdapters }, requestedTenants }
 }
 
-/** The one answer these tests look at: whose adapters the handler holds. */
+/** Answers with the tenant whose adapters the handler has. */
 export const answerOwner = (c: Context): Response => c.text(c.env.data.owner)
 
-/** An app that says whose adapters it holds, with whatever `use` puts before it. */
+/** An app that answers with the tenant of its adapters, after the middleware that `use` adds. */
 export function ownerApp(use: (app: Hono) => void): Hono {
   const app = new Hono()
   use(app)
@@ -44,7 +47,7 @@ export function ownerApp(use: (app: Hono) => void): Hono {
   return app
 }
 
-/** The parts of an answer a client can tell apart. */
+/** The parts of an answer that a client can compare. */
 export async function seen(response: Response): Promise<{ status: number; headers: unknown; body: string }> {
   return {
     status: response.status,
@@ -54,7 +57,7 @@ export async function seen(response: Response): Promise<{ status: number; header
 }
 
 /** The code in a problem+json answer. */
-export async function codeOf(response: Response): Promise<TenancyError['code'] | undefined> {
+export async function readCode(response: Response): Promise<TenancyError['code'] | undefined> {
   const text = await response.text()
   return text.startsWith('{') ? JSON.parse(text).code : undefined
 }
