@@ -6,21 +6,21 @@ const [QUERY, RESET] = [3, 0x1f]
 const [OK, END, ERROR] = [0, 0xfe, 0xff]
 const MORE_RESULTS = 8
 
-/** What is sent before anything after it, and how its answer ends. */
+/** A message to the server, and how its answer ends. The next message waits for that end. */
 interface Task {
   readonly message: Buffer
-  /** Of a message with several statements: whether others follow. */
+  /** Whether further statements of the same message follow. Undefined where the message had one statement. */
   readonly more?: boolean
-  /** How many answers there will be. */
+  /** The number of answers that the server sends. */
   readonly results?: number
-  /** What follows is not waited for. */
+  /** The next message does not wait for the answer to this one. */
   readonly through?: boolean
 }
 
 /**
- * A socket for the driver, over which the statements of one message go one by one, as the server takes them: so that a
- * process can die, or a connection be cut, before and after each. A transaction goes at once: the server never waits
- * in the middle of it for anybody, and what is cut there has not happened.
+ * A socket for the driver that sends the statements of one message one by one, in the order in which the server runs
+ * them. So a process can die, or a connection be cut, before and after each. A transaction stays one message: the
+ * server never waits for its client inside a transaction, and a transaction that is cut has not happened.
  */
 export function byStatement(inner: Socket): Duplex {
   const tasks: Task[] = []
@@ -40,7 +40,8 @@ export function byStatement(inner: Socket): Duplex {
 
   function take(message: Buffer): void {
     const command = message[3] === 0 ? message[4] : undefined
-    const units = command === QUERY ? unitsOf(splitStatements(message.toString('utf8', 5), 'mysql')) : []
+    const units =
+      command === QUERY ? groupTransactions(splitStatements(message.toString('utf8', 5), 'mysql')) : []
     if (units.length > 1) {
       answers = 0
       units.forEach((unit, at) => {
@@ -61,7 +62,7 @@ export function byStatement(inner: Socket): Duplex {
     const refused = packet[4] === ERROR
     const set = packet[4] === END && packet.length < 13
     if (set) ends++
-    // Columns, and rows.
+    // One packet ends the columns, another ends the rows.
     const whole = ends === 0 ? packet[4] === OK : ends === 2
     if (whole) {
       ends = 0
@@ -109,7 +110,7 @@ export function byStatement(inner: Socket): Duplex {
   return outer
 }
 
-function unitsOf(texts: readonly string[]): string[][] {
+function groupTransactions(texts: readonly string[]): string[][] {
   const units: string[][] = []
   let open = false
   for (const text of texts) {
@@ -127,7 +128,7 @@ function queryMessage(text: string): Buffer {
   return Buffer.concat([head, body])
 }
 
-/** Says that another answer follows: in the status, behind two numbers, or in the end of a set behind its warnings. */
+/** Sets the flag for a further answer. The status follows two numbers in OK, and the number of warnings in the end of a result set. */
 function addFlag(packet: Buffer): void {
   let at = packet[4] === OK ? 5 : 7
   if (packet[4] === OK)

@@ -8,16 +8,16 @@ import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'v
 import { createMysqlFactory, mysqlKysely } from '../src/index.ts'
 import { SECRET } from './harness.ts'
 import { startRelay } from './relay.ts'
-import { call, createWorld, type World } from './support.ts'
+import { call, createTestEnvironment, type TestEnvironment } from './support.ts'
 
-let world: World
+let environment: TestEnvironment
 let client: Pool
 beforeAll(() => {
-  world = createWorld()
+  environment = createTestEnvironment()
 })
-afterAll(() => world?.end())
+afterAll(() => environment?.end())
 beforeEach(async () => {
-  ;({ client } = await world.open('client'))
+  ;({ client } = await environment.open('client'))
   await client.query('DELETE FROM notes')
 })
 
@@ -42,57 +42,57 @@ describe('the pool', () => {
     await expect(client.execute('SELECT * FROM missing')).rejects.toMatchObject({ code: 'ER_NO_SUCH_TABLE' })
   })
 
-  it('lends connections with transactions and prepared statements, which end with their release', async () => {
-    const held = await client.getConnection()
-    await held.beginTransaction()
-    await held.execute(ONE)
-    await held.rollback()
-    const statement = await held.prepare('INSERT INTO notes VALUES (?, ?)')
+  it('lends connections with transactions and prepared statements, which end with the release', async () => {
+    const lease = await client.getConnection()
+    await lease.beginTransaction()
+    await lease.execute(ONE)
+    await lease.rollback()
+    const statement = await lease.prepare('INSERT INTO notes VALUES (?, ?)')
     await statement.execute([2, 'two'])
     await statement.close()
-    await held.ping()
-    expect(JSON.stringify(held.config)).not.toContain('aA1_')
-    held.release()
-    held.release()
-    await expect(held.query('SELECT 1')).rejects.toMatchObject({ code: 'closed' })
+    await lease.ping()
+    expect(JSON.stringify(lease.config)).not.toContain('aA1_')
+    lease.release()
+    lease.release()
+    await expect(lease.query('SELECT 1')).rejects.toMatchObject({ code: 'closed' })
     expect(await bodies()).toEqual(['two'])
   })
 
-  it('lends no statement beyond the lease, and waits for what one runs', async () => {
-    const held = await client.getConnection()
-    const statement = await held.prepare('SELECT SLEEP(?) AS slept')
+  it('closes prepared statements with their lease, and waits for a statement that still runs', async () => {
+    const lease = await client.getConnection()
+    const statement = await lease.prepare('SELECT SLEEP(?) AS slept')
     expect((await statement.execute([0]))[0]).toEqual([{ slept: 0 }])
     const running = (statement.execute([0.1]) as unknown as Promise<unknown>).catch(({ code }) => code)
-    held.release()
+    lease.release()
     expect(await running).toBe('provider_unavailable')
     await expect(statement.execute([0])).rejects.toMatchObject({ code: 'closed' })
     await statement.close()
   })
 
-  it('is like new again after a reset, however soon what follows was sent', async () => {
-    const { client: own } = await world.open('reset', world.another({ maxConnections: 1 }))
-    const held = await own.getConnection()
-    const reset = held.reset()
-    await held.query('USE information_schema')
+  it('restores the database of the tenant after a reset, also when a USE was sent during the reset', async () => {
+    const { client: own } = await environment.open('reset', environment.another({ maxConnections: 1 }))
+    const lease = await own.getConnection()
+    const reset = lease.reset()
+    await lease.query('USE information_schema')
     await reset
-    held.release()
-    expect((await own.query('SELECT DATABASE() AS d'))[0]).toEqual([{ d: `${world.prefix}reset` }])
+    lease.release()
+    expect((await own.query('SELECT DATABASE() AS d'))[0]).toEqual([{ d: `${environment.prefix}reset` }])
   })
 
-  it('goes on where a connection was left paused', async () => {
-    const { client: own } = await world.open('paused', world.another({ maxConnections: 1 }))
-    const held = await own.getConnection()
-    held.connection.pause()
-    held.release()
+  it('serves the next query when a lease left its connection paused', async () => {
+    const { client: own } = await environment.open('paused', environment.another({ maxConnections: 1 }))
+    const lease = await own.getConnection()
+    lease.connection.pause()
+    lease.release()
     expect((await own.query('SELECT 1 AS one'))[0]).toEqual([{ one: 1 }])
   })
 
-  it('opens no file of the app’s for the server, by whatever SQL', async () => {
+  it('never sends a file of the app to the server, by query, execute or batch', async () => {
     const { username: user, hostname: host, port } = new URL(inject('mysqlUrl'))
     const infileStreamFactory = () => Readable.from([Buffer.from('1\tof the app')])
     const connection = { user, host, port: Number(port || 3306), infileStreamFactory, flags: ['LOCAL_FILES'] }
-    const provider = world.another({ connection, maxConnections: 1 })
-    const { client: own } = await world.open('local', provider)
+    const provider = environment.another({ connection, maxConnections: 1 })
+    const { client: own } = await environment.open('local', provider)
     const sql = "LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE notes"
     for (const run of [
       () => own.query(sql),
@@ -104,9 +104,9 @@ describe('the pool', () => {
   })
 
   it('emits connection once for each physical connection of the tenant, acquire and release for each lease', async () => {
-    const provider = world.another({ maxConnections: 1 })
-    const { client: own } = await world.open('events', provider)
-    const { client: other } = await world.open('other-events', provider)
+    const provider = environment.another({ maxConnections: 1 })
+    const { client: own } = await environment.open('events', provider)
+    const { client: other } = await environment.open('other-events', provider)
     const events: string[] = []
     for (const event of ['connection', 'acquire', 'release', 'enqueue'] as const)
       own.pool.on(event as 'connection', (connection) => events.push(`${event} ${connection?.threadId}`))
@@ -114,46 +114,46 @@ describe('the pool', () => {
     const id = rows[0]?.id
     expect(events).toEqual([`connection ${id}`, `acquire ${id}`, `release ${id}`])
     await other.query('SELECT 1')
-    const held = await own.getConnection()
-    await held.query('SELECT 1')
-    held.release()
+    const lease = await own.getConnection()
+    await lease.query('SELECT 1')
+    lease.release()
     expect(events.slice(3)).toEqual([`acquire ${id}`, `release ${id}`])
     events.length = 0
-    await world.sql(`KILL CONNECTION ${id}`)
-    // The end of the first connection may or may not be known by now.
+    await environment.sql(`KILL CONNECTION ${id}`)
+    // The provider may not have seen the end of the first connection yet.
     await own.query('SELECT 1').catch(() => {})
     const [[next]] = await own.query<RowDataPacket[]>('SELECT CONNECTION_ID() AS id')
     expect(next?.id).not.toBe(id)
     expect(events.filter((event) => event === `connection ${next?.id}`)).toHaveLength(1)
   })
 
-  it('changes no user, and runs one statement at a time', async () => {
-    const held = await client.getConnection()
-    await expect(held.changeUser({ user: 'root', password: '' })).rejects.toMatchObject({
+  it('refuses changeUser, and several statements in one call', async () => {
+    const lease = await client.getConnection()
+    await expect(lease.changeUser({ user: 'root', password: '' })).rejects.toMatchObject({
       code: 'not_supported',
     })
-    await expect(held.query('SELECT 1; SELECT 2')).rejects.toMatchObject({ errno: 1064 })
-    await held.query('SET @x = 1')
-    await held.reset()
-    expect((await held.query('SELECT @x AS x'))[0]).toEqual([{ x: null }])
-    held.release()
+    await expect(lease.query('SELECT 1; SELECT 2')).rejects.toMatchObject({ errno: 1064 })
+    await lease.query('SET @x = 1')
+    await lease.reset()
+    expect((await lease.query('SELECT @x AS x'))[0]).toEqual([{ x: null }])
+    lease.release()
   })
 
-  it('is ended alone', async () => {
-    const { client: other } = await world.open('client')
+  it('ends one client without the other clients of the same tenant', async () => {
+    const { client: other } = await environment.open('client')
     await other.end()
     await expect(other.query('SELECT 1')).rejects.toMatchObject({ code: 'closed' })
     expect(await bodies()).toEqual([])
   })
 
-  it.each(['pool.end()', 'the callback pool’s end()', 'db.destroy()'])(
-    'that a handler ends with %s leaves the next request served',
+  it.each(['pool.end()', 'end() of the callback pool', 'db.destroy()'])(
+    'serves the next request after a handler ended it with %s',
     async (how) => {
       const factory = createMysqlFactory({
         connection: inject('mysqlUrl'),
         secret: SECRET,
-        registry: world.registry,
-        databasePrefix: world.prefix,
+        registry: environment.registry,
+        databasePrefix: environment.prefix,
         createAdapters: (pool) => ({ pool, db: new Kysely({ dialect: mysqlKysely(pool) }) }),
       })
       try {
@@ -172,7 +172,7 @@ describe('the pool', () => {
     },
   )
 
-  it('serves as the pool of callbacks, streams too', async () => {
+  it('has the callback pool, with streams', async () => {
     await client.query(ONE)
     const rows = await new Promise((resolve, reject) => {
       client.pool.query('SELECT body FROM notes', (error: unknown, found: unknown) =>
@@ -186,7 +186,7 @@ describe('the pool', () => {
   })
 })
 
-describe('an error of a statement is the driver’s own', () => {
+describe('an error of a statement is the error of the driver', () => {
   it('for a deadlock, so that an app can repeat its transaction', async () => {
     await client.query("INSERT INTO notes VALUES (1, 'one'), (2, 'two')")
     const [first, second] = [await client.getConnection(), await client.getConnection()]
@@ -259,7 +259,7 @@ describe('with builders', () => {
     for await (const { body } of db.selectFrom('notes').selectAll().orderBy('id').stream()) seen.push(body)
     expect(seen).toEqual(['one', 'two'])
     expect((await sql<{ d: string }>`SELECT DATABASE() AS d`.execute(db)).rows[0]?.d).toBe(
-      `${world.prefix}client`,
+      `${environment.prefix}client`,
     )
     await expect(sql`SELECT * FROM missing`.execute(db)).rejects.toMatchObject({ code: 'ER_NO_SUCH_TABLE' })
   })
@@ -278,25 +278,25 @@ describe('with builders', () => {
   })
 })
 
-describe('a statement whose connection is destroyed', () => {
+describe('a statement on a destroyed connection', () => {
   const SLOW = "INSERT INTO notes SELECT 1, CONCAT('written', SLEEP(2))"
 
   /** The statements that the server runs for the tenant now. */
   const listRunning = (name: string) =>
-    world.sql(
+    environment.sql(
       "SELECT id FROM information_schema.processlist WHERE db = ? AND info LIKE 'INSERT INTO notes SELECT%'",
-      [world.prefix + name],
+      [environment.prefix + name],
     )
 
   it.each([1, 5])(
     'is cancelled on the server before it is reported (%i connections)',
     async (maxConnections) => {
-      const { client: own } = await world.open('destroyed', world.another({ maxConnections }))
+      const { client: own } = await environment.open('destroyed', environment.another({ maxConnections }))
       await own.query('DELETE FROM notes')
-      const held = await own.getConnection()
-      const outcome = held.query(SLOW).catch((error: unknown) => error)
+      const lease = await own.getConnection()
+      const outcome = lease.query(SLOW).catch((error: unknown) => error)
       while ((await listRunning('destroyed')).length === 0);
-      held.destroy()
+      lease.destroy()
       expect(await outcome).toMatchObject({
         code: 'provider_unavailable',
         message: expect.stringContaining('was cancelled'),
@@ -306,22 +306,22 @@ describe('a statement whose connection is destroyed', () => {
     },
   )
 
-  it('and cannot be cancelled is reported so', async () => {
-    const { client: own } = await world.open('finished', world.another({ maxConnections: 2 }))
+  it('is not reported as cancelled when the server had ended the connection', async () => {
+    const { client: own } = await environment.open('finished', environment.another({ maxConnections: 2 }))
     await own.query('DELETE FROM notes')
-    const held = await own.getConnection()
-    const outcome = held.query('SELECT SLEEP(60)').catch((error: unknown) => error)
+    const lease = await own.getConnection()
+    const outcome = lease.query('SELECT SLEEP(60)').catch((error: unknown) => error)
     // The server has ended the connection, and the client does not know it yet.
-    const met = new Promise<void>((resolve) => held.connection.once('end', resolve))
-    await world.sql(`KILL CONNECTION ${held.threadId}`)
-    held.destroy()
+    const met = new Promise<void>((resolve) => lease.connection.once('end', resolve))
+    await environment.sql(`KILL CONNECTION ${lease.threadId}`)
+    lease.destroy()
     expect(await outcome).toMatchObject({ code: 'provider_unavailable' })
     expect(String((await outcome) as Error)).not.toContain('was cancelled')
     await Promise.race([met, outcome])
   })
 
-  it('by Kysely’s strategy "kill session" writes nothing', async () => {
-    const { client: own } = await world.open('killed', world.another({ maxConnections: 2 }))
+  it('writes nothing when Kysely aborts it with the strategy "kill session"', async () => {
+    const { client: own } = await environment.open('killed', environment.another({ maxConnections: 2 }))
     await own.query('DELETE FROM notes')
     const db = new Kysely({ dialect: mysqlKysely(own) })
     const controller = new AbortController()
@@ -336,57 +336,59 @@ describe('a statement whose connection is destroyed', () => {
 })
 
 describe('a connection that fails', () => {
-  it('under a query tells its user, and the next query has another', async () => {
-    const { client: own } = await world.open('fails', world.another({ maxConnections: 1 }))
-    const held = await own.getConnection()
-    const waiting = held.query('SELECT SLEEP(30)').catch((error: { code: string }) => error.code)
-    // Until it is there.
+  it('rejects its running query, and the next query gets another connection', async () => {
+    const { client: own } = await environment.open('fails', environment.another({ maxConnections: 1 }))
+    const lease = await own.getConnection()
+    const waiting = lease.query('SELECT SLEEP(30)').catch((error: { code: string }) => error.code)
+    // Wait until the server runs the statement.
     let rows: RowDataPacket[] = []
     while (rows.length === 0)
-      rows = await world.sql(
+      rows = await environment.sql(
         "SELECT id FROM information_schema.processlist WHERE db = ? AND info LIKE 'SELECT SLEEP%'",
-        [`${world.prefix}fails`],
+        [`${environment.prefix}fails`],
       )
-    await world.sql(`KILL CONNECTION ${rows[0]?.id}`)
+    await environment.sql(`KILL CONNECTION ${rows[0]?.id}`)
     expect(await waiting).toBe('provider_unavailable')
-    held.release()
+    lease.release()
     expect((await own.query('SELECT 1 AS one'))[0]).toEqual([{ one: 1 }])
   })
 
-  it('while nobody uses it is not lent again, and ends nothing else', async () => {
-    const { client: own } = await world.open('idle', world.another({ maxConnections: 1 }))
+  it('is not lent again after it ended while idle, and later queries succeed', async () => {
+    const { client: own } = await environment.open('idle', environment.another({ maxConnections: 1 }))
     await own.query('SELECT 1')
-    const there = () =>
-      world.sql('SELECT id FROM information_schema.processlist WHERE db = ?', [`${world.prefix}idle`])
-    // While its user is changed it is in no database.
-    let rows = await there()
-    while (rows.length === 0) rows = await there()
-    for (const { id } of rows) await world.sql(`KILL CONNECTION ${id}`)
-    while ((await there()).length > 0);
+    const listConnections = () =>
+      environment.sql('SELECT id FROM information_schema.processlist WHERE db = ?', [
+        `${environment.prefix}idle`,
+      ])
+    // During a change of user a connection has no database.
+    let rows = await listConnections()
+    while (rows.length === 0) rows = await listConnections()
+    for (const { id } of rows) await environment.sql(`KILL CONNECTION ${id}`)
+    while ((await listConnections()).length > 0);
     const answers = await Promise.allSettled([own.query('SELECT 1 AS one'), own.query('SELECT 1 AS one')])
     expect(answers.some(({ status }) => status === 'fulfilled')).toBe(true)
     expect((await own.query('SELECT 1 AS one'))[0]).toEqual([{ one: 1 }])
   })
 
-  it('to answer in time is ended, and its late answer reaches nobody', async () => {
-    const { client: own } = await world.open('late', world.another({ maxConnections: 1 }))
+  it('is closed after a query timed out, and no other query receives the late answer', async () => {
+    const { client: own } = await environment.open('late', environment.another({ maxConnections: 1 }))
     const slow = own.query({ sql: "SELECT SLEEP(0.2), 'late' AS answer", timeout: 20 })
     await expect(slow).rejects.toMatchObject({ code: 'PROTOCOL_SEQUENCE_TIMEOUT' })
     for (let at = 0; at < 20; at++)
       expect((await own.query('SELECT ? AS answer', [at]))[0]).toEqual([{ answer: at }])
-    // Nor is it waited for.
+    // A query that takes longer does not delay the next one either.
     const slower = own.query({ sql: 'SELECT SLEEP(30)', timeout: 20 })
     await expect(slower).rejects.toMatchObject({ code: 'PROTOCOL_SEQUENCE_TIMEOUT' })
     expect((await own.query('SELECT 1 AS one'))[0]).toEqual([{ one: 1 }])
   })
 
-  it('to read its rows is ended, and those that come later reach nobody', async () => {
-    const provider = world.another({ maxConnections: 1 })
-    const [alice, bob] = [await world.open('alice', provider), await world.open('bob', provider)]
+  it('is closed when its rows cannot be read, and no other query receives the remaining rows', async () => {
+    const provider = environment.another({ maxConnections: 1 })
+    const [alice, bob] = [await environment.open('alice', provider), await environment.open('bob', provider)]
     const typeCast = () => {
       throw new Error('unreadable')
     }
-    // As wide as what the server sends at once.
+    // Wide enough for the server to send each row by itself.
     const sql = "SELECT '' AS a, REPEAT('x', 20000) AS b, SLEEP(0.05) AS c FROM seq_1_to_5"
     const rows = alice.client.pool.query({ sql, typeCast }).stream()
     await expect(rows.toArray()).rejects.toThrow('unreadable')
@@ -394,8 +396,8 @@ describe('a connection that fails', () => {
       expect((await each.query('SELECT DATABASE() AS d'))[0]).toEqual([{ d: name }])
   })
 
-  it('under what is too large is not lent again', async () => {
-    const { client: own } = await world.open('large', world.another({ maxConnections: 1 }))
+  it('is not lent again after a message that exceeds max_allowed_packet', async () => {
+    const { client: own } = await environment.open('large', environment.another({ maxConnections: 1 }))
     const [[row]] = await own.query<RowDataPacket[]>('SELECT @@max_allowed_packet AS most')
     const large = 'x'.repeat(Number(row?.most) + 1)
     await expect(own.query('SELECT LENGTH(?)', [large])).rejects.toMatchObject({
@@ -404,37 +406,37 @@ describe('a connection that fails', () => {
     expect((await own.query('SELECT 1 AS one'))[0]).toEqual([{ one: 1 }])
   })
 
-  it('as it changes its user is destroyed, and the pool serves on', async () => {
-    const provider = world.another({ maxConnections: 1 })
-    const [alice, bob] = [await world.open('alice', provider), await world.open('bob', provider)]
+  it('is destroyed when its change of user fails, and the pool serves further queries', async () => {
+    const provider = environment.another({ maxConnections: 1 })
+    const [alice, bob] = [await environment.open('alice', provider), await environment.open('bob', provider)]
     await alice.client.query('SELECT 1')
-    await world.sql('ALTER USER ?@? ACCOUNT LOCK', [world.userOf(bob.locator), '%'])
+    await environment.sql('ALTER USER ?@? ACCOUNT LOCK', [environment.userName(bob.locator), '%'])
     await expect(bob.client.query('SELECT 1')).rejects.toMatchObject({ code: 'provider_unavailable' })
     expect((await alice.client.query('SELECT DATABASE() AS d'))[0]).toEqual([{ d: alice.name }])
-    await world.sql('ALTER USER ?@? ACCOUNT UNLOCK', [world.userOf(bob.locator), '%'])
+    await environment.sql('ALTER USER ?@? ACCOUNT UNLOCK', [environment.userName(bob.locator), '%'])
     expect((await bob.client.query('SELECT DATABASE() AS d'))[0]).toEqual([{ d: bob.name }])
   })
 })
 
-describe('whose database it is', () => {
+describe('the check of the database', () => {
   it.each([
-    // The server lets a tenant's own user into its own database alone.
+    // With a user per tenant, the server admits a login to the database of its tenant only.
     { isolation: 'user', expected: ['a va', 'a2 va', 'b vb'] },
     { isolation: 'shared', expected: ['a va', 'a2 va', 'b vb', 'a va'] },
   ] as const)(
-    'is asked on each new connection by each client, and after each change of one user for all: $isolation',
+    'runs once for each client and connection, and with one user also after each change of tenant: $isolation',
     async ({ isolation, expected }) => {
-      const provider = world.another({ maxConnections: 1, isolation })
+      const provider = environment.another({ maxConnections: 1, isolation })
       const seen: string[] = []
       const connect = async (name: string, mark: string) => {
-        const { locator } = await provider.create(world.prefix + isolation + name, call)
+        const { locator } = await provider.create(environment.prefix + isolation + name, call)
         return provider.connect(
           {
             locator,
             purpose: 'serve',
             async verify(query) {
               const [row] = await query({ sql: 'SELECT DATABASE() AS d' })
-              seen.push(`${mark} ${String(row?.d).slice(world.prefix.length + isolation.length)}`)
+              seen.push(`${mark} ${String(row?.d).slice(environment.prefix.length + isolation.length)}`)
             },
           },
           call,
@@ -446,10 +448,10 @@ describe('whose database it is', () => {
     },
   )
 
-  it('and admission is asked before each lease', async () => {
-    const { locator } = await world.provider.create(`${world.prefix}client`, call)
+  it('runs beforeUse before each lease', async () => {
+    const { locator } = await environment.provider.create(`${environment.prefix}client`, call)
     let admitted = true
-    const own = await world.provider.connect(
+    const own = await environment.provider.connect(
       {
         locator,
         purpose: 'serve',
@@ -467,8 +469,11 @@ describe('whose database it is', () => {
   })
 })
 
-it('a value that brings its own SQL is cleaned up after too', async () => {
-  const { client: own } = await world.open('raw', world.another({ cleaning: 'needed', maxConnections: 1 }))
+it('a session is reset after a query with a value that contains SQL', async () => {
+  const { client: own } = await environment.open(
+    'raw',
+    environment.another({ cleaning: 'needed', maxConnections: 1 }),
+  )
   const left = raw("@left := 'leaked'")
   for (const [sql, values] of [
     ['SELECT ?', [left]],
@@ -493,16 +498,16 @@ it.each([
   const refused = new URL(inject('mysqlUrl'))
   refused.username = 'no-such-administrator'
   refused.password = 'wrong'
-  const provider = world.another({ connection: url ?? refused.href })
+  const provider = environment.another({ connection: url ?? refused.href })
   const began = performance.now()
   const error = await provider.find('tenant_x', call).catch((thrown: unknown) => provider.mapError(thrown))
   expect(error).toMatchObject({ code, message: expect.stringMatching(message) })
   expect(performance.now() - began).toBeLessThan(3_000)
 })
 
-it('a server that does not answer is a timeout or unavailable, and nothing hangs', async () => {
+it('a server that does not answer gives a retryable error within the time limits', async () => {
   const relay = await startRelay('mysql://127.0.0.1:9')
-  const provider = world.another({
+  const provider = environment.another({
     connection: `mysql://root@127.0.0.1:${relay.port}`,
     connectTimeout: 300,
     queueTimeout: 300,

@@ -4,47 +4,47 @@ import { Kysely, MysqlDialect } from 'kysely'
 import { createPool } from 'mysql2'
 import { createMysqlProvider } from '../src/index.ts'
 import { byStatement } from './by-statement.ts'
-import { openRoot, rowsOf } from './harness.ts'
+import { openRoot, readRows } from './harness.ts'
 import { startServer } from './server.ts'
 
 const SECRET = 'a secret of the crashing tests, which is long enough'
 const CATALOG = 'catalog_of_crashes'
 
-/** Users of tenants of which nothing is written down. */
+/** Users of tenants without an entry in the registry. */
 const STRAYS =
   "SELECT User FROM mysql.user WHERE User LIKE 'tenantry\\_%' AND CONVERT(SUBSTRING(User, 10) USING ascii) " +
   'NOT IN (SELECT id FROM tenantry.tenantry_databases)'
 
-/** A server of its own: it need not get over a power failure, and has room for hundreds of processes' connections. */
+/** Starts a server without durability across power failures, with room for the connections of hundreds of processes. */
 export const setup: CrashHarness['setup'] = async () => {
   const { url, stop } = await startServer(['--max-connections=2000'])
   const root = openRoot(url)
   await root.query(`CREATE DATABASE ${CATALOG}`)
-  async function inside(name: string, sql: string) {
-    const held = await root.getConnection()
+  async function queryAsRoot(name: string, sql: string) {
+    const lease = await root.getConnection()
     try {
-      await held.query(`USE \`${name}\``)
-      const [rows] = await held.query(sql)
+      await lease.query(`USE \`${name}\``)
+      const [rows] = await lease.query(sql)
       return Array.isArray(rows) ? rows.map((row) => ({ ...row })) : []
     } finally {
-      held.destroy()
+      lease.destroy()
     }
   }
   return {
     config: { url },
     oracle: {
       async listDatabases(prefix) {
-        const rows = await rowsOf(root, 'SHOW DATABASES LIKE ?', [`${prefix.replaceAll('_', '\\_')}%`])
+        const rows = await readRows(root, 'SHOW DATABASES LIKE ?', [`${prefix.replaceAll('_', '\\_')}%`])
         return rows.map((row) => String(Object.values(row)[0]))
       },
-      query: inside,
+      query: queryAsRoot,
       async execute(name, sql) {
-        await inside(name, sql)
+        await queryAsRoot(name, sql)
       },
     },
     async cleanup() {
       try {
-        const strays = await rowsOf(root, STRAYS)
+        const strays = await readRows(root, STRAYS)
         if (strays.length > 0) throw new Error(`Users without a database: ${JSON.stringify(strays)}`)
       } finally {
         await root.end()
@@ -62,17 +62,17 @@ export const createProvider: CrashHarness['createProvider'] = ({ url }, around) 
       port: Number(port),
       user: 'root',
       stream: () =>
-        byStatement(interceptSocket(connect(Number(port), host).setNoDelay(true), around, changeIn)),
+        byStatement(interceptSocket(connect(Number(port), host).setNoDelay(true), around, readChange)),
     },
     secret: SECRET,
-    // A process has one such provider for each of its tenants.
+    // A process has a provider for each of its tenants.
     maxConnections: 4,
     idleTimeout: 200,
   })
 }
 
-/** What changes something, whoever sends it: of a batch each statement is done for good. */
-function changeIn(message: Buffer): string | undefined {
+/** The statement of a message that changes data or accounts. Each statement of a batch is permanent. */
+function readChange(message: Buffer): string | undefined {
   const QUERY = 3
   if (message[4] !== QUERY) return undefined
   const change = /^[^A-Z]*(?:BEGIN; )?((?:CREATE|ALTER|DROP|GRANT|INSERT|UPDATE|DELETE|KILL)\b \S+)/.exec(

@@ -4,15 +4,15 @@ import { defineMigrations, migrate, repairMigration } from '@tenantry/multi-tena
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { createMysqlFactory } from '../src/index.ts'
 import { SECRET } from './harness.ts'
-import { createWorld, type World } from './support.ts'
+import { createTestEnvironment, type TestEnvironment } from './support.ts'
 
-/** What `mysqldump --routines --triggers --events` 10.11 wrote. */
+/** Output of `mysqldump --routines --triggers --events` 10.11. */
 const DUMP = readFileSync(new URL('fixtures/mysqldump.sql', import.meta.url), 'utf8')
-/** What the errors ask for: `mysqldump --skip-add-locks`, and no definers. */
+/** The dump after the remedies that the errors name: `mysqldump --skip-add-locks`, and no definers. */
 const withoutLocks = DUMP.replace(/^(?:UN)?LOCK TABLES.*;\n/gm, '')
 const runnable = withoutLocks.replace(/DEFINER=`[^`]*`@`[^`]*`/g, '')
 
-/** As a tutorial writes them, without a dump's comments. */
+/** Routines as tutorials write them, without the executable comments of a dump. */
 const TUTORIAL = `CREATE TABLE log (what VARCHAR(50));
 DELIMITER //
 CREATE PROCEDURE fill(IN n INT)
@@ -29,19 +29,19 @@ CREATE TRIGGER shout BEFORE INSERT ON log FOR EACH ROW
   IF NEW.what LIKE 'row%' THEN SET NEW.what = UPPER(NEW.what); END IF;
 CALL fill(3);`
 
-describe('a .sql file as tools and tutorials write it', () => {
-  let world: World
+describe('a .sql file', () => {
+  let environment: TestEnvironment
   const factories: TenantFactory<any>[] = []
   beforeAll(() => {
-    world = createWorld()
+    environment = createTestEnvironment()
   })
   afterAll(async () => {
     await Promise.all(factories.map((factory) => factory.close()))
-    await world?.end()
+    await environment?.end()
   })
 
   function createFactory(sql: string): TenantFactory<any> {
-    const { registry, prefix } = world
+    const { registry, prefix } = environment
     const factory = createMysqlFactory({
       connection: inject('mysqlUrl'),
       registry,
@@ -54,9 +54,11 @@ describe('a .sql file as tools and tutorials write it', () => {
   }
 
   const query = async (tenantId: string, sql: string): Promise<unknown[]> =>
-    (await world.sql(sql.replaceAll('$', `\`${world.prefix}${tenantId}\``))).map((row) => Object.values(row))
+    (await environment.sql(sql.replaceAll('$', `\`${environment.prefix}${tenantId}\``))).map((row) =>
+      Object.values(row),
+    )
 
-  it('of mysqldump is refused with the remedy until locks and definers are removed', async () => {
+  it('from mysqldump is refused with the remedy until locks and definers are removed', async () => {
     const failure = (sql: string): Promise<TenancyError> =>
       createFactory(sql)
         .provision('dump')
@@ -71,26 +73,26 @@ describe('a .sql file as tools and tutorials write it', () => {
     })
     await createFactory(runnable).provision('dump')
     expect(await query('dump', 'SELECT * FROM $.notes')).toEqual([[1, "it's; \\ // $$", 0]])
-    await world.sql(`INSERT INTO \`${world.prefix}dump\`.notes (id) VALUES (2)`)
-    await world.sql(`CALL \`${world.prefix}dump\`.p(3)`)
+    await environment.sql(`INSERT INTO \`${environment.prefix}dump\`.notes (id) VALUES (2)`)
+    await environment.sql(`CALL \`${environment.prefix}dump\`.p(3)`)
     expect(await query('dump', 'SELECT what FROM $.log')).toEqual([['big'], ['p1'], ['p3']])
     expect(await query('dump', 'SELECT $.f(5)')).toEqual([[5]])
     expect(await query('dump', 'SELECT id FROM $.v ORDER BY id')).toEqual([[1], [2]])
   })
 
-  it('of a tutorial runs with its DELIMITER and compound bodies', async () => {
+  it('from a tutorial runs with its DELIMITER and compound bodies', async () => {
     await createFactory(TUTORIAL).provision('tutorial')
     expect(await query('tutorial', 'SELECT what FROM $.log')).toEqual([['ROW 1;'], ['ROW 3;']])
   })
 
-  it('that is continued in its middle has the settings of its first half again', async () => {
+  it('that is continued after a failed statement has the settings of its first statements again', async () => {
     const begin = `SET FOREIGN_KEY_CHECKS = 0;
       CREATE TABLE child (id INT PRIMARY KEY, parent INT, FOREIGN KEY (parent) REFERENCES parent (id));
       CREATE TABLE parent (id INT PRIMARY KEY);`
     await createFactory('SELECT 1').provision('resumed')
-    const { client } = await world.open('resumed')
+    const { client } = await environment.open('resumed')
     const options = (sql: string) => ({
-      provider: world.provider,
+      provider: environment.provider,
       client,
       tenantId: 'resumed',
       migrations: defineMigrations({ '0001_dump': 'SELECT 1', '0002_rows': `${begin} ${sql}` }),

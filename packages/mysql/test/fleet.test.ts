@@ -2,12 +2,12 @@ import type { Kysely } from 'kysely'
 import { expect, inject, it } from 'vitest'
 import { createMysqlFactory } from '../src/index.ts'
 import { SECRET } from './harness.ts'
-import { createWorld } from './support.ts'
+import { createTestEnvironment } from './support.ts'
 
 const TENANTS = 500
 const BUDGET = 20
 
-/** Runs `work` for all, so many at a time. */
+/** Runs `work` for all items, `width` of them concurrently. */
 async function forAll<Item>(
   items: readonly Item[],
   width: number,
@@ -20,14 +20,14 @@ async function forAll<Item>(
   await Promise.all(Array.from({ length: width }, worker))
 }
 
-it(`${TENANTS} tenants are provisioned, migrated, served over ${BUDGET} connections, and gone without a trace`, {
+it(`${TENANTS} tenants are provisioned, migrated, served over ${BUDGET} connections, and deleted without leftovers`, {
   timeout: 300_000,
 }, async () => {
-  const world = createWorld()
-  const { registry, prefix } = world
+  const environment = createTestEnvironment()
+  const { registry, prefix } = environment
   const first = { '0001_notes': 'CREATE TABLE notes (id INT PRIMARY KEY, body VARCHAR(100) NOT NULL)' }
   const second = { ...first, '0002_pinned': 'ALTER TABLE notes ADD COLUMN pinned INT NOT NULL DEFAULT 0' }
-  const make = (migrations: Record<string, string>) =>
+  const createFactory = (migrations: Record<string, string>) =>
     createMysqlFactory<{ db: Kysely<any> }>({
       connection: inject('mysqlUrl'),
       registry,
@@ -38,14 +38,14 @@ it(`${TENANTS} tenants are provisioned, migrated, served over ${BUDGET} connecti
       queueTimeout: 60_000,
     })
   const ids = Array.from({ length: TENANTS }, (_, at) => `tenant-${at}`)
-  const old = make(first)
+  const old = createFactory(first)
   await forAll(ids, BUDGET, (id) => old.provision(id))
   await old.close()
 
-  const factory = make(second)
+  const factory = createFactory(second)
   let peak = 0
   const count = async (): Promise<void> => {
-    const rows = await world.sql(
+    const rows = await environment.sql(
       "SELECT count(*) AS n FROM information_schema.processlist WHERE user LIKE 'tenantry\\_%' AND db LIKE ?",
       [`${prefix}%`],
     )
@@ -65,15 +65,17 @@ it(`${TENANTS} tenants are provisioned, migrated, served over ${BUDGET} connecti
   expect(peak).toBeGreaterThan(1)
   expect(peak).toBeLessThanOrEqual(BUDGET)
 
-  const entries = await world.sql(`SELECT id FROM \`${registry}\`.tenantry_databases`)
+  const entries = await environment.sql(`SELECT id FROM \`${registry}\`.tenantry_databases`)
   const users = entries.map(({ id }) => `tenantry_${id}`)
-  expect(await world.sql('SELECT User FROM mysql.user WHERE User IN (?)', [users])).toHaveLength(TENANTS)
+  expect(await environment.sql('SELECT User FROM mysql.user WHERE User IN (?)', [users])).toHaveLength(
+    TENANTS,
+  )
   await forAll(ids, BUDGET, (id) => factory.deprovision(id))
   await factory.close()
-  expect(await world.sql('SHOW DATABASES LIKE ?', [`${prefix.replaceAll('_', '\\_')}%`])).toEqual([])
-  expect(await world.sql(`SELECT * FROM \`${registry}\`.tenantry_databases`)).toEqual([])
+  expect(await environment.sql('SHOW DATABASES LIKE ?', [`${prefix.replaceAll('_', '\\_')}%`])).toEqual([])
+  expect(await environment.sql(`SELECT * FROM \`${registry}\`.tenantry_databases`)).toEqual([])
   const pattern = `${prefix.replaceAll('_', '\\\\_')}%`
-  expect(await world.sql('SELECT User, Db FROM mysql.db WHERE Db LIKE ?', [pattern])).toEqual([])
-  expect(await world.sql('SELECT User FROM mysql.user WHERE User IN (?)', [users])).toEqual([])
-  await world.end()
+  expect(await environment.sql('SELECT User, Db FROM mysql.db WHERE Db LIKE ?', [pattern])).toEqual([])
+  expect(await environment.sql('SELECT User FROM mysql.user WHERE User IN (?)', [users])).toEqual([])
+  await environment.end()
 })

@@ -3,7 +3,7 @@ import { createPool, type Pool, type RowDataPacket } from 'mysql2/promise'
 import { inject } from 'vitest'
 import { createMysqlProvider, type MysqlProviderOptions } from '../src/index.ts'
 
-/** What users' passwords are derived from, in tests. */
+/** The secret from which the tests derive the passwords of users. */
 export const SECRET = 'a secret of the tests, long enough to be one'
 
 const MAX_CONNECTIONS = 20
@@ -12,18 +12,18 @@ export function randomName(prefix: string): string {
   return prefix + Math.random().toString(36).slice(2, 10)
 }
 
-/** The bare driver as root, which shares no code with the provider. */
+/** A pool of the driver as root, which shares no code with the provider. */
 export function openRoot(url: string = inject('mysqlUrl')): Pool {
   return createPool({ uri: url, connectionLimit: 4, supportBigNumbers: true, bigNumberStrings: true })
 }
 
 /** All rows of a statement. */
-export async function rowsOf(pool: Pool, sql: string, values: unknown[] = []): Promise<RowDataPacket[]> {
+export async function readRows(pool: Pool, sql: string, values: unknown[] = []): Promise<RowDataPacket[]> {
   const [rows] = await pool.query<RowDataPacket[]>(sql, values)
   return Array.isArray(rows) ? rows : []
 }
 
-/** Databases of one registry, looked at as root. */
+/** A harness for the databases of one registry, with an oracle that reads them as root. */
 export function createHarness(
   isolation: 'user' | 'shared',
   more: Partial<MysqlProviderOptions> = {},
@@ -31,35 +31,35 @@ export function createHarness(
   const connection = inject('mysqlUrl')
   const registry = randomName('tenantry_test_')
   const root = openRoot(connection)
-  /** Of databases that its providers made: other tests use the server at the same time. */
+  /** The names of databases that these providers created: other tests use the server concurrently. */
   const names = new Set<string>()
-  /** Of connections that looked into them from here. */
-  const lookers = new Set<number>()
+  /** The ids of the oracle's connections, which are not counted. */
+  const oracleIds = new Set<number>()
   const createProvider = () => {
     const provider = createMysqlProvider({
       connection, registry, isolation, maxConnections: MAX_CONNECTIONS,
-      // The kit has dozens of providers at once: together they must not use the server up.
+      // The kit has dozens of providers concurrently: together they must not exhaust the connections of the server.
       idleTimeout: 200,
       ...(isolation === 'user' && { secret: SECRET }), ...more,
     }) // biome-ignore format: one object
     return {
       ...provider,
-      create: (...given: Parameters<typeof provider.create>) => {
-        names.add(given[0])
-        return provider.create(...given)
+      create: (...parameters: Parameters<typeof provider.create>) => {
+        names.add(parameters[0])
+        return provider.create(...parameters)
       },
     }
   }
 
-  async function inside(name: string, sql: string) {
-    const held = await root.getConnection()
-    lookers.add(held.threadId)
+  async function queryAsRoot(name: string, sql: string) {
+    const lease = await root.getConnection()
+    oracleIds.add(lease.threadId)
     try {
-      await held.query(`USE \`${name}\``)
-      const [rows] = await held.query<RowDataPacket[]>(sql)
+      await lease.query(`USE \`${name}\``)
+      const [rows] = await lease.query<RowDataPacket[]>(sql)
       return Array.isArray(rows) ? rows.map((row) => ({ ...row })) : []
     } finally {
-      held.destroy()
+      lease.destroy()
     }
   }
 
@@ -74,9 +74,9 @@ export function createHarness(
         'SELECT command AS doing FROM information_schema.processlist WHERE db IN (?) AND id NOT IN (?)'
       const databases = name === undefined ? ['', ...names] : [name]
       for (;;) {
-        const found = await rowsOf(root, sql, [databases, [0, ...lookers]])
-        // The server closes the socket of who quits before it forgets the connection: only then it can be counted.
-        if (!found.some(({ doing }) => ['Quit', 'Busy'].includes(doing))) return found.length
+        const connections = await readRows(root, sql, [databases, [0, ...oracleIds]])
+        // After a quit the server closes the socket first, and still lists the connection for a moment.
+        if (!connections.some(({ doing }) => ['Quit', 'Busy'].includes(doing))) return connections.length
       }
     },
     hostileSql: (victim, own) => [
@@ -109,12 +109,12 @@ export function createHarness(
     ],
     oracle: {
       async listDatabases(prefix) {
-        const rows = await rowsOf(root, 'SHOW DATABASES')
+        const rows = await readRows(root, 'SHOW DATABASES')
         return rows.map((row) => String(row.Database)).filter((name) => name.startsWith(prefix))
       },
-      query: inside,
+      query: queryAsRoot,
       async execute(name, sql) {
-        await inside(name, sql)
+        await queryAsRoot(name, sql)
       },
     },
     async cleanup() {

@@ -4,15 +4,15 @@ import { deriveLockName, deriveUserPassword, hashNativePassword } from '../src/c
 import { SECRET } from './harness.ts'
 import { startRelay } from './relay.ts'
 import { startServer } from './server.ts'
-import { call, createWorld, type World } from './support.ts'
+import { call, createTestEnvironment, type TestEnvironment } from './support.ts'
 
-let world: World
+let environment: TestEnvironment
 beforeAll(() => {
-  world = createWorld()
+  environment = createTestEnvironment()
 })
-afterAll(() => world?.end())
+afterAll(() => environment?.end())
 
-/** Logs in as a tenant's user, as whoever got hold of its credential would. */
+/** Logs in as a tenant's user, as a process with a stolen credential would. */
 async function logIn(user: string, database?: string) {
   const { hostname: host, port } = new URL(inject('mysqlUrl'))
   const password = await deriveUserPassword(SECRET, user)
@@ -27,14 +27,14 @@ async function logIn(user: string, database?: string) {
   return connection
 }
 
-const codeOf = (error: { code?: string }) => error.code
+const readErrorCode = (error: { code?: string }) => error.code
 
-describe('a tenant’s user', () => {
+describe('the user of a tenant', () => {
   it('has all rights on exactly its own database, and none elsewhere', async () => {
-    const { locator, name } = await world.open('grants')
-    const user = world.userOf(locator)
+    const { locator, name } = await environment.open('grants')
+    const user = environment.userName(locator)
     expect(user.length).toBeLessThanOrEqual(32)
-    const grants = (await world.sql('SHOW GRANTS FOR ?@?', [user, '%'])).map((row) =>
+    const grants = (await environment.sql('SHOW GRANTS FOR ?@?', [user, '%'])).map((row) =>
       String(Object.values(row)[0]),
     )
     expect(grants).toHaveLength(2)
@@ -44,13 +44,13 @@ describe('a tenant’s user', () => {
     )
   })
 
-  it('reaches no database whose name a pattern would match', async () => {
-    const { client, name } = await world.open('a_b')
+  it('cannot open a database with a name that the pattern of its own name would match', async () => {
+    const { client, name } = await environment.open('a_b')
     const neighbours = ['axb', 'a-b', 'a1b', 'aab'].map((end) => name.replace(/a_b$/, end))
     for (const neighbour of [...neighbours, name.replace('_', 'x')]) {
-      await world.sql(`CREATE DATABASE \`${neighbour}\``)
+      await environment.sql(`CREATE DATABASE \`${neighbour}\``)
       try {
-        await world.sql(`CREATE TABLE \`${neighbour}\`.notes AS SELECT 1 AS id`)
+        await environment.sql(`CREATE TABLE \`${neighbour}\`.notes AS SELECT 1 AS id`)
         await expect(client.query(`SELECT * FROM \`${neighbour}\`.notes`)).rejects.toMatchObject({
           errno: 1142,
         })
@@ -59,13 +59,13 @@ describe('a tenant’s user', () => {
           errno: 1142,
         })
       } finally {
-        await world.sql(`DROP DATABASE \`${neighbour}\``)
+        await environment.sql(`DROP DATABASE \`${neighbour}\``)
       }
     }
   })
 
   it('sees the names of no other tenants', async () => {
-    const [one, other] = [await world.open('seen'), await world.open('hidden')]
+    const [one, other] = [await environment.open('seen'), await environment.open('hidden')]
     const [rows] = await one.client.query('SHOW DATABASES')
     const names = (rows as { Database: string }[]).map(({ Database }) => Database)
     expect(names).toContain(one.name)
@@ -73,49 +73,57 @@ describe('a tenant’s user', () => {
     const [users] = await one.client.query(
       "SELECT * FROM information_schema.user_privileges WHERE grantee LIKE '%tenantry%'",
     )
-    expect(JSON.stringify(users)).not.toContain(world.userOf(other.locator))
+    expect(JSON.stringify(users)).not.toContain(environment.userName(other.locator))
     const [processes] = await one.client.query('SELECT user FROM information_schema.processlist')
     expect(new Set((processes as { user: string }[]).map(({ user }) => user))).toEqual(
-      new Set([world.userOf(one.locator)]),
+      new Set([environment.userName(one.locator)]),
     )
   })
 
   it('is not created where every user of the server may open databases of such names', async () => {
-    const pattern = `${world.prefix.replaceAll('_', '\\_')}open%`
-    await world.sql("INSERT INTO mysql.db (Host, Db, User, Select_priv) VALUES ('%', ?, '', 'Y')", [pattern])
+    const pattern = `${environment.prefix.replaceAll('_', '\\_')}open%`
+    await environment.sql("INSERT INTO mysql.db (Host, Db, User, Select_priv) VALUES ('%', ?, '', 'Y')", [
+      pattern,
+    ])
     try {
-      await expect(world.provider.create(`${world.prefix}open1`, call)).rejects.toMatchObject({
+      await expect(environment.provider.create(`${environment.prefix}open1`, call)).rejects.toMatchObject({
         code: 'provider_rejected',
         message: expect.stringContaining('may open databases named like'),
       })
-      expect(await world.sql('SHOW DATABASES LIKE ?', [`${world.prefix}open1`])).toEqual([])
+      expect(await environment.sql('SHOW DATABASES LIKE ?', [`${environment.prefix}open1`])).toEqual([])
     } finally {
-      await world.sql("DELETE FROM mysql.db WHERE User = '' AND Db = ?", [pattern])
+      await environment.sql("DELETE FROM mysql.db WHERE User = '' AND Db = ?", [pattern])
     }
   })
 
-  it('has a password that its locator does not tell, and that another secret does not give', async () => {
-    const { locator, name } = await world.open('secret')
-    expect(JSON.stringify(locator)).not.toContain(await deriveUserPassword(SECRET, world.userOf(locator)))
-    const stranger = world.another({ secret: 'another secret, which is just as long as the first' })
-    const client = await stranger.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
+  it('has a password that its locator does not contain, and that another secret does not give', async () => {
+    const { locator, name } = await environment.open('secret')
+    expect(JSON.stringify(locator)).not.toContain(
+      await deriveUserPassword(SECRET, environment.userName(locator)),
+    )
+    const otherProvider = environment.another({
+      secret: 'another secret, which is just as long as the first',
+    })
+    const client = await otherProvider.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
     await expect(client.query('SELECT 1')).rejects.toMatchObject({ code: 'credentials_rejected' })
-    const connection = await logIn(world.userOf(locator), name)
+    const connection = await logIn(environment.userName(locator), name)
     await connection.end()
   })
 })
 
-describe('a server that lets a tenant’s login in as another account', () => {
-  it('is refused on a new connection and on one that was another tenant’s', { timeout: 60_000 }, async () => {
+describe('a server that lets the login of a tenant in as another account', () => {
+  it('is refused on a new connection and on a connection that served another tenant', {
+    timeout: 60_000,
+  }, async () => {
     const server = await startServer()
-    const own = createWorld({}, server.url)
+    const own = createTestEnvironment({}, server.url)
     try {
       const { locator } = await own.open('other')
       const single = own.another({ maxConnections: 1 })
       const one = await own.open('one', single)
       await one.client.query('SELECT 1')
-      // An account whose host is more exact comes first, whatever its name: this one fits every login.
-      const password = await hashNativePassword(await deriveUserPassword(SECRET, own.userOf(locator)))
+      // The server tries accounts with a more exact host first: this anonymous account matches every login.
+      const password = await hashNativePassword(await deriveUserPassword(SECRET, own.userName(locator)))
       await own.sql(`CREATE USER ''@'127.0.0.1' IDENTIFIED BY PASSWORD '${password}'`)
       await own.sql("GRANT ALL PRIVILEGES ON *.* TO ''@'127.0.0.1'")
       for (const provider of [single, own.another()]) {
@@ -134,50 +142,54 @@ describe('a server that lets a tenant’s login in as another account', () => {
 
 describe('a deleted tenant', () => {
   it('leaves neither user nor rights nor connections, and its credential opens nothing', async () => {
-    const { client, locator, name } = await world.open('gone')
-    const old = await logIn(world.userOf(locator), name)
-    const held = await client.getConnection()
-    const running = held.query('SELECT SLEEP(60)').catch((error: { code: string }) => error.code)
-    await world.another({ drainTimeout: 100 }).drop(locator, call)
+    const { client, locator, name } = await environment.open('gone')
+    const old = await logIn(environment.userName(locator), name)
+    const lease = await client.getConnection()
+    const running = lease.query('SELECT SLEEP(60)').catch((error: { code: string }) => error.code)
+    await environment.another({ drainTimeout: 100 }).drop(locator, call)
     expect(await running).toBe('provider_unavailable')
-    held.release()
+    lease.release()
     await expect(old.query('SELECT 1')).rejects.toThrow()
     for (const table of ['user', 'db']) {
       expect(
-        await world.sql(`SELECT User FROM mysql.${table} WHERE User = ?`, [world.userOf(locator)]),
+        await environment.sql(`SELECT User FROM mysql.${table} WHERE User = ?`, [
+          environment.userName(locator),
+        ]),
       ).toEqual([])
     }
-    const connected = await world.sql('SELECT id FROM information_schema.processlist WHERE user = ?', [
-      world.userOf(locator),
+    const connected = await environment.sql('SELECT id FROM information_schema.processlist WHERE user = ?', [
+      environment.userName(locator),
     ])
     expect(connected).toEqual([])
-    // Made anew: the old credential is that of nobody, and the old locator leads nowhere.
-    const again = await world.open('gone')
-    expect(world.userOf(again.locator)).not.toBe(world.userOf(locator))
-    // MariaDB hides that a user does not exist: some it asks for a password, some not.
-    await expect(logIn(world.userOf(locator), name)).rejects.toMatchObject({ sqlState: '28000' })
+    // A tenant of the same name gets another user: the old credential and the old locator open nothing.
+    const again = await environment.open('gone')
+    expect(environment.userName(again.locator)).not.toBe(environment.userName(locator))
+    // MariaDB hides that a user does not exist, so the number of the error varies.
+    await expect(logIn(environment.userName(locator), name)).rejects.toMatchObject({ sqlState: '28000' })
     await expect(client.query('SELECT * FROM notes')).rejects.toMatchObject({ code: 'stale_tenant' })
-    await world.provider.drop(locator, call)
+    await environment.provider.drop(locator, call)
     expect((await again.client.query('SELECT count(*) AS n FROM notes'))[0]).toEqual([{ n: 0 }])
   })
 
-  it('is ended by whoever meets it, wherever its deletion stopped', async () => {
+  it('is deleted completely by the next find, create or drop after an interrupted deletion', async () => {
     for (const meet of ['find', 'create', 'drop'] as const) {
-      for (const userThere of [true, false]) {
-        const { locator, name } = await world.open(`half-${meet}`)
-        await world.sql(
-          `UPDATE \`${world.registry}\`.tenantry_databases SET access = 'dropping' WHERE name = ?`,
+      for (const hasUser of [true, false]) {
+        const { locator, name } = await environment.open(`half-${meet}`)
+        await environment.sql(
+          `UPDATE \`${environment.registry}\`.tenantry_databases SET access = 'dropping' WHERE name = ?`,
           [name],
         )
-        if (!userThere) await world.sql('DROP USER ?@?', [world.userOf(locator), '%'])
-        const other = world.another()
+        if (!hasUser) await environment.sql('DROP USER ?@?', [environment.userName(locator), '%'])
+        const other = environment.another()
         if (meet === 'find') expect(await other.find(name, call)).toBeUndefined()
         if (meet === 'create') expect((await other.create(name, call)).created).toBe(true)
         if (meet === 'drop') await other.drop(locator, call)
-        const there = await world.sql('SHOW DATABASES LIKE ?', [name])
-        expect(there).toHaveLength(meet === 'create' ? 1 : 0)
+        const databases = await environment.sql('SHOW DATABASES LIKE ?', [name])
+        expect(databases).toHaveLength(meet === 'create' ? 1 : 0)
         expect(
-          await world.sql('SELECT User FROM mysql.user WHERE User = ?', [world.userOf(locator)]),
+          await environment.sql('SELECT User FROM mysql.user WHERE User = ?', [
+            environment.userName(locator),
+          ]),
         ).toEqual([])
         if (meet === 'create') await other.drop((await other.find(name, call)) ?? {}, call)
       }
@@ -186,22 +198,22 @@ describe('a deleted tenant', () => {
 })
 
 for (const isolation of ['user', 'shared'] as const) {
-  describe(`${isolation}: a shut tenant`, () => {
+  describe(`${isolation}: a closed tenant`, () => {
     it('is served by no process, keeps its data, and is served again', async () => {
-      const own = createWorld({ isolation })
+      const own = createTestEnvironment({ isolation })
       try {
-        const { client, locator, name } = await own.open('shut')
-        const elsewhere = (await own.open('shut', own.another())).client
+        const { client, locator, name } = await own.open('closed')
+        const elsewhere = (await own.open('closed', own.another())).client
         await client.query("INSERT INTO notes VALUES (1, 'kept')")
         await elsewhere.query('SELECT 1')
         await own.provider.setAccess?.(locator, 'closed', call)
         await own.provider.setAccess?.(locator, 'closed', call)
         for (const each of [client, elsewhere]) {
-          // A connection that was idle learns of it by its end; the next is refused.
+          // An idle connection was ended by the server; the next connection is refused.
           await each.query('SELECT 1').catch(() => {})
           await expect(each.query('SELECT * FROM notes')).rejects.toMatchObject({ code: 'tenant_suspended' })
         }
-        if (isolation === 'user') await expect(logIn(own.userOf(locator), name)).rejects.toThrow(/locked/)
+        if (isolation === 'user') await expect(logIn(own.userName(locator), name)).rejects.toThrow(/locked/)
         expect(await own.provider.find(name, call)).toEqual(locator)
         await own.provider.setAccess?.(locator, 'open', call)
         for (const each of [client, elsewhere])
@@ -213,12 +225,12 @@ for (const isolation of ['user', 'shared'] as const) {
   })
 }
 
-it('who was refused as another opened the database again is told to come back, not that its password is wrong', async () => {
-  const { client, locator } = await world.open('opened', world.another({ maxConnections: 1 }))
-  await world.provider.setAccess?.(locator, 'closed', call)
-  // Open by the time the refusal is looked into.
-  await world.provider.setAccess?.(locator, 'open', call)
-  await world.sql('ALTER USER ?@? ACCOUNT LOCK', [world.userOf(locator), '%'])
+it('a login that is refused while another process opens the database again gives a retryable error', async () => {
+  const { client, locator } = await environment.open('opened', environment.another({ maxConnections: 1 }))
+  await environment.provider.setAccess?.(locator, 'closed', call)
+  // The entry is open again by the time the provider reads it after the refusal.
+  await environment.provider.setAccess?.(locator, 'open', call)
+  await environment.sql('ALTER USER ?@? ACCOUNT LOCK', [environment.userName(locator), '%'])
   await client.query('SELECT 1').catch(() => {})
   await expect(client.query('SELECT 1')).rejects.toMatchObject({
     code: 'provider_unavailable',
@@ -226,167 +238,176 @@ it('who was refused as another opened the database again is told to come back, n
   })
 })
 
-it('a tenant whose SQL changed its own password is refused until it is opened anew', async () => {
-  const { client, locator } = await world.open('password', world.another({ maxConnections: 1 }))
+it('a tenant that changed its own password is refused until its access is set to open again', async () => {
+  const { client, locator } = await environment.open('password', environment.another({ maxConnections: 1 }))
   await client.query("SET PASSWORD = PASSWORD('mine')")
   await expect(client.query('SELECT 1')).rejects.toMatchObject({ code: 'credentials_rejected' })
-  await world.provider.setAccess?.(locator, 'open', call)
+  await environment.provider.setAccess?.(locator, 'open', call)
   expect((await client.query('SELECT count(*) AS n FROM notes'))[0]).toEqual([{ n: 0 }])
   await expect(client.query('ALTER USER CURRENT_USER() ACCOUNT UNLOCK')).rejects.toMatchObject({
     errno: 1227,
   })
 })
 
-describe('a database that a crash left half made', () => {
-  it.each(['its entry', 'its user too'])(
-    '%s: is not found, is listed with what is left, and is made with another user',
+describe('a provision that a crash interrupted', () => {
+  it.each(['after its entry', 'after its user'])(
+    '%s: is not found, is listed with its leftover user, and continues with another user',
     async (left) => {
       const id = '0123456789abcdefghijklm'
-      const name = `${world.prefix}half-made`
-      await world.open('first')
-      await world.sql(`INSERT INTO \`${world.registry}\`.tenantry_databases VALUES (?, ?, 'open')`, [
-        name,
-        id,
-      ])
-      if (left === 'its user too') await world.sql(`CREATE USER tenantry_${id} IDENTIFIED BY 'of before'`)
-      expect(await world.provider.find(name, call)).toBeUndefined()
-      const { databases } = await world.provider.list({ prefix: name }, call)
+      const name = `${environment.prefix}interrupted`
+      await environment.open('first')
+      await environment.sql(
+        `INSERT INTO \`${environment.registry}\`.tenantry_databases VALUES (?, ?, 'open')`,
+        [name, id],
+      )
+      if (left === 'after its user')
+        await environment.sql(`CREATE USER tenantry_${id} IDENTIFIED BY 'of before'`)
+      expect(await environment.provider.find(name, call)).toBeUndefined()
+      const { databases } = await environment.provider.list({ prefix: name }, call)
       expect(databases).toMatchObject([{ name, leftover: 'user' }])
-      const { locator, created } = await world.provider.create(name, call)
+      const { locator, created } = await environment.provider.create(name, call)
       expect(created).toBe(true)
       expect(locator.id).not.toBe(id)
-      expect(await world.sql('SELECT User FROM mysql.user WHERE User = ?', [`tenantry_${id}`])).toEqual([])
-      await world.provider.drop(locator, call)
+      expect(await environment.sql('SELECT User FROM mysql.user WHERE User = ?', [`tenantry_${id}`])).toEqual(
+        [],
+      )
+      await environment.provider.drop(locator, call)
     },
   )
 
-  it('and nothing is done without the lock', async () => {
-    const name = `${world.prefix}locked`
-    const { locator } = await world.provider.create(name, call)
-    const other = await world.root.getConnection()
-    await other.query('SELECT GET_LOCK(?, 0)', [await deriveLockName(SECRET, `${world.registry}/${name}`)])
-    const hasty = world.another({ drainTimeout: 500 })
+  it('waits for the lock of the database, and changes nothing without the lock', async () => {
+    const name = `${environment.prefix}locked`
+    const { locator } = await environment.provider.create(name, call)
+    const other = await environment.root.getConnection()
+    await other.query('SELECT GET_LOCK(?, 0)', [
+      await deriveLockName(SECRET, `${environment.registry}/${name}`),
+    ])
+    const hasty = environment.another({ drainTimeout: 500 })
     for (const work of [
       () => hasty.drop(locator, call),
       () => hasty.create(name, call),
       () => hasty.setAccess?.(locator, 'closed', call),
     ])
       await expect(work()).rejects.toMatchObject({ code: 'provider_unavailable' })
-    expect(await world.provider.find(name, call)).toEqual(locator)
+    expect(await environment.provider.find(name, call)).toEqual(locator)
     other.destroy()
     await hasty.drop(locator, call)
-    expect(await world.provider.find(name, call)).toBeUndefined()
+    expect(await environment.provider.find(name, call)).toBeUndefined()
   })
 })
 
-it('no lock that a tenant can name holds up another’s deletion', async () => {
-  const [alice, bob] = [await world.open('alice'), await world.open('held-up')]
-  const held = await alice.client.getConnection()
-  await held.query('SELECT GET_LOCK(?, 0)', [
-    await deriveLockName(undefined, `${world.registry}/${bob.name}`),
+it('a tenant cannot take the lock for the deletion of another tenant', async () => {
+  const [alice, bob] = [await environment.open('alice'), await environment.open('delayed')]
+  const lease = await alice.client.getConnection()
+  await lease.query('SELECT GET_LOCK(?, 0)', [
+    await deriveLockName(undefined, `${environment.registry}/${bob.name}`),
   ])
-  await world.another({ drainTimeout: 500 }).drop(bob.locator, call)
-  held.release()
-  expect(await world.provider.find(bob.name, call)).toBeUndefined()
+  await environment.another({ drainTimeout: 500 }).drop(bob.locator, call)
+  lease.release()
+  expect(await environment.provider.find(bob.name, call)).toBeUndefined()
 })
 
 describe('list', () => {
-  it('tells what is left of a database that is gone, and drop takes it away', async () => {
-    const [one, other] = [await world.open('left-1'), await world.open('left-2')]
-    await world.sql(`DROP DATABASE \`${one.name}\``)
-    await world.sql(`DELETE FROM \`${world.registry}\`.tenantry_databases WHERE name = ?`, [other.name])
-    await world.sql(`DROP DATABASE \`${other.name}\``)
-    const { databases } = await world.provider.list({ prefix: `${world.prefix}left-` }, call)
+  it('reports the user that is left of a missing database, and drop removes the user', async () => {
+    const [one, other] = [await environment.open('left-1'), await environment.open('left-2')]
+    await environment.sql(`DROP DATABASE \`${one.name}\``)
+    await environment.sql(`DELETE FROM \`${environment.registry}\`.tenantry_databases WHERE name = ?`, [
+      other.name,
+    ])
+    await environment.sql(`DROP DATABASE \`${other.name}\``)
+    const { databases } = await environment.provider.list({ prefix: `${environment.prefix}left-` }, call)
     expect(databases.map(({ name, leftover }) => [name, leftover])).toEqual([
       [one.name, 'user'],
       [other.name, 'user'],
     ])
-    for (const { locator } of databases) await world.provider.drop(locator, call)
-    expect((await world.provider.list({ prefix: `${world.prefix}left-` }, call)).databases).toEqual([])
+    for (const { locator } of databases) await environment.provider.drop(locator, call)
+    expect(
+      (await environment.provider.list({ prefix: `${environment.prefix}left-` }, call)).databases,
+    ).toEqual([])
     for (const { locator } of [one, other])
-      expect(await world.sql('SELECT User FROM mysql.user WHERE User = ?', [world.userOf(locator)])).toEqual(
-        [],
-      )
+      expect(
+        await environment.sql('SELECT User FROM mysql.user WHERE User = ?', [environment.userName(locator)]),
+      ).toEqual([])
   })
 
-  it('is not confused by a database that somebody else made', async () => {
-    const name = `${world.prefix}theirs`
-    await world.sql(`CREATE DATABASE \`${name}\``)
+  it('omits a database that the registry does not know', async () => {
+    const name = `${environment.prefix}theirs`
+    await environment.sql(`CREATE DATABASE \`${name}\``)
     try {
-      await expect(world.provider.find(name, call)).rejects.toMatchObject({ code: 'name_taken' })
-      await expect(world.provider.create(name, call)).rejects.toMatchObject({ code: 'name_taken' })
-      expect((await world.provider.list({ prefix: name }, call)).databases).toEqual([])
+      await expect(environment.provider.find(name, call)).rejects.toMatchObject({ code: 'name_taken' })
+      await expect(environment.provider.create(name, call)).rejects.toMatchObject({ code: 'name_taken' })
+      expect((await environment.provider.list({ prefix: name }, call)).databases).toEqual([])
     } finally {
-      await world.sql(`DROP DATABASE \`${name}\``)
+      await environment.sql(`DROP DATABASE \`${name}\``)
     }
   })
 })
 
 describe('the host part of users', () => {
-  it('is set, and keeps others out', async () => {
-    const own = createWorld({ userHost: '192.0.2.%' })
+  it('is set, and the server refuses logins from other hosts', async () => {
+    const own = createTestEnvironment({ userHost: '192.0.2.%' })
     try {
       const { locator } = await own.provider.create(`${own.prefix}host`, call)
-      const rows = await own.sql('SELECT Host FROM mysql.user WHERE User = ?', [own.userOf(locator)])
+      const rows = await own.sql('SELECT Host FROM mysql.user WHERE User = ?', [own.userName(locator)])
       expect(rows).toEqual([{ Host: '192.0.2.%' }])
       const client = await own.provider.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
       await expect(client.query('SELECT 1')).rejects.toMatchObject({ code: 'credentials_rejected' })
       await own.provider.drop(locator, call)
-      expect(await own.sql('SELECT Host FROM mysql.user WHERE User = ?', [own.userOf(locator)])).toEqual([])
+      expect(await own.sql('SELECT Host FROM mysql.user WHERE User = ?', [own.userName(locator)])).toEqual([])
     } finally {
       await own.end()
     }
   })
 })
 
-it('a database in which an XA transaction was left is deleted once that has ended, and nobody waits longer', {
+it('a database with a prepared XA transaction is deleted once the transaction has ended', {
   timeout: 30_000,
 }, async () => {
-  const { client, locator, name } = await world.open('prepared')
+  const { client, locator, name } = await environment.open('prepared')
   const xid = `'${name}'`
-  const held = await client.getConnection()
+  const lease = await client.getConnection()
   const insert = "INSERT INTO notes VALUES (1, 'prepared')"
-  for (const sql of [`XA START ${xid}`, insert, `XA END ${xid}`, `XA PREPARE ${xid}`]) await held.query(sql)
-  held.release()
-  await expect(world.provider.drop(locator, call)).rejects.toMatchObject({ errno: 1205 })
-  await world.rollBack(xid, held.threadId)
-  await world.provider.drop(locator, call)
-  expect(await world.provider.find(name, call)).toBeUndefined()
+  for (const sql of [`XA START ${xid}`, insert, `XA END ${xid}`, `XA PREPARE ${xid}`]) await lease.query(sql)
+  lease.release()
+  await expect(environment.provider.drop(locator, call)).rejects.toMatchObject({ errno: 1205 })
+  await environment.rollBack(xid, lease.threadId)
+  await environment.provider.drop(locator, call)
+  expect(await environment.provider.find(name, call)).toBeUndefined()
 })
 
-it('an old locator shuts nobody out', async () => {
-  const old = await world.open('again')
-  await world.provider.drop(old.locator, call)
-  const { client, name } = await world.open('again')
-  await world.provider.setAccess?.(old.locator, 'closed', call)
-  const entry = `SELECT access FROM \`${world.registry}\`.tenantry_databases WHERE name = ?`
-  expect(await world.sql(entry, [name])).toEqual([{ access: 'open' }])
+it('an old locator does not close the tenant that has the name now', async () => {
+  const old = await environment.open('again')
+  await environment.provider.drop(old.locator, call)
+  const { client, name } = await environment.open('again')
+  await environment.provider.setAccess?.(old.locator, 'closed', call)
+  const entry = `SELECT access FROM \`${environment.registry}\`.tenantry_databases WHERE name = ?`
+  expect(await environment.sql(entry, [name])).toEqual([{ access: 'open' }])
   await client.query('SELECT 1')
 })
 
-describe('a host part of users that has changed', () => {
-  it('lets nobody in who was shut out or deleted', async () => {
-    const { locator, name } = await world.open('moved')
-    const narrow = world.another({ userHost: '127.0.0.%' })
+describe('a changed host part of users', () => {
+  it('does not let closed or deleted users in', async () => {
+    const { locator, name } = await environment.open('moved')
+    const narrow = environment.another({ userHost: '127.0.0.%' })
     await narrow.setAccess?.(locator, 'closed', call)
-    await expect(logIn(world.userOf(locator), name)).rejects.toThrow(/locked/)
+    await expect(logIn(environment.userName(locator), name)).rejects.toThrow(/locked/)
     await narrow.drop(locator, call)
     const left = 'SELECT Host FROM mysql.user WHERE User = ?'
-    expect(await world.sql(left, [world.userOf(locator)])).toEqual([])
+    expect(await environment.sql(left, [environment.userName(locator)])).toEqual([])
   })
 })
 
-it('shared: who was turned to a database as it was made anew does not get the new one', async () => {
-  const own = createWorld({ isolation: 'shared' })
+it('shared: a client does not reach a database that was recreated during its change of user', async () => {
+  const own = createTestEnvironment({ isolation: 'shared' })
   const relay = await startRelay(inject('mysqlUrl'))
   try {
     const url = new URL(inject('mysqlUrl'))
     url.port = String(relay.port)
     const { client, locator, name } = await own.open(
-      'anew',
+      'recreated',
       own.another({ connection: url.href, maxConnections: 1 }),
     )
-    // Begun with the release, and in no database until it is done.
+    // The change of user begins with the release, and the connection has no database until it ends.
     const met = relay.at('ROLLBACK', 'hold')
     await client.query('SET @left = 1')
     await met
@@ -406,22 +427,22 @@ it('shared: who was turned to a database as it was made anew does not get the ne
   }
 })
 
-it('hostile SQL leaves another tenant’s bytes as they are', async () => {
+it('hostile SQL does not change the data or tables of another tenant', async () => {
   const { hostileSql = () => [] } = (await import('./harness.ts')).createHarness('user')
-  const [alice, bob] = [await world.open('alice'), await world.open('bob')]
+  const [alice, bob] = [await environment.open('alice'), await environment.open('bob')]
   await bob.client.query("INSERT INTO notes VALUES (1, 'secret of bob')")
-  const checksum = () => world.sql(`CHECKSUM TABLE \`${bob.name}\`.notes EXTENDED`)
+  const checksum = () => environment.sql(`CHECKSUM TABLE \`${bob.name}\`.notes EXTENDED`)
   const tables = () =>
-    world.sql('SELECT table_name FROM information_schema.tables WHERE table_schema = ?', [bob.name])
+    environment.sql('SELECT table_name FROM information_schema.tables WHERE table_schema = ?', [bob.name])
   const before = [await checksum(), await tables()]
   const outcomes: string[] = []
   for (const statements of hostileSql(bob.name, alice.name)) {
-    const held = await alice.client.getConnection()
+    const lease = await alice.client.getConnection()
     for (const sql of statements) {
-      const outcome = await held.query(sql).then(([rows]) => JSON.stringify(rows), codeOf)
+      const outcome = await lease.query(sql).then(([rows]) => JSON.stringify(rows), readErrorCode)
       outcomes.push(String(outcome))
     }
-    held.release()
+    lease.release()
   }
   expect(outcomes.join()).not.toContain('secret of bob')
   expect([await checksum(), await tables()]).toEqual(before)

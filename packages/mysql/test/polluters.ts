@@ -1,9 +1,9 @@
 import type { Connection, Pool } from 'mysql2/promise'
 
-/** A name of this file's run alone: locks and distributed transactions are the whole server's. */
+/** A name that only this run uses: locks and XA transactions are visible on the whole server. */
 export const LEFT: string = `tenantry_left_${crypto.randomUUID()}`
 
-/** What a tenant's code may leave in its session, each list run by one holder of a connection. */
+/** Statements after which a session differs from a new one. Each list runs in one lease. */
 export const POLLUTERS: Readonly<Record<string, readonly string[]>> = {
   'a user variable': ["SET @left = 'leaked'"],
   'a user variable from a query': ["SELECT @left := 'leaked'"],
@@ -26,7 +26,7 @@ export const POLLUTERS: Readonly<Record<string, readonly string[]>> = {
   'no autocommit': ['SET autocommit = 0', "INSERT INTO notes VALUES (8, 'uncommitted')"],
   'an isolation level': ['SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE'],
   'read-only transactions': ['SET SESSION TRANSACTION READ ONLY'],
-  'the next transaction’s isolation': ['SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED'],
+  'an isolation level of the next transaction': ['SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED'],
   'a sql_mode': ["SET SESSION sql_mode = ''"],
   'a sql_mode without escapes': ["SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES,ANSI_QUOTES'"],
   'a time zone': ["SET time_zone = '+09:00'"],
@@ -40,7 +40,7 @@ export const POLLUTERS: Readonly<Record<string, readonly string[]>> = {
   'the last key': ['CREATE TEMPORARY TABLE k (id INT AUTO_INCREMENT PRIMARY KEY)', 'INSERT INTO k VALUES (4711)', 'SELECT LAST_INSERT_ID(4711)'],
 } // biome-ignore format: a table
 
-/** What a plain statement may leave without saying so, by what the tenant's own SQL made before. */
+/** Plain statements with a text that does not show their effect on the session, and the tenant's own SQL behind that effect. */
 export const HIDDEN: Readonly<Record<string, { before: readonly string[]; plain: string }>> = {
   'the variable of a trigger': {
     before: ['CREATE TABLE hidden_k (id INT)', "CREATE TRIGGER hidden_t BEFORE INSERT ON hidden_k FOR EACH ROW SET @left = 'leaked'"],
@@ -71,10 +71,10 @@ export const HIDDEN_CLEAN_UP: readonly string[] = [
   'DROP TABLE IF EXISTS hidden_k',
 ]
 
-/** Runs them one by one, whatever becomes of each. */
+/** Runs the statements one by one, and ignores their errors. */
 export async function pollute(on: Pool | Connection, statements: readonly string[]): Promise<void> {
   for (const text of statements) {
-    // A pool commits it at once: it would be no leftover.
+    // A pool commits the row immediately, so the row would not be a leftover of a session.
     if ('getConnection' in on && text.includes("'uncommitted'")) continue
     await on.query(text).catch(() => {})
   }
@@ -92,14 +92,14 @@ const SNAPSHOT = `
       AND variable_name NOT IN ('TIMESTAMP', 'RAND_SEED1', 'RAND_SEED2', 'PSEUDO_THREAD_ID', 'PSEUDO_SLAVE_MODE', 'LAST_INSERT_ID',
         'IDENTITY', 'INSERT_ID', 'IN_TRANSACTION', 'ERROR_COUNT', 'WARNING_COUNT', 'LAST_GTID', 'SKIP_REPLICATION', 'RAND_SEED')) AS changed`
 
-/** All that a session can show its user, and on which of the server's connections. */
+/** The state of a session that its user can read, and the id of its connection. */
 export async function snapshot(client: Pool | Connection): Promise<{ id: unknown; state: unknown }> {
   const [rows] = await client.query(SNAPSHOT)
   const { id, ...state } = (rows as Record<string, unknown>[])[0] ?? {}
   const [prepared, handler, notes] = await Promise.all(
     ['EXECUTE leaked', 'HANDLER notes READ FIRST', 'SELECT body FROM notes'].map(async (text) =>
       client.query(text).then(
-        ([found]) => found,
+        ([result]) => result,
         (error: { code: string }) => error.code,
       ),
     ),

@@ -2,19 +2,19 @@ import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 
 /**
- * What happens to a message of the client's that matched; `unknown` is one that begins with another command, and
- * `unanswered` one whose first answer is lost.
+ * The relay's action on a matching message of the client: `unknown` replaces the command of the message, and
+ * `unanswered` discards the first answer to the message.
  */
 export type Fate = 'hold' | 'cut before' | 'cut after' | 'unknown' | 'unanswered'
 
-/** A TCP relay to the server that looks at what clients send. */
+/** A TCP relay to the server that reads the messages of its clients. */
 export interface Relay {
   readonly port: number
-  /** Resolves when a message with this text is met, once it came to its fate. */
+  /** Applies the action to the next message with this text, and resolves afterwards. */
   at(text: string, fate: Fate): Promise<void>
-  /** Sends on what was held. */
+  /** Forwards the message that `hold` stopped. */
   release(): void
-  /** What clients sent since the last call, each message by its command; with `+` between those that came at once. */
+  /** The commands of the clients' messages since the last call, with `+` between messages that arrived in one chunk. */
   sent(): string[]
   /** The texts of statements that clients sent since the last call. */
   texts(): string[]
@@ -37,7 +37,7 @@ export async function startRelay(
   const { hostname, port } = new URL(target)
   const sockets = new Set<Socket>()
   let trap: { text: string; fate: Fate; met: () => void } | undefined
-  let held: (() => void) | undefined
+  let sendOn: (() => void) | undefined
   let sent: string[] = []
   let texts: string[] = []
 
@@ -61,10 +61,10 @@ export async function startRelay(
       client.once('data', (login: Buffer) => login.writeUInt8(login.readUInt8(6) & ~MULTI_STATEMENTS, 6))
     client.on('data', (chunk) => {
       unread = Buffer.concat([unread, chunk])
-      const messages = messagesIn(unread)
+      const messages = splitMessages(unread)
       unread = unread.subarray(messages.reduce((length, each) => length + each.length, 0))
-      if (messages.length > 0) sent.push(messages.map(commandOf).join('+'))
-      for (const each of messages) if (commandOf(each) === 'query') texts.push(each.toString('utf8', 5))
+      if (messages.length > 0) sent.push(messages.map(readCommand).join('+'))
+      for (const each of messages) if (readCommand(each) === 'query') texts.push(each.toString('utf8', 5))
       if (trap === undefined || !chunk.toString('latin1').includes(trap.text))
         return void upstream.write(chunk)
       const { text, fate, met } = trap
@@ -84,11 +84,11 @@ export async function startRelay(
         met()
       }
       if (fate === 'hold') {
-        held = () => upstream.write(chunk)
+        sendOn = () => upstream.write(chunk)
         met()
       }
       if (fate !== 'cut after') return
-      // The server does it, and its answer is lost.
+      // The server runs the statement, and its answer is lost.
       swallow = true
       upstream.write(chunk)
       upstream.once('data', () => {
@@ -97,7 +97,7 @@ export async function startRelay(
       })
     })
     upstream.on('data', (chunk) => {
-      const [first] = messagesIn(chunk)
+      const [first] = splitMessages(chunk)
       if (!swallow) client.write(lose ? chunk.subarray(first?.length) : chunk)
       lose = false
     })
@@ -112,7 +112,7 @@ export async function startRelay(
         trap = { text, fate, met }
       })
     },
-    release: () => held?.(),
+    release: () => sendOn?.(),
     sent() {
       const all = sent
       sent = []
@@ -131,8 +131,8 @@ export async function startRelay(
   }
 }
 
-/** Those that are there as a whole. */
-function messagesIn(bytes: Buffer): Buffer[] {
+/** The messages that have arrived completely. */
+function splitMessages(bytes: Buffer): Buffer[] {
   const messages: Buffer[] = []
   for (let at = 0; at + 4 <= bytes.length; ) {
     const end = at + 4 + bytes.readUIntLE(at, 3)
@@ -143,8 +143,8 @@ function messagesIn(bytes: Buffer): Buffer[] {
   return messages
 }
 
-/** The command of a message; one that goes on with another (a login) has a number in its sequence. */
-function commandOf(message: Buffer): string {
+/** The command of a message. A message that continues an exchange, such as a login, has a sequence number above 0. */
+function readCommand(message: Buffer): string {
   if (message[3] !== 0) return 'answer'
   const names: Record<number, string> = {
     1: 'quit', 3: 'query', 17: 'change user', 22: 'prepare', 23: 'execute', 25: 'forget', 27: 'option',

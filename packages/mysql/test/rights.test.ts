@@ -1,61 +1,62 @@
+import { captureError } from '@tenantry/test-support'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { createMysqlProvider, type MysqlProviderOptions } from '../src/index.ts'
 import { randomName, SECRET } from './harness.ts'
-import { call, createWorld, type World } from './support.ts'
+import { call, createTestEnvironment, type TestEnvironment } from './support.ts'
 
-let world: World
+let environment: TestEnvironment
 beforeAll(() => {
-  world = createWorld()
+  environment = createTestEnvironment()
 })
-afterAll(() => world?.end())
+afterAll(() => environment?.end())
 
-/** What docs/mysql.md says an administrator needs. */
+/** The rights of the administrator in docs/mysql.md. */
 const rights = (): Record<string, string> => ({
   global: 'GRANT CREATE USER, PROCESS, CONNECTION ADMIN ON *.*',
   mysql: 'GRANT SELECT ON mysql.*',
-  tenants: `GRANT ALL PRIVILEGES ON \`${world.prefix.replaceAll('_', '\\_')}%\`.*`,
-  registry: `GRANT ALL PRIVILEGES ON \`${world.registry.replaceAll('_', '\\_')}\`.*`,
+  tenants: `GRANT ALL PRIVILEGES ON \`${environment.prefix.replaceAll('_', '\\_')}%\`.*`,
+  registry: `GRANT ALL PRIVILEGES ON \`${environment.registry.replaceAll('_', '\\_')}\`.*`,
 })
 
-/** A provider whose administrator is a user with just these rights. */
+/** Runs `work` with a provider that has an administrator with exactly these rights. */
 async function withAdmin<Result>(
   grants: readonly string[],
   isolation: 'user' | 'shared',
   work: (provider: ReturnType<typeof createMysqlProvider>, options: MysqlProviderOptions) => Promise<Result>,
 ): Promise<Result> {
   const user = randomName('tt_admin_')
-  await world.sql(`CREATE USER ${user}@'%' IDENTIFIED BY 'a password of the tests'`)
+  await environment.sql(`CREATE USER ${user}@'%' IDENTIFIED BY 'a password of the tests'`)
   for (const grant of grants)
-    await world.sql(
-      `${grant} TO ${user}@'%'${grant.includes(`${world.prefix.slice(0, 5)}`) ? ' WITH GRANT OPTION' : ''}`,
+    await environment.sql(
+      `${grant} TO ${user}@'%'${grant.includes(`${environment.prefix.slice(0, 5)}`) ? ' WITH GRANT OPTION' : ''}`,
     )
   const url = new URL(inject('mysqlUrl'))
   url.username = user
   url.password = 'a%20password%20of%20the%20tests'
-  const options = { connection: url.href, registry: world.registry, secret: SECRET, isolation }
+  const options = { connection: url.href, registry: environment.registry, secret: SECRET, isolation }
   const provider = createMysqlProvider(options)
   try {
     return await work(provider, options)
   } finally {
     await provider.close()
-    await world.sql(`DROP USER ${user}@'%'`)
+    await environment.sql(`DROP USER ${user}@'%'`)
   }
 }
 
 describe('the administrator', () => {
-  it('needs no more than the documented rights for a whole life', async () => {
+  it('creates, closes, opens and deletes a tenant with the documented rights only', async () => {
     await withAdmin(Object.values(rights()), 'user', async (provider) => {
-      const { locator, created } = await provider.create(`${world.prefix}life`, call)
+      const { locator, created } = await provider.create(`${environment.prefix}life`, call)
       expect(created).toBe(true)
       const client = await provider.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
       await client.query('CREATE TABLE notes (id INT)')
       await provider.setAccess?.(locator, 'closed', call)
       await provider.setAccess?.(locator, 'open', call)
       await client.query('INSERT INTO notes VALUES (1)')
-      expect((await provider.list({ prefix: world.prefix }, call)).databases).toHaveLength(1)
+      expect((await provider.list({ prefix: environment.prefix }, call)).databases).toHaveLength(1)
       expect(await provider.diagnose?.({ tenants: 1 }, call)).toBeInstanceOf(Array)
       await provider.drop(locator, call)
-      expect(await provider.find(`${world.prefix}life`, call)).toBeUndefined()
+      expect(await provider.find(`${environment.prefix}life`, call)).toBeUndefined()
     })
   })
 
@@ -64,34 +65,32 @@ describe('the administrator', () => {
     { without: 'mysql', statement: 'SHOW GRANTS', hint: 'SELECT ON mysql' },
     { without: 'tenants', statement: 'GRANT', hint: 'WITH GRANT OPTION' },
   ])(
-    'is told which statement was refused and what to grant, without $without',
+    'gets an error that names the refused statement and the missing right, without $without',
     async ({ without, statement, hint }) => {
-      const given = Object.entries(rights()).filter(([name]) => name !== without)
-      await world.provider.create(`${world.prefix}there`, call)
+      const remaining = Object.entries(rights()).filter(([name]) => name !== without)
+      await environment.provider.create(`${environment.prefix}existing`, call)
       await withAdmin(
-        given.map(([, grant]) => grant),
+        remaining.map(([, grant]) => grant),
         'user',
         async (provider) => {
-          const error = await provider
-            .create(`${world.prefix}refused`, call)
-            .catch((thrown: unknown) => thrown)
+          const error = await captureError(provider.create(`${environment.prefix}refused`, call))
           expect(error).toMatchObject({ code: 'provider_rejected' })
           expect(String(error)).toContain(statement)
           expect(String(error)).toContain(hint)
           expect(String(error)).not.toContain('a password of the tests')
         },
       )
-      // Nothing half made stays in the way.
-      const { locator } = await world.provider.create(`${world.prefix}refused`, call)
-      await world.provider.drop(locator, call)
+      // The refused provision does not block the next.
+      const { locator } = await environment.provider.create(`${environment.prefix}refused`, call)
+      await environment.provider.drop(locator, call)
     },
   )
 
-  it('is told so when it may not make the registry', async () => {
+  it('gets an error that names the registry when it cannot create the registry', async () => {
     const { global, mysql, tenants } = rights()
     await withAdmin([global, mysql, tenants].map(String), 'user', async (_, options) => {
       const provider = createMysqlProvider({ ...options, registry: randomName('tenantry_test_') })
-      await expect(provider.create(`${world.prefix}refused`, call)).rejects.toMatchObject({
+      await expect(provider.create(`${environment.prefix}refused`, call)).rejects.toMatchObject({
         code: 'provider_rejected',
         message: expect.stringMatching(/CREATE DATABASE .*registry/),
       })
@@ -99,21 +98,21 @@ describe('the administrator', () => {
     })
   })
 
-  it('that may make no databases is told so', async () => {
+  it('gets an error that names the right when it cannot create databases', async () => {
     const { global, mysql, registry } = rights()
-    await world.provider.create(`${world.prefix}there`, call)
+    await environment.provider.create(`${environment.prefix}existing`, call)
     await withAdmin([global, mysql, registry].map(String), 'shared', async (provider) => {
-      await expect(provider.create(`${world.prefix}none`, call)).rejects.toMatchObject({
+      await expect(provider.create(`${environment.prefix}none`, call)).rejects.toMatchObject({
         code: 'provider_rejected',
         message: expect.stringMatching(/CREATE DATABASE .*grant CREATE and DROP/),
       })
     })
   })
 
-  it('needs no right to make users with isolation: shared', async () => {
+  it('needs no right to create users with isolation: shared', async () => {
     const { tenants, registry } = rights()
     await withAdmin([tenants, registry].map(String), 'shared', async (provider) => {
-      const { locator } = await provider.create(`${world.prefix}shared`, call)
+      const { locator } = await provider.create(`${environment.prefix}shared`, call)
       const client = await provider.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
       await client.query('CREATE TABLE notes (id INT)')
       await provider.drop(locator, call)

@@ -1,27 +1,27 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, statfsSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import path from 'node:path'
+import { findFreePort } from '@tenantry/test-support'
 import { createConnection } from 'mysql2/promise'
 
-/** A server whose administrator may do everything. */
+/** A server, with the URL of an administrator that has all rights. */
 export interface TestServer {
   readonly url: string
-  /** Ends it, if it was started here. */
+  /** Ends the server, if this module started it. */
   stop(): Promise<void>
 }
 
 /**
- * The server of the environment (`TENANTRY_MYSQL_URL`); else one that answers at the usual place; else a MariaDB of
- * its own in a temporary folder, installed first where that can be done.
+ * Returns the server of `TENANTRY_MYSQL_URL`, else a server that answers at 127.0.0.1:3306, else a MariaDB in a
+ * temporary folder, which is installed first where the user may do so.
  *
- * @throws with the one command that helps
+ * @throws an error with the command that installs a server
  */
 export async function findServer(): Promise<TestServer> {
-  const given = process.env.TENANTRY_MYSQL_URL
-  if (given) return { url: given, stop: async () => {} }
+  const configured = process.env.TENANTRY_MYSQL_URL
+  if (configured) return { url: configured, stop: async () => {} }
   const usual = 'mysql://root@127.0.0.1:3306'
   if (await answers(usual)) return { url: usual, stop: async () => {} }
   return startServer()
@@ -38,7 +38,7 @@ async function answers(url: string): Promise<boolean> {
   }
 }
 
-function mariadbd(): string | undefined {
+function findMariadbd(): string | undefined {
   try {
     return execFileSync('sh', ['-c', 'PATH="$PATH:/usr/sbin" command -v mariadbd'], {
       encoding: 'utf8',
@@ -56,28 +56,28 @@ function install(): string {
       stdio: 'ignore',
       env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
     })
-    const found = mariadbd()
-    if (found) return found
+    const installed = findMariadbd()
+    if (installed) return installed
   } catch {
-    // Told below.
+    // The error below names the command.
   }
   throw new Error(`No MySQL or MariaDB answers. Install one (sudo ${command}), or set TENANTRY_MYSQL_URL`)
 }
 
 /**
- * A fresh MariaDB that keeps nothing.
+ * Starts a MariaDB in a temporary folder, without durability.
  *
  * @param more options of `mariadbd`
- * @throws with the one command that helps
+ * @throws an error with the command that installs a server
  */
 export async function startServer(more: readonly string[] = []): Promise<TestServer> {
-  const binary = mariadbd() ?? install()
-  const folder = mkdtempSync(path.join(inMemory() ?? tmpdir(), 'tenantry-mariadb-'))
-  // mariadbd refuses to run as root unless told so.
+  const binary = findMariadbd() ?? install()
+  const folder = mkdtempSync(path.join(findMemoryFolder() ?? tmpdir(), 'tenantry-mariadb-'))
+  // mariadbd refuses to run as root without --user.
   const common = ['--no-defaults', `--datadir=${folder}/db`, `--user=${userInfo().username}`]
   const installer = ['--auth-root-authentication-method=normal', '--skip-test-db', '--skip-name-resolve']
   execFileSync('mariadb-install-db', [...common, ...installer], { stdio: 'ignore' })
-  const port = await freePort()
+  const port = await findFreePort()
   const server = spawn(
     binary,
     [
@@ -109,21 +109,12 @@ export async function startServer(more: readonly string[] = []): Promise<TestSer
   }
 }
 
-/** A folder that no disk is waited for, where there is one with room for a few hundred databases. */
-function inMemory(): string | undefined {
+/** A folder in memory, where it has room for a few hundred databases. */
+function findMemoryFolder(): string | undefined {
   try {
     const { bavail, bsize } = statfsSync('/dev/shm')
     return bavail * bsize > 4 * 2 ** 30 ? '/dev/shm' : undefined
   } catch {
     return undefined
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
 }

@@ -1,37 +1,37 @@
-import type { CallOptions, Locator, TenantProvider } from '@tenantry/multi-tenancy/provider'
+import type { Locator, TenantProvider } from '@tenantry/multi-tenancy/provider'
+import { neverAborted as call } from '@tenantry/test-support'
 import type { Pool, RowDataPacket } from 'mysql2/promise'
 import { inject } from 'vitest'
 import { createMysqlProvider, type MysqlProviderOptions } from '../src/index.ts'
-import { openRoot, randomName, rowsOf, SECRET } from './harness.ts'
+import { openRoot, randomName, readRows, SECRET } from './harness.ts'
 
-/** A call nobody gives up. */
-export const call: CallOptions = { signal: new AbortController().signal }
+export { call }
 
-/** A provider with a registry and names of its own, and root beside it. Everything of it goes with `end`. */
-export interface World {
+/** A provider with a registry and a name prefix of its own, and a pool of root. `end` removes their databases and users. */
+export interface TestEnvironment {
   readonly root: Pool
   readonly provider: TenantProvider<Pool>
   readonly registry: string
-  /** Starts the names of this world's databases. */
+  /** The prefix of this environment's database names. */
   readonly prefix: string
-  /** Another process's provider. */
+  /** Creates a provider as another process would have it. */
   another(options?: Partial<MysqlProviderOptions>): TenantProvider<Pool>
   sql(text: string, values?: unknown[]): Promise<RowDataPacket[]>
-  /** Makes or finds a database, with a table `notes`, and connects. */
+  /** Creates or finds a database with a table `notes`, and connects. */
   open(
     name: string,
     provider?: TenantProvider<Pool>,
   ): Promise<{ client: Pool; locator: Locator; name: string }>
-  userOf(locator: Locator): string
+  userName(locator: Locator): string
   /** Rolls back a prepared XA transaction of a connection that is being ended. */
   rollBack(xid: string, connection: number): Promise<void>
   end(): Promise<void>
 }
 
-export function createWorld(
+export function createTestEnvironment(
   options: Partial<MysqlProviderOptions> = {},
   url: string = inject('mysqlUrl'),
-): World {
+): TestEnvironment {
   const root = openRoot(url)
   const registry = randomName('tenantry_test_')
   const prefix = `${randomName('w')}_`
@@ -50,7 +50,7 @@ export function createWorld(
     registry,
     prefix,
     another,
-    sql: (text, values) => rowsOf(root, text, values),
+    sql: (text, values) => readRows(root, text, values),
     async open(end, over = provider) {
       const name = prefix + end
       const { locator } = await over.create(name, call)
@@ -59,15 +59,15 @@ export function createWorld(
       return { client, locator, name }
     },
     async rollBack(xid, connection) {
-      // Before the server has let go of it, it would say that it did and hold the locks for ever.
-      for (const found of [
+      // Before the connection has ended, the server would accept the rollback and keep the locks permanently.
+      for (const query of [
         'SELECT 1 FROM information_schema.processlist WHERE id = ?',
         'SELECT 1 FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = ?',
       ])
-        while ((await rowsOf(root, found, [connection])).length > 0);
+        while ((await readRows(root, query, [connection])).length > 0);
       await root.query(`XA ROLLBACK ${xid}`)
     },
-    userOf: ({ id }) => `tenantry_${id}`,
+    userName: ({ id }) => `tenantry_${id}`,
     async end() {
       for (const each of providers) await each.close()
       const sweeper = createMysqlProvider({ connection: url, secret: SECRET, registry })

@@ -10,9 +10,9 @@ import { mysqlSettings } from '../src/options.ts'
 import { escapeGrantPattern } from '../src/sql-text.ts'
 import { SECRET } from './harness.ts'
 import { startServer } from './server.ts'
-import { call, createWorld, type World } from './support.ts'
+import { call, createTestEnvironment, type TestEnvironment } from './support.ts'
 
-describe('what a statement can leave', () => {
+describe('the effect of a statement on its session', () => {
   it.each([
     'SELECT * FROM `notes` WHERE id = ?',
     'insert into `notes` (`id`, `body`) values (?, ?)',
@@ -21,14 +21,14 @@ describe('what a statement can leave', () => {
     "SELECT '``' AS x",
     'WITH t AS (SELECT 1) SELECT * FROM t',
     '-- a remark\nSELECT 1',
-  ])('%s: nothing of its own', (sql) => expect(classifyTaint(sql)).toBe('plain'))
+  ])('%s: none that its text shows', (sql) => expect(classifyTaint(sql)).toBe('plain'))
 
-  // Each of the kind is left by a lease in sessions.test.ts, and cleared.
+  // sessions.test.ts shows that a reset clears each of these kinds.
   it.each([
     'BEGIN', 'begin work', ' BEGIN ;', 'START TRANSACTION', 'START TRANSACTION READ ONLY', 'COMMIT', 'ROLLBACK',
     'ROLLBACK TO SAVEPOINT a', 'SAVEPOINT a', 'RELEASE SAVEPOINT a', 'CREATE TABLE x (id INT)',
     'ALTER TABLE x ADD COLUMN y INT', 'DROP TABLE x', 'CREATE UNIQUE INDEX i ON x (y)',
-  ])('%s: something of a session, which a reset clears', (sql) => expect(classifyTaint(sql)).toBe('session')) // biome-ignore format: a list
+  ])('%s: one that a reset clears', (sql) => expect(classifyTaint(sql)).toBe('session')) // biome-ignore format: a list
 
   it.each([
     'SELECT @a := 1',
@@ -46,7 +46,7 @@ describe('what a statement can leave', () => {
     "BEGIN NOT ATOMIC EXECUTE IMMEDIATE 'USE other'; END", 'CREATE TABLE x AS SELECT @a := 1', 'COMMIT /*! */',
     'DROP /* */ DATABASE own', 'ALTER DATABASE own CHARACTER SET latin1', 'CREATE PROCEDURE p() SELECT 1',
     'CREATE TEMPORARY TABLE x (id INT)', 'PREPARE s FROM "SELECT 1"', 'HANDLER notes OPEN', 'DO 1', '', 'XA START "x"', ';USE other',
-  ])('%s: anything', (sql) => expect(classifyTaint(sql)).toBe('any')) // biome-ignore format: a list
+  ])('%s: unknown', (sql) => expect(classifyTaint(sql)).toBe('any')) // biome-ignore format: a list
 })
 
 describe('options', () => {
@@ -75,7 +75,7 @@ describe('options', () => {
     ['maxConnectionsPerTenant', { maxConnectionsPerTenant: 1.5 }],
     ['connection', { connection: 'mysql://root:100%@127.0.0.1/x' }],
     ['idleTimeout', { idleTimeout: Number.NaN }],
-  ])('a mistake in %s is told at construction', (option, change) => {
+  ])('a mistake in %s throws at construction', (option, change) => {
     expect(() => createMysqlProvider({ ...good, ...change } as MysqlProviderOptions)).toThrow(
       expect.objectContaining({
         code: 'config_invalid',
@@ -84,7 +84,7 @@ describe('options', () => {
     )
   })
 
-  // Whatever else the driver would take from a URL decides who logs in, where, or what a message may hold.
+  // The driver takes further parameters from a URL, which decide the user, the host or the form of a message.
   it.each([
     'user=evil', 'password=evil', 'password1=evil', 'password2=evil', 'passwordSha1=evil', 'host=evil.example', 'port=1',
     'database=evil', 'multipleStatements=true', 'flags=MULTI_STATEMENTS', 'uri=mysql://evil.example', 'stream=1', 'pool=1',
@@ -128,7 +128,7 @@ describe('options', () => {
     )
   })
 
-  it('a connection URL takes an IPv6 address, a TLS profile and what converts values', () => {
+  it('a connection URL accepts an IPv6 address, a TLS profile and options that convert values', () => {
     const url = 'mysql://root@[::1]:3307/app?timezone=%2B02:00&dateStrings=true&ssl=true&charset=utf8mb4'
     expect(driverOptions(url)).toMatchObject({
       host: '::1',
@@ -143,12 +143,12 @@ describe('options', () => {
     })
   })
 
-  it('shared needs no secret', () =>
+  it('isolation: shared needs no secret', () =>
     expect(mysqlSettings({ ...good, secret: undefined as never, isolation: 'shared' }).isolation).toBe(
       'shared',
     ))
 
-  it('a tenant’s connection has nothing of the administrator’s', () => {
+  it('the connection of a tenant contains no credential of the administrator', () => {
     const options = driverOptions('mysql://ad%20min:p%40ss@db.example:3307/first?timezone=Z')
     Object.assign(options, { password2: 'two', passwordSha1: 'abc' })
     expect(adminLogin(options)).toEqual({ user: 'ad min', password: 'p@ss', database: 'first' })
@@ -158,8 +158,8 @@ describe('options', () => {
   })
 })
 
-describe('small facts', () => {
-  it('a session is strict and knows backslash escapes, by one statement where the server is not', () => {
+describe('sessions, passwords and grants', () => {
+  it('a session becomes strict, with backslash escapes, by one statement where the server is not strict', () => {
     expect(requireStrictMode('STRICT_TRANS_TABLES,NO_ZERO_DATE').statement).toBeUndefined()
     expect(requireStrictMode('').statement).toBe("SET SESSION sql_mode = 'STRICT_TRANS_TABLES'")
     expect(requireStrictMode('ANSI_QUOTES,STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES').mode).toBe(
@@ -178,7 +178,7 @@ describe('small facts', () => {
     expect(await hashNativePassword('password')).toBe('*2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19')
   })
 
-  it('grants of another width are refused', () => {
+  it('grants on more or less than the own database are refused', () => {
     const own = escapeGrantPattern('tenant_a')
     const usage = { g: 'GRANT USAGE ON *.* TO `u`@`%`' }
     const right = { g: 'GRANT ALL PRIVILEGES ON `tenant\\_a`.* TO `u`@`%`' }
@@ -196,21 +196,21 @@ describe('small facts', () => {
 })
 
 describe('on the server', () => {
-  let world: World
+  let environment: TestEnvironment
   beforeAll(() => {
-    world = createWorld()
+    environment = createTestEnvironment()
   })
-  afterAll(() => world?.end())
+  afterAll(() => environment?.end())
 
-  it('diagnose says which limits do not fit', async () => {
-    await world.open('one')
+  it('diagnose names the limits that are too low for the fleet', async () => {
+    await environment.open('one')
     expect(
-      (await world.provider.diagnose?.({ tenants: 1 }, call))?.filter((each) =>
+      (await environment.provider.diagnose?.({ tenants: 1 }, call))?.filter((each) =>
         /table_open|_files/.test(each),
       ),
     ).toEqual([])
     const findings = (
-      await world.another({ maxConnections: 100_000 }).diagnose?.({ tenants: 1_000_000 }, call)
+      await environment.another({ maxConnections: 100_000 }).diagnose?.({ tenants: 1_000_000 }, call)
     )?.join('\n')
     for (const name of ['table_open_cache', 'innodb_open_files', 'open_files_limit', 'max_connections'])
       expect(findings).toContain(name)
@@ -219,21 +219,25 @@ describe('on the server', () => {
 
   it('tenants are placed on servers by name, found on any, and listed over all', async () => {
     const server = await startServer(['--lower-case-table-names=1', '--sql-mode='])
-    const second = createWorld({}, server.url)
+    const second = createTestEnvironment({}, server.url)
     try {
-      const { prefix } = world
-      const provider = world.another({
+      const { prefix } = environment
+      const provider = environment.another({
         servers: { second: { connection: server.url } },
         placement: (name) => (name.endsWith('2') ? 'second' : 'default'),
       })
       const one = await provider.create(`${prefix}p1`, call)
       const two = await provider.create(`${prefix}p2`, call)
-      const told = await provider.create(`${prefix}p3`, { ...call, placement: 'second' })
-      expect([one, two, told].map(({ locator }) => locator.server)).toEqual(['default', 'second', 'second'])
+      const explicit = await provider.create(`${prefix}p3`, { ...call, placement: 'second' })
+      expect([one, two, explicit].map(({ locator }) => locator.server)).toEqual([
+        'default',
+        'second',
+        'second',
+      ])
       expect(await second.sql('SHOW DATABASES LIKE ?', [`${prefix}p%`])).toHaveLength(2)
-      // Where it is it stays, whatever the caller says now.
+      // An existing database stays on its server, and the new placement is ignored.
       expect(await provider.create(`${prefix}p3`, { ...call, placement: 'default' })).toEqual({
-        ...told,
+        ...explicit,
         created: false,
       })
       expect(await provider.find(`${prefix}p2`, call)).toEqual(two.locator)
@@ -243,7 +247,7 @@ describe('on the server', () => {
       )
       const [rows] = await client.query('SELECT @@port AS port')
       expect(rows).toEqual([{ port: Number(new URL(server.url).port) }])
-      // Also after what comes between two leases, in each way.
+      // The mode survives both kinds of reset between two leases.
       for (const before of ['SELECT 1', 'SET @x = 1']) {
         await client.query(before)
         const [[session]] = await client.query<RowDataPacket[]>('SELECT @@sql_mode AS mode')
@@ -266,7 +270,7 @@ describe('on the server', () => {
       await expect(provider.create(`${prefix}p4`, { ...call, placement: 'nowhere' })).rejects.toMatchObject({
         code: 'provider_rejected',
       })
-      for (const { locator } of [one, two, told]) await provider.drop(locator, call)
+      for (const { locator } of [one, two, explicit]) await provider.drop(locator, call)
       await provider.close()
     } finally {
       await second.root.end()
