@@ -1,54 +1,36 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
+import { chmod, readdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
+import {
+  createTempFolder,
+  isProcessRunning,
+  type RunningProcess,
+  startHttpServer,
+  startNode,
+} from '@tenantry/test-support'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { startTursoEmulator, type TursoEmulatorOptions } from '../src/index.ts'
 import { findSqld } from '../src/turso/sqld-binary.ts'
 import { helpers } from './support.ts'
 
-const bin = fileURLToPath(new URL('../src/bin.ts', import.meta.url))
+const bin = new URL('../src/bin.ts', import.meta.url)
 
 let directory: string
-const started: ChildProcess[] = []
+const started: RunningProcess[] = []
 
-beforeEach(async () => {
-  directory = await mkdtemp(path.join(tmpdir(), 'tenantry-emulators-test-'))
+beforeEach(() => {
+  directory = createTempFolder('emulators')
 })
 
 afterEach(async () => {
-  for (const child of started.splice(0)) child.kill('SIGKILL')
+  await Promise.all(started.splice(0).map((child) => child.stop()))
   vi.unstubAllEnvs()
-  await rm(directory, { recursive: true, force: true })
 })
 
-/** True while the process is there. */
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}
-
-/** Runs a script of the workspace's Node and reads its lines. */
-function run(...args: string[]): {
-  child: ChildProcess
-  lines: AsyncIterator<string>
-  ended: Promise<number | null>
-} {
-  const child = spawn(process.execPath, args, {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, TMPDIR: directory },
-  })
+/** Runs a script of the workspace's Node, with its temporary files in the test's own directory. */
+function run(script: string | URL, ...args: string[]): RunningProcess {
+  const child = startNode(script, args, { env: { TMPDIR: directory } })
   started.push(child)
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-  return { child, lines, ended: once(child, 'close').then(([code]) => code as number | null) }
+  return child
 }
 
 /** An emulator whose temporary files are in the test's own directory. */
@@ -62,11 +44,11 @@ describe('closing', () => {
   test('leaves no process and no file, also when it is called twice', async () => {
     const emulator = await start()
     await emulator.tenant('one')
-    expect(isRunning(emulator.sqldPid)).toBe(true)
+    expect(isProcessRunning(emulator.sqldPid)).toBe(true)
     expect(await readdir(directory)).toHaveLength(1)
     await Promise.all([emulator.close(), emulator.close()])
     await emulator.close()
-    expect(isRunning(emulator.sqldPid)).toBe(false)
+    expect(isProcessRunning(emulator.sqldPid)).toBe(false)
     expect(await readdir(directory)).toEqual([])
     await expect(emulator.call('GET', '/databases')).rejects.toThrow()
   })
@@ -80,7 +62,7 @@ describe('closing', () => {
     await emulator.close()
     await settled
     expect(emulator.requests.at(-1)).toMatchObject({ operation: 'databases.create', status: 200 })
-    expect(isRunning(emulator.sqldPid)).toBe(false)
+    expect(isProcessRunning(emulator.sqldPid)).toBe(false)
   })
 
   test('happens when our process is killed', async () => {
@@ -91,13 +73,12 @@ describe('closing', () => {
       `import { startTursoEmulator } from ${JSON.stringify(module)}
        console.log((await startTursoEmulator()).sqldPid)`,
     )
-    const { child, lines, ended } = run(script)
-    const pid = Number((await lines.next()).value)
-    expect(isRunning(pid)).toBe(true)
-    child.kill('SIGKILL')
-    await ended
+    const child = run(script)
+    const pid = Number((await child.waitForOutput(/^(\d+)\n/))[1])
+    expect(isProcessRunning(pid)).toBe(true)
+    await child.stop()
     // An orphan's end shows when the system's first process has noticed it, which can take a second.
-    const cleared = async () => !isRunning(pid) && (await readdir(directory)).join() === 'killed.ts'
+    const cleared = async () => !isProcessRunning(pid) && (await readdir(directory)).join() === 'killed.ts'
     await vi.waitUntil(cleared, { timeout: 15_000 })
   })
 })
@@ -134,13 +115,10 @@ describe('starting', () => {
   })
 
   test('fails when the port is taken, and leaves nothing', async () => {
-    const server = createServer().listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const address = server.address()
-    const port = typeof address === 'object' ? address?.port : undefined
-    await expect(start({ port })).rejects.toMatchObject({ code: 'EADDRINUSE' })
+    const server = await startHttpServer(() => {})
+    await expect(start({ port: server.port })).rejects.toMatchObject({ code: 'EADDRINUSE' })
     expect(await readdir(directory)).toEqual([])
-    server.close()
+    await server.close()
   })
 
   test('refuses an organization that is not a valid slug', async () => {
@@ -151,7 +129,7 @@ describe('starting', () => {
     const emulator = await start()
     const { hostname, token } = await emulator.tenant('orphaned')
     process.kill(emulator.sqldPid, 'SIGKILL')
-    await vi.waitUntil(() => !isRunning(emulator.sqldPid))
+    await vi.waitUntil(() => !isProcessRunning(emulator.sqldPid))
     const { status, result } = await emulator.query(hostname, token)
     expect(status).toBe(502)
     expect(result.error).toMatch(/sqld/)
@@ -187,22 +165,21 @@ describe('the command', () => {
     'prints its connection settings and ends on %s',
     async (signal) => {
       const args = ['turso', '--port', '0', '--organization', 'cli-org', '--token', 'cli-token']
-      const { child, lines, ended } = run(bin, ...args)
-      const printed: Record<string, string> = {}
-      for (let line = 0; line < 4; line += 1) {
-        const [name = '', value = ''] = String((await lines.next()).value)
+      const child = run(bin, ...args)
+      const [output] = await child.waitForOutput(/^(?:.*\n){4}/)
+      const printed = Object.fromEntries(
+        output
           .trim()
-          .split(/\s+/)
-        printed[name] = value
-      }
+          .split('\n')
+          .map((line) => line.trim().split(/\s+/)),
+      )
       expect(printed).toMatchObject({ organization: 'cli-org', token: 'cli-token' })
       const response = await fetch(`${printed.url}/v1/organizations/cli-org/groups`, {
         headers: { authorization: 'Bearer cli-token' },
       })
       expect(response.status).toBe(200)
       expect(await readdir(directory)).toHaveLength(1)
-      child.kill(signal)
-      expect(await ended).toBe(0)
+      expect(await child.stop(signal)).toMatchObject({ code: 0 })
       expect(await readdir(directory)).toEqual([])
     },
   )
@@ -210,13 +187,9 @@ describe('the command', () => {
   test.each([[[]], [['redis']], [['turso', '--port', 'x']], [['turso', '--wat']]])(
     'shows its usage for %j',
     async (args) => {
-      const { child, ended } = run(bin, ...args)
-      let written = ''
-      child.stderr?.on('data', (chunk) => {
-        written += chunk
-      })
-      expect(await ended).toBe(1)
-      expect(written).toContain('tenantry-emulators turso [--port 8910]')
+      const { code, stderr } = await run(bin, ...args).exited
+      expect(code).toBe(1)
+      expect(stderr).toContain('tenantry-emulators turso [--port 8910]')
     },
   )
 })

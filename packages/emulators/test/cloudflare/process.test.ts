@@ -1,31 +1,32 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
+import { execFile } from 'node:child_process'
+import { readdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import {
+  createTempFolder,
+  isProcessRunning,
+  type RunningProcess,
+  startHttpServer,
+  startNode,
+} from '@tenantry/test-support'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import * as wire from '../../src/cloudflare/worker/wire.ts'
 import { type CloudflareEmulatorOptions, startCloudflareEmulator } from '../../src/index.ts'
 import { helpers } from './support.ts'
 
-const bin = fileURLToPath(new URL('../../src/bin.ts', import.meta.url))
+const bin = new URL('../../src/bin.ts', import.meta.url)
 
 let directory: string
-const started: ChildProcess[] = []
+const started: RunningProcess[] = []
 
-beforeEach(async () => {
-  directory = await mkdtemp(path.join(tmpdir(), 'tenantry-emulators-test-'))
+beforeEach(() => {
+  directory = createTempFolder('emulators')
   vi.stubEnv('TMPDIR', directory)
 })
 
 afterEach(async () => {
-  for (const child of started.splice(0)) child.kill('SIGKILL')
+  await Promise.all(started.splice(0).map((child) => child.stop()))
   vi.unstubAllEnvs()
-  await rm(directory, { recursive: true, force: true })
 })
 
 async function start(options: CloudflareEmulatorOptions = {}) {
@@ -33,11 +34,10 @@ async function start(options: CloudflareEmulatorOptions = {}) {
   return { ...emulator, ...helpers(emulator) }
 }
 
-function run(...args: string[]) {
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+function run(script: string | URL, ...args: string[]): RunningProcess {
+  const child = startNode(script, args)
   started.push(child)
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-  return { child, lines, ended: once(child, 'close').then(([code]) => code as number | null) }
+  return child
 }
 
 /** The processes below one, by id: the one that holds workerd, and workerd. */
@@ -52,15 +52,6 @@ async function below(pid: number): Promise<number[]> {
   return [...children, ...rows.filter(([, parent]) => children.includes(parent)).map(([id]) => id)]
 }
 
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}
-
 describe('closing', () => {
   test('leaves no process and no file, also when it is called twice', async () => {
     const emulator = await start()
@@ -69,7 +60,7 @@ describe('closing', () => {
     expect(processes.length).toBeGreaterThanOrEqual(2)
     await Promise.all([emulator.close(), emulator.close()])
     await emulator.close()
-    expect(processes.filter(isRunning)).toEqual([])
+    expect(processes.filter(isProcessRunning)).toEqual([])
     expect(await readdir(directory)).toEqual([])
     await expect(emulator.call('GET', '/d1/database')).rejects.toThrow()
   })
@@ -82,27 +73,23 @@ describe('closing', () => {
       `import { startCloudflareEmulator } from ${JSON.stringify(module)}
        console.log((await startCloudflareEmulator()).url)`,
     )
-    const { child, lines, ended } = run(script)
-    await lines.next()
-    const processes = await below(child.pid ?? 0)
+    const child = run(script)
+    await child.waitForOutput(/\n/)
+    const processes = await below(child.pid)
     expect(processes).toHaveLength(2)
-    child.kill('SIGKILL')
-    await ended
+    await child.stop()
     const cleared = async () =>
-      !processes.some(isRunning) && (await readdir(directory)).join() === 'killed.ts'
+      !processes.some(isProcessRunning) && (await readdir(directory)).join() === 'killed.ts'
     await vi.waitUntil(cleared, { timeout: 15_000 })
   })
 })
 
 describe('starting', () => {
   test('fails when the port is taken, and leaves nothing', async () => {
-    const server = createServer().listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const address = server.address()
-    const port = typeof address === 'object' ? address?.port : undefined
-    await expect(start({ port })).rejects.toMatchObject({ code: 'EADDRINUSE' })
+    const server = await startHttpServer(() => {})
+    await expect(start({ port: server.port })).rejects.toMatchObject({ code: 'EADDRINUSE' })
     expect(await readdir(directory)).toEqual([])
-    server.close()
+    await server.close()
   })
 
   test('refuses an invalid account id', async () => {
@@ -148,42 +135,28 @@ describe('the command', () => {
   test.each(['SIGINT', 'SIGTERM'] as const)(
     'prints its connection settings and ends on %s',
     async (signal) => {
-      const { child, lines, ended } = run(
-        bin,
-        'd1',
-        '--port',
-        '0',
-        '--token',
-        'cli-token',
-        '--namespace',
-        'prod',
-      )
-      const printed: Record<string, string> = {}
-      for (let line = 0; line < 4; line += 1) {
-        const [name = '', value = ''] = String((await lines.next()).value)
+      const child = run(bin, 'd1', '--port', '0', '--token', 'cli-token', '--namespace', 'prod')
+      const [output] = await child.waitForOutput(/^(?:.*\n){4}/)
+      const printed = Object.fromEntries(
+        output
           .trim()
-          .split('=')
-        printed[name] = value
-      }
+          .split('\n')
+          .map((line) => line.trim().split('=')),
+      )
       expect(printed.CLOUDFLARE_API_TOKEN).toBe('cli-token')
       const below = `${printed.CLOUDFLARE_API_BASE_URL}/accounts/${printed.CLOUDFLARE_ACCOUNT_ID}`
       const response = await fetch(`${below}/workers/dispatch/namespaces`, {
         headers: { authorization: 'Bearer cli-token' },
       })
       expect(await response.json()).toMatchObject({ result: [{ namespace_name: 'prod' }] })
-      child.kill(signal)
-      expect(await ended).toBe(0)
+      expect(await child.stop(signal)).toMatchObject({ code: 0 })
       expect(await readdir(directory)).toEqual([])
     },
   )
 
   test.each([[['d1', '--port', 'x']], [['d1', '--wat']]])('shows its usage for %j', async (args) => {
-    const { child, ended } = run(bin, ...args)
-    let written = ''
-    child.stderr?.on('data', (chunk) => {
-      written += chunk
-    })
-    expect(await ended).toBe(1)
-    expect(written).toContain('tenantry-emulators d1 [--port 8911]')
+    const { code, stderr } = await run(bin, ...args).exited
+    expect(code).toBe(1)
+    expect(stderr).toContain('tenantry-emulators d1 [--port 8911]')
   })
 })

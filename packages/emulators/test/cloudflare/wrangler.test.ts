@@ -1,15 +1,14 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, expect, test } from 'vitest'
+import { createTempFolder } from '@tenantry/test-support'
+import { expect, test } from 'vitest'
 import { emulatorForTests } from './support.ts'
 
 const emulator = await emulatorForTests()
-const directory = await mkdtemp(path.join(tmpdir(), 'tenantry-wrangler-test-'))
-afterAll(() => rm(directory, { recursive: true, force: true }))
+const directory = createTempFolder('wrangler')
 const require = createRequire(import.meta.url)
 const manifest = require.resolve('wrangler/package.json')
 const bin = path.join(path.dirname(manifest), 'bin', 'wrangler.js')
