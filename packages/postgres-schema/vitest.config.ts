@@ -4,7 +4,7 @@ export default defineProject({
   test: {
     name: 'postgres-schema',
     include: ['test/**/*.test.ts'],
-    // Each file makes databases, and a busy server takes its time.
+    // Each file creates databases, which takes long on a busy server.
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },

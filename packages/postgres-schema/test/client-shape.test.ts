@@ -1,3 +1,4 @@
+import { captureError } from '@tenantry/test-support'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { integer, pgTable, text } from 'drizzle-orm/pg-core'
 import { Kysely, sql } from 'kysely'
@@ -5,7 +6,7 @@ import { Pool, type PoolClient } from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createPostgresSchemaFactory, postgresKysely } from '../src/index.ts'
 import { createDatabase, type TestDatabase } from './database.ts'
-import { failure, open, type Provider, providerOf } from './support.ts'
+import { createProvider, open, type Provider } from './support.ts'
 
 let database: TestDatabase
 const providers: Provider[] = []
@@ -17,9 +18,9 @@ afterAll(async () => {
   await database?.drop()
 })
 
-describe.each(['role', 'set_role', 'search_path'] as const)('%s: the client', (isolation) => {
+describe.each(['role', 'set_role', 'search_path'] as const)('%s: the client of a tenant', (isolation) => {
   async function client(name: string): Promise<Pool> {
-    const provider = providerOf(database, { isolation, maxConnections: 4, idleTimeout: 200 })
+    const provider = createProvider(database, { isolation, maxConnections: 4, idleTimeout: 200 })
     providers.push(provider)
     return open(provider, `${isolation}_${name}`)
   }
@@ -30,22 +31,22 @@ describe.each(['role', 'set_role', 'search_path'] as const)('%s: the client', (i
     expect((await pool.query({ text: 'SELECT $1::int AS a', values: [1], rowMode: 'array' })).rows).toEqual([
       [1],
     ])
-    const called = await new Promise((resolve, reject) => {
+    const rows = await new Promise((resolve, reject) => {
       pool.query('SELECT body FROM notes WHERE id = $1', [1], (error, result) =>
         error ? reject(error) : resolve(result.rows),
       )
     })
-    expect(called).toEqual([{ body: `of ${isolation}_pool` }])
+    expect(rows).toEqual([{ body: `of ${isolation}_pool` }])
     const seen: string[] = []
     pool.on('acquire', () => seen.push('acquire'))
     pool.on('release', () => seen.push('release'))
-    const held = await pool.connect()
+    const lease = await pool.connect()
     expect(pool.totalCount).toBe(1)
-    expect((await held.query('SELECT current_schema() AS schema')).rows).toEqual([
+    expect((await lease.query('SELECT current_schema() AS schema')).rows).toEqual([
       { schema: `${isolation}_pool` },
     ])
-    held.release()
-    expect(() => held.release()).toThrow(/already been released/)
+    lease.release()
+    expect(() => lease.release()).toThrow(/already been released/)
     expect(seen).toEqual(['acquire', 'release'])
     await new Promise<void>((resolve, reject) => {
       pool.connect((error, leased, release) => {
@@ -60,18 +61,18 @@ describe.each(['role', 'set_role', 'search_path'] as const)('%s: the client', (i
     })
   })
 
-  it('reaches nothing once its lease was released, and nothing new once it was ended', async () => {
+  it('runs no statement on a released lease, and none after the pool has ended', async () => {
     const pool = await client('released')
-    const held: PoolClient = await pool.connect()
-    held.release()
-    expect(await failure(held.query('SELECT * FROM notes'))).toMatchObject({ code: 'closed' })
+    const lease: PoolClient = await pool.connect()
+    lease.release()
+    expect(await captureError(lease.query('SELECT * FROM notes'))).toMatchObject({ code: 'closed' })
     await pool.end()
-    expect(await failure(pool.query('SELECT 1'))).toMatchObject({ code: 'closed' })
-    expect(await failure(pool.connect())).toMatchObject({ code: 'closed' })
+    expect(await captureError(pool.query('SELECT 1'))).toMatchObject({ code: 'closed' })
+    expect(await captureError(pool.connect())).toMatchObject({ code: 'closed' })
   })
 
   it.each(['pool.end()', 'pool.end() with a callback', 'db.destroy()'])(
-    'that a handler ends with %s leaves the next request served',
+    'serves the next request after a handler has called %s',
     async (how) => {
       const { url: connection, secret } = database
       const factory = createPostgresSchemaFactory({
@@ -97,7 +98,7 @@ describe.each(['role', 'set_role', 'search_path'] as const)('%s: the client', (i
     },
   )
 
-  it('runs Drizzle, transactions and nested ones too', async () => {
+  it('runs Drizzle, with transactions and nested transactions', async () => {
     const db = drizzle(await client('drizzle'))
     const notes = pgTable('notes', { id: integer().primaryKey(), body: text().notNull() })
     await db.transaction(
@@ -118,7 +119,7 @@ describe.each(['role', 'set_role', 'search_path'] as const)('%s: the client', (i
     ])
   })
 
-  it('runs Kysely, with settings of a transaction', async () => {
+  it('runs Kysely, with the isolation level and the access mode of a transaction', async () => {
     const db = new Kysely<{ notes: { id: number; body: string } }>({
       dialect: postgresKysely(await client('kysely')),
     })
@@ -141,17 +142,17 @@ describe.each(['role', 'set_role', 'search_path'] as const)('%s: the client', (i
     ).rejects.toMatchObject({ code: '25006' })
   })
 
-  it('lets a transaction say what it is after BEGIN, and runs deferred triggers as the tenant', async () => {
+  it('accepts SET TRANSACTION after BEGIN, and runs deferred triggers as the tenant', async () => {
     const pool = await client('deferred')
-    const held = await pool.connect()
-    await held.query('BEGIN')
-    await held.query('SET TRANSACTION ISOLATION LEVEL SERIALIZABLE')
-    expect((await held.query('SHOW transaction_isolation')).rows).toEqual([
+    const lease = await pool.connect()
+    await lease.query('BEGIN')
+    await lease.query('SET TRANSACTION ISOLATION LEVEL SERIALIZABLE')
+    expect((await lease.query('SHOW transaction_isolation')).rows).toEqual([
       { transaction_isolation: 'serializable' },
     ])
-    await held.query('SELECT * FROM notes')
-    await held.query('COMMIT')
-    held.release()
+    await lease.query('SELECT * FROM notes')
+    await lease.query('COMMIT')
+    lease.release()
     await pool.query('CREATE TABLE log (body text)')
     await pool.query(
       "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (NEW.body || ' ' || current_schema()); RETURN NEW; END $$",
@@ -163,43 +164,43 @@ describe.each(['role', 'set_role', 'search_path'] as const)('%s: the client', (i
     expect((await pool.query('SELECT body FROM log')).rows).toEqual([{ body: `late ${isolation}_deferred` }])
   })
 
-  it('stays the tenant’s in a transaction that follows another at once', async () => {
-    const held = await (await client('chained')).connect()
-    const who = async () =>
+  it('stays in the tenant in a transaction that AND CHAIN begins', async () => {
+    const lease = await (await client('chained')).connect()
+    const readIdentity = async () =>
       (
-        await held.query('SELECT body, current_user AS role, current_setting($1) AS path FROM notes', [
+        await lease.query('SELECT body, current_user AS role, current_setting($1) AS path FROM notes', [
           'search_path',
         ])
       ).rows
-    await held.query('BEGIN')
-    const first = await who()
+    await lease.query('BEGIN')
+    const first = await readIdentity()
     expect(first).toMatchObject([{ body: `of ${isolation}_chained` }])
-    await held.query('COMMIT AND CHAIN')
-    expect(await who()).toEqual(first)
-    await held.query('SELECT 1 / 0').catch(() => {})
-    await held.query('ROLLBACK WORK /* TO */ AND CHAIN')
-    expect(await who()).toEqual(first)
-    await held.query('ROLLBACK TRANSACTION AND NO CHAIN')
-    expect(await who()).toMatchObject([{ body: `of ${isolation}_chained` }])
-    held.release()
+    await lease.query('COMMIT AND CHAIN')
+    expect(await readIdentity()).toEqual(first)
+    await lease.query('SELECT 1 / 0').catch(() => {})
+    await lease.query('ROLLBACK WORK /* TO */ AND CHAIN')
+    expect(await readIdentity()).toEqual(first)
+    await lease.query('ROLLBACK TRANSACTION AND NO CHAIN')
+    expect(await readIdentity()).toMatchObject([{ body: `of ${isolation}_chained` }])
+    lease.release()
   })
 
-  it('refuses a COPY FROM STDIN that has no stream', async () => {
+  it('rejects COPY FROM STDIN without a stream', async () => {
     const pool = await client('copied')
     const refused = { code: 'not_supported', detail: 'COPY FROM STDIN needs a stream' }
     await expect(pool.query('COPY notes FROM STDIN')).rejects.toMatchObject(refused)
-    const held = await pool.connect()
-    await held.query('BEGIN')
-    await expect(held.query('COPY notes FROM STDIN')).rejects.toMatchObject(refused)
-    await held.query('ROLLBACK')
-    expect((await held.query('SELECT body FROM notes')).rows).toEqual([{ body: `of ${isolation}_copied` }])
-    held.release()
+    const lease = await pool.connect()
+    await lease.query('BEGIN')
+    await expect(lease.query('COPY notes FROM STDIN')).rejects.toMatchObject(refused)
+    await lease.query('ROLLBACK')
+    expect((await lease.query('SELECT body FROM notes')).rows).toEqual([{ body: `of ${isolation}_copied` }])
+    lease.release()
   })
 
   it.each(['COPY notes FROM STDIN', 'COPY notes FROM STDIN (FREEZE)', 'COPY seen FROM STDIN'])(
     'gives each query its own answer after %s, which has no data to send',
     async (copy) => {
-      const provider = providerOf(database, { isolation, maxConnections: 1 })
+      const provider = createProvider(database, { isolation, maxConnections: 1 })
       providers.push(provider)
       const pool = await open(provider, `${isolation}_answers`)
       await pool.query('CREATE OR REPLACE VIEW seen AS SELECT body FROM notes')
@@ -211,30 +212,30 @@ describe.each(['role', 'set_role', 'search_path'] as const)('%s: the client', (i
       }
       await expect(pool.query(copy)).rejects.toThrow(/copy/i)
       expect(await numbers(pool)).toEqual([0, 1, 2, 3])
-      const held = await pool.connect()
+      const lease = await pool.connect()
       for (const texts of [['SELECT 1'], ['BEGIN', 'SELECT 1']]) {
-        for (const text of texts) await held.query(text)
-        const failed = [held.query(copy), held.query('SELECT 5 AS number')]
+        for (const text of texts) await lease.query(text)
+        const failed = [lease.query(copy), lease.query('SELECT 5 AS number')]
         const [refused, next] = await Promise.allSettled(failed)
         expect(refused?.status).toBe('rejected')
         expect(next).toMatchObject({ value: { rows: [{ number: 5 }] } })
-        await held.query('ROLLBACK')
-        expect(await numbers(held)).toEqual([0, 1, 2, 3])
+        await lease.query('ROLLBACK')
+        expect(await numbers(lease)).toEqual([0, 1, 2, 3])
       }
-      held.release()
+      lease.release()
       await expect(provider.batch(pool, [{ sql: 'SELECT 1' }, { sql: copy }])).rejects.toThrow(/copy/i)
       expect(await numbers(pool)).toEqual([0, 1, 2, 3])
     },
   )
 
-  it('has nothing to warn of: what surrounds a statement leaves no line in the server’s log', async () => {
+  it('causes no warning in the log of the server with the statements that it adds', async () => {
     const pool = await client('quiet')
-    const held = await pool.connect()
+    const lease = await pool.connect()
     const notices: unknown[] = []
-    held.on('notice', ({ message }) => notices.push(message))
-    await held.query('SELECT body FROM notes WHERE id = $1', [1])
-    for (const text of ['BEGIN', 'SELECT 1', 'COMMIT']) await held.query(text)
-    held.release()
+    lease.on('notice', ({ message }) => notices.push(message))
+    await lease.query('SELECT body FROM notes WHERE id = $1', [1])
+    for (const text of ['BEGIN', 'SELECT 1', 'COMMIT']) await lease.query(text)
+    lease.release()
     expect(notices).toEqual([])
   })
 })

@@ -1,9 +1,10 @@
+import { captureError, neverAborted } from '@tenantry/test-support'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createPostgresSchemaProvider, type PostgresSchemaProviderOptions } from '../src/index.ts'
 import { createDatabase, type TestDatabase } from './database.ts'
 import { type PgBouncer, startPgBouncer, withoutPgBouncer } from './pgbouncer.ts'
 import { startSocket } from './socket.ts'
-import { failure, open, type Provider, providerOf } from './support.ts'
+import { createProvider, open, type Provider } from './support.ts'
 
 let database: TestDatabase
 const closing: (() => Promise<void>)[] = []
@@ -16,7 +17,7 @@ afterAll(async () => {
 })
 
 function start(options: Partial<PostgresSchemaProviderOptions>): Provider {
-  const provider = providerOf(database, { idleTimeout: 200, ...options })
+  const provider = createProvider(database, { idleTimeout: 200, ...options })
   closing.push(provider.close)
   return provider
 }
@@ -56,7 +57,7 @@ describe('a connection URL', () => {
     ['postgres://app@127.0.0.1/app?options=-c%20role%3Dpostgres', /sets role/],
     ['postgres://app@127.0.0.1/app?options=-csearch_path%3Dpublic', /sets search_path/],
     ['postgres://app@127.0.0.1/app?options=--session-authorization%3Dpostgres', /sets session-authorization/],
-  ])('%s is rejected by name', (connection, message) => {
+  ])('%s is rejected with a message that names the mistake', (connection, message) => {
     expect(construct({ connection })).toMatchObject({
       code: 'config_invalid',
       message: expect.stringMatching(message),
@@ -71,14 +72,14 @@ describe('a connection URL', () => {
     ['connection.options', { connection: { options: '-c role=postgres' } }],
     ['serve.connectionString', { serve: { connectionString: 'postgres://other.example/app' } as object }],
     ['serve.host', { serve: { host: 'one.example,two.example' } }],
-  ])('and an object are held to the same rule: %s is rejected', (option, options) => {
+  ])('has the same rules as an object: %s is rejected', (option, options) => {
     expect(construct(options)).toMatchObject({
       code: 'config_invalid',
       detail: expect.stringMatching(new RegExp(`^${option}:`)),
     })
   })
 
-  it('may set TLS, timeouts, encoding and the name of the application', async () => {
+  it('can set TLS, timeouts, the encoding and the name of the application', async () => {
     const url = new URL(database.url)
     url.search =
       '?sslmode=disable&application_name=mine&statement_timeout=54321&connect_timeout=5&channel_binding=prefer'
@@ -90,27 +91,24 @@ describe('a connection URL', () => {
     expect(rows[0]?.login).toMatch(/^tenantry_/)
   })
 
-  it('that asks for TLS does not replace what serve says of TLS, host and login', async () => {
+  it('with sslmode=require does not replace the TLS, host and login of serve', async () => {
     const url = new URL(database.url)
     const { hostname: host, port } = url
     url.hostname = 'unused.invalid'
     url.search = '?sslmode=require'
     const own = start({ isolation: 'search_path' })
     await open(own, 'replaced')
-    const { locator } = await own.create('replaced', { signal: new AbortController().signal })
+    const { locator } = await own.create('replaced', neverAborted)
     const provider = start({
       connection: url.href,
       isolation: 'search_path',
       serve: { host, port: Number(port || 5432), ssl: false },
     })
-    const pool = await provider.connect(
-      { locator, purpose: 'serve', verify: async () => {} },
-      { signal: new AbortController().signal },
-    )
+    const pool = await provider.connect({ locator, purpose: 'serve', verify: async () => {} }, neverAborted)
     expect((await pool.query('SELECT body FROM notes')).rows).toEqual([{ body: 'of replaced' }])
   })
 
-  it.each(['?host=', 'encoded'])('may name the directory of a Unix socket: %s', async (spelling) => {
+  it.each(['?host=', 'encoded'])('can name the directory of a Unix socket: %s', async (spelling) => {
     const { hostname, port, username, password, pathname } = new URL(database.url)
     const socket = await startSocket('project:region:instance', {
       host: hostname,
@@ -134,7 +132,7 @@ describe('a connection URL', () => {
 
 if (withoutPgBouncer !== undefined) console.warn(`SKIPPED, tests of another login: ${withoutPgBouncer}`)
 
-describe.skipIf(withoutPgBouncer !== undefined)('a server that logs a tenant in as somebody else', () => {
+describe.skipIf(withoutPgBouncer !== undefined)('a server that gives the connection another login', () => {
   let bouncers: Record<'session' | 'transaction', PgBouncer>
   beforeAll(async () => {
     const forced = { size: 4, database: 'user=postgres', settings: ['auth_type = any', 'auth_user ='] }
@@ -154,18 +152,18 @@ describe.skipIf(withoutPgBouncer !== undefined)('a server that logs a tenant in 
     ['set_role', 'transaction'],
     ['search_path', 'session'],
     ['search_path', 'transaction'],
-  ] as const)('%s, pooler %s: is refused before a statement runs', async (isolation, pooler) => {
+  ] as const)('%s, pooler %s: is rejected before a statement runs', async (isolation, pooler) => {
     const login = isolation === 'search_path' ? { user: 'tenantry_test_app', password: 'app' } : {}
     const name = `other_login_${isolation}_${pooler}`
     const direct = start({ isolation, serve: login })
     await open(direct, name)
-    const { locator } = await direct.create(name, { signal: new AbortController().signal })
+    const { locator } = await direct.create(name, neverAborted)
     const { host, port } = bouncers[pooler]
     const provider = start({ isolation, pooler, serve: { host, port, ...login } })
     const target = { locator, purpose: 'serve', verify: async () => {} } as const
-    const pool = await provider.connect(target, { signal: new AbortController().signal })
+    const pool = await provider.connect(target, neverAborted)
     const refused = { code: 'config_invalid', message: expect.stringContaining('postgres') }
-    expect(await failure(pool.query("UPDATE notes SET body = 'changed'"))).toMatchObject(refused)
+    expect(await captureError(pool.query("UPDATE notes SET body = 'changed'"))).toMatchObject(refused)
     const transaction = async (): Promise<void> => {
       const client = await pool.connect()
       try {
@@ -176,7 +174,7 @@ describe.skipIf(withoutPgBouncer !== undefined)('a server that logs a tenant in 
         client.release(true)
       }
     }
-    expect(await failure(transaction())).toMatchObject(refused)
+    expect(await captureError(transaction())).toMatchObject(refused)
     expect(await database.sql(`SELECT body FROM ${name}.notes`)).toEqual([{ body: `of ${name}` }])
   })
 })

@@ -8,8 +8,8 @@ import { createHarness } from './harness.ts'
 import { startServer } from './server.ts'
 
 /**
- * Schemas in one database, with the catalog beside them in a schema of its own. The server is the matrix's own: it
- * need not get over a power failure, and has room for the connections of all these processes.
+ * Schemas in one database, with the catalog beside them in a schema of its own. The test starts a server of its
+ * own: without protection against a power failure, and with room for the connections of all these processes.
  */
 export function crashHarness(isolation: Isolation): CrashHarness {
   return {
@@ -31,8 +31,8 @@ export function crashHarness(isolation: Isolation): CrashHarness {
     createProvider: ({ url, secret }, around) =>
       createPostgresSchemaProvider({
         connection: {
-          ...partsOf(new URL(String(url))),
-          stream: () => interceptSocket(new Socket(), around, changeIn),
+          ...parseConnection(new URL(String(url))),
+          stream: () => interceptSocket(new Socket(), around, describeChange),
         },
         secret: String(secret),
         isolation,
@@ -48,20 +48,20 @@ export function crashHarness(isolation: Isolation): CrashHarness {
         max: 1,
         idleTimeoutMillis: 100,
       })
-      // A server that ends it is told of by the next query.
+      // The next query reports a connection that the server has ended.
       pool.on('error', () => {})
       return { db: new Kysely<any>({ dialect: new PostgresDialect({ pool }) }), dialect: 'postgres' }
     },
   }
 }
 
-function partsOf({ hostname, port, username, password, pathname }: URL): ClientConfig {
+function parseConnection({ hostname, port, username, password, pathname }: URL): ClientConfig {
   const [user, secret, database] = [username, password, pathname.slice(1)].map(decodeURIComponent)
   return { host: hostname, port: Number(port), ...{ user, password: secret, database } }
 }
 
-/** The administrator's messages that change something: several statements each. (A tenant's are points already.) */
-function changeIn(message: Buffer): string | undefined {
+/** The administrator's messages that change something: several statements each. (A tenant's statements are points already.) */
+function describeChange(message: Buffer): string | undefined {
   const text = message.toString('latin1', 5)
   if (message[0] !== 'Q'.charCodeAt(0) || !/;|pg_terminate_backend/.test(text)) return undefined
   return `the message ${/[A-Z]+ (?:SCHEMA|ROLE|OWNED)|pg_terminate_backend/.exec(text)?.[0] ?? text}`

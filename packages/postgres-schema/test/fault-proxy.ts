@@ -4,11 +4,11 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 export interface FaultProxy {
   readonly host: '127.0.0.1'
   readonly port: number
-  /** Milliseconds to hold back each answer of the server; it is delivered then, wanted or not. */
+  /** Milliseconds by which the proxy delays an answer of the server. It then delivers the answer in any case. */
   delay: (answer: Uint8Array) => number
-  /** Cuts every connection after so many more bytes of answers. */
+  /** The proxy cuts every connection after this number of further bytes of answers. */
   cutAfter: number
-  /** Messages of the client that came after an answer of the server: how often it waited. */
+  /** The number of times that the client sent a message after an answer of the server. */
   readonly roundTrips: number
   stop(): Promise<void>
 }
@@ -26,7 +26,7 @@ export async function startFaultProxy(url: string): Promise<FaultProxy> {
       socket.on('error', () => {})
       socket.on('close', () => {
         sockets.delete(socket)
-        // What is held back is still delivered, as a network would.
+        // A network delivers delayed bytes too, so the proxy still sends them.
         void last.then(() => {
           client.destroy()
           upstream.destroy()
@@ -43,15 +43,15 @@ export async function startFaultProxy(url: string): Promise<FaultProxy> {
       proxy.cutAfter -= chunk.length
       if (proxy.cutAfter < 0) return client.destroy()
       const ms = proxy.delay(chunk)
-      const held = ms > 0 ? new Promise((resolve) => setTimeout(resolve, ms)) : undefined
-      // In order, as TCP keeps it.
-      if (held === undefined && ms === 0 && quiet) client.write(chunk)
+      const delay = ms > 0 ? new Promise((resolve) => setTimeout(resolve, ms)) : undefined
+      // Answers stay in order, as in TCP.
+      if (delay === undefined && ms === 0 && undelayed) client.write(chunk)
       else {
-        quiet = false
-        last = last.then(() => held).then(() => client.write(chunk))
+        undelayed = false
+        last = last.then(() => delay).then(() => client.write(chunk))
       }
     })
-    let quiet = true
+    let undelayed = true
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const proxy = {

@@ -4,7 +4,7 @@ import type { Isolation } from '../src/index.ts'
 import { createPostgresSchemaProvider } from '../src/index.ts'
 import { createDatabase, type TestDatabase } from './database.ts'
 import { type FaultProxy, startFaultProxy } from './fault-proxy.ts'
-import { open, type Provider, providerOf } from './support.ts'
+import { createProvider, open, type Provider } from './support.ts'
 
 const ISOLATIONS: readonly Isolation[] = ['role', 'set_role', 'search_path']
 
@@ -57,7 +57,7 @@ describe('answers that come late', () => {
         seed = (seed * 16807) % 2147483647
         return seed / 2147483647
       }
-      // Long after their deadline, but delivered.
+      // The answer arrives long after the deadline.
       proxy.delay = () => (random() < 0.03 ? 500 : 0)
       const outcomes = { own: 0, error: 0, another: 0 }
       let id = 0
@@ -65,10 +65,10 @@ describe('answers that come late', () => {
         Array.from({ length: 6 }, async (_, worker) => {
           const at = worker % 3
           while (id < 1_000) {
-            const mine = id++
-            await clients[at]?.query('SELECT $1::int AS id, body FROM notes', [mine]).then(
+            const sentId = id++
+            await clients[at]?.query('SELECT $1::int AS id, body FROM notes', [sentId]).then(
               ({ rows: [row] }) => {
-                const own = row.id === mine && row.body === `of ${isolation}_late_${'abc'[at]}`
+                const own = row.id === sentId && row.body === `of ${isolation}_late_${'abc'[at]}`
                 outcomes[own ? 'own' : 'another']++
               },
               () => outcomes.error++,
@@ -86,15 +86,15 @@ describe('answers that come late', () => {
     60_000,
   )
 
-  it('a transaction whose statement timed out is over: its lease reaches nothing any more', async () => {
+  it('a transaction ends when one of its statements times out, and its lease runs no further statement', async () => {
     const provider = through('set_role', 300)
     const client = await open(provider, 'late_transaction')
-    const held = await client.connect()
-    await held.query('BEGIN')
-    await held.query("UPDATE notes SET body = 'changed'")
-    await expect(held.query('SELECT pg_sleep(1)')).rejects.toMatchObject({ code: 'timeout' })
-    await expect(held.query('COMMIT')).rejects.toMatchObject({ code: 'closed' })
-    held.release()
+    const lease = await client.connect()
+    await lease.query('BEGIN')
+    await lease.query("UPDATE notes SET body = 'changed'")
+    await expect(lease.query('SELECT pg_sleep(1)')).rejects.toMatchObject({ code: 'timeout' })
+    await expect(lease.query('COMMIT')).rejects.toMatchObject({ code: 'closed' })
+    lease.release()
     expect((await client.query('SELECT body FROM notes')).rows).toEqual([{ body: 'of late_transaction' }])
   })
 })
@@ -104,7 +104,7 @@ describe('a deadline of the driver', () => {
     const { hostname: host, port, username: user, password, pathname } = new URL(database.url)
     // biome-ignore format: one object
     const connection = { host, port: Number(port || 5432), user, password: decodeURIComponent(password), database: pathname.slice(1) }
-    const provider = providerOf(database, {
+    const provider = createProvider(database, {
       connection: { ...connection, query_timeout: queryTimeout },
       isolation: 'set_role',
       maxConnections: 1,
@@ -113,7 +113,7 @@ describe('a deadline of the driver', () => {
     return provider
   }
 
-  it('that a statement has put off is put off for what follows it: the next lease has its own answers', async () => {
+  it('that one statement extends causes no error in later queries, and the connection stays open', async () => {
     const provider = withDeadline(200)
     const [alice, bob] = [await open(provider, 'deadline_alice'), await open(provider, 'deadline_bob')]
     const pids = new Set<number>()
@@ -123,23 +123,23 @@ describe('a deadline of the driver', () => {
       for (let at = 0; at < 3; at++)
         expect((await bob.query('SELECT body FROM notes')).rows).toEqual([{ body: 'of deadline_bob' }])
     }
-    // Nor was the connection lost for it.
+    // The connection has survived all of it.
     expect(pids.size).toBe(1)
   })
 
-  it('is over with its statement: it ends nothing later', async () => {
+  it('ends with its statement and interrupts no later one', async () => {
     const provider = withDeadline(500)
     const client = await open(provider, 'deadline_later')
     await client.query('SELECT 1')
     await client.query('SELECT pg_sleep(0.3)')
-    // Running when the first ones would be over.
+    // This batch runs at the time of the earlier deadlines.
     await provider.batch(client, [{ sql: 'SELECT pg_sleep(0.4)' }])
   })
 })
 
 describe('connections that are cut', () => {
   it.each(ISOLATIONS)(
-    '%s: at any byte of the answers, the query fails with a code and the next works',
+    '%s: a query that is cut at any byte of its answer fails with a code, and the next query works',
     async (isolation) => {
       const provider = through(isolation, 2_000)
       const client = await open(provider, `${isolation}_cut`)
@@ -165,10 +165,10 @@ describe('round trips', () => {
     ['set_role', 'transaction', 1],
     ['search_path', 'transaction', 1],
   ] as const)(
-    '%s, pooler %s: a query is %d, with the tenant switching each time',
+    '%s, pooler %s: a query takes %d, also when the tenant changes each time',
     async (isolation, pooler, trips) => {
       // biome-ignore format: a table
-      const provider = providerOf(database, { isolation, pooler, serve: { host: proxy.host, port: proxy.port }, maxConnections: 4 })
+      const provider = createProvider(database, { isolation, pooler, serve: { host: proxy.host, port: proxy.port }, maxConnections: 4 })
       providers.push(provider)
       const clients = await Promise.all(['a', 'b'].map((end) => open(provider, `${isolation}_trips_${end}`)))
       const query = (at: number) => clients[at % 2]?.query('SELECT body FROM notes WHERE id = $1', [1])
@@ -179,20 +179,20 @@ describe('round trips', () => {
     },
   )
 
-  it('a transaction of two statements is four; a batch of ten is one', async () => {
-    const provider = providerOf(database, {
+  it('a transaction of two statements takes four, and a batch of ten statements one', async () => {
+    const provider = createProvider(database, {
       isolation: 'set_role',
       serve: { host: proxy.host, port: proxy.port },
       maxConnections: 4,
     })
     providers.push(provider)
     const client = await open(provider, 'trips_batch')
-    const held = await client.connect()
+    const lease = await client.connect()
     const before = proxy.roundTrips
     for (const text of ['BEGIN', 'SELECT * FROM notes', 'SELECT * FROM notes', 'COMMIT'])
-      await held.query(text)
+      await lease.query(text)
     expect(proxy.roundTrips - before).toBe(4)
-    held.release(true)
+    lease.release(true)
     await client.query('SELECT 1')
     const begun = proxy.roundTrips
     await provider.batch(
@@ -206,9 +206,9 @@ describe('round trips', () => {
   })
 
   it.each(['set_role', 'search_path'] as const)(
-    '%s: a query of Kysely is one, a transaction of two is four, and each lease is reset with one more',
+    '%s: a query of Kysely takes one, a transaction of two statements four, and the reset of each lease one more',
     async (isolation) => {
-      const provider = providerOf(database, {
+      const provider = createProvider(database, {
         isolation,
         serve: { host: proxy.host, port: proxy.port },
         // The next lease waits for the reset.
@@ -230,8 +230,8 @@ describe('round trips', () => {
     },
   )
 
-  it('role: one statement is one, with values or without', async () => {
-    const provider = providerOf(database, {
+  it('role: one statement takes one, with values or without', async () => {
+    const provider = createProvider(database, {
       isolation: 'role',
       serve: { host: proxy.host, port: proxy.port },
     })

@@ -1,6 +1,7 @@
+import { neverAborted } from '@tenantry/test-support'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { connected, createDatabase, type TestDatabase } from './database.ts'
-import { call, type Provider, providerOf, verify } from './support.ts'
+import { connectClient, createDatabase, type TestDatabase } from './database.ts'
+import { createProvider, type Provider, verify } from './support.ts'
 
 const BUDGET = 40
 let database: TestDatabase
@@ -15,24 +16,24 @@ afterAll(async () => {
 
 it.each([
   ['set_role', 5_000, 15_000, 120],
-  // A login takes the server milliseconds, and nearly each query needs one: fewer wait for it.
+  // A login takes the server milliseconds, and nearly each query needs one, so fewer queries run concurrently.
   ['role', 400, 1_500, 60],
 ] as const)(
-  '%s: %d tenants (Zipf) on 40 connections: never more, none refused, none starved',
-  async (isolation, tenants, queries, atOnce) => {
-    const served = providerOf(database, {
+  '%s: serves %d tenants (Zipf) on at most 40 connections, rejects no query and starves no tenant',
+  async (isolation, tenants, queries, concurrency) => {
+    const served = createProvider(database, {
       isolation,
       maxConnections: BUDGET,
       maxConnectionsPerTenant: 8,
-      // The deadline: who waits longer is refused, and the refusal fails this test.
+      // A query that waits longer is rejected, and its error fails this test.
       queueTimeout: 15_000,
     })
     provider = served
     const clients = await inGroups(tenants, 8, async (at) => {
-      const { locator } = await served.create(`${isolation}_fleet_${at}`, call)
-      return served.connect({ locator, purpose: 'manage', verify }, call)
+      const { locator } = await served.create(`${isolation}_fleet_${at}`, neverAborted)
+      return served.connect({ locator, purpose: 'manage', verify }, neverAborted)
     })
-    const watcher = await connected(database.url)
+    const watcher = await connectClient(database.url)
     let peak = 0
     let watching = true
     const watch = (async () => {
@@ -46,7 +47,7 @@ it.each([
     const zipf = createZipf(tenants)
     const used = new Set<number>()
     let slowest = 0
-    await inGroups(queries, atOnce, async () => {
+    await inGroups(queries, concurrency, async () => {
       const at = zipf()
       used.add(at)
       const began = performance.now()
@@ -67,7 +68,7 @@ it.each([
   120_000,
 )
 
-/** Tenant numbers by Zipf’s law (s = 1), from a seed. */
+/** Tenant numbers by Zipf's law (s = 1), from a seed. */
 function createZipf(count: number): () => number {
   const weights = Array.from({ length: count }, (_, at) => 1 / (at + 1))
   const total = weights.reduce((sum, weight) => sum + weight, 0)

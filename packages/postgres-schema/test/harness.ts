@@ -6,7 +6,7 @@ import { hostileSql } from './hostile-sql.ts'
 
 const MAX_CONNECTIONS = 12
 
-/** Schemas in one database, looked into with the administrator's own connection. */
+/** Schemas in one database. The oracle reads them over the administrator's own connection. */
 export function createHarness(
   database: TestDatabase,
   options: Partial<PostgresSchemaProviderOptions>,
@@ -16,19 +16,19 @@ export function createHarness(
     connection: url,
     secret,
     maxConnections: MAX_CONNECTIONS,
-    // The kit has dozens of providers at once: together they must not use the server up.
+    // The kit runs dozens of providers concurrently: together they must not use all connections of the server.
     idleTimeout: 200,
     drainTimeout: 3_000,
     ...options,
   }
   const createProvider = () => createPostgresSchemaProvider(providerOptions)
-  const inside = (name: string, text: string) => sql(`SET search_path TO "${name}"; ${text}`)
+  const queryInside = (name: string, text: string) => sql(`SET search_path TO "${name}"; ${text}`)
   return {
     provider: createProvider(),
     createProvider,
     connectionLimit: 3 * MAX_CONNECTIONS,
     async countConnections(name) {
-      const id = name === undefined ? '' : await idOf(name)
+      const id = name === undefined ? '' : await readSchemaId(name)
       const [row] = await sql(
         "SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND application_name <> 'the test' " +
           (name === undefined ? '' : `AND usename IN ('tenantry_${id}', 'tenantry_${id}_owner')`),
@@ -45,15 +45,15 @@ export function createHarness(
         const rows = await sql('SELECT nspname::text AS name FROM pg_namespace')
         return rows.map(({ name }) => name).filter((name) => name.startsWith(prefix))
       },
-      query: inside,
+      query: queryInside,
       async execute(name, text) {
-        await inside(name, text)
+        await queryInside(name, text)
       },
     },
     async cleanup() {},
   }
 
-  async function idOf(name: string): Promise<string> {
+  async function readSchemaId(name: string): Promise<string> {
     const [row] = await sql(
       "SELECT obj_description(oid, 'pg_namespace') AS mark FROM pg_namespace WHERE nspname = $1",
       [name],

@@ -1,7 +1,8 @@
+import { neverAborted } from '@tenantry/test-support'
 import { escapeIdentifier } from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createDatabase, type TestDatabase } from './database.ts'
-import { call, open, type Provider, providerOf } from './support.ts'
+import { createProvider, open, type Provider } from './support.ts'
 
 let database: TestDatabase
 const providers: Provider[] = []
@@ -13,23 +14,23 @@ afterAll(async () => {
   await database?.drop()
 })
 
-function start(options: Parameters<typeof providerOf>[1]): Provider {
-  const provider = providerOf(database, options)
+function start(options: Parameters<typeof createProvider>[1]): Provider {
+  const provider = createProvider(database, options)
   providers.push(provider)
   return provider
 }
 
-describe('what docs/postgres.md says of SQL that tenants write', () => {
+describe('the limits of isolation that docs/postgres.md states for SQL of tenants', () => {
   it.each([
     ['role', false],
     ['set_role', true],
-  ] as const)('%s: a block that takes another tenant’s role works: %s', async (isolation, works) => {
+  ] as const)('%s: a block can take the role of another tenant: %s', async (isolation, works) => {
     const provider = start({ isolation })
     const [attacker] = [
       await open(provider, `${isolation}_free_a`),
       await open(provider, `${isolation}_free_b`),
     ]
-    const { locator } = await provider.create(`${isolation}_free_b`, call)
+    const { locator } = await provider.create(`${isolation}_free_b`, neverAborted)
     const block = `DO $$ BEGIN SET LOCAL ROLE ${escapeIdentifier(`tenantry_${locator.id}`)}; UPDATE ${isolation}_free_b.notes SET body = 'taken'; END $$`
     const outcome = await attacker.query(block).then(
       () => true,
@@ -38,13 +39,13 @@ describe('what docs/postgres.md says of SQL that tenants write', () => {
     expect(outcome).toBe(works)
     const [row] = await database.sql(`SELECT body FROM ${isolation}_free_b.notes`)
     expect(row?.body).toBe(works ? 'taken' : `of ${isolation}_free_b`)
-    // Even then nothing of it is left for the next.
+    // Even then the next query has its own tenant again.
     expect((await attacker.query('SELECT body FROM notes')).rows).toEqual([
       { body: `of ${isolation}_free_a` },
     ])
   })
 
-  it('search_path: another schema’s name is enough', async () => {
+  it('search_path: a statement that names another schema reads it', async () => {
     const provider = start({ isolation: 'search_path' })
     const [attacker] = [await open(provider, 'path_free_a'), await open(provider, 'path_free_b')]
     expect((await attacker.query('SELECT body FROM path_free_b.notes')).rows).toEqual([
@@ -52,17 +53,20 @@ describe('what docs/postgres.md says of SQL that tenants write', () => {
     ])
   })
 
-  it.each(['set_role', 'search_path'] as const)('%s: a call is one statement', async (isolation) => {
-    const client = await open(start({ isolation }), `${isolation}_single`)
-    await expect(client.query('SELECT 1; SELECT 2')).rejects.toMatchObject({ code: '42601' })
-    await expect(client.query('RESET ROLE; SELECT 2')).rejects.toMatchObject({ code: '42601' })
-  })
+  it.each(['set_role', 'search_path'] as const)(
+    '%s: a call accepts one statement only',
+    async (isolation) => {
+      const client = await open(start({ isolation }), `${isolation}_single`)
+      await expect(client.query('SELECT 1; SELECT 2')).rejects.toMatchObject({ code: '42601' })
+      await expect(client.query('RESET ROLE; SELECT 2')).rejects.toMatchObject({ code: '42601' })
+    },
+  )
 })
 
-it('set_role: a session that is refused the tenant’s role is ended, and trying again helps', async () => {
+it('set_role: a session that may not take the role of its tenant is closed, and the next session works', async () => {
   const provider = start({ isolation: 'set_role', maxConnections: 2 })
   const client = await open(provider, 'refused_role')
-  const { locator } = await provider.create('refused_role', call)
+  const { locator } = await provider.create('refused_role', neverAborted)
   const [row] = await database.sql(
     "SELECT rolname FROM pg_roles WHERE rolname = 'tenantry_' || (SELECT oid FROM pg_database WHERE datname = current_database())",
   )
@@ -79,25 +83,25 @@ it('set_role: a session that is refused the tenant’s role is ended, and trying
 })
 
 describe('a role', () => {
-  it('has rights on nothing but its schema, and none on public', async () => {
+  it('has rights on its schema only, and none on public', async () => {
     const provider = start({ isolation: 'role' })
     await open(provider, 'rights_a')
-    const { locator } = await provider.create('rights_a', call)
+    const { locator } = await provider.create('rights_a', neverAborted)
     const role = `tenantry_${locator.id}`
     const rights = await database.sql(
       "SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema)' AND has_schema_privilege($1, oid, 'USAGE')",
       [role],
     )
-    // In the other there is a routine, which has the rights of whoever calls it.
+    // The schema `tenantry` has one routine, which runs with the rights of its caller.
     expect(rights.map(({ nspname }) => nspname).sort()).toEqual(['rights_a', 'tenantry'])
     expect(
       await database.sql(
-        "SELECT c.kind, c.name, c.definer, has_schema_privilege($1, 'tenantry', 'CREATE') AS makes FROM (" +
+        "SELECT c.kind, c.name, c.definer, has_schema_privilege($1, 'tenantry', 'CREATE') AS creates FROM (" +
           "SELECT 'relation' AS kind, relname AS name, false AS definer, relnamespace AS place FROM pg_class UNION ALL " +
           "SELECT 'routine', proname, prosecdef, pronamespace FROM pg_proc) c WHERE c.place = 'tenantry'::regnamespace ORDER BY name",
         [role],
       ),
-    ).toEqual([{ kind: 'routine', name: 'leave_4', definer: false, makes: false }])
+    ).toEqual([{ kind: 'routine', name: 'leave_4', definer: false, creates: false }])
     expect(
       await database.sql(
         'SELECT FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member WHERE r.rolname = $1',
@@ -105,14 +109,16 @@ describe('a role', () => {
       ),
     ).toEqual([])
     expect(
-      await database.sql("SELECT has_database_privilege($1, current_database(), 'CREATE') AS makes", [role]),
-    ).toEqual([{ makes: false }])
+      await database.sql("SELECT has_database_privilege($1, current_database(), 'CREATE') AS creates", [
+        role,
+      ]),
+    ).toEqual([{ creates: false }])
   })
 
-  it('of set_role cannot log in, and its login owns nothing and inherits nothing', async () => {
+  it('of a tenant cannot log in with set_role, and the shared login owns nothing and inherits nothing', async () => {
     const provider = start({ isolation: 'set_role' })
     await open(provider, 'rights_b')
-    const { locator } = await provider.create('rights_b', call)
+    const { locator } = await provider.create('rights_b', neverAborted)
     const [row] = await database.sql('SELECT rolcanlogin FROM pg_roles WHERE rolname = $1', [
       `tenantry_${locator.id}`,
     ])
@@ -127,29 +133,29 @@ describe('a role', () => {
 })
 
 describe('citus', () => {
-  it('makes the schema a distributed one, in the transaction that makes it, before anybody sees it', async () => {
+  it('distributes the schema in the transaction that creates the schema, before other sessions see it', async () => {
     const provider = start({ isolation: 'search_path', distribute: 'citus' })
-    // Stands for the extension, which does not run here: it records what it is asked for, and when.
+    // The extension does not run here. This function stands for it and records its calls, with their transactions.
     await database.sql(
-      'CREATE TABLE asked (schema text, tables int, xid xid8 DEFAULT pg_current_xact_id());' +
+      'CREATE TABLE distributed (schema text, tables int, xid xid8 DEFAULT pg_current_xact_id());' +
         'SET allow_system_table_mods = on;' +
-        "CREATE FUNCTION pg_catalog.citus_schema_distribute(s regnamespace) RETURNS void LANGUAGE sql AS 'INSERT INTO public.asked SELECT s::text, (SELECT count(*) FROM pg_class WHERE relnamespace = s)'",
+        "CREATE FUNCTION pg_catalog.citus_schema_distribute(s regnamespace) RETURNS void LANGUAGE sql AS 'INSERT INTO public.distributed SELECT s::text, (SELECT count(*) FROM pg_class WHERE relnamespace = s)'",
     )
-    const { locator } = await provider.create('citus_a-b', call)
+    const { locator } = await provider.create('citus_a-b', neverAborted)
     const [row] = await database.sql(
-      'SELECT a.schema, a.tables, a.xid::xid = n.xmin AS same FROM asked a, pg_namespace n WHERE n.oid = $1',
+      'SELECT a.schema, a.tables, a.xid::xid = n.xmin AS same FROM distributed a, pg_namespace n WHERE n.oid = $1',
       [locator.oid],
     )
     expect(row).toEqual({ schema: '"citus_a-b"', tables: 0, same: true })
     await database.sql(
-      'SET allow_system_table_mods = on; DROP FUNCTION pg_catalog.citus_schema_distribute(regnamespace); DROP TABLE asked',
+      'SET allow_system_table_mods = on; DROP FUNCTION pg_catalog.citus_schema_distribute(regnamespace); DROP TABLE distributed',
     )
   })
 
-  it('without the extension nothing is made', async () => {
+  it('creates no schema without the extension', async () => {
     const provider = start({ isolation: 'role', distribute: 'citus' })
-    await expect(provider.create('citus_b', call)).rejects.toMatchObject({ code: '42883' })
+    await expect(provider.create('citus_b', neverAborted)).rejects.toMatchObject({ code: '42883' })
     expect(await database.sql("SELECT FROM pg_namespace WHERE nspname = 'citus_b'")).toEqual([])
-    expect((await provider.list({ prefix: 'citus_b' }, call)).databases).toEqual([])
+    expect((await provider.list({ prefix: 'citus_b' }, neverAborted)).databases).toEqual([])
   })
 })

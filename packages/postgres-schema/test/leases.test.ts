@@ -1,3 +1,4 @@
+import { captureError, neverAborted } from '@tenantry/test-support'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { type Kysely, sql } from 'kysely'
 import { Migrator } from 'kysely/migration'
@@ -7,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Isolation } from '../src/index.ts'
 import { createDatabase, type TestDatabase } from './database.ts'
 import { startPgBouncer, withoutPgBouncer } from './pgbouncer.ts'
-import { call, failure, open, type Provider, providerOf } from './support.ts'
+import { createProvider, open, type Provider } from './support.ts'
 
 const ISOLATIONS: readonly Isolation[] = ['role', 'set_role', 'search_path']
 
@@ -21,8 +22,8 @@ afterAll(async () => {
   await database?.drop()
 })
 
-function start(options: Parameters<typeof providerOf>[1]): Provider {
-  const provider = providerOf(database, { maxConnections: 4, idleTimeout: 300, ...options })
+function start(options: Parameters<typeof createProvider>[1]): Provider {
+  const provider = createProvider(database, { maxConnections: 4, idleTimeout: 300, ...options })
   closing.push(provider.close)
   return provider
 }
@@ -44,7 +45,7 @@ async function withClient<Value>(pool: Pool, work: (client: PoolClient) => Promi
 }
 
 describe.each(ISOLATIONS)('%s: a client of connect()', (isolation) => {
-  it('is a client to libraries, and inherits nothing that does not work', async () => {
+  it('is a pg.Client for libraries, and each method that it inherits works', async () => {
     const pool = await open(start({ isolation }), `${isolation}_shape`)
     const client = await pool.connect()
     expect(client).toBeInstanceOf(Client)
@@ -59,7 +60,7 @@ describe.each(ISOLATIONS)('%s: a client of connect()', (isolation) => {
     const ended = new Promise((resolve) => client.once('end', resolve as () => void))
     await (client as unknown as Client).end()
     await ended
-    expect(await failure(client.query('SELECT 1'))).toMatchObject({ code: 'closed' })
+    expect(await captureError(client.query('SELECT 1'))).toMatchObject({ code: 'closed' })
     client.release()
     expect((await pool.query('SELECT count(*)::int AS n FROM notes')).rows).toEqual([{ n: 2 }])
   })
@@ -94,7 +95,7 @@ describe.each(ISOLATIONS)('%s: a client of connect()', (isolation) => {
     }
   })
 
-  it('runs what cannot run in a transaction, as its first statement and later', async () => {
+  it('runs statements that a transaction does not allow, as its first statement and later', async () => {
     const pool = await open(start({ isolation }), `${isolation}_outside`)
     await withClient(pool, (client) => client.query('CREATE INDEX CONCURRENTLY ON notes (body)'))
     await withClient(pool, async (client) => {
@@ -124,7 +125,7 @@ describe.each(ISOLATIONS)('%s: a client of connect()', (isolation) => {
     expect((await pool.query('SELECT body FROM notes')).rows).toHaveLength(1)
   })
 
-  it('that is released while a cursor is open reaches nobody: its connection is closed', async () => {
+  it('with an open cursor closes its connection at release, and no later lease gets that connection', async () => {
     const provider = start({ isolation, maxConnections: 1 })
     const pool = await open(provider, `${isolation}_open_cursor`)
     const client = await pool.connect()
@@ -137,7 +138,7 @@ describe.each(ISOLATIONS)('%s: a client of connect()', (isolation) => {
     expect((await pool.query('SELECT body FROM notes')).rows).toHaveLength(1)
   })
 
-  it('answers statements that were not awaited in their order', async () => {
+  it('answers statements that were sent without awaiting in the order of their calls', async () => {
     const pool = await open(start({ isolation }), `${isolation}_order`)
     await withClient(pool, async (client) => {
       const texts = ['SELECT 1 / 0', 'SELECT 2 AS n', 'BEGIN', 'SELECT 3 AS n', 'SELECT 1 / 0', 'SELECT 4 AS n', 'ROLLBACK', 'SELECT 5 AS n'] // biome-ignore format: a list
@@ -180,29 +181,32 @@ describe.each(ISOLATIONS)('%s: a client of connect()', (isolation) => {
     },
   )
 
-  it("cancels nothing of another tenant's", async () => {
+  it('cancels no query of another tenant', async () => {
     const provider = start({ isolation })
-    const [mine, theirs] = [
+    const [pool, other] = [
       await open(provider, `${isolation}_mine`),
       await open(provider, `${isolation}_theirs`),
     ]
-    await withClient(theirs, async (client) => {
+    await withClient(other, async (client) => {
       const { processID } = client as unknown as { processID: number }
-      const control = new (mine as unknown as { Client: new () => Client }).Client()
-      expect(await failure(control.query(`select pg_terminate_backend(${processID})`))).toMatchObject({
+      const control = new (pool as unknown as { Client: new () => Client }).Client()
+      expect(await captureError(control.query(`select pg_terminate_backend(${processID})`))).toMatchObject({
         code: 'not_supported',
       })
-      expect(await failure(control.query('SELECT 1'))).toMatchObject({ code: 'not_supported' })
+      expect(await captureError(control.query('SELECT 1'))).toMatchObject({ code: 'not_supported' })
       expect((await client.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }])
     })
   })
 
-  it("runs Kysely's Migrator in each schema, once however many start together", async () => {
+  it("runs Kysely's Migrator once in each schema, also when several start concurrently", async () => {
     const provider = start({ isolation })
     for (const name of [`${isolation}_migrator_a`, `${isolation}_migrator_b`]) {
       await open(provider, name)
-      const { locator } = await provider.create(name, call)
-      const pool = await provider.connect({ locator, purpose: 'manage', verify: async () => {} }, call)
+      const { locator } = await provider.create(name, neverAborted)
+      const pool = await provider.connect(
+        { locator, purpose: 'manage', verify: async () => {} },
+        neverAborted,
+      )
       let runs = 0
       const migrate = () =>
         new Migrator({
@@ -246,7 +250,7 @@ describe.each(ISOLATIONS)('%s: the pool', (isolation) => {
     await expect.poll(() => seen.includes('remove')).toBe(true)
   })
 
-  it('reports a function, a cursor and a stream as the driver does: nothing is thrown', async () => {
+  it('reports a function, a cursor and a stream by an event as the driver does, and throws nothing', async () => {
     const pool = await open(start({ isolation }), `${isolation}_reported`)
     const called = new Promise<Error>((resolve) => (pool.query as (call: unknown) => void)(resolve))
     expect((await called).message).toMatch(/function as the first parameter/)
@@ -272,7 +276,7 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind a transaction pooler, a 
     )
   })
 
-  it('rejects what needs a session, and runs a cursor in a transaction only', async () => {
+  it('rejects statements that need a session, and runs a cursor in a transaction only', async () => {
     await withClient(pool, async (client) => {
       for (const text of [
         "SET app.note = 'kept'",
@@ -280,7 +284,7 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind a transaction pooler, a 
         'SELECT pg_advisory_lock(1)',
         'CREATE TEMP TABLE t (id int)',
       ])
-        expect(await failure(client.query(text))).toMatchObject({ code: 'not_supported' })
+        expect(await captureError(client.query(text))).toMatchObject({ code: 'not_supported' })
       const stream = () => new QueryStream('SELECT generate_series(1, 200) AS n', [], { batchSize: 30 })
       await expect(readAll(client.query(stream()))).rejects.toMatchObject({ code: 'not_supported' })
       await client.query('BEGIN')
@@ -291,9 +295,9 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind a transaction pooler, a 
     })
   })
 
-  it('says that a query was not cancelled', async () => {
+  it('reports that it has not cancelled a query', async () => {
     const control = new (pool as unknown as { Client: new () => Client }).Client()
-    expect(await failure(control.query('select pg_cancel_backend(1)'))).toMatchObject({
+    expect(await captureError(control.query('select pg_cancel_backend(1)'))).toMatchObject({
       code: 'not_supported',
       message: expect.stringContaining('not cancelled'),
     })

@@ -1,9 +1,10 @@
+import { neverAborted } from '@tenantry/test-support'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createDatabase, type TestDatabase } from './database.ts'
 import { type OwnServer, startServer } from './server.ts'
-import { call, providerOf } from './support.ts'
+import { createProvider } from './support.ts'
 
-// A server of its own: while its locks are used up, nobody else on it gets any.
+// A server of its own: while all its locks are in use, no other session gets one.
 let server: OwnServer
 let database: TestDatabase
 beforeAll(async () => {
@@ -15,9 +16,9 @@ afterAll(async () => {
   await server?.stop()
 }, 60_000)
 
-it('drops three thousand tables at the server’s default locks', async () => {
-  const provider = providerOf(database)
-  const { locator } = await provider.create('large_a', call)
+it("drops three thousand tables with the server's default number of locks", async () => {
+  const provider = createProvider(database)
+  const { locator } = await provider.create('large_a', neverAborted)
   for (let part = 0; part < 6; part++) {
     await database.sql(
       `DO $$ BEGIN FOR i IN 1..500 LOOP EXECUTE format('CREATE TABLE large_a.t_${part}_%s (id serial PRIMARY KEY, a text)', i); END LOOP; END $$`,
@@ -31,9 +32,9 @@ it('drops three thousand tables at the server’s default locks', async () => {
       .sql("DO $$ BEGIN EXECUTE 'DROP SCHEMA large_a CASCADE'; RAISE EXCEPTION 'undone'; END $$")
       .catch((error) => error.code),
   ).toBe('53200')
-  // The server gives the locks of the failure back after it has told of it.
+  // The server releases the locks of the failed statement only after it has sent the error.
   await database.sql('SELECT 1')
-  await provider.drop(locator, call)
-  expect(await provider.find('large_a', call)).toBeUndefined()
+  await provider.drop(locator, neverAborted)
+  expect(await provider.find('large_a', neverAborted)).toBeUndefined()
   await provider.close()
 }, 60_000)

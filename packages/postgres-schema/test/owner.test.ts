@@ -15,7 +15,7 @@ afterAll(async () => {
 
 const NOTES = 'CREATE TABLE notes (id serial PRIMARY KEY, body text NOT NULL)'
 
-describe('role: what migrations make', () => {
+describe('role: a table that migrations create', () => {
   const isolation = 'role'
   const prefix = 'role_own_'
   function factoryWith(migrations: Record<string, string>) {
@@ -32,14 +32,14 @@ describe('role: what migrations make', () => {
     closing.push(factory.close)
     return factory
   }
-  async function serving(id: string): Promise<Pool> {
+  async function openServing(id: string): Promise<Pool> {
     const factory = factoryWith({ '001_notes': NOTES })
     await factory.provision(id)
     return (await factory.getAdapters(id)).pool
   }
 
-  it('is the tenant’s to read and write, with tables of its own beside it', async () => {
-    const pool = await serving('use')
+  it('can be read and written by the tenant, which can create tables of its own beside it', async () => {
+    const pool = await openServing('use')
     await pool.query('INSERT INTO notes (body) VALUES ($1)', ['one'])
     await pool.query('UPDATE notes SET body = $1', ['two'])
     expect((await pool.query('SELECT id, body FROM notes')).rows).toEqual([{ id: 1, body: 'two' }])
@@ -57,12 +57,12 @@ describe('role: what migrations make', () => {
     ['write the stamp', "UPDATE tenantry_identity SET tenant_id = 'other'"],
     ['delete the journal', 'DELETE FROM tenantry_migrations'],
     ['empty the lock', 'TRUNCATE tenantry_lock'],
-  ])('no request can %s', async (what, text) => {
-    const pool = await serving(`no-${what.replaceAll(/[^a-z]+/g, '-')}`)
+  ])('does not let a request %s', async (what, text) => {
+    const pool = await openServing(`no-${what.replaceAll(/[^a-z]+/g, '-')}`)
     await expect(pool.query(text)).rejects.toMatchObject({ code: '42501' })
   }) // biome-ignore format: a table
 
-  it('the next migration changes it, and what requests have made', async () => {
+  it('is changed by the next migration, and so are tables that requests have created', async () => {
     const first = factoryWith({ '001_notes': NOTES })
     await first.provision('next')
     const { pool } = await first.getAdapters('next')
@@ -76,7 +76,7 @@ describe('role: what migrations make', () => {
     for (const table of ['notes', 'own', 'third']) await pool.query(`SELECT * FROM ${table}`)
   })
 
-  it('a trigger that a request left runs in a migration as the tenant’s owner at most', async () => {
+  it('has a trigger of a request run in a migration with the rights of the owner role only', async () => {
     const first = factoryWith({ '001_notes': NOTES })
     await first.provision('victim')
     await first.provision('attacker')
@@ -96,7 +96,7 @@ describe('role: what migrations make', () => {
   })
 })
 
-it('role: neither of a tenant’s roles is a member of anything but the other', async () => {
+it('role: the owner role of a tenant is a member of the serving role, and neither role has another membership', async () => {
   const { url: connection, secret } = database
   const factory = createPostgresSchemaFactory({ connection, secret, databasePrefix: 'member_' })
   closing.push(factory.close)

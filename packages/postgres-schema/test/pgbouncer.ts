@@ -1,9 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
-import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { freePort } from './server.ts'
+import { createTempFolder, findFreePort } from '@tenantry/test-support'
 
 /** A PgBouncer of the test's own, in front of one database. */
 export interface PgBouncer {
@@ -16,7 +15,7 @@ const program = [...(process.env.PATH ?? '').split(path.delimiter), '/usr/sbin']
   .map((folder) => path.join(folder, 'pgbouncer'))
   .find((file) => existsSync(file))
 
-/** Why the tests behind a pooler cannot run here; printed, never silent. */
+/** The reason why the tests behind a pooler cannot run here. Each file prints it. */
 export const withoutPgBouncer: string | undefined =
   program === undefined ? 'no pgbouncer on the PATH (Debian: apt install pgbouncer)' : undefined
 
@@ -31,14 +30,14 @@ export async function startPgBouncer(
     mode?: 'transaction' | 'session'
     size?: number
     settings?: readonly string[]
-    /** What follows the server in the line of the database. */
+    /** Further settings in the line of the database. */
     database?: string
   } = {},
 ): Promise<PgBouncer> {
   const { hostname, port: serverPort, username, password, pathname } = new URL(url)
   const database = pathname.slice(1)
-  const folder = mkdtempSync(path.join(tmpdir(), 'tenantry-pgbouncer-'))
-  const port = await freePort()
+  const folder = createTempFolder('pgbouncer')
+  const port = await findFreePort()
   const ini = path.join(folder, 'pgbouncer.ini')
   writeFileSync(path.join(folder, 'users'), `"${username}" "${decodeURIComponent(password)}"\n`)
   writeFileSync(
@@ -66,7 +65,7 @@ export async function startPgBouncer(
     ].join('\n'),
   )
   chmodSync(folder, 0o755)
-  // It refuses to run as root.
+  // PgBouncer refuses to run as root.
   const asRoot = process.getuid?.() === 0
   const child: ChildProcess = spawn(program ?? '', [ini], {
     stdio: 'ignore',
@@ -74,7 +73,7 @@ export async function startPgBouncer(
   })
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   await Promise.race([
-    answering(port),
+    waitForServer(port),
     ended.then(() => {
       throw new Error('PgBouncer ended')
     }),
@@ -90,7 +89,7 @@ export async function startPgBouncer(
   }
 }
 
-async function answering(port: number): Promise<void> {
+async function waitForServer(port: number): Promise<void> {
   for (;;) {
     const open = await new Promise<boolean>((resolve) => {
       const socket = connect(port, '127.0.0.1', () => resolve(true))

@@ -1,13 +1,13 @@
 import type { Pool, PoolClient } from 'pg'
 
-/** What a tenant's code may leave in its session, each list run by one holder of a connection. */
+/** Statements that leave state in a session, by the name of the state. One lease runs each list. */
 export const POLLUTERS: Readonly<Record<string, readonly string[]>> = {
   'a setting': ["SET TimeZone = 'Asia/Tokyo'"],
   'a search_path': ['SET search_path TO public'],
   'a timeout': ['SET statement_timeout = 12345'],
   'read-only transactions': ['SET default_transaction_read_only = on'],
-  'a setting of its own': ["SET app.tenant = 'somebody'"],
-  'a setting from a function': ["SELECT set_config('app.tenant', 'somebody', false)"],
+  'a setting of its own': ["SET app.tenant = 'other tenant'"],
+  'a setting from a function': ["SELECT set_config('app.tenant', 'other tenant', false)"],
   'a role': ['SET ROLE NONE'],
   'a session authorization': ['SET SESSION AUTHORIZATION DEFAULT'],
   'a temporary table named like a real one': [
@@ -20,7 +20,7 @@ export const POLLUTERS: Readonly<Record<string, readonly string[]>> = {
   ],
   'a prepared statement': ['PREPARE leaked AS SELECT 1'],
   'a prepared statement from a block': ["DO $$ BEGIN EXECUTE 'PREPARE leaked AS SELECT 1'; END $$"],
-  'a setting, and other statements in the place of whatever is prepared': [
+  'a setting, and other statements in the place of all prepared ones': [
     `DO $$ DECLARE p record; BEGIN
       SET TimeZone = 'Asia/Tokyo';
       FOR p IN SELECT name, array_to_string(parameter_types, ', ') AS types FROM pg_prepared_statements LOOP
@@ -36,7 +36,7 @@ export const POLLUTERS: Readonly<Record<string, readonly string[]>> = {
   ],
   'a transaction not ended': ['BEGIN', 'DELETE FROM notes WHERE false'],
   'an aborted transaction': ['BEGIN', 'SELECT * FROM missing'],
-  'a sequence’s last value': ["SELECT nextval('notes_id_seq')"],
+  'the last value of a sequence': ["SELECT nextval('notes_id_seq')"],
   'a temporary table, and an end that looks like none': [
     'BEGIN',
     'DO $$ BEGIN CREATE TEMP TABLE notes (id int, body text); END $$',
@@ -56,7 +56,7 @@ export const POLLUTERS: Readonly<Record<string, readonly string[]>> = {
   'a value of a sequence before an error': [
     "SELECT nextval('notes_id_seq'), 1 / (length(current_user) - length(current_user))",
   ],
-  'a trigger that is put off by another': [
+  'a trigger that another trigger defers': [
     'CREATE TABLE puts_off (id int)',
     'CREATE TABLE is_put_off (id int)',
     `CREATE FUNCTION puts_off() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -71,7 +71,7 @@ export const POLLUTERS: Readonly<Record<string, readonly string[]>> = {
   'an isolation level': ['SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE'],
 }
 
-/** Runs them one by one, whatever becomes of each. */
+/** Runs the statements one by one and ignores their errors. */
 export async function pollute(on: Pick<Pool, 'query'>, statements: readonly string[]): Promise<void> {
   for (const text of statements) await on.query(text).catch(() => {})
 }
@@ -92,7 +92,7 @@ const SNAPSHOT = `
     'temporary', (SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema()),
     'body', (SELECT min(body) FROM notes)) AS state`
 
-/** All that a session can show its user, and on which server process. */
+/** Returns the state that a session shows its user, and the server process. */
 export async function snapshot(
   client: Pick<Pool | PoolClient, 'query'>,
 ): Promise<{ pid: number; state: unknown }> {

@@ -25,7 +25,7 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind PgBouncer', () => {
       pooler: 'transaction',
       serve: { host, port },
     })
-    // The pooler’s connections are no client’s.
+    // The connections of the pooler belong to no tenant.
     const { countConnections: _, ...rest } = harness
     return rest
   })

@@ -1,10 +1,11 @@
+import { captureError } from '@tenantry/test-support'
 import { Pool, Query } from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { PostgresSchemaProviderOptions } from '../src/index.ts'
-import { connected, createDatabase, type TestDatabase } from './database.ts'
+import { connectClient, createDatabase, type TestDatabase } from './database.ts'
 import { type PgBouncer, startPgBouncer, withoutPgBouncer } from './pgbouncer.ts'
 import { POLLUTERS, pollute, snapshot } from './polluters.ts'
-import { failure, open, type Provider, providerOf } from './support.ts'
+import { createProvider, open, type Provider } from './support.ts'
 
 if (withoutPgBouncer !== undefined) console.warn(`SKIPPED, all tests behind a pooler: ${withoutPgBouncer}`)
 
@@ -24,13 +25,13 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind PgBouncer', () => {
 
   function through(bouncer: PgBouncer, options: Partial<PostgresSchemaProviderOptions>): Provider {
     const { host, port } = bouncer
-    const provider = providerOf(database, { serve: { host, port }, ...options })
+    const provider = createProvider(database, { serve: { host, port }, ...options })
     closing.push(provider.close)
     return provider
   }
 
-  it('a naive search_path leaks between two tenants: the danger is real', async () => {
-    const direct = providerOf(database, { isolation: 'search_path' })
+  it('leaks between two tenants that SET search_path without the provider', async () => {
+    const direct = createProvider(database, { isolation: 'search_path' })
     closing.push(direct.close)
     for (const name of ['naive_a', 'naive_b']) await open(direct, name)
     const url = new URL(database.url)
@@ -44,23 +45,23 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind PgBouncer', () => {
   })
 
   it.each([1, 3])(
-    'the session setting is caught at the first connection, of %d server connections',
+    "rejects pooler: 'session' with the first connection, of %d server connections",
     async (size) => {
       const bouncer = size === 1 ? transaction : await startPgBouncer(database.url, { size })
       if (size > 1) closing.push(bouncer.stop)
       for (const isolation of ['search_path', 'set_role'] as const) {
         const provider = through(bouncer, { isolation, pooler: 'session' })
-        const error = await failure(open(provider, `probe_${isolation}_${size}`))
+        const error = await captureError(open(provider, `probe_${isolation}_${size}`))
         expect(error).toMatchObject({ code: 'config_invalid' })
         expect(error.message).toContain("pooler: 'transaction'")
         const client = await open(provider, `probe_${isolation}_${size}`)
-        expect(await failure(client.query('SELECT 1'))).toMatchObject({ code: 'config_invalid' })
-        expect(await failure(client.connect())).toMatchObject({ code: 'config_invalid' })
+        expect(await captureError(client.query('SELECT 1'))).toMatchObject({ code: 'config_invalid' })
+        expect(await captureError(client.connect())).toMatchObject({ code: 'config_invalid' })
       }
     },
   )
 
-  it('a session pooler passes the probe, and serves', async () => {
+  it('accepts a session pooler and serves through it', async () => {
     const bouncer = await startPgBouncer(database.url, { mode: 'session', size: 5 })
     closing.push(bouncer.stop)
     const provider = through(bouncer, { isolation: 'search_path', maxConnections: 3 })
@@ -68,20 +69,20 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind PgBouncer', () => {
     expect((await client.query('SELECT body FROM notes')).rows).toEqual([{ body: 'of session_a' }])
   })
 
-  it('a session pooler that was told to clean nothing hands on no session as its last client left it', async () => {
+  it('resets the session of the last client when a session pooler has no server_reset_query', async () => {
     const bouncer = await startPgBouncer(database.url, {
       mode: 'session',
       size: 2,
       settings: ['server_reset_query ='],
     })
     closing.push(bouncer.stop)
-    const direct = providerOf(database, { isolation: 'search_path' })
+    const direct = createProvider(database, { isolation: 'search_path' })
     closing.push(direct.close)
     await open(direct, 'uncleaned_a')
     const url = new URL(database.url)
     url.host = `127.0.0.1:${bouncer.port}`
-    const last = await connected(url.href)
-    await last.query("CREATE TEMP TABLE notes AS SELECT 1 AS id, 'of somebody'::text AS body")
+    const last = await connectClient(url.href)
+    await last.query("CREATE TEMP TABLE notes AS SELECT 1 AS id, 'of another client'::text AS body")
     await last.end()
     const provider = through(bouncer, { isolation: 'search_path', maxConnections: 2 })
     const client = await open(provider, 'uncleaned_a')
@@ -89,7 +90,7 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind PgBouncer', () => {
   })
 
   it.each(['set_role', 'search_path', 'role'] as const)(
-    '%s: 5,000 interleaved queries of eight tenants on one server connection, and none crosses',
+    '%s: 5,000 interleaved queries of eight tenants on one server connection each read their own tenant',
     async (isolation) => {
       const provider = through(transaction, {
         isolation,
@@ -115,27 +116,27 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind PgBouncer', () => {
             await Promise.all([client.query(read, [1]), client.query(read, [1])]).then((all) => {
               for (const each of all) check(each, at)
             })
-            const held = await client.connect()
-            await held.query('BEGIN')
-            check(await held.query(read, [1]), at)
-            check(await held.query(read, [1]), at)
-            await held.query(round % 2 === 0 ? 'COMMIT' : 'ROLLBACK')
-            check(await held.query(read, [1]), at)
-            check(await held.query(read, [1]), at)
-            held.release()
+            const lease = await client.connect()
+            await lease.query('BEGIN')
+            check(await lease.query(read, [1]), at)
+            check(await lease.query(read, [1]), at)
+            await lease.query(round % 2 === 0 ? 'COMMIT' : 'ROLLBACK')
+            check(await lease.query(read, [1]), at)
+            check(await lease.query(read, [1]), at)
+            lease.release()
           }
         }),
       )
       expect(queries).toBe(5_040)
       expect(crossed).toBe(0)
-      // They truly shared: a role of its own has a pool of its own in PgBouncer.
+      // The tenants have shared one connection. With `role`, PgBouncer keeps a pool for each role.
       expect(pids.size).toBe(isolation === 'role' ? names.length : 1)
     },
     60_000,
   )
 
   it.each(['set_role', 'search_path'] as const)(
-    '%s: what a session would keep is refused, or gone after the statement',
+    '%s: state of a session is rejected, or reset after its statement',
     async (isolation) => {
       const provider = through(transaction, { isolation, pooler: 'transaction' })
       const [alice, bob] = [
@@ -144,17 +145,17 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind PgBouncer', () => {
       ]
       const before = (await snapshot(bob)).state
       const refused: string[] = []
-      for (const [what, statements] of Object.entries(POLLUTERS)) {
+      for (const [state, statements] of Object.entries(POLLUTERS)) {
         const [first = ''] = statements.filter((text) => !/^(?:BEGIN|COMMIT)$/.test(text))
         const error = await alice.query(first).then(
           () => undefined,
           (thrown: any) => thrown,
         )
-        if (error?.code === 'not_supported') refused.push(what)
+        if (error?.code === 'not_supported') refused.push(state)
         const client = await alice.connect()
         await pollute(client, statements)
         client.release()
-        expect((await snapshot(bob)).state, what).toEqual(before)
+        expect((await snapshot(bob)).state, state).toEqual(before)
         await bob.query('SELECT count(*) FROM notes')
       }
       expect(refused).toEqual([
@@ -166,9 +167,9 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind PgBouncer', () => {
     },
   )
 
-  it('what a pooler has prepared for all its clients stays, what a tenant prepared goes', async () => {
+  it("keeps a pooler's prepared statements, and removes those of a tenant", async () => {
     await open(through(transaction, { isolation: 'set_role', pooler: 'transaction' }), 'kept_a')
-    const pooler = await connected(database.url)
+    const pooler = await connectClient(database.url)
     await pooler.query({ name: 'of_all', text: 'SELECT 1' })
     await pooler.query('DO $$ BEGIN EXECUTE \'PREPARE "of a tenant" AS SELECT 1\'; END $$')
     await pooler.query('CALL tenantry.leave_4()')
@@ -177,7 +178,7 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind PgBouncer', () => {
     expect(rows).toEqual([{ name: 'of_all' }])
   })
 
-  it('what undoes a session is not what a tenant’s type makes of it', async () => {
+  it('resets a session without the types that a tenant has created', async () => {
     const bouncer = await startPgBouncer(database.url, { size: 1 })
     closing.push(bouncer.stop)
     const provider = through(bouncer, { isolation: 'set_role', pooler: 'transaction' })
@@ -186,7 +187,7 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind PgBouncer', () => {
       "CREATE FUNCTION spy(pg_catalog.text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'spied'; RETURN true; END $$",
     )
     await alice.query('CREATE DOMAIN text AS pg_catalog.text CHECK (spy(VALUE::pg_catalog.text))')
-    // A server connection on which nothing was called yet.
+    // The next connection has called no procedure yet.
     await database.sql('SELECT pg_terminate_backend($1)', [(await snapshot(bob)).pid])
     await expect
       .poll(() =>
@@ -196,15 +197,15 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind PgBouncer', () => {
         ),
       )
       .toBe(true)
-    const held = await bob.connect()
+    const lease = await bob.connect()
     const notices: unknown[] = []
-    held.on('notice', ({ message }) => notices.push(message))
-    await held.query('SELECT 1')
-    held.release()
+    lease.on('notice', ({ message }) => notices.push(message))
+    await lease.query('SELECT 1')
+    lease.release()
     expect(notices).toEqual([])
   })
 
-  it('statements that were not awaited are each their own, whatever became of the one before', async () => {
+  it('isolates statements that were sent without awaiting, also after an error in the one before', async () => {
     const provider = through(transaction, { isolation: 'set_role', pooler: 'transaction' })
     const client = await (await open(provider, 'after_error')).connect()
     const texts = ['SELECT 1 / 0', 'SELECT body FROM notes', 'SELECT 1 / 0', 'BEGIN', 'SELECT body FROM notes', 'SELECT 1 / 0',
@@ -217,7 +218,7 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind PgBouncer', () => {
     ]) // biome-ignore format: a list
   })
 
-  it('a seed that was chosen makes nobody’s random numbers known', async () => {
+  it('does not let a tenant choose the seed of the random numbers of another tenant', async () => {
     const bouncer = await startPgBouncer(database.url, { size: 1 })
     closing.push(bouncer.stop)
     const provider = through(bouncer, { isolation: 'set_role', pooler: 'transaction' })
@@ -227,16 +228,16 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind PgBouncer', () => {
       await alice.query('SELECT setseed(0.5)')
       numbers.add((await bob.query('SELECT random() AS number')).rows[0].number)
       await alice.query('SELECT setseed(0.5)')
-      const held = await bob.connect()
-      await held.query('BEGIN')
-      numbers.add((await held.query('SELECT random() AS number')).rows[0].number)
-      await held.query('COMMIT')
-      held.release()
+      const lease = await bob.connect()
+      await lease.query('BEGIN')
+      numbers.add((await lease.query('SELECT random() AS number')).rows[0].number)
+      await lease.query('COMMIT')
+      lease.release()
     }
     expect(numbers.size).toBe(6)
   })
 
-  it('what follows an error may write: nothing of what undid it is left', async () => {
+  it('lets the statement after an error write, because the reset leaves no setting behind', async () => {
     const provider = through(transaction, { isolation: 'set_role', pooler: 'transaction' })
     const client = await (await open(provider, 'writes_after')).connect()
     const failed = () => client.query('SELECT 1 / 0').catch(() => {})
@@ -263,19 +264,19 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind PgBouncer', () => {
       const pool = await open(provider, 'copied')
       await pool.query('CREATE OR REPLACE VIEW seen AS SELECT body FROM notes')
       await expect(pool.query(copy)).rejects.toThrow(/copy/i)
-      const held = await pool.connect()
-      await held.query('BEGIN')
-      const outcomes = await Promise.allSettled([held.query(copy), held.query('SELECT 1')])
+      const lease = await pool.connect()
+      await lease.query('BEGIN')
+      const outcomes = await Promise.allSettled([lease.query(copy), lease.query('SELECT 1')])
       expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'fulfilled'])
-      await held.query('COMMIT')
-      held.release()
+      await lease.query('COMMIT')
+      lease.release()
       await expect(provider.batch(pool, [{ sql: 'SELECT 1' }, { sql: copy }])).rejects.toThrow(/copy/i)
       for (let at = 0; at < 4; at++)
         expect((await pool.query('SELECT $1::int AS number', [at])).rows).toEqual([{ number: at }])
     },
   )
 
-  it('a cursor or stream cannot end a transaction', async () => {
+  it('does not let a cursor or a stream end a transaction', async () => {
     const provider = through(transaction, { isolation: 'set_role', pooler: 'transaction' })
     const client = await (await open(provider, 'ended_by_cursor')).connect()
     await client.query('BEGIN')
@@ -287,7 +288,7 @@ describe.skipIf(withoutPgBouncer !== undefined)('behind PgBouncer', () => {
     client.release()
   })
 
-  it('named statements of the driver work: they are sent without their names', async () => {
+  it('runs named statements of the driver and sends them without their names', async () => {
     const provider = through(transaction, { isolation: 'set_role', pooler: 'transaction' })
     const client = await open(provider, 'named_a')
     for (let round = 0; round < 3; round++) {

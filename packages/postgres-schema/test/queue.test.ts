@@ -1,6 +1,7 @@
+import { captureError } from '@tenantry/test-support'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createDatabase, type TestDatabase } from './database.ts'
-import { failure, open, providerOf } from './support.ts'
+import { createProvider, open } from './support.ts'
 
 let database: TestDatabase
 beforeAll(async () => {
@@ -11,7 +12,7 @@ afterAll(() => database?.drop(), 60_000)
 it.each([106, 300])(
   'answers %d queries of one tenant at the same time, as a plain pool of 5 does',
   async (count) => {
-    const provider = providerOf(database, { queueTimeout: 60_000 })
+    const provider = createProvider(database, { queueTimeout: 60_000 })
     const client = await open(provider, `queue_${count}`)
     const answers = await Promise.all(
       Array.from({ length: count }, (_, at) => client.query('SELECT $1::int AS at', [at])),
@@ -22,14 +23,18 @@ it.each([106, 300])(
 )
 
 it('refuses a query above maxWaiting with an error that names the limit', async () => {
-  const provider = providerOf(database, { maxConnectionsPerTenant: 1, maxWaiting: 1, queueTimeout: 60_000 })
+  const provider = createProvider(database, {
+    maxConnectionsPerTenant: 1,
+    maxWaiting: 1,
+    queueTimeout: 60_000,
+  })
   const client = await open(provider, 'queue_full')
-  const held = await client.connect()
+  const lease = await client.connect()
   const waiting = client.query('SELECT 1')
-  const error = await failure(client.query('SELECT 2'))
+  const error = await captureError(client.query('SELECT 2'))
   expect(error).toMatchObject({ code: 'pool_exhausted', retryAfter: 1 })
   expect(error.message).toContain('1 caller already waits for a connection (maxWaiting: 1)')
-  held.release()
+  lease.release()
   await waiting
   await provider.close()
 })

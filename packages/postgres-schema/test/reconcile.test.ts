@@ -5,7 +5,7 @@ import { Pool } from 'pg'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createPostgresSchemaFactory } from '../src/index.ts'
 import { createDatabase, type TestDatabase } from './database.ts'
-import { open, type Provider, providerOf } from './support.ts'
+import { createProvider, open, type Provider } from './support.ts'
 
 const PREFIX = 'rec_'
 let database: TestDatabase
@@ -18,7 +18,7 @@ beforeAll(async () => {
   await database.sql('CREATE SCHEMA catalog')
   const pool = new Pool({ connectionString: database.url, options: '-c search_path=catalog', max: 2 })
   catalog = new Kysely<any>({ dialect: new PostgresDialect({ pool }) })
-  provider = providerOf(database)
+  provider = createProvider(database)
   factory = createPostgresSchemaFactory({
     connection: database.url,
     secret: database.secret,
@@ -36,17 +36,17 @@ afterAll(async () => {
   await database?.drop()
 })
 
-/** What is found, by the end of its name; what is to be repaired must have been seen before. */
-async function found(repair: FindingKind[] = []): Promise<Record<string, FindingKind>> {
+/** Reconciles and returns the findings by the end of their names. A repair needs an earlier call that has reported the finding. */
+async function reconcile(repair: FindingKind[] = []): Promise<Record<string, FindingKind>> {
   const { findings } = await lifecycle.reconcile({ repair, grace: 0 })
   return Object.fromEntries(findings.map(({ name, kind }) => [name.slice(PREFIX.length), kind] as const))
 }
 
-it('reconcile finds roles that outlived their schema, and takes away those of purged tenants', async () => {
+it('reconcile finds roles without a schema, and removes those of purged tenants', async () => {
   for (const id of ['kept', 'missing', 'purged']) await factory.provision(id)
   await factory.deprovision('purged')
   await lifecycle.purge('purged')
-  for (const end of ['purged', 'stranger', 'orphan']) {
+  for (const end of ['purged', 'unknown', 'orphan']) {
     await open(provider, PREFIX + end)
     if (end !== 'orphan') await database.sql(`DROP SCHEMA ${PREFIX}${end} CASCADE`)
   }
@@ -56,13 +56,13 @@ it('reconcile finds roles that outlived their schema, and takes away those of pu
       "SELECT d.description FROM pg_roles r JOIN pg_shdescription d ON d.objoid = r.oid AND d.classoid = 'pg_authid'::regclass " +
         "WHERE d.description LIKE 'tenantry ' || (SELECT oid FROM pg_database WHERE datname = current_database()) || ' rec\\_purged'",
     )
-  const others = { stranger: 'leftover', orphan: 'orphan', missing: 'missing' }
-  expect(await found()).toEqual({ purged: 'leftover', ...others })
-  // The one that serves, and the one that owns.
+  const others = { unknown: 'leftover', orphan: 'orphan', missing: 'missing' }
+  expect(await reconcile()).toEqual({ purged: 'leftover', ...others })
+  // A tenant has a role that serves requests and a role that owns its tables.
   expect(await roles()).toHaveLength(2)
-  expect(await found(['leftover', 'orphan'])).toEqual({ purged: 'leftover', ...others })
-  // Of what was never ours nothing is taken away.
-  expect(await found()).toEqual(others)
+  expect(await reconcile(['leftover', 'orphan'])).toEqual({ purged: 'leftover', ...others })
+  // Roles of tenants that the catalog does not know are kept.
+  expect(await reconcile()).toEqual(others)
   expect(await roles()).toEqual([])
   expect((await factory.open('kept')).generation).toBe(1)
 })

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { createPostgresSchemaFactory } from '../src/index.ts'
-import { connected, createDatabase, type TestDatabase } from './database.ts'
+import { connectClient, createDatabase, type TestDatabase } from './database.ts'
 
 let database: TestDatabase
 beforeAll(async () => {
@@ -17,7 +17,7 @@ it('reports an idle connection that the server ends to onError, and serves the n
   })
   await factory.provision('acme')
   const { db } = await factory.getAdapters('acme')
-  const admin = await connected(database.url)
+  const admin = await connectClient(database.url)
   await admin.query(
     'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
   )

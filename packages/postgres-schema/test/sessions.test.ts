@@ -1,9 +1,9 @@
 import { Query } from 'pg'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { Isolation } from '../src/index.ts'
-import { connected, createDatabase, type TestDatabase } from './database.ts'
+import { connectClient, createDatabase, type TestDatabase } from './database.ts'
 import { POLLUTERS, pollute, snapshot } from './polluters.ts'
-import { open, type Provider, providerOf } from './support.ts'
+import { createProvider, open, type Provider } from './support.ts'
 
 let database: TestDatabase
 beforeAll(async () => {
@@ -15,13 +15,13 @@ for (const isolation of ['role', 'set_role', 'search_path'] as const satisfies r
   describe(`${isolation}: on one connection`, () => {
     let provider: Provider
     beforeAll(() => {
-      provider = providerOf(database, { isolation, maxConnections: 1 })
+      provider = createProvider(database, { isolation, maxConnections: 1 })
     })
     afterAll(() => provider.close())
 
-    for (const [what, statements] of Object.entries(POLLUTERS)) {
+    for (const [state, statements] of Object.entries(POLLUTERS)) {
       for (const by of ['query', 'client'] as const) {
-        it(`${what}, left by a ${by}, does not reach the next lease`, async () => {
+        it(`${state}, left by a ${by}, does not reach the next lease`, async () => {
           const [alice, bob] = [
             await open(provider, `${isolation}_alice`),
             await open(provider, `${isolation}_bob`),
@@ -39,9 +39,9 @@ for (const isolation of ['role', 'set_role', 'search_path'] as const satisfies r
             client.release()
           }
           expect((await snapshot(next)).state).toEqual(fresh.state)
-          const held = await next.connect()
-          expect((await held.query('SELECT current_user, current_schema() AS path')).rows).toHaveLength(1)
-          held.release()
+          const lease = await next.connect()
+          expect((await lease.query('SELECT current_user, current_schema() AS path')).rows).toHaveLength(1)
+          lease.release()
           expect(
             await database.sql(
               "SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE d.datname = current_database() AND l.objid = 4711 AND l.locktype = 'advisory'",
@@ -51,7 +51,7 @@ for (const isolation of ['role', 'set_role', 'search_path'] as const satisfies r
       }
     }
 
-    it('a cursor whose turn comes after the end of its transaction does not reach the next lease', async () => {
+    it('a cursor that begins after the end of its transaction does not reach the next lease', async () => {
       const [alice, bob] = [
         await open(provider, `${isolation}_alice`),
         await open(provider, `${isolation}_bob`),
@@ -73,7 +73,7 @@ for (const isolation of ['role', 'set_role', 'search_path'] as const satisfies r
       expect((await snapshot(next)).state).toEqual(fresh.state)
     })
 
-    it('the connection really is the same one', async () => {
+    it('both leases use the same connection', async () => {
       const [alice, bob] = [
         await open(provider, `${isolation}_alice`),
         await open(provider, `${isolation}_bob`),
@@ -86,23 +86,23 @@ for (const isolation of ['role', 'set_role', 'search_path'] as const satisfies r
   })
 }
 
-it('a session that could not be undone is not used again until it was', async () => {
+it('a session whose reset fails serves no other lease until a reset succeeds', async () => {
   const provider = startFresh('search_path', { maxConnections: 2, idleTimeout: 10_000 })
   const [alice, bob] = [await open(provider, 'undone_alice'), await open(provider, 'undone_bob')]
   const { pid } = await snapshot(alice)
-  const held = await alice.connect()
-  await held.query('BEGIN')
-  await held.query('CREATE TEMP TABLE leaked (id int, body text)')
-  // Its column goes with the temporary table, once nobody else reads it.
-  await held.query('ALTER TABLE notes ADD COLUMN extra leaked')
-  const admin = await connected(database.url)
+  const lease = await alice.connect()
+  await lease.query('BEGIN')
+  await lease.query('CREATE TEMP TABLE leaked (id int, body text)')
+  // The reset drops this column with the temporary table, as soon as no other session reads the table `notes`.
+  await lease.query('ALTER TABLE notes ADD COLUMN extra leaked')
+  const admin = await connectClient(database.url)
   await admin.query('BEGIN')
   const locked = admin.query('LOCK TABLE undone_alice.notes IN ACCESS SHARE MODE')
   const waiting = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'undone_alice.notes'::regclass"
   await expect.poll(() => database.sql(waiting)).toHaveLength(1)
-  await held.query('COMMIT')
+  await lease.query('COMMIT')
   await locked
-  held.release()
+  lease.release()
   await expect.poll(() => database.sql(`${waiting} AND pid = ${pid}`)).toHaveLength(1)
   await database.sql('SELECT pg_cancel_backend($1)', [pid])
   await admin.query('ROLLBACK')
@@ -116,25 +116,25 @@ it('a session that could not be undone is not used again until it was', async ()
 
 // Where connections are a tenant's own, so are its random numbers.
 for (const isolation of ['set_role', 'search_path'] as const) {
-  it(`${isolation}: a seed that was chosen makes nobody’s random numbers known`, async () => {
+  it(`${isolation}: a tenant cannot choose the seed of the random numbers of another tenant`, async () => {
     const provider = startFresh(isolation)
     const [alice, bob] = [
       await open(provider, `${isolation}_alice`),
       await open(provider, `${isolation}_bob`),
     ]
     const numbers = new Set<number>()
-    // What it gives can be told from what a few seeds have made of it.
-    const told = vi.spyOn(Math, 'random').mockReturnValue(0.5)
-    onTestFinished(() => told.mockRestore())
+    // A constant seed of the provider, which a tenant could compute from a few numbers, must not help.
+    const random = vi.spyOn(Math, 'random').mockReturnValue(0.5)
+    onTestFinished(() => random.mockRestore())
     for (let round = 0; round < 3; round++) {
       await alice.query('SELECT setseed(0.5)')
       numbers.add((await bob.query('SELECT random() AS number')).rows[0].number)
       await alice.query('SET seed TO 0.5')
-      const held = await bob.connect()
-      await held.query('BEGIN ISOLATION LEVEL SERIALIZABLE')
-      numbers.add((await held.query('SELECT random() AS number')).rows[0].number)
-      await held.query('COMMIT')
-      held.release()
+      const lease = await bob.connect()
+      await lease.query('BEGIN ISOLATION LEVEL SERIALIZABLE')
+      numbers.add((await lease.query('SELECT random() AS number')).rows[0].number)
+      await lease.query('COMMIT')
+      lease.release()
     }
     expect(numbers.size).toBe(6)
   })
@@ -145,8 +145,8 @@ afterAll(async () => {
   for (const provider of fresh) await provider.close()
 })
 
-function startFresh(isolation: Isolation, options: Parameters<typeof providerOf>[1] = {}): Provider {
-  const provider = providerOf(database, { isolation, maxConnections: 1, idleTimeout: 50, ...options })
+function startFresh(isolation: Isolation, options: Parameters<typeof createProvider>[1] = {}): Provider {
+  const provider = createProvider(database, { isolation, maxConnections: 1, idleTimeout: 50, ...options })
   fresh.push(provider)
   return provider
 }

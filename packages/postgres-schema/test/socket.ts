@@ -1,9 +1,9 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { createTempFolder } from '@tenantry/test-support'
 
-/** A Unix socket as a proxy puts it beside an app: `<directory>/.s.PGSQL.5432`, which leads to a server. */
+/** A Unix socket as a proxy offers it to an app: `<directory>/.s.PGSQL.5432`, which leads to a server. */
 export interface UnixSocket {
   readonly directory: string
   readonly connections: number
@@ -11,7 +11,7 @@ export interface UnixSocket {
 }
 
 export async function startSocket(name: string, target: { host: string; port: number }): Promise<UnixSocket> {
-  const root = mkdtempSync(path.join(tmpdir(), 'tenantry-'))
+  const root = createTempFolder('socket')
   const directory = path.join(root, name)
   mkdirSync(directory)
   const sockets = new Set<Socket>()

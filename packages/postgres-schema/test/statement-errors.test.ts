@@ -2,7 +2,7 @@ import { DatabaseError, type Pool } from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Isolation } from '../src/index.ts'
 import { createDatabase, type TestDatabase } from './database.ts'
-import { open, type Provider, providerOf } from './support.ts'
+import { createProvider, open, type Provider } from './support.ts'
 
 let database: TestDatabase
 const providers: Provider[] = []
@@ -16,7 +16,7 @@ afterAll(async () => {
 
 const ISOLATIONS: readonly Isolation[] = ['role', 'set_role', 'search_path']
 
-/** The error that one of two transactions of one tenant ends with, and what is left after both. */
+/** Runs two conflicting transactions of one tenant and returns their errors. */
 async function conflict(pool: Pool, level: string, texts: readonly [string[], string[]]): Promise<unknown[]> {
   const clients = [await pool.connect(), await pool.connect()]
   const errors: unknown[] = []
@@ -32,51 +32,48 @@ async function conflict(pool: Pool, level: string, texts: readonly [string[], st
   return errors
 }
 
-describe.each(ISOLATIONS)(
-  '%s: what a statement of the app runs into is the error of the driver',
-  (isolation) => {
-    async function start(name: string): Promise<Pool> {
-      const provider = providerOf(database, { isolation, maxConnections: 4 })
-      providers.push(provider)
-      const pool = await open(provider, `${isolation}_${name}`)
-      await pool.query("INSERT INTO notes (body) VALUES ('second')")
-      return pool
-    }
+describe.each(ISOLATIONS)('%s: a statement of the app fails with the error of the driver', (isolation) => {
+  async function start(name: string): Promise<Pool> {
+    const provider = createProvider(database, { isolation, maxConnections: 4 })
+    providers.push(provider)
+    const pool = await open(provider, `${isolation}_${name}`)
+    await pool.query("INSERT INTO notes (body) VALUES ('second')")
+    return pool
+  }
 
-    it('after a serialization failure', async () => {
-      const pool = await start('serializable')
-      const read = 'SELECT count(*) FROM notes'
-      const write = "INSERT INTO notes (body) VALUES ('more')"
-      const errors = await conflict(pool, 'SERIALIZABLE', [[read, write], [read, write]]) // biome-ignore format: pairs
-      expect(errors).toEqual([expect.objectContaining({ code: '40001' })])
-      expect(errors[0]).toBeInstanceOf(DatabaseError)
-    })
+  it('after a serialization failure', async () => {
+    const pool = await start('serializable')
+    const read = 'SELECT count(*) FROM notes'
+    const write = "INSERT INTO notes (body) VALUES ('more')"
+    const errors = await conflict(pool, 'SERIALIZABLE', [[read, write], [read, write]]) // biome-ignore format: pairs
+    expect(errors).toEqual([expect.objectContaining({ code: '40001' })])
+    expect(errors[0]).toBeInstanceOf(DatabaseError)
+  })
 
-    it('after a deadlock', async () => {
-      const pool = await start('deadlock')
-      const update = (id: number) => `UPDATE notes SET body = 'changed' WHERE id = ${id}`
-      const errors = await conflict(pool, 'READ COMMITTED', [[update(1), update(2)], [update(2), update(1)]]) // biome-ignore format: pairs
-      expect(errors).toEqual([expect.objectContaining({ code: '40P01' })])
-      expect((await pool.query('SELECT count(*)::int AS n FROM notes')).rows).toEqual([{ n: 2 }])
-    })
+  it('after a deadlock', async () => {
+    const pool = await start('deadlock')
+    const update = (id: number) => `UPDATE notes SET body = 'changed' WHERE id = ${id}`
+    const errors = await conflict(pool, 'READ COMMITTED', [[update(1), update(2)], [update(2), update(1)]]) // biome-ignore format: pairs
+    expect(errors).toEqual([expect.objectContaining({ code: '40P01' })])
+    expect((await pool.query('SELECT count(*)::int AS n FROM notes')).rows).toEqual([{ n: 2 }])
+  })
 
-    it('after a timeout of a statement or of a lock', async () => {
-      const pool = await start('timeout')
-      const [holder, waiter] = [await pool.connect(), await pool.connect()]
-      await waiter.query("SET statement_timeout = '50ms'")
-      await expect(waiter.query('SELECT pg_sleep(5)')).rejects.toMatchObject({
-        code: '57014',
-        severity: expect.any(String),
-      })
-      await waiter.query('SET statement_timeout = 0')
-      await waiter.query("SET lock_timeout = '50ms'")
-      await holder.query('BEGIN')
-      await holder.query('LOCK TABLE notes')
-      await expect(waiter.query('SELECT * FROM notes')).rejects.toMatchObject({ code: '55P03' })
-      await holder.query('ROLLBACK')
-      // The session goes on.
-      expect((await waiter.query('SELECT count(*)::int AS n FROM notes')).rows).toEqual([{ n: 2 }])
-      for (const client of [holder, waiter]) client.release()
+  it('after a timeout of a statement or of a lock', async () => {
+    const pool = await start('timeout')
+    const [holder, waiter] = [await pool.connect(), await pool.connect()]
+    await waiter.query("SET statement_timeout = '50ms'")
+    await expect(waiter.query('SELECT pg_sleep(5)')).rejects.toMatchObject({
+      code: '57014',
+      severity: expect.any(String),
     })
-  },
-)
+    await waiter.query('SET statement_timeout = 0')
+    await waiter.query("SET lock_timeout = '50ms'")
+    await holder.query('BEGIN')
+    await holder.query('LOCK TABLE notes')
+    await expect(waiter.query('SELECT * FROM notes')).rejects.toMatchObject({ code: '55P03' })
+    await holder.query('ROLLBACK')
+    // The session still works.
+    expect((await waiter.query('SELECT count(*)::int AS n FROM notes')).rows).toEqual([{ n: 2 }])
+    for (const client of [holder, waiter]) client.release()
+  })
+})

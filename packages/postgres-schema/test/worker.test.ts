@@ -19,11 +19,11 @@ const WORKER = `
       const pool = await factory.getAdapters(tenant)
       if (url.searchParams.has('add')) await pool.query('INSERT INTO notes (body) VALUES ($1)', [url.searchParams.get('add')])
       const first = await pool.query('SELECT body, current_schema() AS schema FROM notes ORDER BY id')
-      const held = await pool.connect()
-      await held.query('BEGIN')
-      const second = await held.query('SELECT count(*)::int AS n FROM notes')
-      await held.query('COMMIT')
-      held.release()
+      const lease = await pool.connect()
+      await lease.query('BEGIN')
+      const second = await lease.query('SELECT count(*)::int AS n FROM notes')
+      await lease.query('COMMIT')
+      lease.release()
       return Response.json({ rows: first.rows, n: second.rows[0].n })
     },
   }`
@@ -36,11 +36,11 @@ beforeAll(async () => {
     stdin: { contents: WORKER, resolveDir: new URL('..', import.meta.url).pathname, loader: 'ts' },
     bundle: true, write: false, format: 'esm', target: 'es2022', platform: 'node', external: ['node:*', 'cloudflare:*', 'pg-native'],
     conditions: ['workerd', 'worker'],
-    // Bare names of Node's modules, which the runtime has under `node:` alone.
+    // The runtime has Node's modules under `node:` only, without bare names.
     alias: Object.fromEntries(['events', 'util', 'crypto', 'dns', 'fs', 'net', 'tls', 'stream', 'path', 'string_decoder', 'assert'].map((name) => [name, `node:${name}`])),
     banner: { js: "import { createRequire } from 'node:module'; const require = createRequire('/');" },
   }) // biome-ignore format: one object
-  // A password, even where none is asked for: Hyperdrive wants one.
+  // Hyperdrive requires a password, also for a server that requires none.
   const url = new URL(database.url)
   url.password ||= 'unused'
   worker = new Miniflare(
@@ -60,7 +60,7 @@ afterAll(async () => {
   await database?.drop()
 })
 
-it('in workerd, through Hyperdrive: concurrent requests of two tenants in one isolate stay apart', async () => {
+it('serves concurrent requests of two tenants in one isolate of workerd, through Hyperdrive, each from its own schema', async () => {
   const factory = createPostgresSchemaFactory({
     connection: database.url, isolation: 'set_role', secret: database.secret,
     migrations: { '001': 'CREATE TABLE notes (id serial PRIMARY KEY, body text)' },
@@ -68,15 +68,15 @@ it('in workerd, through Hyperdrive: concurrent requests of two tenants in one is
   const tenants = ['acme', 'globex']
   for (const tenant of tenants) await factory.provision(tenant)
   await factory.close()
-  const ask = async (tenant: string, add = ''): Promise<any> => {
+  const request = async (tenant: string, add = ''): Promise<any> => {
     const response = await worker.dispatchFetch(
       `http://localhost/${tenant}${add === '' ? '' : `?add=${add}`}`,
     )
     expect(response.status, await response.clone().text()).toBe(200)
     return response.json()
   }
-  for (const tenant of tenants) await ask(tenant, `of-${tenant}`)
-  const answers = await Promise.all(Array.from({ length: 40 }, (_, at) => ask(tenants[at % 2] ?? '')))
+  for (const tenant of tenants) await request(tenant, `of-${tenant}`)
+  const answers = await Promise.all(Array.from({ length: 40 }, (_, at) => request(tenants[at % 2] ?? '')))
   for (const [at, { rows, n }] of answers.entries()) {
     expect(rows).toEqual([{ body: `of-${tenants[at % 2]}`, schema: `tenant_${tenants[at % 2]}` }])
     expect(n).toBe(1)
