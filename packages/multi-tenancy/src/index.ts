@@ -32,18 +32,14 @@ export type {
 } from './request/env.ts'
 export { createMultiTenancyMiddleware } from './request/multi-tenancy.ts'
 export type { TenancyOptions } from './request/options.ts'
-export {
-  type ResolveOptions,
-  resolveTenant,
-  type TenantResolver,
-  type TrustedProxy,
-} from './request/resolve.ts'
+export { type ResolveOptions, resolveTenant } from './request/resolve.ts'
 export { fromClaim } from './request/resolvers/claim.ts'
 export { type CookieOptions, fromCookie } from './request/resolvers/cookie.ts'
 export { type CustomHostOptions, fromHost } from './request/resolvers/custom-host.ts'
 export { fromHeader, type HeaderOptions } from './request/resolvers/header.ts'
 export { effectiveHost, type HostOptions } from './request/resolvers/host.ts'
 export { fromPath, type PathOptions } from './request/resolvers/path.ts'
+export type { TenantResolver, TrustedProxy } from './request/resolvers/resolver.ts'
 export { fromSubdomain, type SubdomainOptions } from './request/resolvers/subdomain.ts'
 export { createSubdomainMiddleware } from './request/subdomain.ts'
 export { type MultiTenancy, type MultiTenancyConfig, setupMultiTenancy } from './setup.ts'

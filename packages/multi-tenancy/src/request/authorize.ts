@@ -6,11 +6,10 @@ import { checkFunctions, checkOptions } from '../util/options.ts'
 import { checkConfig, contextTenantId, requestErrorReporter } from './config.ts'
 import type { TenancyOptions } from './options.ts'
 import { reportFaults } from './report-faults.ts'
-import { ask, type Soon } from './resolve.ts'
 import { CLAIM_OPTIONS, tokenReader } from './resolvers/claim.ts'
 
 /** Lets a request to a tenant pass, or throws. */
-export type AccessRule = (c: Context, tenantId: TenantId) => Soon<void>
+export type AccessRule = (c: Context, tenantId: TenantId) => Promise<void>
 
 /**
  * Lets a request pass only to the tenant it may reach, taken from `c.var.tenant_id`. By default its verified
@@ -45,45 +44,32 @@ export function accessRule(options: AccessControlOptions = {}): AccessRule {
   const readToken = tokenReader(options, 'accessControl')
   const { authorize } = options
   if (authorize !== undefined) {
-    return (c, id) =>
-      ask(
-        authorize,
-        (allowed) => {
-          if (allowed !== true) throw notFound(id)
-        },
-        c,
-        id,
-      )
+    return async (c, id) => {
+      if ((await authorize(c, id)) !== true) throw notFound(id)
+    }
   }
-  return (c, id) =>
-    ask(
-      readToken,
-      (token) => {
-        if (token === undefined) throw unauthenticated()
-        if (token.tenant !== id && token.tenant !== (controlPlane ?? id)) throw notFound(id)
-      },
-      c,
-    )
+  return async (c, id) => {
+    const token = await readToken(c)
+    if (token === undefined) throw unauthenticated()
+    if (token.tenant !== id && token.tenant !== (controlPlane ?? id)) throw notFound(id)
+  }
 }
 
 /** Lets only the control plane pass, by the rule that lets its tokens reach every tenant. */
-export function controlPlaneRule(options: AccessControlOptions): (c: Context) => Soon<void> {
+export function controlPlaneRule(options: AccessControlOptions): (c: Context) => Promise<void> {
   const controlPlane = controlPlaneTenantId(options)
   const readToken = tokenReader(options, 'accessControl')
   const { authorizeControlPlane } = options
-  const decided = (allowed: boolean): void => {
-    if (allowed !== true) throw new TenancyError('forbidden', 'Only the control plane manages tenants')
+  if (authorizeControlPlane !== undefined) {
+    return async (c) => {
+      if ((await authorizeControlPlane(c)) !== true) throw forbidden()
+    }
   }
-  if (authorizeControlPlane !== undefined) return (c) => ask(authorizeControlPlane, decided, c)
-  return (c) =>
-    ask(
-      readToken,
-      (token) => {
-        if (token === undefined) throw unauthenticated()
-        decided(controlPlane !== undefined && token.tenant === controlPlane)
-      },
-      c,
-    )
+  return async (c) => {
+    const token = await readToken(c)
+    if (token === undefined) throw unauthenticated()
+    if (controlPlane === undefined || token.tenant !== controlPlane) throw forbidden()
+  }
 }
 
 /** The control-plane tenant's id from its two options, after checking all of `accessControl`. */
@@ -111,4 +97,9 @@ export function controlPlaneTenantId(options: AccessControlOptions): string | un
 /** The answer to a request without a token. */
 function unauthenticated(): TenancyError {
   return new TenancyError('unauthenticated', 'This request carries no accepted token')
+}
+
+/** The answer to a request that may not manage tenants. */
+function forbidden(): TenancyError {
+  return new TenancyError('forbidden', 'Only the control plane manages tenants')
 }

@@ -8,8 +8,9 @@ import { inject, tenantOpener } from './database.ts'
 import type { TenancyEnv } from './env.ts'
 import type { TenancyOptions } from './options.ts'
 import { reportFaults } from './report-faults.ts'
-import { findTenant, fromContext, isLater, type TenantResolver, unresolved } from './resolve.ts'
+import { findTenant, fromContext, unresolved } from './resolve.ts'
 import { tokenReader } from './resolvers/claim.ts'
+import type { TenantResolver } from './resolvers/resolver.ts'
 import { fromSubdomain } from './resolvers/subdomain.ts'
 
 /**
@@ -39,12 +40,10 @@ export function createMultiTenancyMiddleware<Adapters>(
   return reportFaults(
     requestErrorReporter(config),
     async (c, begin) => {
-      const found = findTenant(c, resolvers, options)
-      const id = isLater(found) ? await found : found
+      const id = await findTenant(c, resolvers, options)
       if (id === undefined) throw unresolved()
       begin('authorize')
-      const allowed = authorize(c, id)
-      if (isLater(allowed)) await allowed
+      await authorize(c, id)
       begin('open')
       inject(c, await open(id))
     },

@@ -1,7 +1,7 @@
 import type { AccessControlOptions } from '../types/access-control.ts'
 import type { OnError } from '../types/error-report.ts'
 import type { DatabaseSource } from './env.ts'
-import type { TenantResolver } from './resolve.ts'
+import type { TenantResolver } from './resolvers/resolver.ts'
 import type { SubdomainOptions } from './resolvers/subdomain.ts'
 
 /** The options that the middlewares share. One object may be given to each of them. */

@@ -1,6 +1,6 @@
 import { type Context, Hono } from 'hono'
-import type { TenantResolver } from '../../src/request/resolve.ts'
 import { resolveTenant } from '../../src/request/resolve.ts'
+import type { TenantResolver } from '../../src/request/resolvers/resolver.ts'
 
 /** What one request resolves to: a tenant id, or the code of the error. */
 export async function ask(

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import type { TenantResolver } from '../../src/request/resolve.ts'
 import { fromClaim } from '../../src/request/resolvers/claim.ts'
 import { fromCookie } from '../../src/request/resolvers/cookie.ts'
 import { fromHeader } from '../../src/request/resolvers/header.ts'
 import { fromPath } from '../../src/request/resolvers/path.ts'
+import type { TenantResolver } from '../../src/request/resolvers/resolver.ts'
 import { fromSubdomain } from '../../src/request/resolvers/subdomain.ts'
 import { ask } from './ask.ts'
 

@@ -2,7 +2,7 @@ import type { Context } from 'hono'
 import { configError, TenancyError } from '../../errors.ts'
 import type { ClaimOptions } from '../../types/access-control.ts'
 import { checkFunctions, checkOptions } from '../../util/options.ts'
-import type { TenantResolver } from '../resolve.ts'
+import type { TenantResolver } from './resolver.ts'
 
 /** A verified token, as far as tenancy goes. */
 export interface TenantToken {

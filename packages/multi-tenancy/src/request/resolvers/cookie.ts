@@ -1,6 +1,6 @@
 import { TenancyError } from '../../errors.ts'
 import { checkName, checkOptions } from '../../util/options.ts'
-import { checkTrust, type TenantResolver, type TrustedProxy } from '../resolve.ts'
+import { checkTrust, type TenantResolver, type TrustedProxy } from './resolver.ts'
 
 export interface CookieOptions {
   readonly name: string

@@ -1,8 +1,8 @@
 import { configError } from '../../errors.ts'
 import { isTenantId } from '../../tenant-id.ts'
 import { checkFunctions, checkOptions } from '../../util/options.ts'
-import type { TenantResolver } from '../resolve.ts'
 import { type HostOptions, hostName, hostReader } from './host.ts'
+import type { TenantResolver } from './resolver.ts'
 
 export interface CustomHostOptions extends HostOptions {
   /** Tenant ids by host, or a look-up that is given the host in lower case, without port or trailing dot. */

@@ -1,5 +1,5 @@
 import { checkName, checkOptions } from '../../util/options.ts'
-import { checkTrust, type TenantResolver, type TrustedProxy } from '../resolve.ts'
+import { checkTrust, type TenantResolver, type TrustedProxy } from './resolver.ts'
 
 export interface HeaderOptions {
   /** @default 'x-tenant-id' */

@@ -1,6 +1,6 @@
 import type { Context } from 'hono'
 import { configError, TenancyError } from '../../errors.ts'
-import { checkTrust, type TrustedProxy } from '../resolve.ts'
+import { checkTrust, type TrustedProxy } from './resolver.ts'
 
 /** Which host the host resolvers believe. */
 export interface HostOptions {

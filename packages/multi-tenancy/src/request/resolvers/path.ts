@@ -1,7 +1,7 @@
 import type { Context } from 'hono'
 import { configError } from '../../errors.ts'
 import { checkOptions } from '../../util/options.ts'
-import type { TenantResolver } from '../resolve.ts'
+import type { TenantResolver } from './resolver.ts'
 
 export interface PathOptions {
   /** What stands before the tenant id: `/t` for `/t/acme/notes`, `/` for `/acme/notes`. */

@@ -1,8 +1,8 @@
 import { configError } from '../../errors.ts'
 import { reservedSet } from '../../tenant-id.ts'
 import { checkFunctions, checkOptions } from '../../util/options.ts'
-import { ask, type TenantResolver } from '../resolve.ts'
 import { type HostOptions, hostName, hostReader } from './host.ts'
+import type { TenantResolver } from './resolver.ts'
 
 export interface SubdomainOptions extends HostOptions {
   /** The domain tenants live under: `example.com` for `acme.example.com`. No port, no scheme. */
@@ -50,5 +50,5 @@ export function fromSubdomain(options: SubdomainOptions, at = 'fromSubdomain'): 
     if (label.includes('.') || reserved.has(label)) return undefined
     return resolveSubdomain === undefined ? label : resolveSubdomain(label)
   }
-  return (c) => ask(readHost, resolve, c)
+  return async (c) => resolve(await readHost(c))
 }
