@@ -181,10 +181,8 @@ export const foreignKeys: readonly ConformanceCase[] = defineCases('migrations',
         match(error.message, /0004_pragma, statement 1 of 1 in line 1 \(PRAGMA /)
       }
       // Without transactional DDL, all statements of a migration share one connection, so these have their effect.
-      const alone = t.provider.capabilities.transactionalDdl
-        ? [DRIZZLE, 'PRAGMA defer_foreign_keys = ON']
-        : []
-      for (const text of alone) {
+      const alone = [DRIZZLE, 'PRAGMA defer_foreign_keys = ON']
+      for (const text of t.provider.capabilities.transactionalDdl ? alone : []) {
         const migrations = { ...first, '0003_rebuild': { sql: text, transaction: false } }
         const error = await expectError('migrate', () => t.createFactory({ migrations }).migrate('acme'))
         equal(error.code, 'config_invalid')
