@@ -50,5 +50,9 @@ export function fromSubdomain(options: SubdomainOptions, at = 'fromSubdomain'): 
     if (label.includes('.') || reserved.has(label)) return undefined
     return resolveSubdomain === undefined ? label : resolveSubdomain(label)
   }
-  return async (c) => resolve(await readHost(c))
+  // Without a promise where the host is known: see the loop of `findTenant`.
+  return (c) => {
+    const host = readHost(c)
+    return typeof host === 'string' ? resolve(host) : host.then(resolve)
+  }
 }
