@@ -2,7 +2,7 @@ import type { Context } from 'hono'
 
 type Bindings = Readonly<Record<PropertyKey, unknown>>
 
-/** The environment a copy was made from: the server of Node looks there for what `upgradeWebSocket` leaves. */
+/** The original of each copied environment: Node's server reads from it the mark that `upgradeWebSocket` sets. */
 const originals = new WeakMap<object, Record<PropertyKey, unknown>>()
 
 /**
@@ -36,7 +36,7 @@ function inherit(copy: object, env: Bindings, name: PropertyKey): void {
 
 /**
  * Hands the mark of an accepted WebSocket upgrade on to Node's server, which gave this request an environment of its own
- * (`incoming`) and looks for the mark, under a symbol, there. Nothing else that a handler sets is handed on.
+ * (`incoming`) and reads the mark there, under a symbol. Nothing else that a handler sets is handed on.
  */
 export function forwardUpgradeMark(c: Context): void {
   if (c.req.raw.headers.get('upgrade')?.toLowerCase() !== 'websocket') return

@@ -16,7 +16,7 @@ import { reportFaults } from './report-faults.ts'
  * Workers and Node hand the same one to requests of other tenants.
  *
  * @throws `config_invalid` while constructing; per request `tenant_unresolved`, `invalid_tenant_id`,
- * `tenant_not_found`, and the coded error of whatever `getAdapters` threw
+ * `tenant_not_found`, and the coded error of what `getAdapters` threw
  *
  * @example
  * ```ts
@@ -37,7 +37,7 @@ export function createDatabaseMiddleware<Adapters>(
     async (c, begin) => {
       const id = contextTenantId(c, reserved)
       begin('open')
-      inject(c, await open(id))
+      injectTenant(c, await open(id))
     },
     (c) => {
       forwardUpgradeMark(c)
@@ -46,7 +46,7 @@ export function createDatabaseMiddleware<Adapters>(
   )
 }
 
-/** A tenant with its adapters, ready for `inject`. */
+/** A tenant with its adapters, ready for `injectTenant`. */
 export interface Opened<Adapters> {
   readonly tenant: RequestTenant
   readonly adapters: Adapters
@@ -56,14 +56,14 @@ export interface Opened<Adapters> {
 export function tenantOpener<Adapters>(
   source: DatabaseSource<Adapters>,
 ): (id: TenantId) => Promise<Opened<Adapters>> {
-  const given = source as Partial<TenantFactory<Adapters>> | null | undefined
-  if (typeof given !== 'object' || given === null) throw configError('databaseIsolation', 'is missing')
+  const members = source as Partial<TenantFactory<Adapters>> | null | undefined
+  if (typeof members !== 'object' || members === null) throw configError('databaseIsolation', 'is missing')
   for (const name of ['getAdapters', 'onProvision', 'onDeprovision', 'provision', 'deprovision', 'open']) {
-    const member: unknown = (given as Record<string, unknown>)[name]
+    const member: unknown = (members as Record<string, unknown>)[name]
     if (typeof member === 'function' || (member === undefined && name !== 'getAdapters')) continue
     throw configError(`databaseIsolation.${name}`, 'must be a function')
   }
-  const factory = typeof given.open === 'function' ? (given as TenantFactory<Adapters>) : undefined
+  const factory = typeof members.open === 'function' ? (members as TenantFactory<Adapters>) : undefined
   return async (id) => {
     try {
       const opened = factory ? await factory.open(id) : { id, adapters: await source.getAdapters(id) }
@@ -76,7 +76,7 @@ export function tenantOpener<Adapters>(
 }
 
 /** Puts an opened tenant into the request. */
-export function inject<Adapters>(c: Context, { tenant, adapters }: Opened<Adapters>): void {
+export function injectTenant<Adapters>(c: Context, { tenant, adapters }: Opened<Adapters>): void {
   c.env = copyEnv(c.env, adapters)
   c.set('tenant_id', tenant.id)
   c.set('tenant', tenant)

@@ -22,7 +22,7 @@ export interface RequestTenant {
  * ```
  */
 export interface TenancyEnv<Adapters = unknown> {
-  /** `c.env`: on a copy made for the request, so `data` is this tenant's alone. */
+  /** `c.env`: a copy for this request, so `data` belongs to this tenant alone. */
   Bindings: { data: Adapters }
   /** `c.var`. */
   Variables: { tenant_id: TenantId; tenant: RequestTenant }
@@ -43,8 +43,9 @@ export interface DatabaseIsolation<Adapters = unknown> {
   /** The adapters of exactly this tenant. Throws when there are none; nothing is used instead. */
   getAdapters(tenantId: string): Promise<Adapters>
   /**
-   * Makes a tenant's database. Beside a factory with a catalog it is a step of the operation that has made it: it may
-   * run again, and `factory.provision` in it confirms at once. The tenant is not served yet.
+   * Creates a tenant's database. Beside a factory with a catalog this function is a step of the operation that has
+   * created the database: it may run again, and a call of `factory.provision` in it confirms immediately. The tenant is
+   * not served yet.
    */
   onProvision?(tenantId: string, progress: Progress): Promise<void>
   /** Deletes a tenant's database. Beside a factory with a catalog it is a step before the operation does. */

@@ -4,7 +4,7 @@ import { accessRule, controlPlaneTenantId } from './authorize.ts'
 import { keepPrivate } from './cache-headers.ts'
 import { checkConfig, requestErrorReporter } from './config.ts'
 import { forwardUpgradeMark } from './copy-env.ts'
-import { inject, tenantOpener } from './database.ts'
+import { injectTenant, tenantOpener } from './database.ts'
 import type { TenancyEnv } from './env.ts'
 import type { TenancyOptions } from './options.ts'
 import { reportFaults } from './report-faults.ts'
@@ -15,7 +15,7 @@ import { fromSubdomain } from './resolvers/subdomain.ts'
 
 /**
  * The whole way of a request: resolve the tenant id, authorize, open its database, inject. Authorization comes
- * before anything is looked up, so those refused learn nothing of which tenants there are.
+ * before anything is looked up, so a refused caller does not learn which tenants exist.
  *
  * @throws `config_invalid` while constructing; per request what `resolveTenant`,
  * `createAccessControlMiddleware` and `createDatabaseMiddleware` throw
@@ -34,7 +34,7 @@ export function createMultiTenancyMiddleware<Adapters>(
   const reserved = checkConfig(config)
   const { accessControl = {}, cacheHeaders = true } = config
   const options = { reserved, controlPlaneTenantId: controlPlaneTenantId(accessControl) }
-  const resolvers = resolversOf(config)
+  const resolvers = listResolvers(config)
   const authorize = accessRule(accessControl)
   const open = tenantOpener(config.databaseIsolation)
   return reportFaults(
@@ -45,7 +45,7 @@ export function createMultiTenancyMiddleware<Adapters>(
       begin('authorize')
       await authorize(c, id)
       begin('open')
-      inject(c, await open(id))
+      injectTenant(c, await open(id))
     },
     (c) => {
       forwardUpgradeMark(c)
@@ -54,10 +54,10 @@ export function createMultiTenancyMiddleware<Adapters>(
   )
 }
 
-function resolversOf(config: TenancyOptions<any>): readonly TenantResolver[] {
+function listResolvers(config: TenancyOptions<any>): readonly TenantResolver[] {
   const { resolvers, subdomainRouting, accessControl = {} } = config
   const list = resolvers ?? []
-  // A string is no list of letters.
+  // A string is iterable but not a list of resolvers.
   if (!Array.isArray(list) || list.some((resolve) => typeof resolve !== 'function')) {
     throw configError('resolvers', 'must be a list of functions')
   }
@@ -65,7 +65,7 @@ function resolversOf(config: TenancyOptions<any>): readonly TenantResolver[] {
     return [fromContext, ...list, fromSubdomain(subdomainRouting, 'subdomainRouting')]
   if (resolvers !== undefined) return [fromContext, ...list]
 
-  // A token beside a tenant set earlier is for authorization to judge, not a second opinion.
+  // Where an earlier middleware set the tenant, only authorization reads the token: it does not name a tenant too.
   const readToken = tokenReader(accessControl, 'accessControl')
   const fromToken = async (c: Context) =>
     fromContext(c) === undefined ? (await readToken(c))?.tenant : undefined

@@ -17,7 +17,7 @@ export const CLAIM_OPTIONS: readonly string[] = ['claims', 'tenantClaims', 'issu
  * Reads the request's token by checked options: `undefined` when there is none, or another issuer's.
  *
  * @throws `config_invalid` while constructing; per request `tenant_ambiguous` for claims that disagree and
- * `invalid_tenant_id` for one that is no string
+ * `invalid_tenant_id` for a claim that is not a string
  */
 export function tokenReader(
   options: ClaimOptions,
@@ -38,7 +38,7 @@ export function tokenReader(
     const payload: unknown = await claims(c)
     if (typeof payload !== 'object' || payload === null) return undefined
     if (issuer !== undefined && own(payload, 'iss') !== issuer) return undefined
-    return { tenant: tenantOf(payload, tenantClaims) }
+    return { tenant: readTenantClaim(payload, tenantClaims) }
   }
 }
 
@@ -59,7 +59,7 @@ export function fromClaim(options: ClaimOptions = {}): TenantResolver {
   return Object.assign(async (c: Context) => (await readToken(c))?.tenant, { verified: true })
 }
 
-function tenantOf(payload: object, names: readonly string[]): string | undefined {
+function readTenantClaim(payload: object, names: readonly string[]): string | undefined {
   let tenant: string | undefined
   for (const name of names) {
     const value = own(payload, name)

@@ -26,19 +26,19 @@ export function fromCookie(options: CookieOptions): TenantResolver {
   checkName(name, 'fromCookie')
   checkTrust(trustedProxy, 'fromCookie')
   return async (c) =>
-    (await trustedProxy(c)) === true ? cookieValue(c.req.raw.headers.get('cookie') ?? '', name) : undefined
+    (await trustedProxy(c)) === true ? readCookie(c.req.raw.headers.get('cookie') ?? '', name) : undefined
 }
 
-function cookieValue(header: string, name: string): string | undefined {
+function readCookie(header: string, name: string): string | undefined {
   let value: string | undefined
   for (const pair of header.split(';')) {
     const equals = pair.indexOf('=')
     if (equals === -1 || trim(pair.slice(0, equals)) !== name) continue
-    const found = trim(pair.slice(equals + 1))
-    if (value !== undefined && value !== found) {
+    const next = trim(pair.slice(equals + 1))
+    if (value !== undefined && value !== next) {
       throw new TenancyError('tenant_ambiguous', 'This request names more than one tenant')
     }
-    value = found
+    value = next
   }
   return value
 }

@@ -25,12 +25,12 @@ export function fromHost(options: CustomHostOptions): TenantResolver {
   const at = 'fromHost'
   checkOptions(options, at, ['domains', 'forwardedHost', 'trustedProxy'])
   checkFunctions(options, at, ['trustedProxy'])
-  const lookUp = lookUpOf(options.domains, `${at}.domains`)
+  const lookUp = createLookUp(options.domains, `${at}.domains`)
   const readHost = hostReader(options, at)
   return async (c) => (await lookUp(await readHost(c))) ?? undefined
 }
 
-function lookUpOf(
+function createLookUp(
   domains: CustomHostOptions['domains'],
   at: string,
 ): Extract<CustomHostOptions['domains'], (host: string) => unknown> {

@@ -17,8 +17,8 @@ export function rawPath(c: Context): string {
 
 /**
  * The path segment after `prefix`. A path elsewhere, or one that ends there, names nothing. Hono's router
- * decodes percent-encoding and this does not, so `/t/%61cme` is no way to say `acme`. For `/t/acme/`, with the slash,
- * to reach the route `/t/:tenant`, the app is made with `new Hono({ strict: false })`.
+ * decodes percent-encoding and this does not, so `/t/%61cme` does not name `acme`. For `/t/acme/`, with the slash,
+ * to reach the route `/t/:tenant`, create the app with `new Hono({ strict: false })`.
  *
  * @throws `config_invalid` while constructing
  *

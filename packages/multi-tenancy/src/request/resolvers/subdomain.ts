@@ -7,9 +7,9 @@ import type { TenantResolver } from './resolver.ts'
 export interface SubdomainOptions extends HostOptions {
   /** The domain tenants live under: `example.com` for `acme.example.com`. No port, no scheme. */
   readonly baseDomain: string
-  /** Labels that are no tenant. Replaces the default list. @default RESERVED_TENANT_IDS */
+  /** Labels that never name a tenant. Replaces the default list. @default RESERVED_TENANT_IDS */
   readonly reservedSubdomains?: readonly string[]
-  /** The tenant id of a label that is not itself one. Nothing found: the host names no tenant. */
+  /** The tenant id of a label that is not itself one. Without a result the host names no tenant. */
   readonly resolveSubdomain?: (
     subdomain: string,
   ) => string | null | undefined | Promise<string | null | undefined>
@@ -36,7 +36,6 @@ export function fromSubdomain(options: SubdomainOptions, at = 'fromSubdomain'): 
   ])
   checkFunctions(options, at, ['resolveSubdomain', 'trustedProxy'])
   const { baseDomain, resolveSubdomain } = options
-  // Which nothing but a string can be.
   if (hostName(baseDomain) !== baseDomain || baseDomain[0] === '[') {
     throw configError(`${at}.baseDomain`, 'must be a domain in lower case, such as example.com')
   }
