@@ -4,7 +4,7 @@ export default defineProject({
   test: {
     name: 'multi-tenancy',
     include: ['test/**/*.test.ts'],
-    // Catalogs are made on real servers, and a busy machine takes its time.
+    // Catalogs are created on real servers, and a busy machine takes its time.
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },

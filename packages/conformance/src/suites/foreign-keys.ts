@@ -222,14 +222,14 @@ async function counts(t: ConformanceContext): Promise<{ users: number; posts: nu
 async function assertEnforced(t: ConformanceContext): Promise<void> {
   const { db } = await t.createFactory({}).getAdapters('acme')
   for (let index = 0; index < 3; index++) {
-    const orphan = await db
+    const insert = db
       .insertInto('posts')
       .values({ id: 100 + index, user_id: 99 })
       .execute()
-      .then(
-        () => 'was accepted',
-        (error: unknown) => String(error),
-      )
+    const orphan = await insert.then(
+      () => 'was accepted',
+      (error: unknown) => String(error),
+    )
     match(orphan, /FOREIGN KEY constraint failed/)
   }
 }

@@ -161,7 +161,7 @@ const operationMembers = {
   tenantId: z.string(),
   generation: z.int(),
   kind: z.enum(['provision', 'migrate', 'suspend', 'resume', 'deprovision', 'undelete', 'purge']),
-  state: z.enum(['running', 'succeeded', 'failed', 'withdrawn']),
+  state: z.enum(['running', 'succeeded', 'failed']),
   attempt: z.int().openapi({ description: 'Above 1 another process took over from one that died.' }),
   error: z.union([failure, z.null()]),
   createdAt: time,

@@ -62,11 +62,10 @@ export function createTenantOpener<Client, Adapters>({
     timeout: openTimeout,
     mapError: provider.mapError,
     step: 'open',
-    // A request does not wait for a tenant that is being provisioned: the client receives `Retry-After`.
-    final: 'tenant_not_ready',
+    final: 'tenant_not_ready', // A request does not wait for provisioning: the client receives `Retry-After`.
   } as const
 
-  function onRetry(tenantId: TenantId): RetryOptions['onRetry'] {
+  const onRetry = (tenantId: TenantId): RetryOptions['onRetry'] => {
     return (error, retry) => reportError(error, { operation: 'open', tenantId, retry })
   }
 

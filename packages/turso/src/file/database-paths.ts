@@ -19,7 +19,7 @@ export interface DatabasePaths {
   /** Whether the name's folder exists. Throws when a link or anything else has the name. */
   folderExists(name: string): boolean
   /**
-   * Reads what is at the file's path.
+   * Reads the files that are at the file's path.
    *
    * @throws `tenant_not_found` when the file is gone
    */
