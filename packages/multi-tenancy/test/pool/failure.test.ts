@@ -302,7 +302,7 @@ describe('a connection comes back only clean', () => {
 describe('use', () => {
   test('destroys the connection when its work throws, unless doubtful() returns false for the error', async () => {
     const harmless = new Error('duplicate key')
-    const pool = createFakePool({ doubtful: (error) => error !== harmless })
+    const pool = createFakePool({ isSuspect: (error) => error !== harmless })
     const failing = (error: Error): Promise<void> => pool.use('a', 'a', () => Promise.reject(error))
     await expect(failing(harmless)).rejects.toBe(harmless)
     expect(pool.stats().idle).toBe(1)

@@ -1,10 +1,10 @@
 import { createLeasePool, type LeasePool } from '../../src/provider-kit/pool/lease-pool.ts'
-import type { LeasePoolOptions, LeasePoolStep } from '../../src/provider-kit/pool/options.ts'
+import type { LeasePoolOptions, LeasePoolStep, TimerOptions } from '../../src/provider-kit/pool/options.ts'
 
 /** A clock that only a test moves, with its timers. */
 export interface Clock {
   now(): number
-  setTimer(callback: () => void, ms: number, background?: boolean): () => void
+  setTimer(callback: () => void, ms: number, options?: TimerOptions): () => void
   advance(ms: number): void
   /** Timers that would keep a process alive. */
   foreground(): number
@@ -18,7 +18,7 @@ export function createClock(): Clock {
     [...timers].filter((timer) => timer.background === background).length
   return {
     now: () => time,
-    setTimer(callback, ms, background = false) {
+    setTimer(callback, ms, { background = false } = {}) {
       const timer = { at: time + ms, background, callback }
       timers.add(timer)
       return () => timers.delete(timer)

@@ -101,7 +101,7 @@ describe('no key starves', () => {
             maxPerKey: max,
             driver,
             ...(retargets && { retarget: driver.retarget }),
-            ...(alike && { kind: () => 'any' }),
+            ...(alike && { shareKey: () => 'any' }),
           })
           const busy = await Promise.all(Array.from({ length: max }, () => pool.acquire('busy', 'busy')))
           const heldLeases = [...busy]

@@ -249,10 +249,10 @@ test('a set-up mistake names the option', () => {
 })
 
 describe('connections of one kind', () => {
-  const kind = (): string => 'any'
+  const shareKey = (): string => 'any'
 
   test('serve the next caller of any key, and count for a key only while it uses them', async () => {
-    const pool = createFakePool({ max: 2, maxPerKey: 1, kind })
+    const pool = createFakePool({ max: 2, maxPerKey: 1, shareKey })
     const acme = await pool.acquire('acme', 'acme')
     const again = pool.acquire('acme', 'acme')
     expect(await state(again)).toBe('pending')
@@ -267,7 +267,7 @@ describe('connections of one kind', () => {
   })
 
   test('drain by key: what others have goes on, and no idle one is waited for', async () => {
-    const pool = createFakePool({ max: 2, kind })
+    const pool = createFakePool({ max: 2, shareKey })
     const [acme, bolt] = [await pool.acquire('acme', 'acme'), await pool.acquire('bolt', 'bolt')]
     const draining = pool.drain('acme')
     expect(await state(draining)).toBe('pending')
@@ -279,7 +279,7 @@ describe('connections of one kind', () => {
   })
 
   test('give way to another kind, as those of keys do', async () => {
-    const pool = createFakePool({ max: 1, kind: (target) => (target === 'admin' ? 'admin' : 'any') })
+    const pool = createFakePool({ max: 1, shareKey: (target) => (target === 'admin' ? 'admin' : 'any') })
     const acme = await pool.acquire('acme', 'acme')
     acme.release()
     await pool.acquire('', 'admin')
@@ -290,7 +290,7 @@ describe('connections of one kind', () => {
     const pool = createFakePool({
       max: 1,
       maxPerKey: 1,
-      kind: (target) => (target === 'admin' ? 'admin' : 'any'),
+      shareKey: (target) => (target === 'admin' ? 'admin' : 'any'),
     })
     const acme = await pool.acquire('acme', 'acme')
     const admin = pool.acquire('', 'admin')

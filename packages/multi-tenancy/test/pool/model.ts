@@ -67,7 +67,7 @@ export function createModel(scheduler: Scheduler, options: ModelOptions): Model 
     },
     clean: driver.clean,
     ...(options.retarget && { retarget: driver.retarget }),
-    ...(alike && { kind: () => 'any' }),
+    ...(alike && { shareKey: () => 'any' }),
     max,
     maxPerKey,
     maxUses,

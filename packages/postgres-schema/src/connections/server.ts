@@ -186,7 +186,7 @@ export function createServer(
       },
       close: closeConnection,
       // With a role of its own a tenant has connections of its own.
-      ...(isolation === 'role' ? {} : { kind: ({ kind }) => kind }),
+      ...(isolation === 'role' ? {} : { shareKey: ({ kind }) => kind }),
       maxPerKey: Math.min(max, settings.maxConnectionsPerTenant),
       max, maxWaiting, queueTimeout, idleTimeout, maxLifetime,
       openTimeout: settings.connectTimeout,

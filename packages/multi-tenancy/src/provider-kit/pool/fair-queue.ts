@@ -1,20 +1,20 @@
-/** Who waits: first come, first served within a key, and keys in turns, so that a long line delays no other key. */
+/** A queue that is first come, first served within a key and serves keys in turn: a long line delays no other key. */
 export interface FairQueue<Item> {
   add(key: string, item: Item): void
   delete(key: string, item: Item): void
   has(key: string, item: Item): boolean
-  /** How many wait for the key; for all keys without one. */
+  /** The number of items that wait for the key; without a key, for all keys. */
   size(key?: string): number
   /**
-   * Milliseconds until those who wait for the key now will have been taken, at the pace of its line so far. While none
-   * of them was taken, each counts as long as the line has stood.
+   * Milliseconds until the items that wait for the key now will have been taken, at the pace of its line so far. While
+   * no item was taken, each counts as long as the line has existed.
    */
   expectedWait(key: string): number
-  /** Takes everybody out of the key's line; out of all lines without one. */
+  /** Removes and returns all items of the key's line; without a key, of all lines. */
   clear(key?: string): Item[]
   /**
-   * Offers `take` the first of each line in turns while there is `more` to give. Who is taken leaves, and the
-   * key goes behind all others; a key whose first was not taken keeps its place.
+   * Offers `take` the first item of each line in turn while `more` returns true. An item that was taken leaves, and its
+   * key goes behind all others; a key whose first item was not taken keeps its place.
    */
   offer(take: (item: Item, key: string) => boolean, more: () => boolean): void
 }
@@ -55,14 +55,14 @@ export function createFairQueue<Item>(now: () => number): FairQueue<Item> {
       return (line.items.size * (now() - line.since)) / Math.max(1, line.taken)
     },
     clear(key) {
-      const gone: Item[] = []
+      const removed: Item[] = []
       for (const [name, line] of lines) {
         if (key === undefined || key === name) {
-          gone.push(...line.items)
+          removed.push(...line.items)
           lines.delete(name)
         }
       }
-      return gone
+      return removed
     },
     offer(take, more) {
       // A line put back during the loop is visited again, after all the others.

@@ -1,12 +1,12 @@
 import { TenancyError } from '../../errors.ts'
 import type { LeasePoolSettings, LeasePoolStep } from './options.ts'
 
-/** The driver's calls, each settling in bounded time; only `open` rejects. */
+/** The driver's calls. Each one completes in bounded time; only `open` rejects. */
 export interface GuardedDriver<Connection, Target> {
   open(target: Target, signal: AbortSignal): Promise<Connection>
-  /** False when it cannot be trusted to have become the target's. */
+  /** False unless the connection certainly belongs to the target now. */
   retarget(connection: Connection, target: Target, signal: AbortSignal): Promise<boolean>
-  /** At once where the driver needs no round trip. */
+  /** The result is immediate where the driver needs no round trip. */
   clean(connection: Connection): boolean | Promise<boolean>
   close(connection: Connection): Promise<void>
   report(error: unknown, step: LeasePoolStep): void
@@ -19,35 +19,42 @@ export function guardDriver<Connection extends object, Target>(
   settings: LeasePoolSettings<Connection, Target>,
 ): GuardedDriver<Connection, Target> {
   const { closeTimeout, setTimer } = settings
-  const now = AbortSignal.abort()
+  const abortedSignal = AbortSignal.abort()
   let errors = 0
 
-  /** Settles as the work does, or rejects `closeTimeout` after the signal; what comes later is closed or lost. */
-  function patiently<T>(work: () => Promise<T>, signal = now, late?: (value: T) => void): Promise<T> {
+  /**
+   * Resolves or rejects as the work does, but rejects when the work is not done `closeTimeout` after the signal. `onLate`
+   * receives a result that arrives later than that.
+   */
+  function runWithDeadline<T>(
+    work: () => Promise<T>,
+    signal = abortedSignal,
+    onLate?: (value: T) => void,
+  ): Promise<T> {
     return new Promise((resolve, reject) => {
-      let stop: (() => void) | undefined
-      let hung = false
-      const wait = (): void => {
-        stop = setTimer(() => {
-          hung = true
+      let cancelTimer: (() => void) | undefined
+      let isLate = false
+      const startTimer = (): void => {
+        cancelTimer = setTimer(() => {
+          isLate = true
           reject(new TenancyError('timeout', 'The driver did not answer in time'))
         }, closeTimeout)
       }
-      if (signal.aborted) wait()
-      else signal.addEventListener('abort', wait, { once: true })
-      const settle = (): void => {
-        stop?.()
-        signal.removeEventListener('abort', wait)
+      if (signal.aborted) startTimer()
+      else signal.addEventListener('abort', startTimer, { once: true })
+      const cleanUp = (): void => {
+        cancelTimer?.()
+        signal.removeEventListener('abort', startTimer)
       }
       // Inside `then`, so that a throw of the call itself rejects.
       attempt(work).then(
         (value) => {
-          settle()
-          if (hung) late?.(value)
+          cleanUp()
+          if (isLate) onLate?.(value)
           else resolve(value)
         },
         (error) => {
-          settle()
+          cleanUp()
           reject(error)
         },
       )
@@ -58,13 +65,13 @@ export function guardDriver<Connection extends object, Target>(
     return work()
   }
 
-  async function guarded(
+  async function runAndReport(
     step: LeasePoolStep,
     work: () => Promise<unknown>,
     signal?: AbortSignal,
   ): Promise<boolean> {
     try {
-      return (await patiently(work, signal)) !== false
+      return (await runWithDeadline(work, signal)) !== false
     } catch (error) {
       driver.report(error, step)
       return false
@@ -73,35 +80,35 @@ export function guardDriver<Connection extends object, Target>(
 
   const driver = {
     open: (target: Target, signal: AbortSignal) =>
-      patiently(
+      runWithDeadline(
         () => settings.open(target, { signal }),
         signal,
         (connection) => void driver.close(connection),
       ),
     async retarget(connection: Connection, target: Target, signal: AbortSignal) {
       if (settings.retarget === undefined) return false
-      return guarded('retarget', async () => settings.retarget?.(connection, target, { signal }), signal)
+      return runAndReport('retarget', async () => settings.retarget?.(connection, target, { signal }), signal)
     },
     clean(connection: Connection) {
       if (settings.clean === undefined) return true
       try {
-        const verdict = settings.clean(connection)
-        if (typeof verdict === 'boolean') return verdict
-        return guarded('clean', async () => (await verdict) === true)
+        const result = settings.clean(connection)
+        if (typeof result === 'boolean') return result
+        return runAndReport('clean', async () => (await result) === true)
       } catch (error) {
         driver.report(error, 'clean')
         return false
       }
     },
     async close(connection: Connection) {
-      await guarded('close', () => settings.close(connection))
+      await runAndReport('close', () => settings.close(connection))
     },
     report(error: unknown, step: LeasePoolStep) {
       errors++
       try {
         settings.onError?.(error, step)
       } catch {
-        // A listener's mistake must not upset the count of connections.
+        // An error of the listener must not falsify the count of connections.
       }
     },
     get errors() {

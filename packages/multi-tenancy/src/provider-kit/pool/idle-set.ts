@@ -1,4 +1,4 @@
-/** Connections nobody uses, each until its time is over. */
+/** Connections that no caller uses, each until it expires. */
 export interface IdleSet<Item> {
   readonly size: number
   /** @param until the clock's milliseconds at which it expires */
@@ -7,9 +7,9 @@ export interface IdleSet<Item> {
   take(key: string): Item | undefined
   /** The least recently used of all. */
   evict(): Item | undefined
-  /** Takes this one out; false when it is not idle. */
+  /** Removes the item; false when it is not idle. */
   delete(item: Item): boolean
-  /** Forgets the timer, which not every runtime can keep from holding the process. */
+  /** Cancels the timer: some runtimes have no background timers, and it would keep the process alive. */
   stop(): void
 }
 
@@ -20,7 +20,7 @@ export function createIdleSet<Item>(
     setTimer,
   }: {
     now(): number
-    setTimer(callback: () => void, ms: number, background?: boolean): () => void
+    setTimer(callback: () => void, ms: number, options: { background: boolean }): () => void
   },
   onExpired: (item: Item) => void,
 ): IdleSet<Item> {
@@ -40,12 +40,12 @@ export function createIdleSet<Item>(
     return true
   }
 
-  /** One timer for all, for whoever expires first. */
+  /** One timer serves all items: it fires when the first of them expires. */
   function wake(at: number): void {
     if (at >= wakeAt) return
     cancel?.()
     wakeAt = at
-    cancel = setTimer(expire, at - now(), true)
+    cancel = setTimer(expire, at - now(), { background: true })
   }
 
   function expire(): void {

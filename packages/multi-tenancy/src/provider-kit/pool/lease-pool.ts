@@ -6,7 +6,7 @@ import type { Lease } from './lease.ts'
 import { type LeasePoolOptions, leasePoolSettings } from './options.ts'
 import { createWaiter, type Waiter } from './waiter.ts'
 
-/** How many of what there are now. */
+/** The current number of connections in each state, and of waiting callers. */
 export interface LeasePoolStats extends ConnectionStats {
   /** Acquirers in the queue. */
   readonly waiting: number
@@ -16,7 +16,7 @@ export interface LeasePoolStats extends ConnectionStats {
 export interface LeasePool<Connection, Target> {
   /**
    * Leases a connection of the key: an idle one, a new one, or one that takes the place of another key's least
-   * recently used idle one; else waits in turn. A key stands for everything that tells targets apart.
+   * recently used idle one; else waits in turn. A key stands for everything that distinguishes targets.
    *
    * @throws `pool_exhausted` after `queueTimeout`, or with `maxWaiting` callers of the key waiting already; `timeout` after
    * `openTimeout`; `tenant_not_ready` while the key is drained; `closed` after `close`; `provider_unavailable`
@@ -27,7 +27,7 @@ export interface LeasePool<Connection, Target> {
     target: Target,
     options?: { signal?: AbortSignal | undefined },
   ): Promise<Lease<Connection>>
-  /** Runs `work` with a connection and gives it back; ends it when `work` throws something `doubtful`. */
+  /** Runs `work` with a connection and gives it back; ends it when `work` throws an error that `isSuspect` accepts. */
   use<Result>(
     key: string,
     target: Target,
@@ -35,14 +35,14 @@ export interface LeasePool<Connection, Target> {
     options?: { signal?: AbortSignal | undefined },
   ): Promise<Result>
   /**
-   * Refuses new leases of the key and those waiting, waits for the leased connections `deadline` milliseconds and
-   * ends them then, closes the others; resolves when the key has no connection left. From then on the key
-   * can be acquired again; with `during` not before that is done: drop the database there.
+   * Refuses new and waiting leases of the key and closes its idle connections. Leased connections end when released, or
+   * after `deadline` milliseconds. Once the key has no connection left, runs `during` (drop the database there). Then
+   * resolves, and the key can be acquired again.
    *
-   * @throws what `during` threw
+   * @throws the error of `during`
    */
   drain(key: string, options?: DrainOptions & { during?: (() => Promise<void>) | undefined }): Promise<void>
-  /** To be called on a connection's `error` event, whenever it comes: an idle one ends now, a leased one when released. */
+  /** Call it on each `error` event of a connection: an idle connection ends now, a leased one when released. */
   invalidate(connection: Connection, error?: unknown): void
   stats(): LeasePoolStats
   /** Drains every key for good; resolves when no connection is left. Safe to call twice. */
@@ -51,7 +51,7 @@ export interface LeasePool<Connection, Target> {
 
 export interface DrainOptions {
   /**
-   * Milliseconds the leased connections are waited for.
+   * Milliseconds that the pool waits for the leased connections.
    *
    * @default 10_000
    */
@@ -61,7 +61,7 @@ export interface DrainOptions {
 /**
  * A pool of connections to one server for many keys (tenants, or logins), each connection one key's at a time.
  *
- * It keeps to `max` in all and `maxPerKey`; serves waiting keys in turns; hands on only clean connections;
+ * It keeps to `max` in all and `maxPerKey`; serves waiting keys in turns; reuses only clean connections;
  * closes each exactly once, and in use only past a deadline; and settles every promise.
  *
  * @throws `config_invalid` for an option out of range
@@ -86,66 +86,66 @@ export function createLeasePool<Connection extends object, Target>(
   const settings = leasePoolSettings(options)
   const { queueTimeout, maxWaiting, setTimer, now } = settings
   const queue = createFairQueue<Waiter<Target, Lease<Connection>>>(now)
-  const connections = createConnections(settings, queue, refusal)
-  /** Keys being drained, and how many times at once. */
+  const connections = createConnections(settings, queue, findRefusal)
+  /** The keys being drained, each with the number of concurrent drains. */
   const drains = new Map<string, number>()
   let closed = false
 
-  function refusal(key: string): TenancyError | undefined {
+  function findRefusal(key: string): TenancyError | undefined {
     if (closed) return new TenancyError('closed', 'The connection pool was closed')
     if (!drains.has(key)) return undefined
-    return new TenancyError('tenant_not_ready', 'The tenant’s connections are being closed', {
+    return new TenancyError('tenant_not_ready', "The tenant's connections are being closed", {
       retryAfter: 2,
     })
   }
 
-  function timedOut(key: string): TenancyError {
+  function createTimeoutError(key: string): TenancyError {
     const { leased } = connections.stats()
     const expectedWait = queue.expectedWait(key)
     return queueTimedOut({ queueTimeout, leased, others: queue.size(key) - 1, expectedWait })
   }
 
   function retire(key: string | undefined, deadline = 10_000): Promise<void> {
-    for (const waiter of queue.clear(key)) waiter.reject(refusal(waiter.key))
+    for (const waiter of queue.clear(key)) waiter.reject(findRefusal(waiter.key))
     return connections.retire(key, deadline)
   }
 
   const pool: LeasePool<Connection, Target> = {
     acquire(key, target, { signal } = {}) {
       return new Promise((resolve, reject) => {
-        const refused = refusal(key)
-        if (refused !== undefined) return reject(refused)
+        const refusal = findRefusal(key)
+        if (refusal !== undefined) return reject(refusal)
         if (signal?.aborted) return reject(signal.reason)
-        const idle = queue.size(key) === 0 ? connections.lease(key, target) : undefined
+        const idle = queue.size(key) === 0 ? connections.leaseIdle(key, target) : undefined
         if (idle !== undefined) return resolve(idle)
         const waiter = createWaiter<Target, Lease<Connection>>(
           { key, target, signal },
           { resolve, reject },
-          (gone) => queue.delete(key, gone),
+          (settled) => queue.delete(key, settled),
         )
         queue.add(key, waiter)
-        connections.pump()
+        connections.serveWaiters()
         if (!queue.has(key, waiter)) return
         const others = queue.size(key) - 1
         if (others >= maxWaiting) {
-          // The pace of the line is that of those who stay in it.
+          // The expected wait is that of the callers that stay in the queue.
           queue.delete(key, waiter)
           waiter.reject(queueFull(others, maxWaiting, queue.expectedWait(key)))
-        } else waiter.startTimer(setTimer, queueTimeout, () => timedOut(key))
+        } else waiter.startTimer(setTimer, queueTimeout, () => createTimeoutError(key))
       })
     },
     async use(key, target, work, options) {
       const lease = await pool.acquire(key, target, options)
-      let doubt = true
+      let isSuspect = true
       try {
         const result = await work(lease.connection)
-        doubt = false
+        isSuspect = false
         return result
       } catch (error) {
-        doubt = settings.doubtful?.(error) ?? true
+        isSuspect = settings.isSuspect?.(error) ?? true
         throw error
       } finally {
-        if (doubt) lease.destroy()
+        if (isSuspect) lease.destroy()
         else lease.release()
       }
     },

@@ -3,14 +3,14 @@ import { TenancyError } from '../../errors.ts'
 /** The right to use one connection alone, until `release` or `destroy`; whichever comes first ends it. */
 export interface Lease<Connection> {
   /**
-   * Belongs to the lease's key. Read it anew for each use.
+   * Belongs to the lease's key. Read this property again for each use.
    *
    * @throws `closed` once the lease has ended, by its holder or by a deadline
    */
   readonly connection: Connection
   /** Gives the connection back, to be cleaned and used again. Once the lease has ended it does nothing. */
   release(): void
-  /** Ends the connection: for every doubt about its state. Once the lease has ended it does nothing. */
+  /** Ends the connection: call it when the state of the connection is in doubt. Once the lease has ended it does nothing. */
   destroy(): void
 }
 
@@ -25,7 +25,7 @@ export function createLease<Connection>(connection: Connection, ends: LeaseEnds)
   return new HeldLease(connection, ends)
 }
 
-// A class, for an accessor in an object literal costs more than the rest of a lease.
+// A class, because an accessor in an object literal costs more than the rest of a lease.
 class HeldLease<Connection> implements Lease<Connection> {
   #connection: Connection
   #ends: LeaseEnds | undefined
@@ -42,7 +42,7 @@ class HeldLease<Connection> implements Lease<Connection> {
     return this.#connection
   }
 
-  // Unbound, they may be passed around.
+  // Arrow functions, so that callers may pass them on without the lease.
   readonly release = (): void => this.#take()?.release()
   readonly destroy = (): void => this.#take()?.destroy()
 

@@ -1,18 +1,19 @@
 import { configError } from '../../errors.ts'
 import type { CallOptions } from '../../types/provider.ts'
 
-/** What the pool was doing when a driver's error found nobody to tell. */
+/** What the pool was doing when a driver's error had no caller to reach. */
 export type LeasePoolStep = 'open' | 'retarget' | 'clean' | 'close' | 'idle'
 
 /** The driver's side of a lease pool, its limits in connections and its times in milliseconds. */
 export interface LeasePoolOptions<Connection extends object, Target> {
   /** A new connection to the target, its identity verified. Its failure reaches one acquirer and is not kept. */
   open(target: Target, options: CallOptions): Promise<Connection>
-  /** Ends the connection, forcibly if need be: called once for each, whatever its condition. */
+  /** Ends the connection, by force if necessary. Called once for each connection, in any state. */
   close(connection: Connection): Promise<void>
   /**
-   * Makes a connection that comes back like new. Anything but `true` destroys it: as PostgreSQL's
-   * `ReadyForQuery` status other than idle should. Without it every released connection counts as clean.
+   * Resets a released connection for its next caller. Any result but `true` destroys the connection: return `false`,
+   * for example, when PostgreSQL's `ReadyForQuery` status is not idle. Without `clean` every released connection
+   * counts as clean.
    */
   clean?(connection: Connection): boolean | Promise<boolean>
   /**
@@ -21,18 +22,20 @@ export interface LeasePoolOptions<Connection extends object, Target> {
    */
   retarget?(connection: Connection, target: Target, options: CallOptions): Promise<void>
   /**
-   * What makes connections alike, where they belong to no key: an idle one is then anybody's whose target is of its
-   * kind, and counts for no key. It is no key of anybody's. `undefined` for connections of one key alone.
+   * Groups interchangeable connections, for example those of one login that serves all tenants. An idle connection may
+   * serve any key of its group, and counts for none of them. A share key must differ from every key. Return `undefined`
+   * for a connection that serves one key only.
    *
    * @default each key has connections of its own
    */
-  kind?(target: Target): string | undefined
+  shareKey?(target: Target): string | undefined
   /**
-   * Whether what `use` ran left the connection in doubt by throwing: a timeout, an abort, a protocol error.
+   * Whether the connection may be in an unknown state after the work of `use` threw this error: a timeout, an abort, a
+   * protocol error. `use` destroys such a connection.
    *
-   * @default every throw does
+   * @default true for every error
    */
-  doubtful?(error: unknown): boolean
+  isSuspect?(error: unknown): boolean
   /**
    * Receives errors that no caller waits for: of `close`, `clean` and `retarget`, of an `open` given up, and of an idle
    * connection (`invalidate`).
@@ -64,7 +67,7 @@ export interface LeasePoolOptions<Connection extends object, Target> {
    */
   readonly queueTimeout?: number
   /**
-   * Milliseconds an acquirer whose turn has come waits for its connection to open, making room included.
+   * Milliseconds an acquirer whose turn has come waits for its connection to open, eviction of another included.
    *
    * @default 15_000
    */
@@ -98,8 +101,13 @@ export interface LeasePoolOptions<Connection extends object, Target> {
   now?(): number
   /** From 0 to below 1: for tests. */
   random?(): number
-  /** Calls back after `ms` and returns how to cancel; a `background` timer keeps no process alive: for tests. */
-  setTimer?(callback: () => void, ms: number, background?: boolean): () => void
+  /** Calls back after `ms` milliseconds, and returns a function that cancels the timer: for tests. */
+  setTimer?(callback: () => void, ms: number, options?: TimerOptions): () => void
+}
+
+export interface TimerOptions {
+  /** The timer does not keep the process alive. */
+  readonly background?: boolean
 }
 
 /** Every option but those without a sensible default. */
@@ -107,7 +115,7 @@ export type LeasePoolSettings<Connection extends object, Target> = LeasePoolOpti
   Required<
     Omit<
       LeasePoolOptions<Connection, Target>,
-      'open' | 'close' | 'clean' | 'retarget' | 'kind' | 'doubtful' | 'onError'
+      'open' | 'close' | 'clean' | 'retarget' | 'shareKey' | 'isSuspect' | 'onError'
     >
   >
 
@@ -134,8 +142,8 @@ export function leasePoolSettings<Connection extends object, Target>(
 }
 
 /**
- * For a provider with a lease pool: its own limits and times, by the names that its users gave them. All are above 0,
- * and connections and waiting callers (`max…`, but for `maxLifetime`) are counted in whole numbers.
+ * Checks the limits and times of a provider with a lease pool, by the names of the provider's own options. Each must be
+ * above 0, and a number of connections or callers (`max…`, except `maxLifetime`) must be a whole number.
  *
  * @throws `config_invalid`, naming the option
  */
@@ -146,10 +154,10 @@ export function checkConnectionLimits(limits: Readonly<Record<string, number>>):
   }
 }
 
-// A longer delay makes setTimeout fire at once.
+// With a longer delay, setTimeout fires immediately.
 const LONGEST = 2 ** 31 - 1
 
-function setTimer(callback: () => void, ms: number, background = false): () => void {
+function setTimer(callback: () => void, ms: number, { background = false }: TimerOptions = {}): () => void {
   const timer: unknown = setTimeout(callback, Math.min(Math.max(ms, 0), LONGEST))
   if (background) (timer as { unref?(): void }).unref?.()
   return () => clearTimeout(timer as number)

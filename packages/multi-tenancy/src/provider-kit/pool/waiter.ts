@@ -1,10 +1,10 @@
-/** Somebody's `acquire`, from its call to its answer. */
+/** One call of `acquire`, until it resolves or rejects. */
 export interface Waiter<Target, Lease> {
   readonly key: string
   readonly target: Target
-  /** Answered, or gone. */
+  /** The call was resolved, rejected or aborted. */
   readonly settled: boolean
-  /** False when it was already answered, or gone. */
+  /** False when the waiter was settled already. */
   resolve(lease: Lease): boolean
   reject(error: unknown): boolean
   /** Rejects with the error of `onTimeout` after `ms` milliseconds, unless `stopTimer` comes first. */
@@ -13,11 +13,11 @@ export interface Waiter<Target, Lease> {
     ms: number,
     onTimeout: () => unknown,
   ): void
-  /** Its turn has come. */
+  /** Called when the waiter's turn has come: from then on `queueTimeout` does not apply. */
   stopTimer(): void
 }
 
-/** @param leave run once when it was answered or is gone, to take it out of the queue */
+/** @param leave called once when the waiter is settled, to remove it from the queue */
 export function createWaiter<Target, Lease>(
   request: { key: string; target: Target; signal: AbortSignal | undefined },
   answer: { resolve: (lease: Lease) => void; reject: (error: unknown) => void },
@@ -27,7 +27,7 @@ export function createWaiter<Target, Lease>(
   let cancel: (() => void) | undefined
   const abort = (): void => void waiter.reject(signal?.reason)
 
-  function settle(): boolean {
+  function complete(): boolean {
     if (waiter.settled) return false
     waiter.settled = true
     cancel?.()
@@ -41,14 +41,14 @@ export function createWaiter<Target, Lease>(
     target,
     settled: false,
     resolve(lease: Lease) {
-      const first = settle()
-      if (first) answer.resolve(lease)
-      return first
+      const isFirst = complete()
+      if (isFirst) answer.resolve(lease)
+      return isFirst
     },
     reject(error: unknown) {
-      const first = settle()
-      if (first) answer.reject(error)
-      return first
+      const isFirst = complete()
+      if (isFirst) answer.reject(error)
+      return isFirst
     },
     startTimer(
       setTimer: (callback: () => void, ms: number) => () => void,
