@@ -16,30 +16,30 @@ export interface ConnectionLossOptions {
 }
 
 /**
- * Says of a client that was refused what became of its database, alike for every provider, and calls `onDatabaseGone` when it is
- * gone or was made anew: also where the cause says so.
+ * Explains, in the same way for every provider, why a client was refused. Calls `onDatabaseGone` when the database is gone or
+ * was recreated, according to `status` or to the cause.
  *
- * @param found as it is now; `{ same: true }` where nobody knows
+ * @param status the state of the database now; `{ same: true }` when it is unknown
  * @returns `tenant_not_found`, `stale_tenant` or `tenant_suspended`, else the cause itself
  * @example
- * const found = await find(name).catch(() => ({ same: true }))
- * throw classifyConnectionError(found, { cause: mapError(error), onDatabaseGone })
+ * const status = await find(name).catch(() => ({ same: true }))
+ * throw classifyConnectionError(status, { cause: mapError(error), onDatabaseGone })
  */
 export function classifyConnectionError(
-  found: DatabaseStatus | undefined,
+  status: DatabaseStatus | undefined,
   { cause, onDatabaseGone }: ConnectionLossOptions = {},
 ): unknown {
-  const refusal = refusalFor(found, cause) ?? cause
-  if (refusal instanceof TenancyError && LOST.has(refusal.code)) onDatabaseGone?.()
+  const refusal = createRefusal(status, cause) ?? cause
+  if (refusal instanceof TenancyError && GONE_CODES.has(refusal.code)) onDatabaseGone?.()
   return refusal
 }
 
-const LOST: ReadonlySet<string> = new Set(['tenant_not_found', 'stale_tenant'])
+const GONE_CODES: ReadonlySet<string> = new Set(['tenant_not_found', 'stale_tenant'])
 
-function refusalFor(found: DatabaseStatus | undefined, cause: unknown): TenancyError | undefined {
-  if (found === undefined)
-    return new TenancyError('tenant_not_found', 'The tenant’s database is gone', { cause })
-  if (!found.same) return new TenancyError('stale_tenant', 'Another database has this name now', { cause })
-  if (found.closed) return new TenancyError('tenant_suspended', 'The tenant’s database is closed', { cause })
+function createRefusal(status: DatabaseStatus | undefined, cause: unknown): TenancyError | undefined {
+  if (status === undefined)
+    return new TenancyError('tenant_not_found', "The tenant's database is gone", { cause })
+  if (!status.same) return new TenancyError('stale_tenant', 'Another database has this name now', { cause })
+  if (status.closed) return new TenancyError('tenant_suspended', "The tenant's database is closed", { cause })
   return undefined
 }

@@ -1,11 +1,11 @@
 import { TenancyError, type TenancyErrorCode } from '../errors.ts'
 import type { Redactor } from './redactor.ts'
 
-/** Turns what was thrown into errors an app may see. */
+/** Turns the errors of a driver into errors that an app may see. */
 export interface ErrorMap {
-  /** The coded error, without secrets, for anything a member or a client in use threw. Leaves a `TenancyError` as it is. */
+  /** The coded error, without secrets, for any error of a member or of a client. Returns a `TenancyError` unchanged. */
   mapError(cause: unknown): TenancyError
-  /** What a client's user gets: the native error of a refused statement, as native code expects; else the coded one. */
+  /** The error for a client's user: the native error of a refused statement, as native code expects; else the coded one. */
   toClientError(error: unknown): unknown
 }
 
@@ -19,7 +19,7 @@ export interface ErrorClassification {
 }
 
 export interface ErrorMapOptions {
-  /** A code alone is tried again after a second, if it is `provider_unavailable`. */
+  /** A result that is only the code `provider_unavailable` gets a `retryAfter` of one second. */
   readonly classify: (error: Error) => TenancyErrorCode | ErrorClassification
   /**
    * Whether the database refused a statement, and the error may be shown as it is.
@@ -27,7 +27,7 @@ export interface ErrorMapOptions {
    * @default none is
    */
   readonly isRefusedStatement?: (error: unknown) => boolean
-  /** Knows what must not be shown. */
+  /** Knows the secrets that errors must not contain. */
   readonly redactor?: Redactor
 }
 
@@ -45,12 +45,12 @@ export function createErrorMap({
   function mapError(cause: unknown): TenancyError {
     if (cause instanceof TenancyError) return cause
     const error = cause instanceof Error ? cause : new Error('Something failed')
-    const meaning = error === cause ? classify(error) : 'internal'
+    const classification = error === cause ? classify(error) : 'internal'
     const {
       code,
       message = error.message,
       retryAfter,
-    } = typeof meaning === 'string' ? alone(meaning) : meaning
+    } = typeof classification === 'string' ? toClassification(classification) : classification
     return new TenancyError(code, redactor?.text(message) ?? message, {
       cause: redactor ? redactor.error(cause) : cause,
       retryAfter,
@@ -60,6 +60,6 @@ export function createErrorMap({
   return { mapError, toClientError: (error) => (isRefusedStatement(error) ? error : mapError(error)) }
 }
 
-function alone(code: TenancyErrorCode): ErrorClassification {
+function toClassification(code: TenancyErrorCode): ErrorClassification {
   return { code, retryAfter: code === 'provider_unavailable' ? 1 : undefined }
 }

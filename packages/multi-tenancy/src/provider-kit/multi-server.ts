@@ -16,10 +16,10 @@ export interface ServerControlPlane<Place> {
 }
 
 export interface MultiServerOptions<Place> {
-  /** The server of a new database, where the call does not say. */
+  /** The server of a new database, when the call names none. */
   readonly placement: (name: string) => string
   readonly toLocator: (place: Place) => Locator
-  /** Throws for what is no locator of the provider's. */
+  /** Throws for a locator that is not the provider's. */
   readonly parseLocator: (locator: Locator) => Place
 }
 
@@ -29,14 +29,14 @@ export type MultiServerMembers = Required<
 >
 
 /**
- * For a provider with several servers: new databases go where `placement` says and stay there, a name is looked for
- * on all of them at once, and pages go through one after the other.
+ * The members of a provider with several servers. A new database goes to the server that `placement` names and stays
+ * there, a name is looked up on all servers concurrently, and pages list one server after the other.
  *
- * @throws `provider_rejected`, by its members, for a server that there is not
+ * @throws `provider_rejected`, by its members, for an unknown server
  */
 export function spreadOverServers<Place extends { readonly server: string }>(
   servers: ReadonlyMap<string, ServerControlPlane<Place>>,
-  { placement, toLocator: locatorOf, parseLocator: placeOf }: MultiServerOptions<Place>,
+  { placement, toLocator, parseLocator }: MultiServerOptions<Place>,
 ): MultiServerMembers {
   const find = (name: string, call: CallOptions): Promise<Place | undefined> =>
     firstMatch([...servers.values()].map((server) => server.find(name, call)))
@@ -44,22 +44,22 @@ export function spreadOverServers<Place extends { readonly server: string }>(
   return {
     placements: [...servers.keys()],
     async create(name, call) {
-      // A name is never on two of them.
+      // A name is never on two servers.
       const elsewhere = servers.size > 1 ? await find(name, call) : undefined
       const server = elsewhere?.server ?? call.placement ?? placement(name)
       const { place, created } = await getServer(servers, server).create(name, call)
-      return { locator: locatorOf(place), created }
+      return { locator: toLocator(place), created }
     },
     async find(name, call) {
       const place = await find(name, call)
-      return place && locatorOf(place)
+      return place && toLocator(place)
     },
     async drop(locator, call) {
-      const place = placeOf(locator)
+      const place = parseLocator(locator)
       await getServer(servers, place.server).drop(place, call)
     },
     async setAccess(locator, access, call) {
-      const place = placeOf(locator)
+      const place = parseLocator(locator)
       await getServer(servers, place.server).setAccess(place, access, call)
     },
     async list({ prefix, cursor = '' }, call) {
@@ -78,7 +78,7 @@ export function spreadOverServers<Place extends { readonly server: string }>(
   }
 }
 
-/** @throws `provider_rejected` for one that there is not: a locator of other options */
+/** @throws `provider_rejected` for an unknown server: the locator comes from other options */
 export function getServer<Server>(servers: ReadonlyMap<string, Server>, name: string): Server {
   const server = servers.get(name)
   if (server !== undefined) return server
@@ -86,25 +86,25 @@ export function getServer<Server>(servers: ReadonlyMap<string, Server>, name: st
 }
 
 /**
- * For a provider with several servers: what the first to answer has, all asked at once, so that one that is down hides
- * nothing of the others. A name is on one of them only.
+ * Returns the first match of several servers that were queried concurrently, so that a server that is down does not hide
+ * the databases of the others. A name is on one server only.
  *
- * @throws the first failure, where no other server has it: it may be there
+ * @throws the first failure when no other server has a match: the failed server may have it
  */
-export async function firstMatch<Found>(
-  answers: readonly Promise<Found | undefined>[],
-): Promise<Found | undefined> {
-  const nowhere = {}
+export async function firstMatch<Match>(
+  answers: readonly Promise<Match | undefined>[],
+): Promise<Match | undefined> {
+  const noMatch = {}
   try {
     return await Promise.any(
       answers.map(async (answer) => {
-        const found = await answer
-        if (found === undefined) throw nowhere
-        return found
+        const match = await answer
+        if (match === undefined) throw noMatch
+        return match
       }),
     )
   } catch (cause) {
-    const failures = (cause as AggregateError).errors.filter((error) => error !== nowhere)
+    const failures = (cause as AggregateError).errors.filter((error) => error !== noMatch)
     if (failures.length > 0) throw failures[0]
     return undefined
   }

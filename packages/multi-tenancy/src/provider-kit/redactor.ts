@@ -17,12 +17,12 @@ const MASK = '[redacted]'
 
 /** @param max how many of the secrets that come and go to remember */
 export function createRedactor(max = 2_000): Redactor {
-  const kept = new Set<string>()
-  const passing = new Set<string>()
+  const permanent = new Set<string>()
+  const temporary = new Set<string>()
 
   function text(value: string): string {
     let clean = value
-    for (const secrets of [kept, passing]) {
+    for (const secrets of [permanent, temporary]) {
       for (const secret of secrets) if (clean.includes(secret)) clean = clean.replaceAll(secret, MASK)
     }
     return clean
@@ -46,17 +46,17 @@ export function createRedactor(max = 2_000): Redactor {
 
   return {
     add(secret) {
-      for (const form of formsOf(secret)) {
-        passing.delete(form)
-        passing.add(form)
+      for (const form of listForms(secret)) {
+        temporary.delete(form)
+        temporary.add(form)
       }
-      for (const oldest of passing) {
-        if (passing.size <= max) break
-        passing.delete(oldest)
+      for (const oldest of temporary) {
+        if (temporary.size <= max) break
+        temporary.delete(oldest)
       }
     },
     keep(secret) {
-      for (const form of formsOf(secret)) kept.add(form)
+      for (const form of listForms(secret)) permanent.add(form)
     },
     text,
     error: (cause) => error(cause),
@@ -64,7 +64,7 @@ export function createRedactor(max = 2_000): Redactor {
 }
 
 /** A secret as it stands in a text: plain or URL-encoded. */
-function formsOf(secret: string | undefined): Iterable<string> {
+function listForms(secret: string | undefined): Iterable<string> {
   if (secret === undefined || secret.length < 6) return []
   return new Set([secret, encodeURIComponent(secret)])
 }

@@ -47,7 +47,7 @@ export interface ConnectionPoolOptions {
    */
   readonly maxLifetime?: number
   /**
-   * Milliseconds that deleting and closing wait for what is still running.
+   * Milliseconds that deleting and closing wait for statements that still run.
    *
    * @default 10_000
    */

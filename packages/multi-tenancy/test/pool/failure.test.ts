@@ -300,7 +300,7 @@ describe('a connection comes back only clean', () => {
 })
 
 describe('use', () => {
-  test('destroys the connection when its work throws, unless doubtful() returns false for the error', async () => {
+  test('destroys the connection when its work throws, unless isSuspect() returns false for the error', async () => {
     const harmless = new Error('duplicate key')
     const pool = createFakePool({ isSuspect: (error) => error !== harmless })
     const failing = (error: Error): Promise<void> => pool.use('a', 'a', () => Promise.reject(error))
@@ -311,7 +311,7 @@ describe('use', () => {
     expect(pool.stats().connections).toBe(0)
   })
 
-  test('destroys the connection for every error without doubtful()', async () => {
+  test('destroys the connection for every error without isSuspect()', async () => {
     const pool = createFakePool()
     await expect(pool.use('a', 'a', () => Promise.reject(new Error('any')))).rejects.toThrow('any')
     await flush()

@@ -248,7 +248,7 @@ test('a set-up mistake names the option', () => {
   }
 })
 
-describe('connections of one kind', () => {
+describe('connections with a share key', () => {
   const shareKey = (): string => 'any'
 
   test('serve the next caller of any key, and count for a key only while it uses them', async () => {
@@ -278,7 +278,7 @@ describe('connections of one kind', () => {
     expect(pool.stats()).toMatchObject({ connections: 1, idle: 1 })
   })
 
-  test('give way to another kind, as those of keys do', async () => {
+  test('are evicted for another share key, as connections of a key are', async () => {
     const pool = createFakePool({ max: 1, shareKey: (target) => (target === 'admin' ? 'admin' : 'any') })
     const acme = await pool.acquire('acme', 'acme')
     acme.release()
@@ -286,7 +286,7 @@ describe('connections of one kind', () => {
     expect(pool.driver.log).toEqual(['open acme 1', 'close acme 1', 'open admin 2'])
   })
 
-  test('go to the next key in turn, of their kind or another', async () => {
+  test('go to the next waiter in turn, with the same or another share key', async () => {
     const pool = createFakePool({
       max: 1,
       maxPerKey: 1,
