@@ -1,11 +1,11 @@
 import { TenancyError } from '../../errors.ts'
-import { createDispatcher } from './dispatcher.ts'
+import { createDispatcher, type Dispatcher } from './dispatcher.ts'
 import type { FairQueue } from './fair-queue.ts'
 import { guardDriver } from './guarded-driver.ts'
 import type { Lease } from './lease.ts'
 import type { LeasePoolSettings } from './options.ts'
 import { createSlotFiller } from './slot-filler.ts'
-import { createSlotLifecycle } from './slot-lifecycle.ts'
+import { createSlotLifecycle, type SlotLifecycle } from './slot-lifecycle.ts'
 import { createSlotRegistry } from './slot-registry.ts'
 import type { Waiter } from './waiter.ts'
 
@@ -39,7 +39,7 @@ export function createConnections<Connection extends object, Target>(
 ): Connections<Connection, Target> {
   const driver = guardDriver(settings)
   const registry = createSlotRegistry<Connection>(() => dispatcher.serveWaiters())
-  const lifecycle = createSlotLifecycle<Connection>({
+  const lifecycle: SlotLifecycle<Connection> = createSlotLifecycle<Connection>({
     settings,
     driver,
     registry,
@@ -48,7 +48,13 @@ export function createConnections<Connection extends object, Target>(
     handToWaiter: (slot, shareKey) => dispatcher.handToWaiter(slot, shareKey),
   })
   const fillSlot = createSlotFiller({ settings, driver, registry, lifecycle })
-  const dispatcher = createDispatcher({ settings, queue, registry, lifecycle, fillSlot })
+  const dispatcher: Dispatcher<Connection, Target> = createDispatcher({
+    settings,
+    queue,
+    registry,
+    lifecycle,
+    fillSlot,
+  })
   const { idle } = lifecycle
 
   async function retire(key: string | undefined, deadline: number): Promise<void> {
