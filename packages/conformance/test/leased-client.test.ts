@@ -69,8 +69,6 @@ function createFileProvider(root: string, open: Set<Connection>): TenantProvider
     throw classifyConnectionError(replacement && { same: false }, { onDatabaseGone })
   }
 
-  const targets = new WeakMap<LeasedClient, ConnectTarget>()
-
   return {
     name: 'pooled-files',
     capabilities: { dialect: 'sqlite', transactions: true, transactionalDdl: true },
@@ -106,23 +104,13 @@ function createFileProvider(root: string, open: Set<Connection>): TenantProvider
           assertExists(target)
           return run(connection, statement)
         },
+        onEnd: target.onDatabaseGone,
       })
-      targets.set(client, target)
       return client
     },
     query: (client, statement) => client.query(statement),
     batch: (client, statements) => client.batch(statements),
-    kysely(client) {
-      const db = client.kysely()
-      const destroy = db.destroy.bind(db)
-      return Object.assign(db, {
-        async destroy() {
-          // A destroyed Kysely rejects every later query, so the factory must not serve it to the next request.
-          targets.get(client)?.onDatabaseGone?.()
-          await destroy()
-        },
-      })
-    },
+    kysely: (client) => client.kysely(),
     mapError,
     close: () => pool.close({ deadline: 1_000 }),
   }

@@ -31,6 +31,11 @@ export interface LeasedClientOptions<Connection> {
   acquire(): Promise<Lease<Connection>>
   /** Runs one statement on a connection. `BEGIN`, `COMMIT` and `ROLLBACK` are statements, too. */
   run(connection: Connection, statement: Statement): Promise<StatementResult>
+  /**
+   * Called when a handler destroys a Kysely of the client. A destroyed Kysely rejects every later query: pass
+   * `onDatabaseGone` of the `ConnectTarget`, so that the next request opens the tenant again.
+   */
+  readonly onEnd?: (() => void) | undefined
 }
 
 /** A client that holds no connection: each statement, batch or transaction leases one and returns it. */
@@ -56,6 +61,7 @@ export interface LeasedClient {
  *     return pool.acquire(key, target)
  *   },
  *   run: (connection, statement) => connection.execute(statement),
+ *   onEnd: target.onDatabaseGone,
  * })
  */
 export function createLeasedClient<Connection>(options: LeasedClientOptions<Connection>): LeasedClient {
@@ -131,7 +137,7 @@ function createLeasedConnection<Connection>(
   return connection
 }
 
-function createDriver<Connection>({ acquire, run }: LeasedClientOptions<Connection>): Driver {
+function createDriver<Connection>({ acquire, run, onEnd }: LeasedClientOptions<Connection>): Driver {
   return {
     async init() {},
     acquireConnection: async () => createLeasedConnection(await acquire(), run),
@@ -140,7 +146,7 @@ function createDriver<Connection>({ acquire, run }: LeasedClientOptions<Connecti
     rollbackTransaction: (connection) => (connection as LeasedConnection).end('ROLLBACK'),
     releaseConnection: async (connection) => (connection as LeasedConnection).release(),
     // The pool belongs to the provider, which closes it.
-    async destroy() {},
+    destroy: async () => onEnd?.(),
   }
 }
 
