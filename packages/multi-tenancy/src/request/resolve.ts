@@ -25,8 +25,8 @@ export async function findTenant(
     let answer: string | null | undefined
     try {
       const result = resolve(c)
-      // An await delays every request by turns of the microtask queue, and most resolvers answer without a promise.
-      // With plain awaits a warm request took some 6 % longer.
+      // Most resolvers answer without a promise, and an await costs each request turns of the microtask queue: about 2 % of
+      // the CPU time of a warm request.
       answer = typeof result === 'object' && result !== null ? await result : result
     } catch (cause) {
       throw TenancyError.from(cause)

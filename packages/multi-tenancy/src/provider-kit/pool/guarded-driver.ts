@@ -18,52 +18,8 @@ export interface GuardedDriver<Connection, Target> {
 export function guardDriver<Connection extends object, Target>(
   settings: LeasePoolSettings<Connection, Target>,
 ): GuardedDriver<Connection, Target> {
-  const { closeTimeout, setTimer } = settings
-  const abortedSignal = AbortSignal.abort()
+  const runWithDeadline = createDeadlineRunner(settings)
   let errors = 0
-
-  /**
-   * Resolves or rejects as the work does, but rejects when the work is not done `closeTimeout` after the signal. `onLate`
-   * receives a result that arrives later than that.
-   */
-  function runWithDeadline<T>(
-    work: () => Promise<T>,
-    signal = abortedSignal,
-    onLate?: (value: T) => void,
-  ): Promise<T> {
-    return new Promise((resolve, reject) => {
-      let cancelTimer: (() => void) | undefined
-      let isLate = false
-      const startTimer = (): void => {
-        cancelTimer = setTimer(() => {
-          isLate = true
-          reject(new TenancyError('timeout', 'The driver did not answer in time'))
-        }, closeTimeout)
-      }
-      if (signal.aborted) startTimer()
-      else signal.addEventListener('abort', startTimer, { once: true })
-      const cleanUp = (): void => {
-        cancelTimer?.()
-        signal.removeEventListener('abort', startTimer)
-      }
-      // Inside `then`, so that a throw of the call itself rejects.
-      attempt(work).then(
-        (value) => {
-          cleanUp()
-          if (isLate) onLate?.(value)
-          else resolve(value)
-        },
-        (error) => {
-          cleanUp()
-          reject(error)
-        },
-      )
-    })
-  }
-
-  async function attempt<T>(work: () => Promise<T>): Promise<T> {
-    return work()
-  }
 
   async function runAndReport(
     step: LeasePoolStep,
@@ -116,4 +72,51 @@ export function guardDriver<Connection extends object, Target>(
     },
   }
   return driver
+}
+
+type DeadlineRunner = <T>(
+  work: () => Promise<T>,
+  signal?: AbortSignal,
+  onLate?: (value: T) => void,
+) => Promise<T>
+
+/**
+ * Returns a function that resolves or rejects as the work does, but rejects when the work is not done `closeTimeout` after
+ * the signal. `onLate` receives a result that arrives later than that.
+ */
+function createDeadlineRunner({
+  closeTimeout,
+  setTimer,
+}: Pick<LeasePoolSettings<object, unknown>, 'closeTimeout' | 'setTimer'>): DeadlineRunner {
+  const abortedSignal = AbortSignal.abort()
+  return (work, signal = abortedSignal, onLate) =>
+    new Promise((resolve, reject) => {
+      let cancelTimer: (() => void) | undefined
+      let isLate = false
+      const startTimer = (): void => {
+        cancelTimer = setTimer(() => {
+          isLate = true
+          reject(new TenancyError('timeout', 'The driver did not answer in time'))
+        }, closeTimeout)
+      }
+      if (signal.aborted) startTimer()
+      else signal.addEventListener('abort', startTimer, { once: true })
+      const cleanUp = (): void => {
+        cancelTimer?.()
+        signal.removeEventListener('abort', startTimer)
+      }
+      // Async, so that a call that throws rejects.
+      const attempt = async () => work()
+      attempt().then(
+        (value) => {
+          cleanUp()
+          if (isLate) onLate?.(value)
+          else resolve(value)
+        },
+        (error) => {
+          cleanUp()
+          reject(error)
+        },
+      )
+    })
 }
