@@ -1,4 +1,5 @@
 import { TenancyError } from '@tenantry/multi-tenancy/provider'
+import type { Connection } from '../connections/connection.ts'
 
 /** Asks the server to cancel what the process runs, or to end the process. */
 export type CancelRequest = (action: 'cancel' | 'terminate', processID: number) => Promise<boolean>
@@ -16,10 +17,18 @@ const CALL = /^\s*select\s+pg_(cancel|terminate)_backend\s*\(\s*(\d+)\s*\)\s*;?\
  * The class that Kysely takes from `pool.Client` to cancel a query. It reaches the server processes of this tenant's
  * current leases only, and runs nothing else: `new` takes no configuration.
  *
- * @param cancelled the server processes of current leases, and whether they were asked to cancel
+ * A statement is sent in one write with the BEGIN and the scope before it. If a cancel request ended that BEGIN, the
+ * statement would run outside a transaction, as the login. So a request is sent only after the server has answered
+ * BEGIN and the scope, and a lease that was cancelled sends no further statement together with its scope.
+ *
+ * An administrator's own `pg_cancel_backend` or a `statement_timeout` can still end BEGIN in that microsecond. The
+ * statement then reads nothing of another tenant: with `set_role` the login has no rights of its own in any schema,
+ * and otherwise the session has a search path without any tenant's schema.
+ *
+ * @param connections the connections of current leases, by the server process
  */
 export function createControlClient(
-  cancelled: Map<number, boolean>,
+  connections: ReadonlyMap<number, Connection>,
   cancel: CancelRequest,
 ): new () => ControlClient {
   return class implements ControlClient {
@@ -31,15 +40,19 @@ export function createControlClient(
       if (action === undefined) {
         throw new TenancyError('not_supported', 'This client only cancels queries: pg_cancel_backend(pid)')
       }
-      if (!cancelled.has(processID)) {
+      const connection = connections.get(processID)
+      if (connection === undefined) {
         throw new TenancyError(
           'not_supported',
           'The query was not cancelled: no connection of this tenant runs it',
         )
       }
-      // A request may arrive late, so the connection serves nobody else.
-      cancelled.set(processID, true)
-      const done = await cancel(action.toLowerCase() as 'cancel' | 'terminate', processID)
+      // A request may arrive late, so the connection is closed when the lease ends.
+      connection.cancelRequested = true
+      await connection.scopeAnswer
+      // The lease may have ended meanwhile, and its process with it.
+      const leased = connections.get(processID) === connection
+      const done = leased && (await cancel(action.toLowerCase() as 'cancel' | 'terminate', processID))
       return { rows: [{ [`pg_${action}_backend`]: done }] }
     }
 

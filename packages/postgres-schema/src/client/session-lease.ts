@@ -98,7 +98,8 @@ export function createSessionLease(connection: Connection, scope: Scope | undefi
     }
     const before = opening()
     if (before === undefined) return send(message)
-    if (isPlainQuery(text)) return runPlain(message, before)
+    // A late cancel request could end BEGIN, and the statement behind it would run without the scope: see control-client.ts.
+    if (isPlainQuery(text) && !connection.cancelRequested) return runPlain(message, before)
     if (opensTransaction(text)) return begin(message, before)
     await prepare(withTimeoutOf(message, before))
     return send(message)

@@ -35,8 +35,8 @@ export function createTenantPool(options: TenantPoolOptions): Pool {
   const pool = new Pool({ max })
   /** Connections that have served this tenant. */
   const known = new WeakSet<Connection>()
-  /** Server processes of current leases, and whether they were asked to cancel. */
-  const cancelled = new Map<number, boolean>()
+  /** The connections of current leases, by the server process. */
+  const leasedConnections = new Map<number, Connection>()
   let ended = false
   let waiting = 0
   let leased = 0
@@ -93,16 +93,16 @@ export function createTenantPool(options: TenantPoolOptions): Pool {
     const { connection } = held
     const { processID } = connection
     leased++
-    if (processID !== undefined) cancelled.set(processID, false)
+    if (processID !== undefined) leasedConnections.set(processID, connection)
     const client = createTenantConnection({
       lease: held,
       statements: statements.lease(connection),
       fail,
       throwClientError,
-      isTainted: () => processID !== undefined && cancelled.get(processID) === true,
+      isTainted: () => connection.cancelRequested === true,
       onRelease(error) {
         leased--
-        if (processID !== undefined) cancelled.delete(processID)
+        if (processID !== undefined) leasedConnections.delete(processID)
         pool.emit('release', error, client)
       },
     })
@@ -117,7 +117,7 @@ export function createTenantPool(options: TenantPoolOptions): Pool {
 
   Object.defineProperties(pool, {
     // Kysely cancels a query through another client of this class.
-    Client: { value: createControlClient(cancelled, options.cancel) },
+    Client: { value: createControlClient(leasedConnections, options.cancel) },
     totalCount: { get: () => leased },
     idleCount: { get: () => 0 },
     waitingCount: { get: () => waiting },

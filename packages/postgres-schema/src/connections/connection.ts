@@ -11,6 +11,10 @@ export interface Connection {
   dirty: boolean
   /** Statements whose answers are still to come. */
   pending: number
+  /** Resolves when the server has answered the first of the messages that were last sent together: BEGIN and the scope. */
+  scopeAnswer?: Promise<void>
+  /** A cancel request was sent, or is about to be, and may arrive late. The connection is closed after this lease. */
+  cancelRequested?: boolean
 }
 
 export type TransactionStatus = 'I' | 'T' | 'E' | null

@@ -61,6 +61,8 @@ export function withTimeoutOf(message: Message | undefined, text: string): Messa
  */
 export function sendTogether(connection: Connection, messages: readonly Message[]): Promise<Outcome[]> {
   const { client } = connection
+  const firstAnswer = Promise.withResolvers<void>()
+  connection.scopeAnswer = firstAnswer.promise
   return new Promise((resolve) => {
     const outcomes: Outcome[] = []
     let pending = messages.length
@@ -74,6 +76,7 @@ export function sendTogether(connection: Connection, messages: readonly Message[
           // The driver calls back twice for a value that it cannot send.
           if (outcomes[at] !== undefined) return
           outcomes[at] = error ? { error } : { result }
+          if (at === 0) firstAnswer.resolve()
           if (--pending > 0) return
           connection.pending--
           resolve(outcomes)
