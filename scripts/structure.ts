@@ -44,7 +44,7 @@ export const LAYERS: Readonly<Record<string, readonly (readonly string[])[]>> = 
     ['options.ts'],
     ['connections'],
     ['control-plane'],
-    ['client', 'diagnose.ts'],
+    ['client', 'diagnose.ts', 'explain.ts'],
     ['provider.ts'],
     ['factory.ts'],
     ['index.ts'],

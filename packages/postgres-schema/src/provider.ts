@@ -1,14 +1,15 @@
 import {
   type CallOptions,
   type ConnectTarget,
-  classifyConnectionError,
   createRedactor,
   getServer,
   type Lease,
   type ProviderHost,
   postgresMigrationSql,
+  type Redactor,
   type Row,
   type ServerControlPlane,
+  type Statement,
   spreadOverServers,
   TenancyError,
   type TenantProvider,
@@ -18,16 +19,18 @@ import { escapeIdentifier, type Pool } from 'pg'
 import { createStatements, type Statements } from './client/statements.ts'
 import { createTenantPool } from './client/tenant-pool.ts'
 import type { Connection } from './connections/connection.ts'
-import { failedLoginCheck } from './connections/login.ts'
-import { type QueryInput, ScopeRejectedError } from './connections/pipeline.ts'
+import type { QueryInput } from './connections/pipeline.ts'
+import { runLeased } from './connections/run-leased.ts'
 import { type Scope, searchPath } from './connections/scope.ts'
-import { createServer, keyOf, type Server, type Target } from './connections/server.ts'
+import { createServer, keyOf, type Server } from './connections/server.ts'
+import type { Target } from './connections/target.ts'
 import { createSchemas, type Schemas } from './control-plane/schemas.ts'
 import { diagnose } from './diagnose.ts'
-import { isLoginRefused, isState, leavesNoDoubt, postgresErrors } from './errors.ts'
+import { postgresErrors } from './errors.ts'
+import { createExplainer } from './explain.ts'
 import { postgresKysely } from './kysely.ts'
 import { locatorOf, placeOf, roleOf, type SchemaPlace } from './locator.ts'
-import { type PostgresSchemaProviderOptions, parseOptions } from './options.ts'
+import { type PostgresSchemaProviderOptions, parseOptions, type Settings } from './options.ts'
 
 interface Site {
   readonly server: Server
@@ -53,55 +56,22 @@ export function createPostgresSchemaProvider(
   const redactor = createRedactor()
   redactor.keep(settings.secret)
   const { mapError, toClientError: tell } = postgresErrors(redactor)
-  const sites = new Map<string, Site>()
+  const sites = createSites(settings, redactor)
   /** How a client of ours runs several statements at once; the driver's shape has no word for it. */
   const batches = new WeakMap<Pool, (inputs: readonly QueryInput[]) => Promise<void>>()
-  for (const [name, each] of settings.servers) {
-    const server = createServer(name, each, settings, redactor)
-    sites.set(name, { server, schemas: createSchemas(server, settings) })
-  }
 
-  const spread = spreadOverServers(
-    new Map(
-      [...sites].map(([name, { server, schemas }]) => [
-        name,
-        {
-          ...schemas,
-          drop: (place, call) => server.drain(place, () => schemas.drop(place, call)),
-          close: server.close,
-        } satisfies ServerControlPlane<SchemaPlace>,
-      ]),
-    ),
-    { placement: settings.placement, toLocator: locatorOf, parseLocator: placeOf },
-  )
+  const spread = createControlPlane(sites, settings.placement)
   const siteOf = (name: string): Site => getServer(sites, name)
 
-  /** Says why a client in use met something missing, or was refused: its tenant is gone, made anew, or shut. */
-  async function explain(place: SchemaPlace, error: unknown, onDatabaseGone: () => void): Promise<never> {
-    const refused = error instanceof ScopeRejectedError
-    if (refused && isState(error.cause, '22P02')) throw failedLoginCheck(error.message)
-    if (!refused && !isState(error, '28000', '28P01', '3F000', '42P01', '57P01')) throw tell(error)
-    const signal = AbortSignal.timeout(settings.connectTimeout)
-    const found = await siteOf(place.server)
-      .schemas.find(place.schema, { signal })
-      .then((now) => now && { same: now.id === place.id && now.oid === place.oid, closed: now.closed })
-      .catch(() => ({ same: true }))
-    throw classifyConnectionError(found, {
-      cause: tellPassing(refused ? error.cause : error, refused),
-      onDatabaseGone,
-    })
-  }
+  const explain = createExplainer({
+    getSite: siteOf,
+    toClientError: tell,
+    redactor,
+    connectTimeout: settings.connectTimeout,
+  })
 
-  /**
-   * Of a schema that is there and open: while many roles are granted a session may hold on to what it knew before, and is
-   * ended; and who was refused as somebody opened the schema is let in now. The next try knows.
-   */
-  function tellPassing(cause: unknown, refused: boolean): unknown {
-    if (!(refused && isState(cause, '42501', '42704')) && !isLoginRefused(cause)) return tell(cause)
-    return new TenancyError('provider_unavailable', 'The session was refused the tenant’s role', {
-      cause: redactor.error(cause),
-      retryAfter: 1,
-    })
+  function throwClientError(error: unknown): never {
+    throw tell(error)
   }
 
   async function connect(
@@ -112,6 +82,7 @@ export function createPostgresSchemaProvider(
     const { server } = siteOf(place.server)
     const path = searchPath(place.schema, extensionsSchema)
     const ownConnections = isolation === 'role'
+    const login = pooler === 'transaction' ? await server.tenantLogin({ place, purpose }, call) : undefined
     const scope: Scope | undefined =
       ownConnections && pooler === 'session'
         ? undefined
@@ -119,7 +90,7 @@ export function createPostgresSchemaProvider(
             place,
             path,
             ...(isolation === 'set_role' && { role: roleOf(place.id) }),
-            ...(pooler === 'transaction' && { login: await server.tenantLogin({ place, purpose }, call) }),
+            ...(login !== undefined && { login }),
           }
     const statements = createStatements(scope, pooler)
     const target: Target & { readonly place: SchemaPlace } = {
@@ -127,15 +98,7 @@ export function createPostgresSchemaProvider(
       key: keyOf(place, purpose),
       place,
       purpose,
-      ...(ownConnections
-        ? {
-            verify: (connection) =>
-              verify(async ({ sql, params = [] }) => {
-                const { rows } = await statements.single(connection, { text: sql, values: [...params] })
-                return rows
-              }),
-          }
-        : {}),
+      ...(ownConnections && { verify: (connection) => verify(createReader(statements, connection)) }),
     }
     const pool = server.pool()
     async function lease(): Promise<Lease<Connection>> {
@@ -151,9 +114,7 @@ export function createPostgresSchemaProvider(
       max: settings.maxConnectionsPerTenant,
       onEnd: onDatabaseGone,
       fail,
-      throwClientError(error) {
-        throw tell(error)
-      },
+      throwClientError,
       cancel: (action, processID) => server.cancel(target, action, processID),
     })
     const role = ownConnections && purpose === 'manage' ? roleOf(place.id) : undefined
@@ -189,6 +150,39 @@ export function createPostgresSchemaProvider(
   }
 }
 
+function createSites(
+  settings: Parameters<typeof createServer>[2],
+  redactor: Redactor,
+): ReadonlyMap<string, Site> {
+  const sites = new Map<string, Site>()
+  for (const [name, options] of settings.servers) {
+    const server = createServer(name, options, settings, redactor)
+    sites.set(name, { server, schemas: createSchemas(server, settings) })
+  }
+  return sites
+}
+
+/** The control plane of all servers. */
+function createControlPlane(sites: ReadonlyMap<string, Site>, placement: Settings['placement']) {
+  const servers = [...sites].map(([name, { server, schemas }]) => {
+    const controlPlane: ServerControlPlane<SchemaPlace> = {
+      ...schemas,
+      drop: (place, call) => server.drain(place, () => schemas.drop(place, call)),
+      close: server.close,
+    }
+    return [name, controlPlane] as const
+  })
+  return spreadOverServers(new Map(servers), { placement, toLocator: locatorOf, parseLocator: placeOf })
+}
+
+/** Reads rows on one connection of the tenant. */
+function createReader(statements: Statements, connection: Connection) {
+  return async ({ sql, params = [] }: Statement): Promise<Row[]> => {
+    const { rows } = await statements.single(connection, { text: sql, values: [...params] })
+    return rows as Row[]
+  }
+}
+
 /** The core's own tables are there for tenants to read: the stamp, with each new connection. */
 function guardBookkeeping(input: QueryInput, role: string): string[] {
   const text = typeof input === 'string' ? input : (input.text ?? '')
@@ -203,13 +197,5 @@ async function runBatch(
   statements: Statements,
   inputs: readonly QueryInput[],
 ): Promise<void> {
-  const held = await lease()
-  try {
-    await statements.batch(held.connection, inputs)
-    held.release()
-  } catch (error) {
-    if (leavesNoDoubt(error)) held.release()
-    else held.destroy()
-    throw error
-  }
+  await runLeased(await lease(), (connection) => statements.batch(connection, inputs))
 }

@@ -47,7 +47,7 @@ export function createTurns(): Turns {
 /** Sends a cursor or a stream. The lease counts as busy until the driver has nothing left to do for it. */
 export function sendSubmitted(connection: Connection, query: Submittable): void {
   // The driver takes no cursor in a pipeline.
-  setPipeline(connection, false)
+  setPipeline(connection, 'off')
   connection.dirty = true
   connection.pending++
   connection.client.once('drain', () => {

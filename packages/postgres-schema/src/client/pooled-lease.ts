@@ -75,7 +75,7 @@ export function createPooledLease(connection: Connection, scope: Scope, run: Sco
 
   async function runNext(input: QueryInput): Promise<QueryResult> {
     const text = textOf(input)
-    const message = toMessage(input, true)
+    const message = toMessage(input, 'single')
     const status = statusOf(client)
     if (status === 'I') return opensTransaction(text) ? begin(message) : run.single(connection, input)
     const ending = endOfTransaction(text)

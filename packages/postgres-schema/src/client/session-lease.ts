@@ -36,9 +36,7 @@ export function createSessionLease(connection: Connection, scope: Scope | undefi
 
   /** What has to come before a statement outside a transaction. */
   function opening(): string | undefined {
-    if (ready || scope === undefined) return check
-    const settings = [nameSession(scope, 'SESSION'), scopeSettings(scope, 'SESSION'), check]
-    return settings.filter(Boolean).join('; ')
+    return ready || scope === undefined ? check : scopeSession(scope)
   }
 
   function send(message: Message): Promise<QueryResult> {
@@ -108,7 +106,7 @@ export function createSessionLease(connection: Connection, scope: Scope | undefi
   async function query(input: QueryInput): Promise<QueryResult> {
     const text = textOf(input)
     assertNoCopyFromStdin(text)
-    const message = toMessage(input, scope !== undefined)
+    const message = toMessage(input, scope === undefined ? 'any' : 'single')
     connection.dirty = true
     if (ready && check === undefined && turns.idle) return send(message)
     return turns.take(() => run(message, text))
@@ -126,4 +124,10 @@ export function createSessionLease(connection: Connection, scope: Scope | undefi
   }
 
   return { query, submit }
+}
+
+/** SQL that makes a session the tenant's, and checks that it may be. */
+function scopeSession(scope: Scope): string {
+  const settings = [nameSession(scope, 'SESSION'), scopeSettings(scope, 'SESSION'), scopeCheck(scope)]
+  return settings.filter(Boolean).join('; ')
 }

@@ -50,7 +50,7 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
   }
 
   function lease(connection: Connection): LeaseStatements {
-    setPipeline(connection, true)
+    setPipeline(connection, 'on')
     return pooled && scope !== undefined
       ? createPooledLease(connection, scope, run)
       : createSessionLease(connection, scope)
@@ -65,7 +65,7 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
       }
       // A tenant's own connection takes several statements in one text, as the driver sends them.
       if (scope === undefined && !isSingle(input, text)) return lease(connection).query(input)
-      setPipeline(connection, true)
+      setPipeline(connection, 'on')
       return run.single(connection, input)
     },
     async batch(connection, inputs) {
@@ -79,7 +79,7 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
           )
         }
       }
-      setPipeline(connection, true)
+      setPipeline(connection, 'on')
       await run.batch(connection, inputs)
     },
     lease,
@@ -94,7 +94,7 @@ function createScopedRun(scope: Scope | undefined, pooler: Pooler): ScopedRun {
 
   /** In a transaction: an error skips what follows, so that without its scope no statement runs. */
   async function transaction(connection: Connection, inputs: readonly QueryInput[]): Promise<Outcome[]> {
-    const messages = inputs.map((input) => toMessage(input, true))
+    const messages = inputs.map((input) => toMessage(input, 'single'))
     const [first] = messages
     const sent: Message[] = [withTimeoutOf(first, begin()), ...messages, withTimeoutOf(first, end)]
     const outcomes = await send(connection, sent, first)
@@ -129,7 +129,7 @@ function createScopedRun(scope: Scope | undefined, pooler: Pooler): ScopedRun {
         const [outcome] = await transaction(connection, [input])
         return outcome?.result as QueryResult
       }
-      const message = toMessage(input, true)
+      const message = toMessage(input, 'single')
       const outcomes = await send(connection, [message], message)
       throwFirstError(outcomes)
       return outcomes[0]?.result as QueryResult

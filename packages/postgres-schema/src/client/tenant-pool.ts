@@ -2,7 +2,7 @@ import { type Lease, TenancyError } from '@tenantry/multi-tenancy/provider'
 import { Pool, type PoolClient, type QueryResult, type Submittable } from 'pg'
 import type { Connection } from '../connections/connection.ts'
 import type { QueryInput } from '../connections/pipeline.ts'
-import { leavesNoDoubt } from '../errors.ts'
+import { runLeased } from '../connections/run-leased.ts'
 import { type Callback, deliver, parseArguments } from './arguments.ts'
 import { type CancelRequest, createControlClient } from './control-client.ts'
 import type { Statements } from './statements.ts'
@@ -53,16 +53,10 @@ export function createTenantPool(options: TenantPoolOptions): Pool {
 
   async function runAlone(input: QueryInput): Promise<QueryResult> {
     try {
-      const held = await acquire()
+      const lease = await acquire()
       leased++
       try {
-        const result = await statements.single(held.connection, input)
-        held.release()
-        return result
-      } catch (error) {
-        if (leavesNoDoubt(error)) held.release()
-        else held.destroy()
-        throw error
+        return await runLeased(lease, (connection) => statements.single(connection, input))
       } finally {
         leased--
       }
@@ -122,7 +116,30 @@ export function createTenantPool(options: TenantPoolOptions): Pool {
     idleCount: { get: () => 0 },
     waitingCount: { get: () => waiting },
   })
-  return Object.assign(pool, {
+  return Object.assign(
+    pool,
+    createPoolMethods({
+      query,
+      connect,
+      end() {
+        if (!ended) onEnd()
+        ended = true
+      },
+    }),
+  )
+}
+
+/** The methods of a pool in the shapes of the driver: with promises and with callbacks. */
+function createPoolMethods({
+  query,
+  connect,
+  end,
+}: {
+  readonly query: (input: QueryInput) => Promise<QueryResult>
+  readonly connect: () => Promise<PoolClient>
+  readonly end: () => void
+}): Partial<Pool> {
+  return {
     query(input: unknown, values?: unknown, callback?: unknown) {
       if (typeof input === 'function') return rejectFunction(input as Callback<never>)
       const call = parseArguments(input, values, callback)
@@ -137,13 +154,10 @@ export function createTenantPool(options: TenantPoolOptions): Pool {
       )
     },
     async end(callback?: () => void) {
-      if (!ended) {
-        ended = true
-        onEnd()
-      }
+      end()
       callback?.()
     },
-  } as unknown as Partial<Pool>)
+  } as unknown as Partial<Pool>
 }
 
 /** As `pg-pool` does. */

@@ -33,9 +33,10 @@ export function textOf(input: QueryInput): string {
  * The message for a statement of the app. The driver is not given the statement's name, because prepared statements
  * do not outlive a lease and the driver would not notice, nor `rows`, because reading by pages needs a cursor.
  *
- * @param single the server rejects a text of several statements
+ * @param mode with `single` the server rejects a text of several statements
  */
-export function toMessage(input: QueryInput, single: boolean): Message {
+export function toMessage(input: QueryInput, mode: 'single' | 'any'): Message {
+  const single = mode === 'single'
   if (typeof input === 'string') return single ? { text: input, queryMode: 'extended' } : input
   const { text = '', values, rowMode, types, binary, query_timeout } = input
   return {
@@ -94,8 +95,9 @@ export function sendTogether(connection: Connection, messages: readonly Message[
  *
  * Only between statements: the driver does not expect the mode to change while it waits for an answer.
  */
-export function setPipeline({ client }: Connection, pipeline: boolean): void {
+export function setPipeline({ client }: Connection, state: 'on' | 'off'): void {
   const mode: { pipeline: boolean } = client
+  const pipeline = state === 'on'
   if (mode.pipeline !== pipeline) mode.pipeline = pipeline
 }
 
