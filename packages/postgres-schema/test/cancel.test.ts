@@ -1,3 +1,4 @@
+import { neverAborted } from '@tenantry/test-support'
 import type { Client, Pool } from 'pg'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createStatements } from '../src/client/statements.ts'
@@ -7,7 +8,7 @@ import { type Connection, openClient } from '../src/connections/connection.ts'
 import { searchPath } from '../src/connections/scope.ts'
 import { parseOptions } from '../src/options.ts'
 import { createDatabase, type TestDatabase } from './database.ts'
-import { call, providerOf } from './support.ts'
+import { createProvider } from './support.ts'
 
 let database: TestDatabase
 beforeAll(async () => {
@@ -19,13 +20,13 @@ afterAll(async () => {
 
 /** A client of one tenant over one connection, with what the server completed and what was cancelled, in order. */
 async function openTenant(): Promise<{ pool: Pool; events: string[]; close: () => Promise<void> }> {
-  const provider = providerOf(database, { isolation: 'search_path' })
-  const { locator } = await provider.create('cancelled', call)
+  const provider = createProvider(database, { isolation: 'search_path' })
+  const { locator } = await provider.create('cancelled', neverAborted)
   const { schema, oid, id } = locator as unknown as { schema: string; oid: number; id: string }
   const place = { server: 'default', schema, oid, id }
   const { servers } = parseOptions({ connection: database.url, secret: database.secret })
   const { parsed } = [...servers.values()][0] ?? expect.unreachable()
-  const client = await openClient({ ...toClientConfig(parsed), pipeline: true }, call.signal)
+  const client = await openClient({ ...toClientConfig(parsed), pipeline: true }, neverAborted.signal)
   const { rows } = await client.query('SELECT pg_catalog.pg_backend_pid() AS pid')
   const events: string[] = []
   client.connection.on('commandComplete', ({ text }: { text: string }) => events.push(text))
