@@ -22,8 +22,9 @@ const CALL = /^\s*select\s+pg_(cancel|terminate)_backend\s*\(\s*(\d+)\s*\)\s*;?\
  * BEGIN and the scope, and a lease that was cancelled sends no further statement together with its scope.
  *
  * An administrator's own `pg_cancel_backend` or a `statement_timeout` can still end BEGIN in that microsecond. The
- * statement then reads nothing of another tenant: with `set_role` the login has no rights of its own in any schema,
- * and otherwise the session has a search path without any tenant's schema.
+ * statement then reads nothing of another tenant by an unqualified name: with `set_role` the login inherits no rights
+ * in a tenant's schema, with `role` it is the tenant's own, and with `search_path` the session's search path names no
+ * tenant's schema. Under `search_path` a qualified name reaches another schema with or without the scope.
  *
  * @param connections the connections of current leases, by the server process
  */
