@@ -68,7 +68,7 @@ const FIELDS = new Set([
 ])
 
 /**
- * Settings that the provider makes itself. In `options` they would replace the tenant's search path, or the role that
+ * Settings that the provider sets itself. In `options` they would replace the tenant's search path, or the role that
  * `RESET ROLE` returns to.
  */
 const RESERVED_SETTING = /(?:^|[\s-]|-c)(search[_-]path|role|session[_-]authorization)\s*=/i

@@ -10,8 +10,8 @@ export async function diagnose(
   tenants: number,
   call: CallOptions,
 ): Promise<string[]> {
-  const found = await Promise.all(sites.map(({ server }) => inspect(server, settings, tenants, call)))
-  return found.flat()
+  const findings = await Promise.all(sites.map(({ server }) => inspect(server, settings, tenants, call)))
+  return findings.flat()
 }
 
 async function inspect(
@@ -40,10 +40,10 @@ async function inspect(
     [maxConnections > connections, `maxConnections is ${maxConnections}, the server has ${connections} (max_connections)`],
     [here > 5_000, `${here} schemas in one database: catalogues and backups grow slow beyond some 5,000; use servers`],
     [locks < 64, `max_locks_per_transaction is ${locks}: dropping and dumping schemas needs 64 or more`],
-    [shared && superuser === true, 'tenants’ statements run as a superuser: use serve.user with a login of fewer rights'],
+    [shared && superuser === true, 'the statements of tenants run as a superuser: use serve.user with a login of fewer rights'],
     [isolation !== 'search_path' && usage === true, 'every role may use the schema public: REVOKE ALL ON SCHEMA public FROM PUBLIC'],
     [isolation !== 'search_path' && dblink === true, 'the extension dblink is installed: with a password it reaches any database'],
-    [isolation === 'role' && here > connections * 20, `${here} tenants with roles of their own share ${connections} connections: most requests will log in anew; set_role shares them`],
+    [isolation === 'role' && here > connections * 20, `${here} tenants with roles of their own share ${connections} connections: most requests will log in again; set_role shares them`],
   ] // biome-ignore format: a table
   return findings.filter(([applies]) => applies).map(([, sentence]) => `server ${server.name}: ${sentence}`)
 }

@@ -32,7 +32,7 @@ export function postgresErrors(redactor: Redactor): ErrorMap {
   return createErrorMap({
     redactor,
     classify(error) {
-      if (!isState(error, '53200')) return codeOf(error)
+      if (!isState(error, '53200')) return toCode(error)
       return {
         code: 'provider_unavailable',
         message: `${error.message} (see max_locks_per_transaction)`,
@@ -52,7 +52,7 @@ function isStatementError(error: unknown): boolean {
   return isServerError(error) && !/^(?:08|28|53300|57P)/.test(error.code)
 }
 
-function codeOf(error: Error): TenancyErrorCode {
+function toCode(error: Error): TenancyErrorCode {
   const { code } = error as { code?: unknown }
   if (isServerError(error)) {
     const state = String(code)

@@ -7,14 +7,14 @@ export interface SchemaPlace {
   readonly schema: string
   /** The schema's number in the server's catalogue; 0 where only its role remains. */
   readonly oid: number
-  /** Random, made with the schema: another schema of that name has another. Names the role too. */
+  /** Random, created with the schema: a recreated schema of the name has another. It names the role, too. */
   readonly id: string
 }
 
 const MARK = 'tenantry:'
 
-/** @throws `internal` for what is no locator of ours */
-export function placeOf({ server, schema, oid, id }: Locator): SchemaPlace {
+/** @throws `internal` for a locator that is not of this provider */
+export function parseLocator({ server, schema, oid, id }: Locator): SchemaPlace {
   const fine =
     typeof server === 'string' &&
     isName(schema) &&
@@ -25,7 +25,7 @@ export function placeOf({ server, schema, oid, id }: Locator): SchemaPlace {
   return { server, schema: String(schema), oid, id: String(id) }
 }
 
-export function locatorOf({ server, schema, oid, id }: SchemaPlace): Locator {
+export function toLocator({ server, schema, oid, id }: SchemaPlace): Locator {
   return { server, schema, oid, id }
 }
 
@@ -42,24 +42,24 @@ export function isId(value: unknown): boolean {
 export type Purpose = ConnectTarget['purpose']
 
 /** The tenant's roles. Roles belong to the whole server, so a schema's name would not be enough. */
-export function roleOf(id: string, purpose: Purpose = 'serve'): string {
+export function roleName(id: string, purpose: Purpose = 'serve'): string {
   return `tenantry_${id}${purpose === 'manage' ? '_owner' : ''}`
 }
 
-/** The comment on the schema: it says whose make it is, which incarnation, and whether it is shut. */
-export function markOf(id: string, access: 'open' | 'closed' = 'open'): string {
+/** The comment on the schema: it says that Tenantry created it, which incarnation it is, and whether it is closed. */
+export function ownershipComment(id: string, access: 'open' | 'closed' = 'open'): string {
   return `${MARK}${id}${access === 'closed' ? ':closed' : ''}`
 }
 
 /**
- * What is in the schema while it is open, for every statement to ask by: a collation, since the server finds one by its
- * name in memory, where a comment takes a query.
+ * The marker of an open schema, which every statement refers to. A collation, because the server finds one by name in its
+ * cache, where reading a comment takes a query.
  */
 export function openMarker({ schema, id }: Pick<SchemaPlace, 'schema' | 'id'>): string {
   return `"${schema}"."${id}"`
 }
 
-/** The id in a schema's comment; `undefined` for a schema of somebody else. */
+/** The id in a schema's comment; `undefined` for a schema of another owner. */
 export function idIn(comment: unknown): string | undefined {
   const [, id] = /^tenantry:([0-9a-v]{26})(?::closed)?$/.exec(String(comment)) ?? []
   return id

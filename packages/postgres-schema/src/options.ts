@@ -38,7 +38,7 @@ export type Pooler = 'session' | 'transaction'
 /** One PostgreSQL database that holds schemas of tenants. */
 export interface ServerOptions {
   /**
-   * The administrator's: makes schemas and, but for `search_path`, roles. It needs CREATE on the database and
+   * The administrator's connection: it creates schemas and, but for `search_path`, roles. It needs CREATE on the database and
    * CREATEROLE. Go to the server itself here, not through a pooler.
    */
   readonly connection: ConnectionOptions
@@ -71,7 +71,7 @@ export interface PostgresSchemaProviderOptions
    */
   readonly extensionsSchema?: string
   /**
-   * Makes each schema a distributed one of Citus 12 or later.
+   * Distributes each schema with Citus 12 or later.
    *
    * @default undefined
    */

@@ -22,14 +22,14 @@ import type { Connection } from './connections/connection.ts'
 import type { QueryInput } from './connections/pipeline.ts'
 import { runLeased } from './connections/run-leased.ts'
 import { type Scope, searchPath } from './connections/scope.ts'
-import { createServer, keyOf, type Server } from './connections/server.ts'
+import { createServer, type Server, toPoolKey } from './connections/server.ts'
 import type { Target } from './connections/target.ts'
 import { createSchemas, type Schemas } from './control-plane/schemas.ts'
 import { diagnose } from './diagnose.ts'
 import { postgresErrors } from './errors.ts'
 import { createExplainer } from './explain.ts'
 import { postgresKysely } from './kysely.ts'
-import { locatorOf, placeOf, roleOf, type SchemaPlace } from './locator.ts'
+import { parseLocator, roleName, type SchemaPlace, toLocator } from './locator.ts'
 import { type PostgresSchemaProviderOptions, parseOptions, type Settings } from './options.ts'
 
 interface Site {
@@ -55,47 +55,41 @@ export function createPostgresSchemaProvider(
   const { isolation, pooler, extensionsSchema } = settings
   const redactor = createRedactor()
   redactor.keep(settings.secret)
-  const { mapError, toClientError: tell } = postgresErrors(redactor)
+  const { mapError, toClientError } = postgresErrors(redactor)
   const sites = createSites(settings, redactor)
-  /** How a client of ours runs several statements at once; the driver's shape has no word for it. */
+  /** How each client runs several statements in one batch, which the driver's client shape does not offer. */
   const batches = new WeakMap<Pool, (inputs: readonly QueryInput[]) => Promise<void>>()
 
   const spread = createControlPlane(sites, settings.placement)
-  const siteOf = (name: string): Site => getServer(sites, name)
+  const getSite = (name: string): Site => getServer(sites, name)
 
   const explain = createExplainer({
-    getSite: siteOf,
-    toClientError: tell,
+    getSite,
+    toClientError,
     redactor,
     connectTimeout: settings.connectTimeout,
   })
 
   function throwClientError(error: unknown): never {
-    throw tell(error)
+    throw toClientError(error)
   }
 
   async function connect(
     { locator, purpose, verify, beforeUse, onDatabaseGone = () => {} }: ConnectTarget,
     call: CallOptions,
   ): Promise<Pool> {
-    const place = placeOf(locator)
-    const { server } = siteOf(place.server)
+    const place = parseLocator(locator)
+    const { server } = getSite(place.server)
     const path = searchPath(place.schema, extensionsSchema)
     const ownConnections = isolation === 'role'
     const login = pooler === 'transaction' ? await server.tenantLogin({ place, purpose }, call) : undefined
-    const scope: Scope | undefined =
-      ownConnections && pooler === 'session'
-        ? undefined
-        : {
-            place,
-            path,
-            ...(isolation === 'set_role' && { role: roleOf(place.id) }),
-            ...(login !== undefined && { login }),
-          }
+    // A session that logs in as the tenant needs no scope.
+    const scope =
+      ownConnections && pooler === 'session' ? undefined : buildScope({ place, path, isolation, login })
     const statements = createStatements(scope, pooler)
     const target: Target & { readonly place: SchemaPlace } = {
       kind: 'tenant',
-      key: keyOf(place, purpose),
+      key: toPoolKey(place, purpose),
       place,
       purpose,
       ...(ownConnections && { verify: (connection) => verify(createReader(statements, connection)) }),
@@ -103,8 +97,8 @@ export function createPostgresSchemaProvider(
     const pool = server.pool()
     async function lease(): Promise<Lease<Connection>> {
       // Waiting for nothing would cost each query a turn.
-      const asked = beforeUse?.()
-      if (asked !== undefined) await asked
+      const check = beforeUse?.()
+      if (check !== undefined) await check
       return server.lease(pool, target)
     }
     const fail = (error: unknown): Promise<never> => explain(place, error, onDatabaseGone)
@@ -117,7 +111,7 @@ export function createPostgresSchemaProvider(
       throwClientError,
       cancel: (action, processID) => server.cancel(target, action, processID),
     })
-    const role = ownConnections && purpose === 'manage' ? roleOf(place.id) : undefined
+    const role = ownConnections && purpose === 'manage' ? roleName(place.id) : undefined
     batches.set(client, (inputs) => {
       const all =
         role === undefined ? inputs : inputs.flatMap((input) => [input, ...guardBookkeeping(input, role)])
@@ -150,6 +144,20 @@ export function createPostgresSchemaProvider(
   }
 }
 
+interface ScopeOptions extends Pick<Scope, 'place' | 'path'> {
+  readonly isolation: ReturnType<typeof parseOptions>['isolation']
+  readonly login: string | undefined
+}
+
+function buildScope({ place, path, isolation, login }: ScopeOptions): Scope {
+  return {
+    place,
+    path,
+    ...(isolation === 'set_role' && { role: roleName(place.id) }),
+    ...(login !== undefined && { login }),
+  }
+}
+
 function createSites(
   settings: Parameters<typeof createServer>[2],
   redactor: Redactor,
@@ -172,7 +180,7 @@ function createControlPlane(sites: ReadonlyMap<string, Site>, placement: Setting
     }
     return [name, controlPlane] as const
   })
-  return spreadOverServers(new Map(servers), { placement, toLocator: locatorOf, parseLocator: placeOf })
+  return spreadOverServers(new Map(servers), { placement, toLocator: toLocator, parseLocator: parseLocator })
 }
 
 /** Reads rows on one connection of the tenant. */

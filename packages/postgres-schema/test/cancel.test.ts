@@ -18,7 +18,7 @@ afterAll(async () => {
   await database?.drop()
 })
 
-/** A client of one tenant over one connection, with what the server completed and what was cancelled, in order. */
+/** A client of one tenant over one connection, with the events of completed statements and cancels, in order. */
 async function openTenant(): Promise<{ pool: Pool; events: string[]; close: () => Promise<void> }> {
   const provider = createProvider(database, { isolation: 'search_path' })
   const { locator } = await provider.create('cancelled', neverAborted)

@@ -4,7 +4,7 @@ import type { Connection } from '../connections/connection.ts'
 /** Asks the server to cancel what the process runs, or to end the process. */
 export type CancelRequest = (action: 'cancel' | 'terminate', processID: number) => Promise<boolean>
 
-/** What a library needs of a client that it makes to cancel another one's query. */
+/** The members that a library needs of a client that it creates to cancel another client's query. */
 interface ControlClient {
   connect(): Promise<void>
   query(text: string): Promise<{ rows: Record<string, boolean>[] }>

@@ -5,7 +5,7 @@ import { type QueryInput, setPipeline } from '../connections/pipeline.ts'
 /** Statements of the holder of one lease. */
 export interface LeaseStatements {
   query(input: QueryInput): Promise<QueryResult>
-  /** Sends a cursor or a stream of the driver's. What is wrong with it is reported to it, as the driver does. */
+  /** Sends a cursor or a stream of the driver's. Errors are reported to it, as the driver does. */
   submit(query: Submittable): void
 }
 
@@ -30,8 +30,8 @@ export function createTurns(): Turns {
       return last === undefined
     },
     take(work) {
-      const mine = last === undefined ? work() : last.then(work)
-      const ended: Promise<void> = mine.then(
+      const statement = last === undefined ? work() : last.then(work)
+      const ended: Promise<void> = statement.then(
         () => {},
         () => {},
       )
@@ -39,7 +39,7 @@ export function createTurns(): Turns {
       void ended.then(() => {
         if (last === ended) last = undefined
       })
-      return mine
+      return statement
     },
   }
 }

@@ -1,15 +1,15 @@
 import { splitStatements, TenancyError } from '@tenantry/multi-tenancy/provider'
 import type { QueryResult, Submittable } from 'pg'
-import { type Connection, statusOf } from '../connections/connection.ts'
+import { type Connection, readStatus } from '../connections/connection.ts'
 import {
+  copyTimeout,
   type Message,
   type QueryInput,
   rejectedScope,
   sendTogether,
-  textOf,
   throwFirstError,
   toMessage,
-  withTimeoutOf,
+  toText,
 } from '../connections/pipeline.ts'
 import { RESET_POOLED, UNDO_POOLED } from '../connections/reset.ts'
 import { lateScopeCheck, nameSession, type Scope, scopeSettings } from '../connections/scope.ts'
@@ -29,7 +29,7 @@ import {
 } from './session-sql.ts'
 /**
  * A lease behind a transaction pooler, where no session lasts longer than a transaction. A transaction of the holder is
- * made the tenant's as it begins and resets its session as it ends; any other statement is a transaction of its own.
+ * given the tenant's scope as it begins and resets its session as it ends; any other statement is a transaction of its own.
  */
 export function createPooledLease(connection: Connection, scope: Scope, run: ScopedRun): LeaseStatements {
   const { client } = connection
@@ -39,10 +39,7 @@ export function createPooledLease(connection: Connection, scope: Scope, run: Sco
   let unchecked = false
 
   async function begin(message: Message): Promise<QueryResult> {
-    const settings = withTimeoutOf(
-      message,
-      `${scopeSettings(scope, 'LOCAL')}; ${nameSession(scope, 'LOCAL')}`,
-    )
+    const settings = copyTimeout(message, `${scopeSettings(scope, 'LOCAL')}; ${nameSession(scope, 'LOCAL')}`)
     const [begun, scoped] = await sendTogether(connection, [message, settings])
     if (begun?.error !== undefined) throw begun.error
     if (scoped?.error !== undefined) {
@@ -55,7 +52,7 @@ export function createPooledLease(connection: Connection, scope: Scope, run: Sco
 
   /** @returns the answer to the app's own COMMIT or ROLLBACK, whichever of the texts it is */
   async function end(message: Message, text: string, at: number): Promise<QueryResult> {
-    const [outcome] = await sendTogether(connection, [withTimeoutOf(message, text)])
+    const [outcome] = await sendTogether(connection, [copyTimeout(message, text)])
     if (outcome?.error !== undefined) throw outcome.error
     const results: unknown = outcome?.result
     return (Array.isArray(results) ? results.at(at) : results) as QueryResult
@@ -63,7 +60,7 @@ export function createPooledLease(connection: Connection, scope: Scope, run: Sco
 
   async function runInside(message: Message, text: string): Promise<QueryResult> {
     const late =
-      unchecked && check !== undefined && !shapesTransaction(text) ? [withTimeoutOf(message, check)] : []
+      unchecked && check !== undefined && !shapesTransaction(text) ? [copyTimeout(message, check)] : []
     const outcomes = await sendTogether(connection, [...late, message])
     if (late.length > 0) {
       unchecked = false
@@ -74,9 +71,9 @@ export function createPooledLease(connection: Connection, scope: Scope, run: Sco
   }
 
   async function runNext(input: QueryInput): Promise<QueryResult> {
-    const text = textOf(input)
+    const text = toText(input)
     const message = toMessage(input, 'single')
-    const status = statusOf(client)
+    const status = readStatus(client)
     if (status === 'I') return opensTransaction(text) ? begin(message) : run.single(connection, input)
     const ending = endOfTransaction(text)
     if (ending === undefined) return runInside(message, text)
@@ -86,7 +83,7 @@ export function createPooledLease(connection: Connection, scope: Scope, run: Sco
   }
 
   async function query(input: QueryInput): Promise<QueryResult> {
-    const text = textOf(input)
+    const text = toText(input)
     assertNoSessionState(text)
     assertNoCopyFromStdin(text)
     connection.dirty = true
@@ -96,7 +93,7 @@ export function createPooledLease(connection: Connection, scope: Scope, run: Sco
   function submit(submitted: Submittable): void {
     const sent = turns.take(async () => {
       assertNoEnding(submitted)
-      if (statusOf(client) !== 'T') {
+      if (readStatus(client) !== 'T') {
         const message = "pooler: 'transaction' runs a cursor or stream only in an open transaction"
         throw new TenancyError('not_supported', message)
       }

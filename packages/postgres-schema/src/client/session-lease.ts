@@ -1,14 +1,14 @@
 import type { QueryResult, Submittable } from 'pg'
-import { type Connection, statusOf } from '../connections/connection.ts'
+import { type Connection, readStatus } from '../connections/connection.ts'
 import {
+  copyTimeout,
   type Message,
   type QueryInput,
   rejectedScope,
   sendTogether,
-  textOf,
   throwFirstError,
   toMessage,
-  withTimeoutOf,
+  toText,
 } from '../connections/pipeline.ts'
 import { lateScopeCheck, nameSession, type Scope, scopeCheck, scopeSettings } from '../connections/scope.ts'
 import { createTurns, failSubmitted, type LeaseStatements, sendSubmitted } from './lease-statements.ts'
@@ -22,7 +22,7 @@ import {
 
 /**
  * A lease as a session: what its holder sets lasts until `release()`, as with the driver. On a shared connection the
- * session is made the tenant's before its first statement, in the same round trip where that is safe. Where no role
+ * session receives the tenant's scope before its first statement, in the same round trip where that is safe. Where no role
  * says that the schema is still the tenant's, each statement outside a transaction and each transaction asks again.
  */
 export function createSessionLease(connection: Connection, scope: Scope | undefined): LeaseStatements {
@@ -57,7 +57,7 @@ export function createSessionLease(connection: Connection, scope: Scope | undefi
 
   /** In a transaction, so that the statement does not run without what comes before it. */
   async function runPlain(message: Message, before: string): Promise<QueryResult> {
-    const messages = [withTimeoutOf(message, `BEGIN; ${before}`), message, withTimeoutOf(message, 'COMMIT')]
+    const messages = [copyTimeout(message, `BEGIN; ${before}`), message, copyTimeout(message, 'COMMIT')]
     const outcomes = await sendTogether(connection, messages)
     if (outcomes[0]?.error !== undefined) throw rejectedScope(outcomes[0].error)
     // An error takes the settings of the session back.
@@ -67,9 +67,9 @@ export function createSessionLease(connection: Connection, scope: Scope | undefi
   }
 
   async function begin(message: Message, before: string): Promise<QueryResult> {
-    const [settings, begun] = await sendTogether(connection, [withTimeoutOf(message, before), message])
+    const [settings, begun] = await sendTogether(connection, [copyTimeout(message, before), message])
     if (settings?.error !== undefined) {
-      if (statusOf(client) === 'T') await sendTogether(connection, ['ROLLBACK'])
+      if (readStatus(client) === 'T') await sendTogether(connection, ['ROLLBACK'])
       throw rejectedScope(settings.error)
     }
     ready = true
@@ -82,14 +82,14 @@ export function createSessionLease(connection: Connection, scope: Scope | undefi
   async function runChecked(messages: readonly Message[]): Promise<QueryResult> {
     unchecked = false
     const late = (scope && lateScopeCheck(scope)) ?? ''
-    const outcomes = await sendTogether(connection, [withTimeoutOf(messages[0], late), ...messages])
+    const outcomes = await sendTogether(connection, [copyTimeout(messages[0], late), ...messages])
     if (outcomes[0]?.error !== undefined) throw rejectedScope(outcomes[0].error)
     throwFirstError(outcomes)
     return outcomes.at(-1)?.result as QueryResult
   }
 
   async function run(message: Message, text: string): Promise<QueryResult> {
-    if (statusOf(client) !== 'I') {
+    if (readStatus(client) !== 'I') {
       if (endOfTransaction(text)?.chain) unchecked = check !== undefined
       else if (unchecked && !shapesTransaction(text)) return runChecked([message])
       return send(message)
@@ -99,12 +99,12 @@ export function createSessionLease(connection: Connection, scope: Scope | undefi
     // A late cancel request could end BEGIN, and the statement behind it would run without the scope: see control-client.ts.
     if (isPlainQuery(text) && !connection.cancelRequested) return runPlain(message, before)
     if (opensTransaction(text)) return begin(message, before)
-    await prepare(withTimeoutOf(message, before))
+    await prepare(copyTimeout(message, before))
     return send(message)
   }
 
   async function query(input: QueryInput): Promise<QueryResult> {
-    const text = textOf(input)
+    const text = toText(input)
     assertNoCopyFromStdin(text)
     const message = toMessage(input, scope === undefined ? 'any' : 'single')
     connection.dirty = true
@@ -114,7 +114,7 @@ export function createSessionLease(connection: Connection, scope: Scope | undefi
 
   function submit(submitted: Submittable): void {
     const sent = turns.take(async () => {
-      const before = statusOf(client) === 'I' ? opening() : undefined
+      const before = readStatus(client) === 'I' ? opening() : undefined
       if (before !== undefined) await prepare(before)
       if (unchecked) await runChecked([])
       await Promise.allSettled(inFlight)
@@ -126,7 +126,7 @@ export function createSessionLease(connection: Connection, scope: Scope | undefi
   return { query, submit }
 }
 
-/** SQL that makes a session the tenant's, and checks that it may be. */
+/** SQL that gives a session the tenant's scope, and checks that the tenant may be served. */
 function scopeSession(scope: Scope): string {
   const settings = [nameSession(scope, 'SESSION'), scopeSettings(scope, 'SESSION'), scopeCheck(scope)]
   return settings.filter(Boolean).join('; ')

@@ -88,7 +88,7 @@ export function shapesTransaction(text: string): boolean {
 }
 
 /**
- * Behind a transaction pooler the session is anybody's: what would outlive the transaction is refused, so that it is
+ * Behind a transaction pooler the session is shared by all clients: what would outlive the transaction is refused, so that it is
  * noticed in development. (What a function does is undone after each statement instead.)
  *
  * @throws `not_supported`

@@ -1,17 +1,17 @@
 import { TenancyError } from '@tenantry/multi-tenancy/provider'
 import type { QueryResult } from 'pg'
-import { type Connection, statusOf } from '../connections/connection.ts'
+import { type Connection, readStatus } from '../connections/connection.ts'
 import {
+  copyTimeout,
   type Message,
   type Outcome,
   type QueryInput,
   rejectedScope,
   sendTogether,
   setPipeline,
-  textOf,
   throwFirstError,
   toMessage,
-  withTimeoutOf,
+  toText,
 } from '../connections/pipeline.ts'
 import { RESET_POOLED, RESET_SESSION, UNDO_POOLED } from '../connections/reset.ts'
 import { beginScoped, type Scope } from '../connections/scope.ts'
@@ -44,7 +44,7 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
   const pooled = pooler === 'transaction'
 
   function check(input: QueryInput): void {
-    const text = textOf(input)
+    const text = toText(input)
     if (pooled) assertNoSessionState(text)
     assertNoCopyFromStdin(text)
   }
@@ -59,7 +59,7 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
   return {
     async single(connection, input) {
       check(input)
-      const text = textOf(input)
+      const text = toText(input)
       if (opensTransaction(text)) {
         throw new TenancyError('not_supported', 'pool.query() cannot begin a transaction; use connect()')
       }
@@ -71,7 +71,7 @@ export function createStatements(scope: Scope | undefined, pooler: Pooler): Stat
     async batch(connection, inputs) {
       for (const input of inputs) {
         check(input)
-        const text = textOf(input)
+        const text = toText(input)
         if (opensTransaction(text) || endsTransaction(text)) {
           throw new TenancyError(
             'not_supported',
@@ -96,7 +96,7 @@ function createScopedRun(scope: Scope | undefined, pooler: Pooler): ScopedRun {
   async function transaction(connection: Connection, inputs: readonly QueryInput[]): Promise<Outcome[]> {
     const messages = inputs.map((input) => toMessage(input, 'single'))
     const [first] = messages
-    const sent: Message[] = [withTimeoutOf(first, begin()), ...messages, withTimeoutOf(first, end)]
+    const sent: Message[] = [copyTimeout(first, begin()), ...messages, copyTimeout(first, end)]
     const outcomes = await send(connection, sent, first)
     const [begun] = outcomes
     if (begun?.error !== undefined) throw rejectedScope(begun.error)
@@ -114,11 +114,11 @@ function createScopedRun(scope: Scope | undefined, pooler: Pooler): ScopedRun {
     if (pooled) {
       const outcomes = await sendTogether(connection, messages)
       // The pooler keeps the session for this client until the failed transaction ends.
-      if (statusOf(connection.client) === 'E') await sendTogether(connection, [UNDO_POOLED])
+      if (readStatus(connection.client) === 'E') await sendTogether(connection, [UNDO_POOLED])
       return outcomes
     }
-    const outcomes = await sendTogether(connection, [...messages, withTimeoutOf(first, RESET_SESSION)])
-    const reset = outcomes.at(-1)?.error === undefined && statusOf(connection.client) === 'I'
+    const outcomes = await sendTogether(connection, [...messages, copyTimeout(first, RESET_SESSION)])
+    const reset = outcomes.at(-1)?.error === undefined && readStatus(connection.client) === 'I'
     if (reset) connection.dirty = false
     return outcomes.slice(0, messages.length)
   }

@@ -7,7 +7,7 @@ import {
   type QueryResult,
   type Submittable,
 } from 'pg'
-import { type Connection, statusOf } from '../connections/connection.ts'
+import { type Connection, readStatus } from '../connections/connection.ts'
 import type { QueryInput } from '../connections/pipeline.ts'
 import { leavesNoDoubt } from '../errors.ts'
 import { type Callback, deliver, parseArguments } from './arguments.ts'
@@ -72,7 +72,7 @@ export function createTenantConnection(options: TenantConnectionOptions): PoolCl
     released = true
     for (const stop of listeners) stop()
     physical.removeListener('end', onEnd)
-    // The next holder would read what is still running.
+    // The next holder would read the result of the statement that still runs.
     if (error || pending > 0 || connection.pending > 0 || isTainted()) lease.destroy()
     else lease.release()
     onRelease(error)
@@ -87,7 +87,7 @@ export function createTenantConnection(options: TenantConnectionOptions): PoolCl
     escapeIdentifier,
     escapeLiteral,
     processID: connection.processID ?? null,
-    getTransactionStatus: () => statusOf(lease.connection.client),
+    getTransactionStatus: () => readStatus(lease.connection.client),
     getTypeParser: physical.getTypeParser.bind(physical),
     setTypeParser: unsupported('setTypeParser() would outlast the lease; pass `types` with the query'),
     connect: unsupported('Client has already been connected. You cannot reuse a client.'),

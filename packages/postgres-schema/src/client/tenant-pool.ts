@@ -83,13 +83,13 @@ export function createTenantPool(options: TenantPoolOptions): Pool {
   }
 
   async function connect(): Promise<PoolClient> {
-    const held = await acquire().catch(fail)
-    const { connection } = held
+    const lease = await acquire().catch(fail)
+    const { connection } = lease
     const { processID } = connection
     leased++
     if (processID !== undefined) leasedConnections.set(processID, connection)
     const client = createTenantConnection({
-      lease: held,
+      lease: lease,
       statements: statements.lease(connection),
       fail,
       throwClientError,

@@ -46,19 +46,19 @@ export async function openClient(
   }
 }
 
-/** Ends a client at once, whatever it is doing: the server rolls back. */
+/** Ends a client immediately, also in the middle of a statement: the server rolls back. */
 export function destroy(client: Client): void {
   client.connection.stream.destroy()
 }
 
 /** Closes an idle connection with a message, so that the server logs no lost connection; a busy one is cut off. */
 export async function closeConnection({ client, pending }: Connection): Promise<void> {
-  if (statusOf(client) !== 'I' || pending > 0) return destroy(client)
+  if (readStatus(client) !== 'I' || pending > 0) return destroy(client)
   await client.end()
 }
 
 /** The transaction status as of the last `ReadyForQuery`. */
-export function statusOf(client: Client): TransactionStatus {
+export function readStatus(client: Client): TransactionStatus {
   return client.getTransactionStatus() as TransactionStatus
 }
 
@@ -76,12 +76,12 @@ export async function discardAll(connection: Connection): Promise<boolean> {
  */
 export async function undoPooled({ client }: Connection): Promise<boolean> {
   await client.query(UNDO_POOLED)
-  return statusOf(client) === 'I'
+  return readStatus(client) === 'I'
 }
 
 /** Whether the session is like new, needs `discardAll`, or must be closed. */
 export function sessionState(connection: Connection): 'clean' | 'dirty' | 'lost' {
   const { client, dirty, pending } = connection
-  if (statusOf(client) !== 'I' || pending > 0) return 'lost'
+  if (readStatus(client) !== 'I' || pending > 0) return 'lost'
   return dirty ? 'dirty' : 'clean'
 }

@@ -4,7 +4,7 @@ import { destroy, openClient } from './connection.ts'
 
 /**
  * Finds out whether something hands the server connections of one client to others between transactions, as PgBouncer
- * does in transaction mode: under settings made for a session one tenant's would reach another.
+ * does in transaction mode: under settings for a session, the scope of one tenant would reach another.
  *
  * @param client connected, outside a transaction
  * @param config connects another like it
@@ -37,9 +37,9 @@ async function isShared(
   try {
     // A pooler may choose in turns or take the last one used; five rounds meet either.
     for (let round = 0; round < 5; round++) {
-      const first = await backendOf(client)
+      const first = await readBackendId(client)
       await other.query('BEGIN')
-      if ((await backendOf(other)) === first || (await backendOf(client)) !== first) return true
+      if ((await readBackendId(other)) === first || (await readBackendId(client)) !== first) return true
       await other.query('ROLLBACK')
     }
     return false
@@ -49,7 +49,7 @@ async function isShared(
   }
 }
 
-async function backendOf(client: Client): Promise<number> {
+async function readBackendId(client: Client): Promise<number> {
   const { rows } = await client.query('SELECT pg_catalog.pg_backend_pid() AS pid')
   return Number(rows[0].pid)
 }

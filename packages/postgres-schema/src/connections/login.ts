@@ -17,7 +17,7 @@ export function assertLogin(
 
 /**
  * The same check as an SQL expression that fails with 22P02, for connections that are not one session. Every operator
- * and type is qualified: the search path may be anybody's.
+ * and type is qualified: the search path may be set by a tenant.
  */
 export function loginCheck(expected: string): string {
   return (

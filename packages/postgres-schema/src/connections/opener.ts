@@ -49,7 +49,7 @@ export function createOpener(
       redactor.add(password)
       return toClientConfig(parsed, { ...serve, user: role, password })
     }
-    // Whatever came to run outside a unit of work would find no schema at all. A pooler takes no such parameter.
+    // A statement outside of a scope finds no schema at all. A pooler refuses this parameter.
     const baseline = pooler === 'session' ? { options: '-c search_path=' } : {}
     if (isolation === 'search_path') return toClientConfig(parsed, { ...serve, ...baseline })
     const login = await server.login(call)
@@ -83,7 +83,7 @@ export function createOpener(
   }
 
   /**
-   * Checks that a session has the tenant's login and is this client's alone, and makes sure that the routine which
+   * Checks that a session has the tenant's login and is this client's alone, and ensures that the routine which
    * resets sessions behind a pooler exists.
    */
   async function checkSession(
@@ -102,7 +102,7 @@ export function createOpener(
     )
     assertLogin(rows[0], await server.tenantLogin(target, call))
     const processID = Number(rows[0].pid)
-    // A server says at the start which process serves; a pooler makes a number up.
+    // A server says at the start which process serves; a pooler invents a number.
     const direct = processID === (client as unknown as { processID: number }).processID
     if (direct) return { processID }
     await probe(client, config, call)
@@ -112,12 +112,12 @@ export function createOpener(
   }
 
   async function probe(client: Client, config: ClientConfig, call: CallOptions): Promise<void> {
-    // One asks for all who open a connection now; on Workers another request's promise may never settle.
+    // One check for all connections that open now. On Workers, a promise of another request may never complete.
     if (environment.runtime === 'workers') return refuseSharing(client, config, call.signal)
     sharing ??= refuseSharing(client, config, call.signal)
-    const asked = sharing
-    await asked.catch((error: unknown) => {
-      if (!(error instanceof TenancyError) && sharing === asked) sharing = undefined
+    const check = sharing
+    await check.catch((error: unknown) => {
+      if (!(error instanceof TenancyError) && sharing === check) sharing = undefined
       throw error
     })
   }

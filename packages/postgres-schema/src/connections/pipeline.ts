@@ -20,12 +20,12 @@ export class ScopeRejectedError extends Error {
   override readonly name = 'ScopeRejectedError'
 }
 
-/** The error of a statement that did not run, because its transaction or session could not be made the tenant's. */
+/** The error of a statement that did not run, because its transaction or session could not get the tenant's scope. */
 export function rejectedScope(cause: unknown): unknown {
   return new ScopeRejectedError((cause as Error).message, { cause })
 }
 
-export function textOf(input: QueryInput): string {
+export function toText(input: QueryInput): string {
   return typeof input === 'string' ? input : String(input.text ?? '')
 }
 
@@ -51,7 +51,7 @@ export function toMessage(input: QueryInput, mode: 'single' | 'any'): Message {
 }
 
 /** A message of ours that waits as long as the statement it accompanies: the driver closes what times out. */
-export function withTimeoutOf(message: Message | undefined, text: string): Message {
+export function copyTimeout(message: Message | undefined, text: string): Message {
   if (typeof message !== 'object' || message.query_timeout === undefined) return text
   return { text, query_timeout: message.query_timeout }
 }
@@ -73,7 +73,7 @@ export function sendTogether(connection: Connection, messages: readonly Message[
     stream.cork?.()
     try {
       for (const [at, message] of messages.entries()) {
-        const settle = (error: unknown, result: QueryResult): void => {
+        const complete = (error: unknown, result: QueryResult): void => {
           // The driver calls back twice for a value that it cannot send.
           if (outcomes[at] !== undefined) return
           outcomes[at] = error ? { error } : { result }
@@ -82,7 +82,7 @@ export function sendTogether(connection: Connection, messages: readonly Message[
           connection.pending--
           resolve(outcomes)
         }
-        void client.query(message as string, settle)
+        void client.query(message as string, complete)
       }
     } finally {
       stream.uncork?.()
@@ -91,7 +91,7 @@ export function sendTogether(connection: Connection, messages: readonly Message[
 }
 
 /**
- * Chooses the driver's mode for what is sent next. Cursors need the mode without a pipeline.
+ * Chooses the driver's mode for the next message. Cursors need the mode without a pipeline.
  *
  * Only between statements: the driver does not expect the mode to change while it waits for an answer.
  */

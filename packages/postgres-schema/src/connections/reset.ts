@@ -1,5 +1,5 @@
 /**
- * Brings a session behind a pooler back to what it was within the transaction of whoever used it, as `DISCARD ALL` cannot;
+ * Resets a session of a pooler inside the transaction of its last user, where `DISCARD ALL` cannot run;
  * another text needs another name.
  */
 export const LEAVE = 'tenantry.leave_4'
@@ -10,7 +10,7 @@ export const ROUTINE_IS_THERE: string =
   `WHERE n.nspname || '.' || p.proname = '${LEAVE}'`
 
 /**
- * Makes it. It has the rights of whoever calls it, and finds nothing by `search_path`, which may be anything. It is called
+ * Creates the routine. It has the rights of its caller, and finds nothing by `search_path`, which may be anything. It is called
  * by text each time: a prepared statement could be replaced, by SQL, with one that says it cleans.
  *
  * A SET CONSTRAINTS of its own would put a warning in the server's log with each statement.
@@ -27,7 +27,7 @@ DECLARE
 BEGIN
   -- Triggers that were put off would otherwise run at the end, without path and role.
   SET CONSTRAINTS ALL IMMEDIATE;
-  -- What such a trigger put off anew would run when all is clean. It runs now, and where nothing can be written nothing can
+  -- A trigger that such a trigger deferred again would run after the reset. It runs now, and where nothing can be written nothing can
   -- be put off: not in temporary tables either, once they are gone.
   SET LOCAL transaction_read_only = on;
   IF pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid THEN
@@ -49,7 +49,7 @@ END
 $leave$;
 GRANT EXECUTE ON ROUTINE ${LEAVE} TO PUBLIC`
 
-/** Makes a session like new. It cannot run inside a transaction, and needs a message of its own. */
+/** Resets a session completely. It cannot run inside a transaction, and needs a message of its own. */
 export const RESET_SESSION = 'DISCARD ALL'
 
 /** Resets a pooled session inside the transaction that used it. */

@@ -21,7 +21,7 @@ export function searchPath(schema: string, extensionsSchema?: string): string {
 }
 
 /**
- * SQL that makes the rest of a transaction (`LOCAL`) or of a session the tenant's. The role is random and belongs to
+ * SQL that gives the rest of a transaction (`LOCAL`) or of a session the tenant's scope. The role is random and belongs to
  * one schema: once that was dropped, created again or closed, taking the role fails in every process.
  *
  * Plain SETs take no snapshot, so that SET TRANSACTION is still possible behind them. `DISCARD ALL` keeps the seed of

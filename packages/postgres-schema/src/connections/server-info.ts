@@ -19,11 +19,11 @@ export interface ServerFacts {
 export interface Facts {
   read(options: CallOptions): Promise<ServerFacts>
   /**
-   * Makes the database fit for the isolation, once: what units of work behind a pooler call, no rights on `public`, and a
+   * Prepares the database for the isolation, once: what units of work behind a pooler call, no rights on `public`, and a
    * login to take roles with.
    */
   prepare(options: CallOptions): Promise<ServerFacts>
-  /** Looks again with the next `prepare`. */
+  /** The next `prepare` reads the server again. */
   doubt(): void
 }
 
@@ -80,7 +80,7 @@ export function createFacts(admin: Admin, settings: Settings): Facts {
         `CREATE ROLE ${escapeIdentifier(login)} LOGIN NOINHERIT PASSWORD ${escapeLiteral(verifier)}`,
         options,
       ).catch((error: unknown) => {
-        // Another process made it between the two.
+        // Another process created it between the two statements.
         if ((error as { code?: unknown }).code !== '42710') throw error
       })
     }

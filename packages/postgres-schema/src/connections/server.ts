@@ -7,7 +7,7 @@ import {
 } from '@tenantry/multi-tenancy/provider'
 import type { QueryResult } from 'pg'
 import { collectPasswords } from '../connection-options.ts'
-import { type Purpose, roleOf, type SchemaPlace } from '../locator.ts'
+import { type Purpose, roleName, type SchemaPlace } from '../locator.ts'
 import type { ServerSettings, Settings } from '../options.ts'
 import { createAdmin } from './admin.ts'
 import {
@@ -15,8 +15,8 @@ import {
   closeConnection,
   discardAll,
   openClient,
+  readStatus,
   sessionState,
-  statusOf,
   undoPooled,
 } from './connection.ts'
 import { createOpener } from './opener.ts'
@@ -65,7 +65,7 @@ export function createServer(
       clean(connection) {
         const state = sessionState(connection)
         if (pooler === 'transaction') {
-          return statusOf(connection.client) === 'E' ? undoPooled(connection) : state !== 'lost'
+          return readStatus(connection.client) === 'E' ? undoPooled(connection) : state !== 'lost'
         }
         return state === 'dirty' ? discardAll(connection) : state !== 'lost'
       },
@@ -93,9 +93,9 @@ export function createServer(
       const { drainTimeout: deadline } = settings
       if (environment.runtime === 'workers') return during()
       const pool = server.pool()
-      await pool.drain(keyOf(place, 'serve'), {
+      await pool.drain(toPoolKey(place, 'serve'), {
         deadline,
-        during: () => pool.drain(keyOf(place, 'manage'), { deadline, during }),
+        during: () => pool.drain(toPoolKey(place, 'manage'), { deadline, during }),
       })
     },
     admin: createAdmin({
@@ -122,16 +122,16 @@ export function createServer(
       }
     },
     async login(call) {
-      const given = serve?.user ?? (isolation === 'search_path' ? parsed.fields.user : undefined)
-      if (given !== undefined) return given
+      const configured = serve?.user ?? (isolation === 'search_path' ? parsed.fields.user : undefined)
+      if (configured !== undefined) return configured
       const { databaseOid, user } = await facts.read(call)
       return isolation === 'search_path' ? user : `tenantry_${databaseOid}`
     },
     async tenantLogin({ place, purpose }, call) {
-      return isolation === 'role' ? roleOf(place?.id ?? '', purpose) : server.login(call)
+      return isolation === 'role' ? roleName(place?.id ?? '', purpose) : server.login(call)
     },
     async close() {
-      // Also one that nobody has used yet must refuse from now on.
+      // A pool that no tenant has used yet must refuse from now on, too.
       shared ??= createPool()
       await shared.close({ deadline: settings.drainTimeout })
     },
@@ -141,6 +141,6 @@ export function createServer(
 }
 
 /** Of a tenant's connections. */
-export function keyOf({ schema, id }: SchemaPlace, purpose: Purpose = 'serve'): string {
+export function toPoolKey({ schema, id }: SchemaPlace, purpose: Purpose = 'serve'): string {
   return `${schema}/${id}/${purpose}`
 }

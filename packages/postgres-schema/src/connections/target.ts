@@ -5,7 +5,7 @@ import type { Connection } from './connection.ts'
 /** Whom a connection is for. */
 export interface Target {
   readonly kind: 'admin' | 'tenant'
-  /** Stands for everything that tells targets apart. */
+  /** Identifies the target among all others. */
   readonly key: string
   readonly place?: SchemaPlace
   readonly purpose?: Purpose

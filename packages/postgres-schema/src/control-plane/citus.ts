@@ -1,7 +1,7 @@
 import { escapeIdentifier, escapeLiteral } from 'pg'
 
 /**
- * Makes an empty schema a distributed one, in the transaction that makes the schema: its tables then live on one
+ * Turns an empty schema into a distributed one, in the transaction that creates the schema: its tables then live on one
  * worker, together. `DROP SCHEMA` takes them away as it does local ones.
  *
  * @see https://docs.citusdata.com/en/stable/develop/api_udf.html#citus-schema-distribute

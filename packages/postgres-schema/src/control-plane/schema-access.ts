@@ -2,10 +2,19 @@ import type { CallOptions } from '@tenantry/multi-tenancy/provider'
 import { escapeIdentifier, escapeLiteral, type QueryResult } from 'pg'
 import { applicationName } from '../connections/scope.ts'
 import { isState } from '../errors.ts'
-import { markOf, roleOf, type SchemaPlace } from '../locator.ts'
+import { ownershipComment, roleName, type SchemaPlace } from '../locator.ts'
 import type { SchemaContext } from './schema-context.ts'
 import { buildRoleLogin, hasOpenMarker } from './schema-creation.ts'
-import { endSessions, holdsLock, ifOurs, ifRole, KINDS, lock, putSign, takeSign } from './statements.ts'
+import {
+  createOpenMarker,
+  dropOpenMarker,
+  endSessions,
+  holdsLock,
+  ifOurs,
+  ifRole,
+  KINDS,
+  lock,
+} from './statements.ts'
 
 /** Relations dropped in one transaction: each takes several locks, and the server has 6,400 by default. */
 const CHUNK = 200
@@ -21,13 +30,18 @@ export async function setAccess(
   const { schema, id } = place
   const statements = [
     lock(schema),
-    ifOurs(place, `COMMENT ON SCHEMA ${escapeIdentifier(schema)} IS ${escapeLiteral(markOf(id, access))}`),
-    ...(hasOpenMarker(settings) ? [access === 'open' ? ifOurs(place, putSign(place)) : takeSign(place)] : []),
+    ifOurs(
+      place,
+      `COMMENT ON SCHEMA ${escapeIdentifier(schema)} IS ${escapeLiteral(ownershipComment(id, access))}`,
+    ),
+    ...(hasOpenMarker(settings)
+      ? [access === 'open' ? ifOurs(place, createOpenMarker(place)) : dropOpenMarker(place)]
+      : []),
   ]
   if (isolation === 'role') {
     // A role may change its own password: opening access sets the derived password again.
     const logins = new Map<string, string>()
-    for (const role of [roleOf(id), roleOf(id, 'manage')])
+    for (const role of [roleName(id), roleName(id, 'manage')])
       logins.set(escapeIdentifier(role), access === 'open' ? await buildRoleLogin(settings, role) : 'NOLOGIN')
     statements.push(...forEachRole(id, (role) => `ALTER ROLE ${role} ${logins.get(role)}`))
   }
@@ -121,7 +135,7 @@ export async function endTenantSessions(
 ): Promise<void> {
   await server.admin(
     endSessions(
-      `a.usename IN (${escapeLiteral(roleOf(id))}, ${escapeLiteral(roleOf(id, 'manage'))}) OR a.application_name = ${escapeLiteral(applicationName(id))} OR (${holdsLock(schema)}) OR ` +
+      `a.usename IN (${escapeLiteral(roleName(id))}, ${escapeLiteral(roleName(id, 'manage'))}) OR a.application_name = ${escapeLiteral(applicationName(id))} OR (${holdsLock(schema)}) OR ` +
         'a.pid IN (SELECT l.pid FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation ' +
         `WHERE c.relnamespace = ${oid} AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))`,
     ),
@@ -131,5 +145,5 @@ export async function endTenantSessions(
 
 /** One statement for each of the tenant's roles that exists. */
 function forEachRole(id: string, statement: (role: string) => string): string[] {
-  return [roleOf(id, 'manage'), roleOf(id)].map((role) => ifRole(role, statement(escapeIdentifier(role))))
+  return [roleName(id, 'manage'), roleName(id)].map((role) => ifRole(role, statement(escapeIdentifier(role))))
 }

@@ -3,11 +3,11 @@ import { escapeIdentifier, escapeLiteral } from 'pg'
 import { searchPath } from '../connections/scope.ts'
 import { scramVerifier } from '../connections/scram.ts'
 import type { ServerFacts } from '../connections/server-info.ts'
-import { markOf, roleOf } from '../locator.ts'
+import { ownershipComment, roleName } from '../locator.ts'
 import type { Settings } from '../options.ts'
 import { distributeStatement } from './citus.ts'
 import type { SchemaContext } from './schema-context.ts'
-import { lock, putSign, roleMark } from './statements.ts'
+import { createOpenMarker, lock, roleMark } from './statements.ts'
 
 /** The schema to create. */
 export interface NewSchema {
@@ -36,8 +36,8 @@ export async function buildCreation(
   const statements = [
     lock(name),
     `CREATE SCHEMA ${schema}`,
-    `COMMENT ON SCHEMA ${schema} IS ${escapeLiteral(markOf(id))}`,
-    ...(hasOpenMarker(settings) ? [putSign({ schema: name, id })] : []),
+    `COMMENT ON SCHEMA ${schema} IS ${escapeLiteral(ownershipComment(id))}`,
+    ...(hasOpenMarker(settings) ? [createOpenMarker({ schema: name, id })] : []),
   ]
   if (isolation !== 'search_path')
     statements.push(...(await buildRoles(settings, { name, id, facts, login })))
@@ -59,7 +59,7 @@ async function buildRoles(
   { name, id, facts, login: user }: NewSchema,
 ): Promise<string[]> {
   const { isolation, extensionsSchema } = settings
-  const names = isolation === 'role' ? [roleOf(id), roleOf(id, 'manage')] : [roleOf(id)]
+  const names = isolation === 'role' ? [roleName(id), roleName(id, 'manage')] : [roleName(id)]
   const [schema, database, role, owner] = [name, facts.database, ...names].map(escapeIdentifier)
   const login = escapeIdentifier(user)
   const logins = await Promise.all(names.map((role) => buildRoleLogin(settings, role)))

@@ -8,7 +8,7 @@ import {
 import { escapeLiteral } from 'pg'
 import type { Server } from '../connections/server.ts'
 import { isState } from '../errors.ts'
-import { idIn, isName, locatorOf, markOf, type SchemaPlace } from '../locator.ts'
+import { idIn, isName, ownershipComment, type SchemaPlace, toLocator } from '../locator.ts'
 import type { Settings } from '../options.ts'
 import { dropSchema, retryOnLock, setAccess } from './schema-access.ts'
 import type { SchemaContext } from './schema-context.ts'
@@ -95,7 +95,13 @@ async function findSchema(
       `The schema ${JSON.stringify(name)} exists, but Tenantry did not create it`,
     )
   }
-  return { server: server.name, schema: name, oid: Number(row.oid), id, closed: row.mark !== markOf(id) }
+  return {
+    server: server.name,
+    schema: name,
+    oid: Number(row.oid),
+    id,
+    closed: row.mark !== ownershipComment(id),
+  }
 }
 
 async function listSchemas(
@@ -125,7 +131,7 @@ async function listSchemas(
 }
 
 function locate(server: string, schema: string, oid: number, id: string): Locator {
-  return locatorOf({ server, schema, oid, id })
+  return toLocator({ server, schema, oid, id })
 }
 
 function checkName(name: string): void {

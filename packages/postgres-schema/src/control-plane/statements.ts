@@ -1,7 +1,7 @@
 import { randomId } from '@tenantry/multi-tenancy/provider'
 import { escapeIdentifier, escapeLiteral } from 'pg'
 import type { ServerFacts } from '../connections/server-info.ts'
-import { markOf, openMarker, type SchemaPlace } from '../locator.ts'
+import { openMarker, ownershipComment, type SchemaPlace } from '../locator.ts'
 
 /** What `DROP` calls each kind of relation. */
 export const KINDS: Readonly<Record<'r' | 'p' | 'v' | 'm' | 'f', string>> = {
@@ -32,13 +32,13 @@ export function roleMark({ databaseOid }: ServerFacts, schema: string): string {
 
 const CLASS = 1952804961
 
-/** Makes, drops and shuts of one name come one after the other, whoever asks. Waits a second: `55P03`. */
+/** Serializes creating, dropping and closing of one name in all processes. Waits a second: `55P03`. */
 export function lock(name: string): string {
   const key = `pg_catalog.hashtext(${escapeLiteral(name)})`
   return `SET LOCAL lock_timeout = '1s'; SELECT pg_catalog.pg_advisory_xact_lock(${CLASS}, ${key}); SET LOCAL lock_timeout TO DEFAULT`
 }
 
-/** Whether a session `a` of a tenant's has that lock, which is anybody's to take. */
+/** Whether a session `a` of a tenant holds that lock, which every role may take. */
 export function holdsLock(name: string): string {
   const key = `(pg_catalog.hashtext(${escapeLiteral(name)})::pg_catalog.int8 & 4294967295)::pg_catalog.oid`
   return (
@@ -55,11 +55,11 @@ export function endSessions(condition: string): string {
   )
 }
 
-/** Runs a statement only if the schema is the one the locator was made for. */
+/** Runs a statement only if the schema is the one the locator was created for. */
 export function ifOurs({ oid, id }: SchemaPlace, statement: string): string {
   const ours =
     "SELECT FROM pg_catalog.pg_description WHERE classoid = 'pg_catalog.pg_namespace'::pg_catalog.regclass " +
-    `AND objsubid = 0 AND objoid = ${oid} AND description LIKE ${escapeLiteral(`${markOf(id)}%`)}`
+    `AND objsubid = 0 AND objoid = ${oid} AND description LIKE ${escapeLiteral(`${ownershipComment(id)}%`)}`
   return conditional(ours, statement)
 }
 
@@ -68,25 +68,25 @@ export function ifRole(role: string, statement: string): string {
   return conditional(`SELECT FROM pg_catalog.pg_roles WHERE rolname = ${escapeLiteral(role)}`, statement)
 }
 
-/** Puts up what says that the schema is open. */
-export function putSign(place: Pick<SchemaPlace, 'schema' | 'id'>): string {
+/** Creates the marker of an open schema. */
+export function createOpenMarker(place: Pick<SchemaPlace, 'schema' | 'id'>): string {
   return `CREATE COLLATION IF NOT EXISTS ${openMarker(place)} FROM pg_catalog."C"`
 }
 
 /**
- * Takes it down, also from a schema that was restored and has another number since. What the tenant has made with it, and may
- * hold a lock on, keeps it under a name that nobody could take before.
+ * Drops the marker, also in a restored schema, whose number differs. Where objects of the tenant depend on it or a session
+ * has it locked, the marker is renamed to a random name that no session could have locked before.
  */
-export function takeSign(place: SchemaPlace): string {
-  const there =
+export function dropOpenMarker(place: SchemaPlace): string {
+  const exists =
     'SELECT FROM pg_catalog.pg_collation c JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace ' +
     `WHERE n.nspname = ${escapeLiteral(place.schema)} AND c.collname = ${escapeLiteral(place.id)}`
-  const sign = openMarker(place)
+  const marker = openMarker(place)
   const body =
-    `BEGIN SET LOCAL lock_timeout = '1s'; DROP COLLATION ${sign}; SET LOCAL lock_timeout TO DEFAULT; ` +
+    `BEGIN SET LOCAL lock_timeout = '1s'; DROP COLLATION ${marker}; SET LOCAL lock_timeout TO DEFAULT; ` +
     'EXCEPTION WHEN dependent_objects_still_exist OR lock_not_available THEN ' +
-    `ALTER COLLATION ${sign} RENAME TO ${escapeIdentifier(randomId())}; END`
-  return conditional(there, `DO ${escapeLiteral(body)}`)
+    `ALTER COLLATION ${marker} RENAME TO ${escapeIdentifier(randomId())}; END`
+  return conditional(exists, `DO ${escapeLiteral(body)}`)
 }
 
 function conditional(query: string, statement: string): string {
