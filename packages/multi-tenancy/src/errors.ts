@@ -1,7 +1,10 @@
 import { HTTPException } from 'hono/http-exception'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 
-/** The closed list of what can go wrong; the README says what each means. */
+/**
+ * The closed list of error codes. A new code also needs its row in `STATUS` below and its sentence in
+ * scripts/error-sentences.ts, from which the tables of the READMEs are written.
+ */
 export type TenancyErrorCode =
   | 'invalid_tenant_id'
   | 'tenant_unresolved'

@@ -1,7 +1,7 @@
 import type { DatabaseContext, TenantTarget } from '../database/context.ts'
+import { INLINE_STEPS } from '../database/inline-steps.ts'
 import { type InlineStep, PLANS, type PlanName, type StepName } from '../database/plans.ts'
 import { createDatabaseSession } from '../database/session.ts'
-import { INLINE_STEPS } from '../database/steps.ts'
 import type { TenantId } from '../tenant-id.ts'
 
 /** What a plan came to: the target with all changes, and the detail of each step that had one. */

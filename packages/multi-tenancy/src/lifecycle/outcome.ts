@@ -1,7 +1,7 @@
 import type { OperationStore } from '../catalog/operations.ts'
 import type { TenantStore } from '../catalog/tenants.ts'
 import { PLANS } from '../database/plans.ts'
-import { HOOK_STEPS } from '../database/record-steps.ts'
+import { HOOK_STEPS } from '../database/steps.ts'
 import type { Operation, OperationError, TenantRecord } from '../types/record.ts'
 
 /** How an operation ended: with this error, or without one. */
