@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { sendRequest, startExample } from '@tenantry-examples/notes/testing'
+import { listUnexpectedOutput, sendRequest, startExample } from '@tenantry-examples/notes/testing'
 import { expect, onTestFinished, test } from 'vitest'
 
 const script = new URL('../src/main.ts', import.meta.url)
@@ -36,6 +36,6 @@ test('Ctrl-C during the start leaves nothing behind', async () => {
   const demo = start()
   await demo.waitForTemporaryFolder()
   const { stderr } = await demo.interrupt('SIGINT')
-  expect(stderr).toBe('')
+  expect(listUnexpectedOutput(stderr)).toEqual([])
   expect(demo.temporaryFiles()).toEqual([])
 })

@@ -4,6 +4,7 @@ import { type AddressInfo, connect, createServer } from 'node:net'
 import path from 'node:path'
 import { createTempFolder } from '@tenantry/test-support'
 import {
+  listUnexpectedOutput,
   type RequestOptions,
   type StartedExample,
   sendRequest,
@@ -61,7 +62,7 @@ test('Ctrl-C during the start leaves nothing behind', async () => {
   const demo = start()
   await demo.waitForTemporaryFolder()
   const { stderr } = await demo.interrupt('SIGINT')
-  expect(stderr).toBe('')
+  expect(listUnexpectedOutput(stderr)).toEqual([])
   expect(demo.temporaryFiles()).toEqual([])
 })
 

@@ -1,4 +1,5 @@
 import {
+  listUnexpectedOutput,
   type RequestOptions,
   type StartedExample,
   sendRequest,
@@ -64,6 +65,6 @@ test('Ctrl-C during the start leaves nothing behind', { timeout }, async () => {
   const example = startExample(script)
   await example.waitForTemporaryFolder()
   const { stderr } = await example.interrupt('SIGINT')
-  expect(stderr).toBe('')
+  expect(listUnexpectedOutput(stderr)).toEqual([])
   expect(example.temporaryFiles()).toEqual([])
 })

@@ -1,4 +1,4 @@
-import { sendRequest, startExample } from '@tenantry-examples/notes/testing'
+import { listUnexpectedOutput, sendRequest, startExample } from '@tenantry-examples/notes/testing'
 import { expect, onTestFinished, test } from 'vitest'
 
 const script = new URL('../scripts/dev.ts', import.meta.url)
@@ -35,6 +35,6 @@ test('Ctrl-C during the start leaves nothing behind', async () => {
   const example = start()
   await example.waitForTemporaryFolder()
   const { stderr } = await example.interrupt('SIGINT')
-  expect(stderr).toBe('')
+  expect(listUnexpectedOutput(stderr)).toEqual([])
   expect(example.temporaryFiles()).toEqual([])
 })

@@ -48,6 +48,11 @@ export function startExample(script: URL, { args = [], env = {} }: StartOptions 
   }
 }
 
+/** What a program wrote to its error output, less the log lines of faults: the stop interrupts work that is under way. */
+export function listUnexpectedOutput(stderr: string): string[] {
+  return stderr.split('\n').filter((line) => line !== '' && !line.startsWith('{"level":'))
+}
+
 export interface RequestOptions {
   readonly host: string
   /** Sent as JSON. */

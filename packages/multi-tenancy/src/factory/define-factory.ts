@@ -61,15 +61,19 @@ export function defineFactory<Client, Adapters>(
   checkFactoryOptions(options, own)
   const host: ProviderHost = { reportError: (cause, context) => reportError(cause, context) }
   const provider = typeof source === 'function' ? source(host) : source
-  const reportError = createErrorReporter(options.onError, provider.mapError)
+  const report = createErrorReporter(options.onError, provider.mapError)
   let closed = false
+  const reportError: ReportError = (cause, context) => {
+    // Work that `close()` interrupts has not failed.
+    if (!closed || provider.mapError(cause).code !== 'closed') report(cause, context)
+  }
   const { context, opener } = createFactoryParts(provider, options, { reportError, isClosed: () => closed })
   const binding = options.catalog?.attach(context)
   opener.useLocator(binding?.locator ?? createNameLocator(context))
   const manager = binding === undefined ? manageInline(context, opener) : binding.lifecycle
 
   /** Reports the failure of an operation, which no request may wait for. */
-  async function report<Value>(
+  async function runReported<Value>(
     operation: string,
     tenantId: TenantId,
     work: () => Promise<Value>,
@@ -92,15 +96,15 @@ export function defineFactory<Client, Adapters>(
     },
     async provision(tenantId) {
       const id = context.parse(tenantId)
-      await report('provision', id, async () => manager.provision(id))
+      await runReported('provision', id, async () => manager.provision(id))
     },
     async deprovision(tenantId) {
       const id = context.parse(tenantId)
-      await report('deprovision', id, async () => manager.deprovision(id))
+      await runReported('deprovision', id, async () => manager.deprovision(id))
     },
     async migrate(tenantId) {
       const id = context.parse(tenantId)
-      return report('migrate', id, () => manager.migrate(id))
+      return runReported('migrate', id, () => manager.migrate(id))
     },
     reportError,
     release(tenantId) {
