@@ -102,7 +102,8 @@ export function createTenantPool(options: TenantPoolOptions): Pool {
     })
     if (!known.has(connection)) {
       known.add(connection)
-      connection.client.once('end', () => pool.emit('remove', client))
+      // Without a listener of `remove`, nothing is attached: a shared connection would keep the pool of every tenant alive.
+      if (pool.listenerCount('remove') > 0) connection.client.once('end', () => pool.emit('remove', client))
       pool.emit('connect', client)
     }
     pool.emit('acquire', client)
