@@ -92,7 +92,9 @@ async function runOperation<Client, Adapters>(
   let { before } = options
   for (;;) {
     if (key !== undefined) {
-      const earlier = await operations.getByRequest(key)
+      // A runner that took over after a crash wrote the history without the key: the id finds it, too.
+      const earlier =
+        (await operations.getByRequest(key)) ?? (await operations.get(await toOperationId(id, key)))
       if (earlier !== undefined) return repeatRequest(parts, request, earlier, deadline)
     }
     const record = await tenants.latest(id)

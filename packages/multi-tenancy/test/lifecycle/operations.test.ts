@@ -279,6 +279,18 @@ describe('one operation at a time', () => {
     expect(taken).not.toHaveLength(0)
     expect((await lifecycle.undelete('acme')).state).toBe('active')
   })
+
+  it('repeats a request whose history a takeover wrote without its key', async () => {
+    const env = createTestEnv()
+    const { lifecycle } = await env.start()
+    const request = { key: 'order-1', hash: 'h1' }
+    const first = await lifecycle.provision('acme', { request, exclusive: true })
+    // As after a crash between taking the tenant and writing the history.
+    await env.db.updateTable('tenantry_operations').set({ request_key: null }).execute()
+    const second = await lifecycle.provision('acme', { request, exclusive: true })
+    expect(second.uid).toBe(first.uid)
+    expect(await listOperations(env)).toHaveLength(1)
+  })
 })
 
 interface Stall {
